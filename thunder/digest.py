@@ -1,0 +1,45 @@
+"""Canonical JSON and the digests of values, files and folders."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+BLOCK_BYTES = 1 << 20
+
+
+def canonical(value: Any) -> bytes:
+    """Return the one spelling of a JSON value (RFC 8785)."""
+    return rfc8785.dumps(value)
+
+
+def of_bytes(data: bytes) -> str:
+    """Return the sha256 of bytes, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def of_value(value: Any) -> str:
+    """Return the sha256 of the canonical JSON of a value."""
+    return of_bytes(canonical(value))
+
+
+def of_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, read in blocks."""
+    found = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            found.update(block)
+    return found.hexdigest()
+
+
+def of_folder(folder: Path, names: Iterable[str] | None = None) -> str:
+    """Return a digest of a folder's content that does not depend on where the folder lies.
+
+    Args:
+        names: the relative paths that count; every file by default.
+    """
+    if names is None:
+        names = (str(p.relative_to(folder).as_posix()) for p in folder.rglob("*") if p.is_file())
+    return of_value({name: of_file(folder / name) for name in names})

@@ -1,0 +1,1 @@
+"""The correction lane: LoRA adapters trained with MLX in bounded windows."""
