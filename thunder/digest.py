@@ -12,7 +12,7 @@ BLOCK_BYTES = 1 << 20
 
 def canonical(value: Any) -> bytes:
     """Return the one spelling of a JSON value (RFC 8785)."""
-    return rfc8785.dumps(value)
+    return bytes(rfc8785.dumps(value))
 
 
 def of_bytes(data: bytes) -> str:
