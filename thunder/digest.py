@@ -38,8 +38,13 @@ def of_folder(folder: Path, names: Iterable[str] | None = None) -> str:
     """Return a digest of a folder's content that does not depend on where the folder lies.
 
     Args:
-        names: the relative paths that count; every file by default.
+        names: the relative paths that count; by default every file that is not hidden.
     """
-    if names is None:
-        names = (str(p.relative_to(folder).as_posix()) for p in folder.rglob("*") if p.is_file())
-    return of_value({name: of_file(folder / name) for name in names})
+    chosen = visible_files(folder) if names is None else names
+    return of_value({name: of_file(folder / name) for name in chosen})
+
+
+def visible_files(folder: Path) -> list[str]:
+    """Return the relative paths of a folder's files, hidden ones left out, sorted."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(p.as_posix() for p in paths if not any(part.startswith(".") for part in p.parts))

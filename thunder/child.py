@@ -1,0 +1,99 @@
+"""The process in which one run happens: loads the lane, runs it, tells the runner how it ended.
+
+It lives as long as its runner: when the pipe on standard input closes, it stops.
+"""
+
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from thunder.errors import Stopped, ThunderError
+
+_BEAT_SECONDS = 1.0
+_STOP_SECONDS = 8.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job of a run folder.
+
+    Args:
+        arguments: the run folder, the lane function as `module:function`, and the descriptor
+            that events are written to.
+    """
+    folder, function, descriptor = Path(arguments[0]), arguments[1], int(arguments[2])
+    emit = _emitter(descriptor)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch_lease, args=(emit,), daemon=True).start()
+    try:
+        result = _call(function, folder, emit)
+    except ThunderError as error:
+        emit({"event": "error", "message": str(error), "cause": error.cause})
+        return 1
+    except OSError as error:
+        emit({"event": "error", "message": _os_error(error), "cause": "write"})
+        traceback.print_exc()
+        return 1
+    except BaseException as error:
+        emit({"event": "error", "message": f"{type(error).__name__}: {error}", "cause": "crash"})
+        traceback.print_exc()
+        return 1
+    emit({"event": "result", **result})
+    return 0
+
+
+def _call(function: str, folder: Path, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    config = {k: v for k, v in document.items() if k not in ("identity", "revision")}
+    config["runtime"] = record["attempts"][-1]["runtime"]
+    module, _, name = function.partition(":")
+    return dict(getattr(importlib.import_module(module), name)(config, folder, emit))
+
+
+def _emitter(descriptor: int) -> Callable[[dict[str, Any]], None]:
+    lock = threading.Lock()
+
+    def emit(event: dict[str, Any]) -> None:
+        data = (json.dumps(event, ensure_ascii=False) + "\n").encode()
+        with lock:
+            while data:
+                data = data[os.write(descriptor, data) :]
+
+    return emit
+
+
+def _watch_lease(emit: Callable[[dict[str, Any]], None]) -> None:
+    while True:
+        readable, _, _ = select.select([0], [], [], _BEAT_SECONDS)
+        try:
+            if readable and not os.read(0, 1):
+                break
+            emit({"event": "beat"})
+        except OSError:
+            break
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(_STOP_SECONDS)
+    os._exit(1)
+
+
+def _stop(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+def _os_error(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,143 @@
+"""A run as one child process of this machine, watched and never left behind."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_LAST_LINES = 20
+_POLL_SECONDS = 0.5
+_TERM_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a child ended.
+
+    Args:
+        result: what the lane returned, when it ended well.
+        error: message and cause class, when it did not.
+    """
+
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+def execute(
+    folder: Path,
+    function: str,
+    *,
+    lock: int,
+    stop: threading.Event,
+    stall_seconds: float,
+    on_event: Callable[[dict[str, Any]], None],
+) -> Ending:
+    """Run a lane function on a run folder in a child process, to its end or to a deadline.
+
+    Args:
+        lock: descriptor of the run's lock; the child inherits it, so that the run stays owned
+            until the last of us is gone.
+        stop: set by somebody who wants it stopped.
+        stall_seconds: silence after which the child counts as frozen.
+    """
+    read_end, write_end = os.pipe()
+    with (folder / "run.log").open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "thunder.child", str(folder), function, str(write_end)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            pass_fds=(write_end, lock),
+            start_new_session=True,
+        )
+    os.close(write_end)
+    last: dict[str, Any] = {}
+    try:
+        for event in _events(read_end, child, stop, stall_seconds):
+            if event["event"] in ("result", "error"):
+                last = event
+            elif event["event"] != "beat":
+                on_event(event)
+    finally:
+        _end(child)
+        os.close(read_end)
+    return _ending(last, child.returncode, folder)
+
+
+def _events(
+    descriptor: int, child: subprocess.Popen[bytes], stop: threading.Event, stall_seconds: float
+) -> Iterator[dict[str, Any]]:
+    """Yield the child's events until it closes its end; a frozen child is killed and named."""
+    rest, heard, asked = b"", time.monotonic(), 0.0
+    while True:
+        readable, _, _ = select.select([descriptor], [], [], _POLL_SECONDS)
+        if readable:
+            data = os.read(descriptor, 1 << 16)
+            if not data:
+                return
+            heard = time.monotonic()
+            *lines, rest = (rest + data).split(b"\n")
+            yield from (json.loads(line) for line in lines)
+        if stop.is_set() and not asked:
+            asked = time.monotonic()
+            child.terminate()
+        silent = time.monotonic() - heard
+        if silent > stall_seconds or (asked and time.monotonic() - asked > _TERM_SECONDS):
+            _kill(child)
+            if not asked:
+                message = f"the run's process (pid {child.pid}) was silent for {silent:.0f} s"
+                yield {"event": "error", "message": f"{message}; killed", "cause": "crash"}
+            return
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin:
+        child.stdin.close()  # the lease: a child that still lives stops by itself
+    try:
+        child.wait(timeout=_TERM_SECONDS)
+    except subprocess.TimeoutExpired:
+        _kill(child)
+        child.wait()
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _ending(last: dict[str, Any], code: int, folder: Path) -> Ending:
+    if last.get("event") == "result" and code == 0:
+        return Ending({k: v for k, v in last.items() if k != "event"}, None)
+    error = {k: v for k, v in last.items() if k in ("message", "cause")}
+    if not error:
+        error = {"message": f"the run's process {exit_text(code)}", "cause": "crash"}
+    return Ending(None, {**error, "last_lines": last_lines(folder / "run.log")})
+
+
+def exit_text(code: int) -> str:
+    """Return how a process ended, in words."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = "; out of memory, or killed by hand" if name == "SIGKILL" else ""
+        return f"was killed by {name}{hint}"
+    return f"ended with exit code {code}"
+
+
+def last_lines(log: Path) -> list[str]:
+    """Return the last lines of a log."""
+    if not log.is_file():
+        return []
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - (1 << 14)))
+        text = stream.read().decode("utf-8", errors="replace")
+    return text.splitlines()[-_LAST_LINES:]

@@ -1,0 +1,110 @@
+"""What a job reads, bound to content: a folder becomes its digest, a hub model its commit."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thunder import digest, files
+from thunder.errors import Faults
+
+_LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, time and inode
+
+
+def bind(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config with every `source` named by its content; paths move to `runtime.paths`.
+
+    Raises:
+        Faults: folders or snapshots that this machine does not have, all of them.
+    """
+    bound, paths, missing = dict(config), dict(config["runtime"]["paths"]), []
+    cache = Path(config["runtime"]["outputs"]) / "cache"
+    for name, section in sources_of(config).items():
+        try:
+            source, path = _bind_one(section["source"], cache)
+        except FileNotFoundError as error:
+            missing.append(f"{name} {section['name']!r}: {error.args[0]}")
+            continue
+        bound[name] = {**section, "source": source}
+        if path is not None:
+            paths[name] = str(path)
+    missing += _executor_missing(config)
+    if missing:
+        site = config["runtime"]["site"]["name"]
+        raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
+    bound["runtime"] = {**config["runtime"], "paths": paths}
+    return bound
+
+
+def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the sections of a config that read something, by name."""
+    return {k: v for k, v in config.items() if isinstance(v, dict) and "source" in v}
+
+
+def is_stand_in(config: Mapping[str, Any]) -> bool:
+    """Say whether any input is a stand-in, built in place by a recipe."""
+    return any("recipe" in section["source"] for section in sources_of(config).values())
+
+
+def hub_snapshot(repository: str, commit: str) -> Path | None:
+    """Return the folder of a hub model in this machine's cache, without asking the network."""
+    root = hub_cache() / f"models--{repository.replace('/', '--')}"
+    reference = root / "refs" / commit
+    found = reference.read_text(encoding="utf-8").strip() if reference.is_file() else commit
+    folder = root / "snapshots" / found
+    return folder if len(found) == 40 and folder.is_dir() else None
+
+
+def hub_cache() -> Path:
+    """Return where the hub's cache lies on this machine."""
+    home = os.environ.get("HF_HOME") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "huggingface"
+    )
+    return Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+
+
+def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path | None]:
+    if "folder" in source:
+        folder = Path(source["folder"]).expanduser().absolute()
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no folder {folder}")
+        return {"digest": _folder_digest(folder, cache)}, folder
+    if "hub" in source:
+        snapshot = hub_snapshot(source["hub"], source["commit"])
+        if snapshot is None:
+            raise FileNotFoundError(
+                f"no snapshot of {source['hub']} ({source['commit']}) in {hub_cache()}; "
+                f"fetch it with: hf download {source['hub']}"
+            )
+        return {"hub": source["hub"], "commit": snapshot.name}, snapshot
+    return source, None
+
+
+def _executor_missing(config: Mapping[str, Any]) -> list[str]:
+    site = config["runtime"]["site"]
+    if site["executor"] == "local":
+        return []
+    hosts = ", ".join(host["name"] for host in site["hosts"])
+    return [f"hosts {hosts}: ranks cannot be started over {site['executor']} yet; use site=local"]
+
+
+def _folder_digest(folder: Path, cache: Path) -> str:
+    large = any((folder / n).stat().st_size > _LARGE_BYTES for n in digest.visible_files(folder))
+    if not large:
+        return digest.of_folder(folder)
+    memory = cache / "digests" / f"{digest.of_value(_stamp(folder))}.json"
+    if memory.is_file():
+        return str(files.read_json(memory)["digest"])
+    found = digest.of_folder(folder)
+    files.write_json(memory, {"folder": str(folder), "digest": found})
+    return found
+
+
+def _stamp(folder: Path) -> list[list[str]]:
+    rows = []
+    for name in digest.visible_files(folder):
+        stat = (folder / name).stat()
+        rows.append(
+            [str(folder / name), str(stat.st_size), str(stat.st_mtime_ns), str(stat.st_ino)]
+        )
+    return rows

@@ -1,0 +1,178 @@
+"""What to compute: a checked config and its id; and KINDS, which function computes it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from thunder import config as configs
+from thunder import digest, inputs, origin, schema
+from thunder.errors import Faults, ThunderError
+
+IDENTITY = 1  # version of the id's preimage; raising it renames every run
+ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job.
+
+    Args:
+        function: `module:function`, a string so that no lane is imported before it runs.
+        revision: raised when the meaning of the lane's code changes; part of the id.
+    """
+
+    function: str
+    revision: int
+
+
+KINDS = {
+    "adapter": Kind("thunder.lanes.adapter.train:run", 1),
+    "dry": Kind("thunder.lanes.dry:run", 1),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked config and the id that its content gives it."""
+
+    id: str
+    config: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The kind: which function computes it."""
+        return str(self.config["kind"])
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """How and where to run; outside the id."""
+        return dict(self.config["runtime"])
+
+    @property
+    def total(self) -> int | None:
+        """Steps of the whole job; None for a kind that has no steps."""
+        return total_of(self.config)
+
+    @property
+    def goal(self) -> int | None:
+        """Absolute step that is asked for now; None for a kind that has no steps."""
+        runtime, total = self.config["runtime"], self.total
+        if total is None:
+            return None
+        return int(min(runtime["target"] or runtime["window"] or total, total))
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether model or data are stand-ins."""
+        return inputs.is_stand_in(self.config)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The preimage of the id, as it lies in config.json."""
+        return document(self.config)
+
+
+Memo = dict[int, tuple[Any, bytes]]
+Origins = Callable[[], Mapping[tuple[str, ...], str]]
+
+
+def document(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the id is made of: the config without `runtime`, and two versions."""
+    rest = {key: value for key, value in config.items() if key != "runtime"}
+    return {"identity": IDENTITY, "revision": KINDS[config["kind"]].revision, **rest}
+
+
+def id_of(found: Mapping[str, Any], memo: Memo | None = None) -> str:
+    """Return the id of a document: 12 hex digits of the sha256 of its canonical JSON.
+
+    Args:
+        memo: canonical sections of earlier documents, by object; cells of a matrix share most.
+    """
+    memo = {} if memo is None else memo
+    # RFC 8785 is compositional: the whole is its sorted keys with the canonical JSON of each value.
+    parts = [b'"%s":%s' % (key.encode(), _canonical(found[key], memo)) for key in sorted(found)]
+    return digest.of_bytes(b"{" + b",".join(parts) + b"}")[:ID_DIGITS]
+
+
+def _canonical(value: Any, memo: Memo) -> bytes:
+    if not isinstance(value, dict):
+        return digest.canonical(value)
+    known = memo.get(id(value))
+    if known is None:
+        known = memo[id(value)] = (value, digest.canonical(value))
+    return known[1]
+
+
+def make(config: dict[str, Any], memo: Memo | None = None) -> Job:
+    """Make the job of a checked config: bind its inputs to content and name it."""
+    bound = inputs.bind(config)
+    return Job(id_of(document(bound), memo), bound)
+
+
+def total_of(config: Mapping[str, Any]) -> int | None:
+    """Return the steps of the whole job; a kind that trains says so as `train.steps`."""
+    steps = config.get("train", {}).get("steps")
+    return None if steps is None else int(steps)
+
+
+def faults_of(config: dict[str, Any], places: configs.Sources, origins: Origins) -> list[str]:
+    """Return every fault of a config, each with the place that set the value; empty when right."""
+    kind = config.get("kind")
+    if kind not in KINDS:
+        return [_kind_fault(kind, places)]
+    found = [(fault.path, fault.message) for fault in schema.faults(kind, config, places.schemas)]
+    absent = {tuple(key.split(".")) for key in configs.missing_values(config)}
+    found = [(path, message) for path, message in found if path not in absent]
+    found += [(path, f"needs a value: add {'.'.join(path)}=VALUE") for path in sorted(absent)]
+    if not found:
+        found = _across(config)
+    return [_placed(path, message, origins()) for path, message in found]
+
+
+def check(config: dict[str, Any], places: configs.Sources, origins: Origins, title: str) -> None:
+    """Raise Faults when a config cannot become a job."""
+    if found := faults_of(config, places, origins):
+        raise Faults(f"{title}:", found)
+
+
+def _kind_fault(kind: Any, places: configs.Sources) -> str:
+    profiles = ", ".join(places.groups.get("profile", []))
+    if kind is None:
+        return f"no profile is chosen: add +profile=NAME; conf/profile/ has {profiles}"
+    return f"kind: {kind!r} is not a kind{schema.nearest(str(kind), list(KINDS))}; " + (
+        f"kinds: {', '.join(KINDS)}"
+    )
+
+
+def _across(config: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Return the faults that lie between keys, which a schema cannot see."""
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    total, target = total_of(config), config["runtime"]["target"]
+    if total is not None and target is not None and target > total:
+        found.append(
+            (("runtime", "target"), f"{target} is past the end: the job has {total} steps")
+        )
+    train = config.get("train", {})
+    if "rank_weights" in train and len(train["rank_weights"]) != train["ranks"]:
+        weights, ranks = len(train["rank_weights"]), train["ranks"]
+        found.append((("train", "rank_weights"), f"{weights} weights for {ranks} ranks"))
+    return found
+
+
+def _placed(
+    path: tuple[str | int, ...], message: str, origins: Mapping[tuple[str, ...], str]
+) -> str:
+    place = origin.find(origins, path)
+    return f"{place + ': ' if place else ''}{schema.dotted(path)}: {message}"
+
+
+def split_function(kind: str) -> tuple[str, str]:
+    """Return module and function of a kind.
+
+    Raises:
+        ThunderError: the kind is not known.
+    """
+    if kind not in KINDS:
+        raise ThunderError(f"kind {kind!r} is not known; kinds: {', '.join(KINDS)}")
+    module, _, function = KINDS[kind].function.partition(":")
+    return module, function

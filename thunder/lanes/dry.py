@@ -1,0 +1,20 @@
+"""The kind that computes next to nothing: to try a matrix, a site or the runner."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from thunder.errors import ThunderError
+
+
+def run(
+    config: dict[str, Any], folder: Path, emit: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Sleep, then return numbers that depend on the config alone."""
+    settings = config["dry"]
+    time.sleep(settings["sleep_seconds"])
+    if settings["fail"]:
+        raise ThunderError("the job was asked to fail (dry.fail=true)", "training")
+    value = settings["value"]
+    return {"metrics": {"value": value, "value_squared": value**2, "seed": config["seed"]}}

@@ -1,0 +1,337 @@
+"""outputs/: run folders, records, locks, manifests; the only place that knows file names there."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from thunder import config as configs
+from thunder import digest, files, schema
+from thunder import job as jobs
+from thunder.errors import Faults, ThunderError
+
+CONFIG, RECORD, METRICS, MANIFEST, LOG = (
+    "config.json", "run.json", "metrics.json", "manifest.json", "run.log",
+)  # fmt: skip
+_LOCK = ".lock"
+_FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
+_LOCK_TRIES = 5
+
+
+class Busy(ThunderError):
+    """Another runner owns the run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of a job: `<outputs>/<kind>/<id>`, or `<id>.2` for a forced second one."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The id of the job."""
+        return self.folder.name.partition(".")[0]
+
+    @property
+    def kind(self) -> str:
+        """The kind of the job."""
+        return self.folder.parent.name
+
+    def record(self) -> dict[str, Any]:
+        """Read run.json, checked."""
+        path = self.folder / RECORD
+        try:
+            found = files.read_json(path)
+        except (OSError, ValueError) as error:
+            raise ThunderError(f"{path}: cannot be read: {error}") from error
+        schema.check("run", found, str(path))
+        return dict(found)
+
+    def exists(self) -> bool:
+        """Say whether the run has a record; a folder without one was never started."""
+        return (self.folder / RECORD).is_file()
+
+    def document(self) -> dict[str, Any]:
+        """Read config.json, checked against the id.
+
+        Raises:
+            ThunderError: the file was changed after the run was named.
+        """
+        path = self.folder / CONFIG
+        try:
+            found = dict(files.read_json(path))
+            named = jobs.id_of(found)
+        except (OSError, ValueError) as error:
+            raise ThunderError(f"{path}: cannot be read: {error}") from error
+        if named != self.id:
+            raise ThunderError(
+                f"{path}: drifted: its content has id {named}, the folder is {self.folder.name}; "
+                "restore the file, or move the folder away",
+                "verification",
+            )
+        return found
+
+    def check_drift(self, wanted: Mapping[str, Any]) -> None:
+        """Raise Faults when config.json is not the document of the job; names key, old and new."""
+        found = files.read_json(self.folder / CONFIG)
+        if found == wanted:
+            return
+        raise Faults(
+            f"{self.folder / CONFIG}: drifted from the job that its folder is named after "
+            "(key: as recorded → as asked); restore the file, or move the folder away:",
+            [f"{key}: {old!r} → {new!r}" for key, old, new in differences(found, wanted)],
+            "verification",
+        )
+
+    def status(self, record: Mapping[str, Any] | None = None) -> str:
+        """Return the status; a run that says running without a living owner is lost."""
+        if not self.exists():
+            return "planned"
+        said = str((record or self.record())["status"])
+        return "lost" if said == "running" and not self.is_owned() else said
+
+    def is_owned(self) -> bool:
+        """Say whether a living process holds the run's lock."""
+        path = self.folder / _LOCK
+        if not path.is_file():
+            return False
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def metrics(self) -> dict[str, float | None]:
+        """Read metrics.json, checked; empty when there is none yet."""
+        path = self.folder / METRICS
+        if not path.is_file():
+            return {}
+        found = files.read_json(path)
+        schema.check("metrics", found, str(path))
+        return dict(found)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Read metrics.jsonl: numbers step by step."""
+        return list(files.read_jsonl(self.folder / "metrics.jsonl"))
+
+
+@contextmanager
+def owned(run: Run) -> Iterator[int]:
+    """Own a run while the block runs; yields the lock's descriptor, for children to inherit.
+
+    The kernel frees the lock when every process that holds the descriptor is gone.
+
+    Raises:
+        Busy: another process owns it.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(run.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        for attempt in range(_LOCK_TRIES):  # a reader of the status may hold it for an instant
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == _LOCK_TRIES - 1:
+                    raise Busy(f"{run.folder} is being run by another process") from None
+                time.sleep(0.02)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def find(outputs: Path, kind: str, job_id: str) -> Run:
+    """Return the newest run of a job, whether it exists yet or not."""
+    return runs_of(outputs, kind, job_id)[-1]
+
+
+def runs_of(outputs: Path, kind: str, job_id: str) -> list[Run]:
+    """Return the runs of a job, oldest first; the first place where none exists."""
+    first = outputs / kind / job_id
+    beside = []
+    number = 2
+    while (folder := outputs / kind / f"{job_id}.{number}").is_dir():
+        beside.append(folder)
+        number += 1
+    return [Run(folder) for folder in (first, *beside)]
+
+
+def beside(outputs: Path, run: Run) -> Run:
+    """Return the place for a forced attempt beside the newest run."""
+    count = len(runs_of(outputs, run.kind, run.id))
+    return Run(outputs / run.kind / f"{run.id}.{count + 1}")
+
+
+def all_runs(outputs: Path) -> list[Run]:
+    """Return every run in a folder of outputs."""
+    kinds = [outputs / kind for kind in jobs.KINDS]
+    return [
+        Run(folder)
+        for kind in kinds
+        if kind.is_dir()
+        for folder in sorted(kind.iterdir())
+        if _FOLDER.match(folder.name) and (folder / RECORD).is_file()
+    ]
+
+
+def by_prefix(outputs: Path, word: str) -> Run:
+    """Return the run that an id or the beginning of one means.
+
+    Raises:
+        ThunderError: none or several runs begin so.
+    """
+    found = [run for run in all_runs(outputs) if run.folder.name.startswith(word)]
+    exact = [run for run in found if run.folder.name == word]
+    if len(exact) == 1 or len(found) == 1:
+        return (exact or found)[0]
+    if found:
+        raise ThunderError(
+            f"{word!r} is the beginning of {', '.join(r.folder.name for r in found)}"
+        )
+    have = [run.folder.name for run in all_runs(outputs)]
+    shown = ", ".join(have[:10]) or "none"
+    raise ThunderError(f"no run {word!r} in {outputs}{schema.nearest(word, have)}; runs: {shown}")
+
+
+def start(run: Run, job: jobs.Job, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Record that an attempt begins, and return the record."""
+    record = run.record() if run.exists() else _new_record(job)
+    if not (run.folder / CONFIG).is_file():
+        files.write_json(run.folder / CONFIG, job.document)
+    attempt = {
+        "number": len(record["attempts"]) + 1,
+        "started": now(),
+        "ended": None,
+        "status": "running",
+        "runtime": job.runtime,
+        "from_step": record["step"],
+        "to_step": job.goal,
+        "seconds": None,
+        "error": None,
+        "provenance": dict(provenance),
+        "backend": {},
+    }
+    record = {**record, "status": "running", "attempts": [*record["attempts"], attempt]}
+    return write_record(run, record)
+
+
+def finish(run: Run, record: dict[str, Any], result: Mapping[str, Any], seconds: float) -> None:
+    """Record a good ending: metrics, then the manifest, then run.json, last of all."""
+    step, total = result.get("step"), record["total"]
+    done = total is None or step == total
+    schema.check("metrics", result["metrics"], str(run.folder / METRICS), cause="crash")
+    files.write_json(run.folder / METRICS, result["metrics"])
+    files.write_json(run.folder / MANIFEST, manifest_of(run))
+    ending = {"status": "done" if done else "paused", "seconds": seconds, "error": None}
+    inputs = {**record["inputs"], **result.get("inputs", {})}
+    write_record(run, _ended({**record, "step": step, "inputs": inputs}, ending))
+
+
+def stop(run: Run, record: dict[str, Any], step: int | None, seconds: float) -> None:
+    """Record that somebody stopped the attempt; it resumes from its last verified step."""
+    ending = {"status": "paused", "seconds": seconds, "error": None}
+    write_record(run, _ended({**record, "step": step}, ending))
+
+
+def fail(run: Run, record: dict[str, Any], error: Mapping[str, Any], seconds: float) -> None:
+    """Record a failure in the words the user needs."""
+    ending = {"status": "failed", "seconds": seconds, "error": dict(error)}
+    write_record(run, _ended(record, ending))
+
+
+def write_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
+    """Check and write run.json; returns the record."""
+    schema.check("run", record, str(run.folder / RECORD), cause="crash")
+    files.write_json(run.folder / RECORD, record)
+    return record
+
+
+def manifest_of(run: Run) -> dict[str, Any]:
+    """Return every artifact of a run with its size and digest."""
+    names = [n for n in digest.visible_files(run.folder) if n not in (RECORD, MANIFEST)]
+    artifacts = [
+        {
+            "path": name,
+            "bytes": (run.folder / name).stat().st_size,
+            "sha256": digest.of_file(run.folder / name),
+        }
+        for name in names
+    ]
+    found = {"id": run.id, "artifacts": artifacts}
+    schema.check("manifest", found, str(run.folder / MANIFEST), cause="crash")
+    return found
+
+
+def verify(run: Run) -> list[str]:
+    """Prove a run by its manifest and its id; return what is wrong."""
+    path = run.folder / MANIFEST
+    try:
+        run.document()
+        listed = files.read_json(path)
+        schema.check("manifest", listed, str(path))
+    except (ThunderError, OSError, ValueError) as error:
+        return [str(error)]
+    wrong = [] if listed["id"] == run.id else [f"{path}: is of run {listed['id']}"]
+    expected = {artifact["path"]: artifact for artifact in listed["artifacts"]}
+    present = [n for n in digest.visible_files(run.folder) if n not in (RECORD, MANIFEST)]
+    wrong += [f"{name}: not in the manifest" for name in present if name not in expected]
+    for name, artifact in expected.items():
+        wrong += _artifact_faults(run.folder / name, name, artifact)
+    return wrong
+
+
+def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
+    """Return the dotted keys in which two documents differ, with both values."""
+    flat_old, flat_new = (
+        {".".join(path): value for path, value in configs.leaves(doc)} for doc in (old, new)
+    )
+    keys = sorted({*flat_old, *flat_new})
+    absent = "absent"
+    rows = [(key, flat_old.get(key, absent), flat_new.get(key, absent)) for key in keys]
+    return [row for row in rows if row[1] != row[2]]
+
+
+def now() -> str:
+    """Return the time as records have it, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _new_record(job: jobs.Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "status": "running",
+        "profile": job.runtime["profile"],
+        "stand_in": job.is_stand_in,
+        "step": None if job.total is None else 0,
+        "total": job.total,
+        "inputs": {},
+        "attempts": [],
+    }
+
+
+def _ended(record: dict[str, Any], ending: Mapping[str, Any]) -> dict[str, Any]:
+    attempt = {**record["attempts"][-1], "ended": now(), **ending}
+    attempts = [*record["attempts"][:-1], attempt]
+    return {**record, "status": ending["status"], "attempts": attempts}
+
+
+def _artifact_faults(path: Path, name: str, artifact: Mapping[str, Any]) -> list[str]:
+    if not path.is_file():
+        return [f"{name}: missing"]
+    size = path.stat().st_size
+    if size != artifact["bytes"]:
+        return [f"{name}: {size} bytes, the manifest has {artifact['bytes']}"]
+    if digest.of_file(path) != artifact["sha256"]:
+        return [f"{name}: its bytes are not those of the manifest (sha256 differs)"]
+    return []
