@@ -5,7 +5,9 @@ serves every cell of a matrix that makes the same choices, and so that a misspel
 schema and not Hydra's advice.
 """
 
+import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -23,6 +25,8 @@ SHORTHAND = (
 )  # fmt: skip
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _MISSING = "???"
+# Strings that Hydra's grammar reads back as themselves without quotes.
+_BARE = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_/][\w./-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -351,6 +355,26 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)
+
+
+def command(choices: Mapping[str, str], values: Mapping[str, Any]) -> str:
+    """Return the command line that makes one job: its choices and values as overrides."""
+    words = [f"{'+' if key == 'profile' else ''}{key}={text}" for key, text in choices.items()]
+    words += [f"{_short(key)}={_word(value)}" for key, value in values.items()]
+    return shlex.join(["python", "-m", "thunder", *words])
+
+
+def _short(key: str) -> str:
+    name = key.removeprefix("runtime.")
+    return name if name in SHORTHAND else key
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str) and not _BARE.fullmatch(value):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list):
+        return f"[{','.join(_word(item) for item in value)}]"
+    return str(value) if isinstance(value, str) else json.dumps(value)
 
 
 def missing_values(config: Mapping[str, Any]) -> list[str]:

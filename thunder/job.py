@@ -103,9 +103,14 @@ def _canonical(value: Any, memo: Memo) -> bytes:
     return known[1]
 
 
-def make(config: dict[str, Any], memo: Memo | None = None) -> Job:
-    """Make the job of a checked config: bind its inputs to content and name it."""
+def make(config: dict[str, Any], memo: Memo | None = None, reproduce: str | None = None) -> Job:
+    """Make the job of a checked config: bind its inputs to content and name it.
+
+    Args:
+        reproduce: the command that makes this one job again.
+    """
     bound = inputs.bind(config)
+    bound["runtime"] = {**bound["runtime"], "reproduce": reproduce}
     return Job(id_of(document(bound), memo), bound)
 
 

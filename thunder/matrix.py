@@ -103,7 +103,8 @@ def expand(matrix: Matrix, words: configs.Words, places: configs.Sources) -> lis
     expansion.check(coordinates, configs_of_cells)
     memo: jobs.Memo = {}
     cells = [
-        Cell(p, jobs.make(c, memo)) for p, c in zip(coordinates, configs_of_cells, strict=True)
+        Cell(point, jobs.make(config, memo, configs.command(*expansion.sides(point))))
+        for point, config in zip(coordinates, configs_of_cells, strict=True)
     ]
     _refuse_duplicates(cells, matrix)
     check_matched(matrix, [(cell.label, cell.job.document) for cell in cells])
@@ -115,7 +116,7 @@ def single(words: configs.Words, places: configs.Sources) -> Cell:
     template = configs.compose(words.choices, places)
     config = template.fill(words.values)
     jobs.check(config, places, lambda: _origins(words.choices, words, places), _title(words))
-    return Cell({}, jobs.make(config))
+    return Cell({}, jobs.make(config, None, configs.command(words.choices, words.values)))
 
 
 def check_matched(matrix: Matrix, documents: list[tuple[str, Mapping[str, Any]]]) -> None:
@@ -210,10 +211,8 @@ def _inner_faults(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], st
         unknown = [key for key in pattern if key not in axes]
         for key in unknown:
             hint = schema.nearest(key, list(axes))
-            yield (
-                ("exclude",),
-                f"exclude {pattern}: {key!r} is not an axis{hint}; axes: {', '.join(axes)}",
-            )
+            text = f"exclude {pattern}: {key!r} is not an axis{hint}; axes: {', '.join(axes)}"
+            yield ("exclude",), text
         if not unknown and not all(value in axes[key] for key, value in pattern.items()):
             yield ("exclude",), f"exclude {pattern} matches no cell; was the axis edited?"
     table = spec.get("table", {})

@@ -22,9 +22,16 @@ def collect() -> dict[str, Any]:
         **_code(),
         "versions": versions(),
         "host": host(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv else [],
+        "command": command(),
         "folder": str(Path.cwd()),
     }
+
+
+def command() -> list[str]:
+    """Return the command of this process, word by word, as a person would type it."""
+    name = Path(sys.argv[0]).name
+    program = ["python", "-m", "thunder"] if name == "__main__.py" else [name]
+    return [*program, *sys.argv[1:]]
 
 
 def host() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A run as one child process of this machine, watched and never left behind."""
 
+import contextlib
 import json
 import os
 import select
@@ -109,10 +110,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _ending(last: dict[str, Any], code: int, folder: Path) -> Ending:

@@ -1,0 +1,259 @@
+"""Checks offline whether a model folder is complete.
+
+It needs the standard library alone: `python3 - FOLDER < model_folder.py` checks a folder over ssh.
+"""
+
+# For the python3 of macOS, which is 3.9.
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import os
+import re
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+REQUIRED = ("config.json", "tokenizer_config.json")
+INDEX = "model.safetensors.index.json"
+WEIGHTS = "model*.safetensors"
+# What `mlx_lm.load` reads, so what two equal models have in common.
+MATTERS = (
+    *("config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.*", "merges.txt", "chat_template*", WEIGHTS),
+)
+HUB_HASH = "[0-9a-f]{40}|[0-9a-f]{64}"
+LONGEST_HEADER_BYTES = 100_000_000
+BLOCK_BYTES = 1 << 22
+
+Faults = list[str]
+Sizes = dict[str, int]
+Listed = dict[str, dict[str, Any]]
+
+
+def hub_cache() -> Path:
+    """Return where the hub's client keeps its models."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or os.path.join(home, "huggingface")
+    cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
+    return Path(os.path.expanduser(os.path.expandvars(cache)))
+
+
+def find_snapshot(repo: str, cache: Path | None = None, revision: str = "main") -> Path | None:
+    """Return the snapshot folder of a repository's branch, tag or commit, if the cache has one."""
+    root = (cache or hub_cache()) / f"models--{repo.replace('/', '--')}"
+    name = root / "refs" / revision
+    commit = name.read_text(encoding="utf-8").strip() if name.is_file() else revision
+    folder = root / "snapshots" / commit
+    return folder if commit and folder.is_dir() else None
+
+
+def digest(folder: Path) -> str:
+    """Return the identity of a model's content, which does not depend on where it lies.
+
+    All weights are read; the caller keeps the answer.
+    """
+    names = sorted(name for name in _present(folder) if _matters(name))
+    found = {name: _hash(folder / name, hashlib.sha256()) for name in names}
+    text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def check(folder: Path, deep: bool = False) -> tuple[Faults, dict[str, Any]]:
+    """Return what is wrong with a model folder, a sentence each, and what was looked at.
+
+    Args:
+        deep: hash every file that the hub named by its content; in a plain folder there is none.
+    """
+    root, commit = _hub_place(folder)
+    facts: dict[str, Any] = {"files": 0, "bytes": 0, "commit": commit, "deep": False}
+    if not folder.is_dir():
+        return [f"{folder}: no such folder"], facts
+    present = _present(folder)
+    facts |= {"files": len(present), "bytes": sum(present.values())}
+    listed = _listed(root, commit)
+    faults = [*_dangling(folder), *_interrupted(folder, root, listed)]
+    faults += _missing(folder, present, (*REQUIRED, TOKENIZERS[0]) if deep else REQUIRED)
+    faults += [*_broken_weights(folder, present), *_unlike_hub(folder, present, listed)]
+    if deep:
+        hashes = _hub_hashes(folder, present, listed)
+        faults += [
+            fault for name, known in hashes.items() for fault in _changed(folder, name, known)
+        ]
+        facts["deep"] = bool(hashes)
+    return faults, facts
+
+
+def _hub_place(folder: Path) -> tuple[Path | None, str | None]:
+    """Return the repository's folder in a hub cache and the commit, if this is a snapshot."""
+    place = Path(os.path.abspath(folder))
+    root = place.parent.parent
+    is_snapshot = place.parent.name == "snapshots" and root.name.startswith("models--")
+    return (root, place.name) if is_snapshot else (None, None)
+
+
+def _listed(root: Path | None, commit: str | None) -> Listed:
+    """Return the hub's list of the files of this commit, where its client left one."""
+    try:
+        return dict(_read(root / "trees" / f"{commit}.json")["files"]) if root else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        # The hub's client keeps its own notes in `.cache`.
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in sorted(names))
+
+
+def _present(folder: Path) -> Sizes:
+    """Return the size of every file, by its name in the folder."""
+    files = (path for path in _walk(folder) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+def _matters(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in MATTERS)
+
+
+def _dangling(folder: Path) -> Faults:
+    gone = [path for path in _walk(folder) if path.is_symlink() and not path.exists()]
+    return [f"{p.relative_to(folder)}: links to {os.readlink(p)!r}, which is missing" for p in gone]
+
+
+def _interrupted(folder: Path, root: Path | None, listed: Listed) -> Faults:
+    """Find the beginnings of files whose download stopped."""
+    place = root / "blobs" if root else folder / ".cache" / "huggingface" / "download"
+    expected = {entry.get("lfs_sha256"): entry.get("size") for entry in listed.values()}
+    faults = []
+    for path in sorted(place.rglob("*.incomplete")):
+        blob = path.name.split(".")[0]
+        # A later download may have brought the whole file under its own name.
+        if root is None or not (place / blob).is_file():
+            whole = f" of {expected[blob]}" if expected.get(blob) else ""
+            came = path.stat().st_size
+            faults.append(f"{path.name}: an interrupted download, {came}{whole} bytes came")
+    return faults
+
+
+def _missing(folder: Path, present: Sizes, readable: tuple[str, ...]) -> Faults:
+    faults = [f"{name}: missing" for name in REQUIRED if name not in present]
+    if not any(name in present for name in TOKENIZERS):
+        faults.append(f"{' or '.join(TOKENIZERS)}: missing")
+    for name in (name for name in readable if name in present):
+        try:
+            _read(folder / name)
+        except (OSError, ValueError) as error:
+            faults.append(f"{name}: cannot be read, {present[name]} bytes: {error}")
+    return faults
+
+
+def _broken_weights(folder: Path, present: Sizes) -> Faults:
+    try:
+        index = _read(folder / INDEX) if INDEX in present else {}
+        promised = dict(index.get("weight_map", {}))
+        total = index.get("metadata", {}).get("total_size")
+        shards = sorted(set(promised.values()) or fnmatch.filter(present, WEIGHTS))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        return [f"{INDEX}: cannot be read: {error}"]
+    if not shards:
+        return [f"{WEIGHTS}: missing, there are no weights"]
+    faults, found = _broken_shards(folder, shards, present)
+    return faults or (_unlike_index(promised, total, found) if promised else [])
+
+
+def _broken_shards(
+    folder: Path, shards: list[str], present: Sizes
+) -> tuple[Faults, dict[str, Sizes]]:
+    faults: Faults = []
+    found: dict[str, Sizes] = {}
+    for name in shards:
+        if name not in present:
+            faults.append(f"{name}: missing, though {INDEX} names it")
+            continue
+        try:
+            found[name] = _tensors(folder / name, present[name])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            faults.append(f"{name}: broken weights: {error}")
+    return faults, found
+
+
+def _unlike_index(promised: dict[str, str], total: Any, found: dict[str, Sizes]) -> Faults:
+    faults = []
+    absent = sorted(name for name, shard in promised.items() if name not in found[shard])
+    if absent:
+        faults.append(
+            f"{INDEX}: {len(absent)} of {len(promised)} tensors are not in the shard it names, "
+            f"the first is {absent[0]!r}"
+        )
+    held = sum(size for tensors in found.values() for size in tensors.values())
+    if total not in (None, held):
+        faults.append(f"{INDEX}: total_size is {total!r}, the shards hold {held} bytes of tensors")
+    return faults
+
+
+def _tensors(path: Path, size: int) -> Sizes:
+    """Return the bytes of each tensor; raise ValueError if the file does not end with the last."""
+    with path.open("rb") as stream:
+        start = stream.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 0 < length <= LONGEST_HEADER_BYTES:
+            raise ValueError(f"no safetensors header in its {size} bytes")
+        if 8 + length > size:
+            raise ValueError(f"ends inside its header, after {size} of {8 + length} bytes")
+        header = json.loads(stream.read(length))
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    offsets = {name: entry["data_offsets"] for name, entry in tensors.items()}
+    end = 8 + length + max((last for _, last in offsets.values()), default=0)
+    if end != size:
+        raise ValueError(f"has {size} bytes, its header promises {end} ({100 * size / end:.1f} %)")
+    return {name: last - first for name, (first, last) in offsets.items()}
+
+
+def _unlike_hub(folder: Path, present: Sizes, listed: Listed) -> Faults:
+    faults = []
+    for name, entry in sorted(listed.items()):
+        size = entry.get("size")
+        if name in present and size not in (None, present[name]):
+            faults.append(f"{name}: has {present[name]} bytes, on the hub it has {size}")
+        elif name not in present and _matters(name) and not (folder / name).is_symlink():
+            faults.append(f"{name}: missing, on the hub it has {size} bytes")
+    return faults
+
+
+def _hub_hashes(folder: Path, present: Sizes, listed: Listed) -> dict[str, str]:
+    """Return the hash that the hub gave to each file, from its list or the name of its blob."""
+    blobs = {name: (folder / name).resolve().name for name in present}
+    entries = {name: listed.get(name, {}) for name in present}
+    known = {n: e.get("lfs_sha256") or e.get("blob_id") or blobs[n] for n, e in entries.items()}
+    return {name: found for name, found in known.items() if re.fullmatch(HUB_HASH, found)}
+
+
+def _changed(folder: Path, name: str, known: str) -> Faults:
+    """Hash a file as the hub does: sha256 for a large one, git's sha1 for a small one."""
+    path = folder / name
+    git = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
+    found = _hash(path, hashlib.sha256() if len(known) == 64 else git)
+    return [] if found == known else [f"{name}: its bytes hash to {found}, on the hub to {known}"]
+
+
+def _hash(path: Path, found: Any) -> str:
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            found.update(block)
+    return str(found.hexdigest())
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    faults, facts = check(Path(sys.argv[1]), deep="--deep" in sys.argv[2:])
+    print(json.dumps({"faults": faults, "facts": facts}))
+    sys.exit(bool(faults))

@@ -1,0 +1,174 @@
+"""Checkpoints: folders that appear whole, carry digests of what they hold, and are read back to the bit."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thunder import digest, files, schema
+from thunder.errors import Faults, ThunderError
+
+TENSORS = ("adapters.safetensors", "optimizer.safetensors", "rng.safetensors")
+EXPORTED = ("adapters.safetensors", "adapter_config.json", "checkpoint.json")
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk and its record."""
+
+    step: int
+    folder: Path
+    record: Mapping[str, Any]
+
+
+def folder_of(run: Path, step: int) -> Path:
+    """Return where the checkpoint of a step lies."""
+    return run / "checkpoints" / f"step-{step:07d}"
+
+
+def faults(folder: Path) -> list[str]:
+    """Return what is wrong with a checkpoint on disk; nothing if it is what was saved."""
+    path = folder / "checkpoint.json"
+    try:
+        record = files.read_json(path)
+        schema.check("checkpoint", record, str(path))
+    except OSError:
+        return [f"{folder.name} has no checkpoint.json"]
+    except (ValueError, Faults) as error:
+        return [f"{folder.name}/checkpoint.json: {error}"]
+    found = [fault for name in TENSORS if (fault := _tensor_fault(folder, name, record["sha256"]))]
+    if folder != folder_of(folder.parent.parent, record["step"]):
+        found.append(f"{folder.name} says that it holds step {record['step']}")
+    return found
+
+
+def _tensor_fault(folder: Path, name: str, digests: Mapping[str, str]) -> str | None:
+    try:
+        found = digest.of_file(folder / name)
+    except OSError:
+        return f"{folder.name}/{name} is missing"
+    if found != digests[name]:
+        return f"{folder.name}/{name} has sha256 {found[:12]}…, recorded was {digests[name][:12]}…"
+    return None
+
+
+def read(folder: Path) -> Checkpoint:
+    """Return a checkpoint whose digests hold."""
+    if found := faults(folder):
+        raise Faults(f"{folder}: not what was saved", found, "verification")
+    record = files.read_json(folder / "checkpoint.json")
+    return Checkpoint(record["step"], folder, record)
+
+
+def steps(run: Path) -> list[int]:
+    """Return the steps of all checkpoint folders, the newest first."""
+    return sorted((int(path.name[5:]) for path in run.glob("checkpoints/step-*")), reverse=True)
+
+
+def latest(run: Path) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest checkpoint whose digests hold, and a warning for each newer one that was passed over."""
+    warnings: list[str] = []
+    for step in steps(run):
+        folder = folder_of(run, step)
+        if not (found := faults(folder)):
+            return read(folder), warnings
+        warnings.append(f"passed over a damaged checkpoint: {'; '.join(found)}")
+    return None, warnings
+
+
+def clean(run: Path, resumed: int) -> None:
+    """Set aside what lies beyond the resumed step, and drop what a crash left half-written."""
+    for work in run.glob("checkpoints/.step-*.tmp"):
+        shutil.rmtree(work, ignore_errors=True)
+    for step in steps(run):
+        if step > resumed:
+            _set_aside(folder_of(run, step))
+    _cut_metrics(run, resumed)
+
+
+def _set_aside(folder: Path) -> None:
+    target = folder.with_name(f".damaged-{folder.name}")
+    shutil.rmtree(target, ignore_errors=True)
+    folder.rename(target)
+
+
+def _cut_metrics(run: Path, resumed: int) -> None:
+    path = run / METRICS
+    if not path.exists():
+        return
+    kept = [row for row in files.read_jsonl(path) if row["step"] <= resumed]
+    if files.render_jsonl(kept).encode() != path.read_bytes():
+        files.write_jsonl(path, kept)
+
+
+def recorded_loss(run: Path, step: int) -> float | None:
+    """Return the validation loss that the metrics hold for a step."""
+    rows = files.read_jsonl(run / METRICS)
+    return next((row["valid_loss"] for row in rows if row["step"] == step and "valid_loss" in row), None)
+
+
+def save(
+    run: Path,
+    tensors: Mapping[str, Mapping[str, Any]],
+    adapter_config: Mapping[str, Any],
+    record: Mapping[str, Any],
+) -> Path:
+    """Write a checkpoint that appears whole, drop older ones that were not to be kept, and return its folder.
+
+    Args:
+        tensors: the arrays of `adapters`, `optimizer` and `rng`.
+        record: `checkpoint.json` without the digests.
+    """
+    # The supervisor reads checkpoints as well, and never loads mlx.
+    import mlx.core as mx
+
+    _sync(run / METRICS)
+    target = folder_of(run, record["step"])
+    try:
+        with files.fresh_folder(target) as work:
+            for name in TENSORS:
+                # The order of the names is part of a file's bytes.
+                arrays = dict(sorted(tensors[name.removesuffix(".safetensors")].items()))
+                mx.save_safetensors(str(work / name), arrays)
+            files.write_json(work / "adapter_config.json", adapter_config)
+            digests = {name: digest.of_file(work / name) for name in TENSORS}
+            files.write_json(work / "checkpoint.json", {**record, "sha256": digests})
+    except (OSError, RuntimeError) as error:
+        raise ThunderError(f"{target}: the checkpoint could not be written: {error}", "write") from error
+    _drop_passing(run, record["step"])
+    return target
+
+
+def _sync(path: Path) -> None:
+    if path.exists():
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _drop_passing(run: Path, step: int) -> None:
+    for older in steps(run):
+        path = folder_of(run, older)
+        if older < step and not files.read_json(path / "checkpoint.json")["kept"]:
+            shutil.rmtree(path)
+
+
+def export(run: Path, folder: Path) -> None:
+    """Copy a checkpoint's adapter to the top of the run, where mlx_lm.load finds it."""
+    for name in EXPORTED:
+        files.write_bytes(run / name, (folder / name).read_bytes())
+
+
+def refuse_other_inputs(checkpoint: Checkpoint, inputs: Mapping[str, str]) -> None:
+    """Raise if the run's inputs are not those that the checkpoint was trained with."""
+    old = checkpoint.record["inputs"]
+    changed = [
+        f"{name} was {old.get(name)}, now {inputs.get(name)}"
+        for name in sorted({*old, *inputs})
+        if old.get(name) != inputs.get(name)
+    ]
+    if changed:
+        title = f"{checkpoint.folder}: the inputs changed; restore them, or start a new run"
+        raise Faults(title, changed, "data")

@@ -1,0 +1,147 @@
+"""Text of one script: its normal form, its clusters, and which characters belong to it."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from functools import cache
+
+from thunder.errors import ThunderError
+
+NORMALISER_VERSION = 1  # raise it when `normalise` or `group_key` gives another text
+
+_INVISIBLE = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff\u07fa]")
+_APOSTROPHES = re.compile("['`´ʼʻ‘’′ʔ]")
+_ARABIC_COMMA = str.maketrans({"،": "߸"})
+_TONE_APOSTROPHE = "\u07f4"
+FOREIGN_DOT = "\u07ed"  # the mark of foreign letters: g, z, v, … are a letter and this mark
+
+
+@dataclass(frozen=True)
+class Script:
+    """The letters of a script, as the noise and the filters need them."""
+
+    name: str
+    vowels: frozenset[str]
+    nasals: frozenset[str]  # consonants that can close a syllable
+    nasal_marks: frozenset[str]
+    vowel_pairs: dict[str, str]
+    voicing_pairs: dict[str, str]
+    confusable_pairs: dict[str, str]
+    punctuation: frozenset[str]
+    pattern: re.Pattern[str]  # one character of the script: letter, digit or mark
+
+
+def script(name: str) -> Script:
+    """Return a script by its name."""
+    if name not in SCRIPTS:
+        raise ThunderError(f"no script {name!r}; there is {', '.join(sorted(SCRIPTS))}")
+    return SCRIPTS[name]
+
+
+def normalise(text: str, script: Script) -> str:
+    """Return the one spelling of a text: NFC, nothing invisible, one apostrophe, one space."""
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    if script.name != "latin":
+        text = _nko_apostrophes(text.translate(_ARABIC_COMMA), script)
+    else:
+        text = _APOSTROPHES.sub("’", text)
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def group_key(text: str, script: Script) -> str:
+    """Return what two texts share when they count as the same: case and punctuation put aside."""
+    kept = ("" if char in script.punctuation else char for char in normalise(text, script))
+    return " ".join("".join(kept).casefold().split())
+
+
+def clusters(text: str) -> list[str]:
+    """Split a text into base characters, each with the marks that belong to it."""
+    found: list[str] = []
+    for char in text:
+        if found and is_mark(char):
+            found[-1] += char
+        else:
+            found.append(char)
+    return found
+
+
+@cache
+def is_mark(char: str) -> bool:
+    """Whether a character is a combining mark, which cannot stand alone."""
+    return unicodedata.category(char).startswith("M")
+
+
+def has_orphan_mark(text: str) -> bool:
+    """Whether a mark stands at the start, after a space, or on anything but a letter."""
+    return any(
+        is_mark(cluster[0]) or (len(cluster) > 1 and not cluster[0].isalpha())
+        for cluster in clusters(text)
+    )
+
+
+@cache
+def is_control(char: str) -> bool:
+    """Whether a character has no place in a text: control, unassigned, private, invisible."""
+    return char == "\ufffd" or unicodedata.category(char) in {"Cc", "Cf", "Cn", "Co", "Cs"}
+
+
+def purity(text: str, script: Script) -> float:
+    """Return the share of characters that are of the script, its punctuation, or a space."""
+    if not text:
+        return 0.0
+    foreign = sum(
+        1
+        for char in text
+        if not (char == " " or char in script.punctuation or script.pattern.match(char))
+    )
+    return 1 - foreign / len(text)
+
+
+def _nko_apostrophes(text: str, script: Script) -> str:
+    """Keep an apostrophe that stands for a lost vowel before another vowel; drop the others."""
+
+    def replace(found: re.Match[str]) -> str:
+        is_elision = found[0] != "ʔ" and text[found.end() : found.end() + 1] in script.vowels
+        return _TONE_APOSTROPHE if is_elision else ""
+
+    return _APOSTROPHES.sub(replace, text)
+
+
+def _both_ways(*pairs: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        left, right = pair.split("/")
+        found |= {left: right, right: left}
+    return found
+
+
+_LATIN = Script(
+    name="latin",
+    vowels=frozenset("aeiouɛɔ"),
+    nasals=frozenset("nmŋ"),
+    nasal_marks=frozenset(),
+    vowel_pairs=_both_ways("e/ɛ", "o/ɔ"),
+    voicing_pairs=_both_ways("t/d", "k/g", "s/z"),
+    confusable_pairs=_both_ways("r/l", "b/p", "n/m", "c/j"),
+    punctuation=frozenset('.,;:!?«»"“”()-–…’'),
+    pattern=re.compile("[a-zA-Z0-9ɛɔɲŋƐƆƝŊàáèéìíòóùúâêîôûǎěǐǒǔ\u0300\u0301\u0302\u030c]"),
+)
+_NKO = Script(
+    name="nko",
+    vowels=frozenset("ߊߋߌߍߎߏߐ"),
+    nasals=frozenset("ߣߡ"),
+    nasal_marks=frozenset("\u07f2"),
+    vowel_pairs=_both_ways("ߋ/ߍ", "ߏ/ߐ"),
+    voicing_pairs=_both_ways("ߕ/ߘ", f"ߞ/ߜ{FOREIGN_DOT}", f"ߛ/ߖ{FOREIGN_DOT}"),
+    confusable_pairs=_both_ways("ߙ/ߟ", "ߓ/ߔ", "ߣ/ߡ", "ߗ/ߖ"),
+    punctuation=frozenset('߸߹߷.:؛؟!«»"()-\u07f4\u07f5'),
+    pattern=re.compile("[\u07c0-\u07f5\u07fd]"),
+)
+# N'Ko written by the public bridge: its vowels are permuted, and g has no dot.
+_NKO_BRIDGED = replace(
+    _NKO,
+    name="nko_bridged",
+    vowel_pairs=_both_ways("ߍ/ߐ", "ߋ/ߏ"),
+    voicing_pairs=_both_ways("ߕ/ߘ", "ߞ/ߜ"),
+)
+SCRIPTS = {script.name: script for script in (_LATIN, _NKO, _NKO_BRIDGED)}

@@ -1,0 +1,71 @@
+"""Looks at a finished checkpoint as a stranger would: everything read again from disk, in a fresh process."""
+
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+from thunder.errors import Faults
+from thunder.lanes.adapter import ranks, state
+from thunder.lanes.adapter.ranks import Emit, Request
+
+# What another BLAS, processor or number of threads may change.
+TOLERANCE = 1e-3
+
+
+def verify(request: Request, step: int, emit: Emit) -> list[dict[str, Any]]:
+    """Check a checkpoint on disk and return the rows of the check table, or raise with every failed one."""
+    folder = state.folder_of(Path(request.folder), step)
+    rows = [_row("checkpoint is what was saved", "sha256", state.faults(folder))]
+    if not rows[0]["reason"]:
+        checkpoint = state.read(folder)
+        found = ranks.evaluate(request, step, emit)
+        rows += _contents(Path(request.folder), checkpoint, found)
+    failed = [f"{row['check']}: {row['reason']}" for row in rows if row["status"] == "FAIL"]
+    if failed:
+        raise Faults(f"{folder}: not verified", failed, "verification")
+    return rows
+
+
+def _contents(run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]) -> list[dict[str, Any]]:
+    step = checkpoint.step
+    return [
+        _row("step", found["step"], [f"holds step {found['step']}, not {step}"] if found["step"] != step else []),
+        _row("weights are finite", found["finite"], [] if found["finite"] else ["a weight is nan or infinite"]),
+        _row("weights changed", *_change(run, checkpoint, found)),
+        _row("validation loss comes back", *_loss(run, checkpoint, found)),
+    ]
+
+
+def _change(run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]) -> tuple[str, list[str]]:
+    if checkpoint.step == 0:
+        return "not trained yet", []
+    if not found["moved"]:
+        return "lora_b is zero", ["every lora_b is zero, as before training"]
+    name = state.TENSORS[0]
+    older = [step for step in state.steps(run) if step < checkpoint.step]
+    for step in older[:1]:
+        record = state.read(state.folder_of(run, step)).record
+        if record["sha256"][name] == checkpoint.record["sha256"][name]:
+            return f"equal to step {step}", [f"the adapters are those of step {step}"]
+        return f"differs from step {step}", []
+    return "lora_b is not zero", []
+
+
+def _loss(run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]) -> tuple[str, list[str]]:
+    recorded, again = checkpoint.record["valid_loss"], found["valid_loss"]
+    noted = state.recorded_loss(run, checkpoint.step)
+    if recorded is None or noted != recorded:
+        return f"{again}", [f"{state.METRICS} says {noted}, checkpoint.json says {recorded}"]
+    old, new = checkpoint.record["fingerprint"], found["fingerprint"]
+    if old == new:
+        text = f"{again:.6f}, equal to the bit"
+        return text, [] if again == recorded else [f"recorded {recorded!r}, found {again!r}"]
+    text = f"{again:.6f}, within {TOLERANCE:g} (other machine or BLAS)"
+    same = isclose(again, recorded, rel_tol=TOLERANCE)
+    return text, [] if same else [f"recorded {recorded!r}, found {again!r}"]
+
+
+def _row(check: str, measured: Any, faults: list[str]) -> dict[str, Any]:
+    status = "FAIL" if faults else "PASS"
+    reason = "; ".join(faults)
+    return {"check": check, "host": "local", "status": status, "measured": str(measured), "reason": reason}

@@ -1,0 +1,63 @@
+"""outputs/plans/: what a matrix stood for when it was last planned, and what an edit changed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from thunder import files, schema
+from thunder.job import IDENTITY
+from thunder.matrix import Matrix
+from thunder.runner import Planned
+
+
+def path_of(outputs: Path, name: str) -> Path:
+    """Return where the plan of a matrix lies."""
+    return outputs / "plans" / f"{name}.json"
+
+
+def document(matrix: Matrix, planned: Sequence[Planned]) -> dict[str, Any]:
+    """Return a plan as it lies on disk."""
+    return {
+        "name": matrix.name,
+        "identity": IDENTITY,
+        "matrix": matrix.spec,
+        "cells": [
+            {
+                "cell": row.cell.coordinates,
+                "kind": row.cell.job.kind,
+                "id": row.cell.job.id,
+                "target": row.cell.job.goal,
+                "status": row.status,
+            }
+            for row in planned
+        ],
+    }
+
+
+def write(outputs: Path, plan: dict[str, Any]) -> Path:
+    """Check and write a plan."""
+    path = path_of(outputs, plan["name"])
+    schema.check("plan", plan, str(path), cause="crash")
+    files.write_text(path, files.render_jsonl([plan]))
+    return path
+
+
+def read(outputs: Path, name: str) -> dict[str, Any] | None:
+    """Read the last plan of a matrix, None when there is none."""
+    path = path_of(outputs, name)
+    if not path.is_file():
+        return None
+    found = files.read_json(path)
+    schema.check("plan", found, str(path))
+    return dict(found)
+
+
+def changes(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the cells that an edit adds, keeps and orphans; orphans' runs stay readable."""
+    before = {(cell["id"], cell["target"]): cell for cell in (old or {"cells": []})["cells"]}
+    after = {(cell["id"], cell["target"]): cell for cell in new["cells"]}
+    return {
+        "added": [cell for key, cell in after.items() if key not in before],
+        "kept": [cell for key, cell in after.items() if key in before],
+        "orphaned": [cell for key, cell in before.items() if key not in after],
+    }

@@ -1,0 +1,261 @@
+"""What a person sees while runs go on: bars and tables in a terminal, plain lines elsewhere."""
+
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from thunder.runner import Outcome, Planned
+
+_SHOWN_ROWS = 40
+_MARKS = {"PASS": "green", "FAIL": "bold red", "SKIPPED": "yellow"}
+
+
+def of_stream(*, many: bool) -> "Plain | Terminal":
+    """Return the screen that fits standard output.
+
+    Args:
+        many: several runs at once or in turn: one line per run instead of every table.
+    """
+    return Terminal(many=many) if sys.stdout.isatty() else Plain(many=many)
+
+
+def plan_lines(planned: Sequence[Planned], total_cells: int) -> list[str]:
+    """Return the plan, one line per cell, the first ones of a long one."""
+    lines = [plan_line(row) for row in planned[:_SHOWN_ROWS]]
+    if total_cells > _SHOWN_ROWS:
+        lines.append(f"… and {total_cells - _SHOWN_ROWS:,} more")
+    return lines
+
+
+def plan_line(row: Planned) -> str:
+    """Return one planned cell: what, which id, where, from and to which step."""
+    job = row.cell.job
+    name = row.cell.label or str(job.runtime["profile"] or job.kind)
+    mark = " [stand-in]" if job.is_stand_in else ""
+    return f"{name}{mark}  {job.kind} {job.id}  {row.run.folder.absolute()}  {steps_text(row)}"
+
+
+def steps_text(row: Planned) -> str:
+    """Return how far a cell is and where it goes: `step 0 → 10 of 80`."""
+    job = row.cell.job
+    if job.goal is None:
+        return row.status
+    here = row.step or 0
+    if row.is_reached:
+        past = f"; the run is at step {here}" if here > job.goal else ""
+        return f"step {job.goal} of {job.total} is reached{past}"
+    word = {"planned": "", "paused": "resumed ", "failed": "retried ", "lost": "lost, resumed "}
+    return f"{word.get(row.status, '')}step {here} → {job.goal} of {job.total}"
+
+
+class Plain:
+    """Plain lines, for logs and pipes."""
+
+    def __init__(self, *, many: bool) -> None:
+        self.many = many
+        self.lock = threading.Lock()
+
+    def say(self, text: str) -> None:
+        """Print one line at once."""
+        with self.lock:
+            print(text, flush=True)
+
+    def begin(self, planned: Planned) -> None:
+        """Name the run that begins."""
+        if self.many:
+            self.say(f"run     {plan_line(planned)}")
+
+    def event(self, planned: Planned, event: dict[str, Any]) -> None:
+        """Show one event of a run."""
+        prefix = f"{planned.cell.job.id} " if self.many else ""
+        for line in event_lines(event):
+            if not self.many or event["event"] in ("warning", "step", "checkpoint"):
+                self.say(f"{prefix}{line}")
+
+    def end(self, outcome: Outcome) -> None:
+        """Say how a run ended."""
+        for line in end_lines(outcome, many=self.many):
+            self.say(line)
+
+    def note(self, text: str) -> None:
+        """Show a note."""
+        self.say(f"note    {text}")
+
+    def __enter__(self) -> "Plain":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def event_lines(event: dict[str, Any]) -> list[str]:
+    """Return an event as plain lines."""
+    match event["event"]:
+        case "phase":
+            return [f"{event['name']:<7} {event['text']}"]
+        case "note" | "warning":
+            return [f"{event['event']:<7} {event['text']}"]
+        case "checks":
+            rows = event["rows"]
+            width = max((len(row["check"]) for row in rows), default=0)
+            hosts = max((len(row["host"]) for row in rows), default=0)
+            return [event["title"], *(_check_line(row, width, hosts) for row in rows)]
+        case "step":
+            return [f"train   {_step_text(event)}"]
+        case "valid":
+            return [f"valid   step {event['step']}  valid_loss {event['valid_loss']:.4f}"]
+        case "checkpoint":
+            return [f"saved   step {event['step']}  {event['path']}"]
+        case "report":
+            return [f"report  {event['path']}"]
+    return []
+
+
+def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
+    """Return how a run ended, in plain lines."""
+    row, seconds = outcome.planned, f"{outcome.seconds:.1f} s"
+    name = f"{row.cell.job.id} {row.cell.label}".strip()
+    if outcome.ending == "reached":
+        return [f"done    {name}  {seconds}"] if many else []
+    if outcome.ending == "stopped":
+        return [f"stopped {name}; the same command resumes it"]
+    if outcome.ending == "elsewhere":
+        return [f"busy    {name}: another runner has it"]
+    return [f"FAILED  {name}  {seconds}", *error_lines(outcome.error or {}, row)]
+
+
+def error_lines(error: dict[str, Any], row: Planned) -> list[str]:
+    """Return a failure in the words that the user needs."""
+    lines = [f"  cause   {error['cause']}", *_indented("  what    ", error["message"])]
+    if error["cause"] in ("crash", "ranks") and error["last_lines"]:
+        lines += ["  log     " + line for line in error["last_lines"][-8:]]
+    lines.append(f"  where   {row.run.folder.absolute()}")
+    if error["reproduce"]:
+        lines.append(f"  again   {error['reproduce']}")
+    return lines
+
+
+def _indented(head: str, text: str) -> list[str]:
+    first, *rest = text.splitlines() or [""]
+    return [head + first, *(" " * len(head) + line for line in rest)]
+
+
+def _check_line(row: dict[str, Any], width: int, hosts: int) -> str:
+    text = "  ".join(part for part in (row["measured"], row["reason"]) if part)
+    return f"  {row['status']:<7}  {row['host']:<{hosts}}  {row['check']:<{width}}  {text}"
+
+
+def _step_text(event: dict[str, Any]) -> str:
+    speed = event["tokens_per_second"]
+    return f"step {event['step']}/{event['of']}  loss {event['loss']:.4f}  {speed:,.0f} tokens/s"
+
+
+class Terminal:
+    """Tables and progress bars in a terminal, with rich."""
+
+    def __init__(self, *, many: bool) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        self.many = many
+        self.console = Console(highlight=False)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s"),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=False,
+        )
+        self.tasks: dict[str, Any] = {}
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print one line above the bars."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def begin(self, planned: Planned) -> None:
+        """Name the run that begins."""
+        if self.many:
+            self.say(f"run     {plan_line(planned)}")
+
+    def event(self, planned: Planned, event: dict[str, Any]) -> None:
+        """Show one event of a run."""
+        match event["event"]:
+            case "step":
+                self._advance(planned, event)
+            case "checks" if not self.many:
+                self.console.print(_checks_table(event))
+            case "valid" | "report" | "phase" | "note" if self.many:
+                pass
+            case _:
+                for line in event_lines(event):
+                    self.say(line)
+
+    def end(self, outcome: Outcome) -> None:
+        """Say how a run ended."""
+        self._close(outcome.planned.cell.job.id)
+        for line in end_lines(outcome, many=self.many):
+            self.say(line)
+
+    def note(self, text: str) -> None:
+        """Show a note."""
+        self.say(f"note    {text}")
+
+    def _advance(self, planned: Planned, event: dict[str, Any]) -> None:
+        name = planned.cell.job.id
+        fields: dict[str, Any] = {
+            "loss": f"{event['loss']:.4f}",
+            "speed": f"{event['tokens_per_second']:,.0f}",
+        }
+        with self.lock:
+            if name not in self.tasks:
+                self.progress.start()
+                text = f"train   {name if self.many else 'step'}"
+                self.tasks[name] = self.progress.add_task(text, total=event["of"], **fields)
+            self.progress.update(
+                self.tasks[name], completed=event["step"], total=event["of"], **fields
+            )
+            if event["step"] == event["of"]:
+                self._finish_bars()
+
+    def _close(self, name: str) -> None:
+        with self.lock:
+            self.tasks.pop(name, None)
+            self._finish_bars()
+
+    def _finish_bars(self) -> None:
+        """Leave the bars as they are once all are full, so that what follows comes below."""
+        if all(task.finished for task in self.progress.tasks):
+            self.progress.stop()
+            for task in list(self.progress.task_ids):
+                self.progress.remove_task(task)
+            self.tasks.clear()
+
+
+def _checks_table(event: dict[str, Any]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=event["title"], title_justify="left", title_style="bold")
+    for column in ("", "host", "check", "measured"):
+        table.add_column(column, overflow="fold")
+    for row in event["rows"]:
+        text = "  ".join(part for part in (row["measured"], row["reason"]) if part)
+        mark = Text(row["status"], style=_MARKS[row["status"]])
+        table.add_row(mark, row["host"], row["check"], Text(text))
+    return table
