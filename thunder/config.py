@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ SHORTHAND = (
     "eval_every", "save_every", "stall_seconds", "start_seconds",
 )  # fmt: skip
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-_MISSING = "???"
+MISSING = "???"  # Hydra's word for a value that must be given
 # Strings that Hydra's grammar reads back as themselves without quotes.
 _BARE = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_/][\w./-]*", re.ASCII)
 
@@ -174,15 +174,29 @@ class Template:
     raw: dict[str, Any]  # interpolations unresolved
     resolved: dict[str, Any]
     references: tuple[tuple[str, ...], ...]  # keys that some interpolation reads
+    sections: dict[str, Any] = field(default_factory=dict)  # filled ones, by what was set
 
     def fill(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a config with values set; untouched sections are shared, so never edit it."""
+        """Return a config with values set; sections are shared between configs: never edit it."""
         paths = {tuple(key.split(".")): value for key, value in values.items()}
         if not any(_overlap(path, read) for path in paths for read in self.references):
-            return _put_all(self.resolved, paths)
+            return self._fill_sections(paths)
         early = {p: v for p, v in paths.items() if not self._behind_reference(p)}
         late = {p: v for p, v in paths.items() if p not in early}
         return _put_all(_resolve(_put_all(self.raw, early)), late)
+
+    def _fill_sections(self, paths: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+        """Set values in the resolved config; cells that set a section alike share one object."""
+        by_section: dict[str, dict[tuple[str, ...], Any]] = {}
+        for path, value in paths.items():
+            by_section.setdefault(path[0], {})[path] = value
+        filled = dict(self.resolved)
+        for name, inner in by_section.items():
+            key = repr(inner)
+            if key not in self.sections:
+                self.sections[key] = _put_all(self.resolved, inner)[name]
+            filled[name] = self.sections[key]
+        return filled
 
     def _behind_reference(self, path: tuple[str, ...]) -> bool:
         node: Any = self.raw
@@ -379,7 +393,7 @@ def _word(value: Any) -> str:
 
 def missing_values(config: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys that still say `???`."""
-    return [".".join(path) for path, value in leaves(config) if value == _MISSING]
+    return [".".join(path) for path, value in leaves(config) if value == MISSING]
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

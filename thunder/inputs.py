@@ -25,8 +25,8 @@ def bind(config: dict[str, Any]) -> dict[str, Any]:
         except FileNotFoundError as error:
             missing.append(f"{name} {section['name']!r}: {error.args[0]}")
             continue
-        bound[name] = {**section, "source": source}
         if path is not None:
+            bound[name] = {**section, "source": source}
             paths[name] = str(path)
     missing += _executor_missing(config)
     if missing:

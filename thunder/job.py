@@ -103,6 +103,11 @@ def _canonical(value: Any, memo: Memo) -> bytes:
     return known[1]
 
 
+def _says_missing(section: Any, memo: Memo) -> bool:
+    # A search in canonical bytes that are needed anyway: walking every config would cost more.
+    return configs.MISSING.encode() in _canonical(section, memo)
+
+
 def make(config: dict[str, Any], memo: Memo | None = None, reproduce: str | None = None) -> Job:
     """Make the job of a checked config: bind its inputs to content and name it.
 
@@ -120,13 +125,18 @@ def total_of(config: Mapping[str, Any]) -> int | None:
     return None if steps is None else int(steps)
 
 
-def faults_of(config: dict[str, Any], places: configs.Sources, origins: Origins) -> list[str]:
+def faults_of(
+    config: dict[str, Any], places: configs.Sources, origins: Origins, memo: Memo | None = None
+) -> list[str]:
     """Return every fault of a config, each with the place that set the value; empty when right."""
+    memo = {} if memo is None else memo
     kind = config.get("kind")
     if kind not in KINDS:
         return [_kind_fault(kind, places)]
     found = [(fault.path, fault.message) for fault in schema.faults(kind, config, places.schemas)]
-    absent = {tuple(key.split(".")) for key in configs.missing_values(config)}
+    absent = set()
+    if any(_says_missing(section, memo) for section in config.values()):
+        absent = {tuple(key.split(".")) for key in configs.missing_values(config)}
     found = [(path, message) for path, message in found if path not in absent]
     found += [(path, f"needs a value: add {'.'.join(path)}=VALUE") for path in sorted(absent)]
     if not found:

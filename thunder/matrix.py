@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder import config as configs
-from thunder import digest, origin, schema
+from thunder import digest, matched, origin, schema
 from thunder import job as jobs
 from thunder.errors import Faults, ThunderError
 
@@ -101,13 +101,12 @@ def expand(matrix: Matrix, words: configs.Words, places: configs.Sources) -> lis
     expansion = _Expansion(matrix, words, places)
     configs_of_cells = [expansion.config(point) for point in coordinates]
     expansion.check(coordinates, configs_of_cells)
-    memo: jobs.Memo = {}
     cells = [
-        Cell(point, jobs.make(config, memo, configs.command(*expansion.sides(point))))
+        Cell(point, expansion.job(point, config))
         for point, config in zip(coordinates, configs_of_cells, strict=True)
     ]
     _refuse_duplicates(cells, matrix)
-    check_matched(matrix, [(cell.label, cell.job.document) for cell in cells])
+    matched.check(matrix.name, matrix.spec, [(cell.label, cell.job.document) for cell in cells])
     return cells
 
 
@@ -117,25 +116,6 @@ def single(words: configs.Words, places: configs.Sources) -> Cell:
     config = template.fill(words.values)
     jobs.check(config, places, lambda: _origins(words.choices, words, places), _title(words))
     return Cell({}, jobs.make(config, None, configs.command(words.choices, words.values)))
-
-
-def check_matched(matrix: Matrix, documents: list[tuple[str, Mapping[str, Any]]]) -> None:
-    """Raise Faults when arms that must match do not: `same` and `differ` of the matrix.
-
-    Args:
-        documents: label and config.json document of each cell.
-    """
-    spec = matrix.spec
-    if not documents or not ("same" in spec or "differ" in spec):
-        return
-    flat = [(label, {".".join(p): v for p, v in configs.leaves(doc)}) for label, doc in documents]
-    keys = {key for _, values in flat for key in values}
-    faults = [f"{word}: no cell has such a key" for word in _words_without_key(spec, keys)]
-    for key in sorted(keys):
-        if _must_match(key, spec) and (odd := _odd_one(key, flat)):
-            faults.append(odd)
-    if faults:
-        raise Faults(f"the cells of {matrix.name!r} are not comparable:", faults)
 
 
 class _Expansion:
@@ -149,6 +129,7 @@ class _Expansion:
             common = {"profile": matrix.spec["profile"], **common}
         self.common = {**common, **words.choices, **words.values}
         self.templates: dict[tuple[tuple[str, str], ...], configs.Template] = {}
+        self.memo: jobs.Memo = {}
 
     def sides(self, point: Coordinates) -> tuple[dict[str, str], dict[str, Any]]:
         """Return the group choices and the values of a cell."""
@@ -168,17 +149,24 @@ class _Expansion:
                 raise ThunderError(f"matrix {self.matrix.name!r}: {error}", error.cause) from error
         return self.templates[key].fill(values)
 
+    def job(self, point: Coordinates, config: dict[str, Any]) -> jobs.Job:
+        """Return the job of a cell, with the command that makes it alone."""
+        return jobs.make(config, self.memo, configs.command(*self.sides(point)))
+
     def check(self, points: list[Coordinates], found: list[dict[str, Any]]) -> None:
         """Raise Faults for all cells at once; a fault that many cells share is told once."""
         faults: dict[str, list[Coordinates]] = {}
         for point, config in zip(points, found, strict=True):
             if len(faults) > _SHOWN_FAULTS:
                 break
-            for fault in jobs.faults_of(config, self.places, lambda p=point: self.origins(p)):  # type: ignore[misc]
+            for fault in self._faults(point, config):
                 faults.setdefault(fault, []).append(point)
         if faults:
             lines = [f"{fault}{_cells_text(cells, points)}" for fault, cells in faults.items()]
             raise Faults(f"matrix {self.matrix.name!r} has cells that cannot run:", lines)
+
+    def _faults(self, point: Coordinates, config: dict[str, Any]) -> list[str]:
+        return jobs.faults_of(config, self.places, lambda: self.origins(point), self.memo)
 
     def origins(self, point: Coordinates) -> dict[tuple[str, ...], str]:
         """Return where the values of a cell were set."""
@@ -228,7 +216,7 @@ def _refuse_overridden_axes(matrix: Matrix, words: configs.Words) -> None:
     both = [key for key in (*words.choices, *words.values) if key in _axis_keys(matrix)]
     if both:
         raise ThunderError(
-            f"{both[0]!r} is an axis of matrix {matrix.name!r}; edit the matrix, or use -m without it"
+            f"{both[0]!r} is an axis of matrix {matrix.name!r}; edit the matrix, or use -m instead"
         )
 
 
@@ -270,31 +258,6 @@ def _cells_text(cells: list[Coordinates], points: list[Coordinates]) -> str:
         return " (in every cell)"
     first = " ".join(f"{key}={value}" for key, value in cells[0].items())
     return f" (cell {first})" if len(cells) == 1 else f" ({len(cells)} cells, first {first})"
-
-
-def _must_match(key: str, spec: Mapping[str, Any]) -> bool:
-    if "same" in spec and any(_inside(key, word) for word in spec["same"]):
-        return True
-    return "differ" in spec and not any(_inside(key, word) for word in spec["differ"])
-
-
-def _inside(key: str, word: str) -> bool:
-    return key == word or key.startswith(f"{word}.")
-
-
-def _words_without_key(spec: Mapping[str, Any], keys: set[str]) -> list[str]:
-    words = [*spec.get("same", []), *spec.get("differ", [])]
-    return [word for word in words if not any(_inside(key, word) for key in keys)]
-
-
-def _odd_one(key: str, flat: list[tuple[str, dict[str, Any]]]) -> str | None:
-    first_label, first = flat[0]
-    for label, values in flat[1:]:
-        if values.get(key) != first.get(key):
-            return (
-                f"{key}: {first.get(key)!r} in ({first_label}) but {values.get(key)!r} in ({label})"
-            )
-    return None
 
 
 def path_of(name: str, places: configs.Sources) -> Path | None:

@@ -32,6 +32,7 @@ BLOCK_BYTES = 1 << 22
 
 Faults = list[str]
 Sizes = dict[str, int]
+Shards = dict[str, Sizes]
 Listed = dict[str, dict[str, Any]]
 
 
@@ -81,9 +82,7 @@ def check(folder: Path, deep: bool = False) -> tuple[Faults, dict[str, Any]]:
     faults += [*_broken_weights(folder, present), *_unlike_hub(folder, present, listed)]
     if deep:
         hashes = _hub_hashes(folder, present, listed)
-        faults += [
-            fault for name, known in hashes.items() for fault in _changed(folder, name, known)
-        ]
+        faults += _changed(folder, hashes)
         facts["deep"] = bool(hashes)
     return faults, facts
 
@@ -167,26 +166,21 @@ def _broken_weights(folder: Path, present: Sizes) -> Faults:
     return faults or (_unlike_index(promised, total, found) if promised else [])
 
 
-def _broken_shards(
-    folder: Path, shards: list[str], present: Sizes
-) -> tuple[Faults, dict[str, Sizes]]:
+def _broken_shards(folder: Path, shards: list[str], present: Sizes) -> tuple[Faults, Shards]:
     faults: Faults = []
-    found: dict[str, Sizes] = {}
+    found: Shards = {}
     for name in shards:
-        if name not in present:
-            faults.append(f"{name}: missing, though {INDEX} names it")
-            continue
         try:
             found[name] = _tensors(folder / name, present[name])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            faults.append(f"{name}: broken weights: {error}")
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            absent = f"missing, though {INDEX} names it"
+            faults.append(f"{name}: {f'broken weights: {error}' if name in present else absent}")
     return faults, found
 
 
-def _unlike_index(promised: dict[str, str], total: Any, found: dict[str, Sizes]) -> Faults:
+def _unlike_index(promised: dict[str, str], total: Any, found: Shards) -> Faults:
     faults = []
-    absent = sorted(name for name, shard in promised.items() if name not in found[shard])
-    if absent:
+    if absent := sorted(name for name, shard in promised.items() if name not in found[shard]):
         faults.append(
             f"{INDEX}: {len(absent)} of {len(promised)} tensors are not in the shard it names, "
             f"the first is {absent[0]!r}"
@@ -234,12 +228,16 @@ def _hub_hashes(folder: Path, present: Sizes, listed: Listed) -> dict[str, str]:
     return {name: found for name, found in known.items() if re.fullmatch(HUB_HASH, found)}
 
 
-def _changed(folder: Path, name: str, known: str) -> Faults:
-    """Hash a file as the hub does: sha256 for a large one, git's sha1 for a small one."""
-    path = folder / name
-    git = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-    found = _hash(path, hashlib.sha256() if len(known) == 64 else git)
-    return [] if found == known else [f"{name}: its bytes hash to {found}, on the hub to {known}"]
+def _changed(folder: Path, hashes: dict[str, str]) -> Faults:
+    """Hash files as the hub does: sha256 for a large one, git's sha1 for a small one."""
+    faults = []
+    for name, known in hashes.items():
+        path = folder / name
+        git = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
+        found = _hash(path, hashlib.sha256() if len(known) == 64 else git)
+        if found != known:
+            faults.append(f"{name}: its bytes hash to {found}, on the hub to {known}")
+    return faults
 
 
 def _hash(path: Path, found: Any) -> str:

@@ -119,7 +119,7 @@ def _watch_lease() -> None:
     """End this group of processes as soon as the supervisor is gone, whatever this process is doing."""
     threading.Thread(target=_leave_with_lease, daemon=True).start()
     # Forming a ring holds the interpreter's lock, and a stopped process runs no thread: a second reader, outside.
-    guard = f"cat >/dev/null; kill -KILL -- -{os.getpid()}"
+    guard = f"cat >/dev/null; kill -s KILL -- -{os.getpid()}"
     subprocess.Popen(["/bin/sh", "-c", guard], stdin=0, stdout=2)
 
 

@@ -110,7 +110,8 @@ def _supervise(
         inbox: Inbox = SimpleQueue()
         with _stoppable(inbox), _spawned(orders, inbox) as processes:
             try:
-                return _Watch(processes, inbox, emit, stop or threading.Event()).results()
+                watch = _Watch(processes, inbox, emit, stop or threading.Event())
+                return watch.results(orders[0]["start_seconds"])
             except _NoRing as error:
                 reason = str(error)
                 emit({"event": "note", "text": f"no ring in try {attempt} of {TRIES}: {reason}"})
@@ -173,10 +174,10 @@ class _Watch:
     heard: dict[int, float] = field(default_factory=dict)
     beaten: float = 0.0
 
-    def results(self) -> list[dict[str, Any]]:
+    def results(self, start_seconds: float) -> list[dict[str, Any]]:
         """Return what each rank reported, or raise the cause of the first failure."""
         for rank in self.processes:
-            self.heard[rank.number], self.within[rank.number] = time.monotonic(), 60.0
+            self.heard[rank.number], self.within[rank.number] = time.monotonic(), start_seconds
         while len(self.ended) < len(self.processes):
             self._take(min(BEAT_SECONDS, self._left()))
             self._beat()

@@ -52,7 +52,7 @@ def _check(source: dict[str, Any], texts: Sequence[str]) -> None:
     if source["vocabulary"] < spelling.LEAST:
         raise ThunderError(
             f"model.source.vocabulary is {source['vocabulary']!r}; "
-            f"bytes and special tokens alone take {spelling.LEAST}"
+            f"bytes, space and special tokens alone take {spelling.LEAST}"
         )
     if source["hidden"] < GROUP_SIZE or source["hidden"] % GROUP_SIZE:
         raise ThunderError(

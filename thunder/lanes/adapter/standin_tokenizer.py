@@ -9,7 +9,7 @@ SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>"]
 PAD, EOS, BOS, UNKNOWN, TURN, TURN_END = range(len(SPECIAL))
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 SPACE = "▁"
-LEAST = len(SPECIAL) + len(BYTES)
+LEAST = len(SPECIAL) + len(BYTES) + len(SPACE)
 CONTEXT_TOKENS = 8192
 
 CHAT_TEMPLATE = """\
@@ -29,7 +29,7 @@ CHAT_TEMPLATE = """\
 
 def learn(texts: Sequence[str], size: int) -> dict[str, Any]:
     """Return a tokenizer.json of exactly `size` tokens that can spell any text in bytes."""
-    room = size - LEAST
+    room = size - len(SPECIAL) - len(BYTES)
     learned, merges = _pairs(texts, room)
     unused = [f"<unused{number}>" for number in range(room - len(learned))]
     tokens = [*SPECIAL, *BYTES, *learned, *unused]
@@ -73,7 +73,8 @@ def _pairs(texts: Sequence[str], room: int) -> tuple[list[str], list[list[str]]]
     """Learn up to `room` tokens, characters and pairs, from words that end with their space."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    known = _frequent_characters(texts, room // 2)
+    # A space that was spelled in bytes would come back as its sign.
+    known = _frequent_characters(texts, room // 2) | {SPACE}
     # A rare character splits its word: the trainer would drop some of them at random.
     words = ("".join(c if c in known else "\n" for c in text.replace(" ", SPACE)) for text in texts)
     tokenizer = Tokenizer(models.BPE())
@@ -83,17 +84,18 @@ def _pairs(texts: Sequence[str], room: int) -> tuple[list[str], list[list[str]]]
             pre_tokenizers.Split(SPACE, "merged_with_previous"),
         ]
     )
-    tokenizer.train_from_iterator(
-        words, trainers.BpeTrainer(vocab_size=room, min_frequency=2, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=room, min_frequency=2, initial_alphabet=[SPACE], show_progress=False
     )
+    tokenizer.train_from_iterator(words, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     return sorted(model["vocab"], key=model["vocab"].__getitem__), model["merges"]
 
 
 def _frequent_characters(texts: Sequence[str], most: int) -> frozenset[str]:
     counts = Counter("".join(texts).replace(" ", SPACE))
-    # A learned "<" could spell the name of a special token; the newline separates the words.
-    for reserved in "<\n":
+    # A learned "<" could spell the name of a special token; the others divide the words.
+    for reserved in f"<\n{SPACE}":
         counts.pop(reserved, None)
     ranked = sorted(counts, key=lambda character: (-counts[character], character))
     return frozenset(ranked[:most])
@@ -118,6 +120,7 @@ def _starts_with_bos() -> dict[str, Any]:
 
 
 def settings() -> dict[str, Any]:
+    """Return the tokenizer_config.json."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": "<bos>",
