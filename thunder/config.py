@@ -53,7 +53,7 @@ class Sources:
 
 
 def sources(config_dir: Path | None = None) -> Sources:
-    """Return where to read from: the given conf/ folder, completed by ours if it has no config.yaml."""
+    """Return where to read from: the given conf/, with ours behind it if it has no config.yaml."""
     ours = SHIPPED / "conf"
     if config_dir is None or config_dir.resolve() == ours.resolve():
         roots: list[Path] = [ours]
@@ -79,7 +79,7 @@ def _refuse_shadows(roots: Sequence[Path]) -> None:
     first, second = ({p.relative_to(root) for p in root.glob("*/*.yaml")} for root in roots)
     if both := sorted(str(path) for path in first & second):
         raise Faults(
-            f"--config-dir {roots[0]} has options with names that thunder's own conf/ uses; rename:",
+            f"--config-dir {roots[0]} has options with the names of thunder's own; rename:",
             both,
         )
 

@@ -19,6 +19,8 @@ class Request:
     cells: list[matrices.Cell]
     matrix: matrices.Matrix | None
     runtime: dict[str, Any]
+    words: configs.Words
+    places: configs.Sources
 
     @property
     def outputs(self) -> Path:
@@ -44,13 +46,13 @@ def read(words: Sequence[str], *, config_dir: Path | None = None, sweep: bool = 
     if sweep and parsed.sweeps:
         return of_matrix(matrices.of_words(parsed, places), parsed, places)
     cell = matrices.single(parsed, places)
-    return Request([cell], None, cell.job.runtime)
+    return Request([cell], None, cell.job.runtime, parsed, places)
 
 
 def of_matrix(matrix: matrices.Matrix, parsed: configs.Words, places: configs.Sources) -> Request:
     """Return the request for all cells of a matrix."""
     cells = matrices.expand(matrix, parsed, places)
-    return Request(cells, matrix, cells[0].job.runtime)
+    return Request(cells, matrix, cells[0].job.runtime, parsed, places)
 
 
 def run(request: Request) -> int:

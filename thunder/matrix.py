@@ -118,6 +118,15 @@ def single(words: configs.Words, places: configs.Sources) -> Cell:
     return Cell({}, jobs.make(config, None, configs.command(words.choices, words.values)))
 
 
+def origins_of(
+    cell: Cell, matrix: Matrix | None, words: configs.Words, places: configs.Sources
+) -> dict[tuple[str, ...], str]:
+    """Return the place that set each key of a cell."""
+    if matrix is None:
+        return _origins(words.choices, words, places)
+    return _Expansion(matrix, words, places).origins(cell.coordinates)
+
+
 class _Expansion:
     """Composes once per choice of groups and sets the rest per cell."""
 

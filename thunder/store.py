@@ -4,7 +4,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ from thunder import digest, files, schema
 from thunder import job as jobs
 from thunder.errors import Faults, ThunderError
 
-CONFIG, RECORD, METRICS, MANIFEST, LOG = (
-    "config.json", "run.json", "metrics.json", "manifest.json", "run.log",
+CONFIG, RECORD, METRICS, ROWS, MANIFEST = (
+    "config.json", "run.json", "metrics.json", "metrics.jsonl", "manifest.json",
 )  # fmt: skip
 _LOCK = ".lock"
 _FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
@@ -122,7 +122,15 @@ class Run:
 
     def rows(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl: numbers step by step."""
-        return list(files.read_jsonl(self.folder / "metrics.jsonl"))
+        return list(files.read_jsonl(self.folder / ROWS))
+
+    def at_step(self, step: int) -> dict[str, float | None]:
+        """Return the numbers that metrics.jsonl has for a step, all its rows together."""
+        found: dict[str, float | None] = {}
+        for row in self.rows():
+            if row["step"] == step:
+                found |= row
+        return found
 
 
 @contextmanager
@@ -272,8 +280,12 @@ def manifest_of(run: Run) -> dict[str, Any]:
     return found
 
 
-def verify(run: Run) -> list[str]:
-    """Prove a run by its manifest and its id; return what is wrong."""
+def verify(run: Run, only: Sequence[str] | None = None) -> list[str]:
+    """Prove a run by its manifest and its id; return what is wrong.
+
+    Args:
+        only: the artifacts to look at; all of them by default.
+    """
     path = run.folder / MANIFEST
     try:
         run.document()
@@ -284,7 +296,10 @@ def verify(run: Run) -> list[str]:
     wrong = [] if listed["id"] == run.id else [f"{path}: is of run {listed['id']}"]
     expected = {artifact["path"]: artifact for artifact in listed["artifacts"]}
     present = [n for n in digest.visible_files(run.folder) if n not in (RECORD, MANIFEST)]
-    wrong += [f"{name}: not in the manifest" for name in present if name not in expected]
+    if only is None:
+        wrong += [f"{name}: not in the manifest" for name in present if name not in expected]
+    else:
+        expected = {name: found for name, found in expected.items() if name in only}
     for name, artifact in expected.items():
         wrong += _artifact_faults(run.folder / name, name, artifact)
     return wrong

@@ -54,10 +54,7 @@ def find_snapshot(repo: str, cache: Path | None = None, revision: str = "main") 
 
 
 def digest(folder: Path) -> str:
-    """Return the identity of a model's content, which does not depend on where it lies.
-
-    All weights are read; the caller keeps the answer.
-    """
+    """Return the identity of a model's content; all weights are read, so the caller keeps it."""
     names = sorted(name for name in _present(folder) if _matters(name))
     found = {name: _hash(folder / name, hashlib.sha256()) for name in names}
     text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -170,11 +167,13 @@ def _broken_shards(folder: Path, shards: list[str], present: Sizes) -> tuple[Fau
     faults: Faults = []
     found: Shards = {}
     for name in shards:
+        if name not in present:
+            faults.append(f"{name}: missing, though {INDEX} names it")
+            continue
         try:
             found[name] = _tensors(folder / name, present[name])
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            absent = f"missing, though {INDEX} names it"
-            faults.append(f"{name}: {f'broken weights: {error}' if name in present else absent}")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            faults.append(f"{name}: broken weights: {error}")
     return faults, found
 
 

@@ -1,0 +1,129 @@
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from adapter_fixtures import Tiny, digests, ranks_of, supervisor, tiny, wait_for_step  # noqa: F401
+
+from thunder import files
+from thunder.errors import ThunderError
+from thunder.lanes.adapter import ranks, state, verify
+
+pytestmark = pytest.mark.slow
+
+Train = Callable[..., dict[str, Any]]
+_uncut: dict[tuple[int, float], tuple[dict[str, str], list[Any]]] = {}
+
+
+def silent(event: dict[str, Any]) -> None:
+    return None
+
+
+def losses(run: Path) -> list[Any]:
+    rows = files.read_jsonl(run / state.METRICS)
+    return [(row["step"], row["loss"]) for row in rows if "loss" in row]
+
+
+def shape(world: int, dropout: float) -> dict[str, Any]:
+    return {"ranks": world, "batch_size": 4 // world, "dropout": dropout}
+
+
+def uncut(tiny: Tiny, folder: Path, world: int, dropout: float) -> tuple[dict[str, str], list[Any]]:  # noqa: F811
+    key = (world, dropout)
+    if key not in _uncut:
+        run = folder / "uncut"
+        ranks.train_window(tiny.request(run, 20, **shape(world, dropout)), silent)
+        _uncut[key] = digests(run, 20), losses(run)
+    return _uncut[key]
+
+
+@pytest.mark.parametrize(("world", "dropout"), [(1, 0.0), (1, 0.05), (2, 0.05)])
+def test_windows_equal_one_run_to_the_bit(tiny: Tiny, tmp_path: Path, world: int, dropout: float) -> None:  # noqa: F811
+    run = tmp_path / "cut"
+    for stop in (7, 13, 20):
+        ranks.train_window(tiny.request(run, stop, **shape(world, dropout)), silent)
+    assert (digests(run, 20), losses(run)) == uncut(tiny, tmp_path, world, dropout)
+    assert state.steps(run) == [20, 13, 7]
+
+
+@pytest.mark.parametrize(("step", "victim"), [(4, 0), (11, 1), (17, 0)])
+def test_a_run_with_a_killed_rank_ends_as_without(
+    tiny: Tiny,  # noqa: F811
+    tmp_path: Path,
+    step: int,
+    victim: int,
+) -> None:
+    run = tmp_path / "killed"
+
+    def emit(event: dict[str, Any]) -> None:
+        if event["event"] == "step" and event["step"] == step:
+            os.kill(ranks_of(os.getpid())[victim], signal.SIGKILL)
+
+    with pytest.raises(ThunderError, match="SIGKILL"):
+        ranks.train_window(tiny.request(run, 20, **shape(2, 0.05)), emit)
+    ranks.train_window(tiny.request(run, 20, **shape(2, 0.05)), silent)
+    assert (digests(run, 20), losses(run)) == uncut(tiny, tmp_path, 2, 0.05)
+
+
+def test_a_run_with_a_killed_supervisor_ends_as_without(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+    run = tmp_path / "killed"
+    request = tiny.request(run, 20, **shape(2, 0.05))
+    with supervisor(request) as found:
+        wait_for_step(found, 6)
+        time.sleep(time.time() % 0.2)
+        found.kill()
+    ranks.train_window(request, silent)
+    assert (digests(run, 20), losses(run)) == uncut(tiny, tmp_path, 2, 0.05)
+
+
+def test_ranks_do_not_change_the_numbers(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+    found = {}
+    for name, train in {
+        "one": {"ranks": 1, "batch_size": 3},
+        "uneven": {"ranks": 2, "batch_size": 1, "rank_weights": [2, 1]},
+    }.items():
+        ranks.train_window(tiny.request(tmp_path / name, 8, dropout=0.0, **train), silent)
+        found[name] = losses(tmp_path / name)
+    for (_, one), (_, uneven) in zip(found["one"], found["uneven"], strict=True):
+        assert uneven == pytest.approx(one, rel=1e-4)
+    first = [next(row for row in files.read_jsonl(tmp_path / n / state.METRICS)) for n in found]
+    assert first[0]["valid_loss"] == first[1]["valid_loss"]
+
+
+def test_a_verified_run_loads_in_mlx_lm_with_its_loss(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+    import mlx_lm
+
+    request = tiny.request(tmp_path, 6, ranks=2, batch_size=1)
+    ranks.train_window(request, silent)
+    rows = verify.verify(request, 6, silent)
+    assert [row["status"] for row in rows] == ["PASS"] * 5
+    assert rows[-1]["measured"].endswith("equal to the bit")
+    state.export(tmp_path, state.folder_of(tmp_path, 6))
+    model, _ = mlx_lm.load(str(tiny.model), adapter_path=str(tmp_path))
+    assert "lora_a" in str(model)or model is not None
+
+
+@pytest.mark.parametrize("harm", ["tamper", "forget", "repeat"])
+def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
+    tiny: Tiny,  # noqa: F811
+    tmp_path: Path,
+    harm: str,
+) -> None:
+    request = tiny.request(tmp_path, 2)
+    ranks.train_window(request, silent)
+    folder = state.folder_of(tmp_path, 2)
+    if harm == "tamper":
+        path = folder / "adapters.safetensors"
+        path.write_bytes(path.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
+    elif harm == "forget":
+        (folder / "rng.safetensors").unlink()
+    else:
+        record = files.read_json(folder / "checkpoint.json")
+        files.write_json(folder / "checkpoint.json", record | {"valid_loss": record["valid_loss"] + 1e-6})
+    expected = {"tamper": "has sha256", "forget": "is missing", "repeat": "metrics.jsonl says"}[harm]
+    with pytest.raises(ThunderError, match=expected) as caught:
+        verify.verify(request, 2, silent)
+    assert caught.value.cause == "verification"

@@ -1,0 +1,92 @@
+"""What this machine has: packages, BLAS and backend, and whether each site is ready."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from thunder import config as configs
+from thunder import inputs, provenance, text
+from thunder.errors import ThunderError
+
+PACKAGES = (
+    "thunder", "hydra-core", "omegaconf", "mlx", "mlx-lm", "datasets", "transformers", "numpy",
+    "jsonschema", "jsonschema-rs", "rfc8785", "invoke", "rich", "babel",
+)  # fmt: skip
+_BACKEND_SECONDS = 120
+
+
+def examine(config_dir: Path | None, outputs: Path) -> dict[str, Any]:
+    """Return what was found, as plain data."""
+    places = configs.sources(config_dir)
+    return {
+        "python": sys.version.split()[0],
+        "host": provenance.host(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "backend": _backend(),
+        "outputs": _outputs(outputs),
+        "sites": {name: _site(name, places) for name in places.groups.get("site", [])},
+    }
+
+
+def render(found: dict[str, Any]) -> str:
+    """Return what was found for a person."""
+    host = found["host"]
+    rows = [
+        ["python", found["python"]],
+        ["host", f"{host['name']}: {host['system']}, {host['machine']}, {host['cores']} cores"],
+        ["outputs", found["outputs"]],
+        *([name, version or "MISSING"] for name, version in found["packages"].items()),
+        *(
+            [f"backend {key}", value]
+            for key, value in found["backend"].items()
+            if value is not None
+        ),
+    ]
+    for name, faults in found["sites"].items():
+        rows += [[f"site {name}", fault] for fault in faults] or [[f"site {name}", "ready"]]
+    return text.columns(["what", "found"], rows) + "\n"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _backend() -> dict[str, Any]:
+    """Ask a process of its own: a BLAS that is loaded stays loaded."""
+    command = [sys.executable, "-m", "thunder.lanes.adapter.backend"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_BACKEND_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return {"fault": f"no answer within {_BACKEND_SECONDS} s"}
+    if done.returncode:
+        return {"fault": done.stderr.decode(errors="replace").strip().splitlines()[-1]}
+    return dict(json.loads(done.stdout))
+
+
+def _outputs(outputs: Path) -> str:
+    if not outputs.exists():
+        return f"{outputs.absolute()} (not there yet)"
+    return f"{outputs.absolute()}"
+
+
+def _site(name: str, places: configs.Sources) -> list[str]:
+    """Return what a site lacks for the models and data sets that it names."""
+    template = configs.compose({"site": name}, places)
+    site = template.resolved["runtime"]["site"]
+    sections = {
+        f"{kind} {key}": {"name": key, "source": source}
+        for kind in ("models", "data")
+        for key, source in site[kind].items()
+    }
+    config = {"runtime": template.resolved["runtime"], **sections}
+    try:
+        inputs.bind(config)
+    except ThunderError as error:
+        return getattr(error, "faults", [str(error)])
+    return []

@@ -1,0 +1,380 @@
+"""The Invoke collection behind the `thunder` command: questions about what is in outputs/."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.program import Program
+from invoke.tasks import task
+
+from thunder import __version__, files, store, text, views
+from thunder.errors import ThunderError
+
+_OVERRIDE = re.compile(r"^[+~]{0,2}[A-Za-z_][\w./@]*=")
+_FLAGS = ("--json", "--check", "--help", "--list", "--version")
+# By task: how many words it needs, and the options that further words stand for.
+_WORDS: dict[str, tuple[int, list[str]]] = {}
+_HELP = {
+    "outputs": "folder of runs, tables and plans (default: outputs)",
+    "config_dir": "a conf/ folder of your own; matrices/ and schemas/ beside it are read too",
+    "set": "an override, KEY=VALUE; the words can also be typed without --set",
+    "json": "print JSON for a script",
+}
+
+
+def _task(*positional: str, **help_texts: str) -> Callable[[Callable[..., int | None]], Any]:
+    """Make an Invoke task: a user's mistake is one message, a number returned is the exit code."""
+
+    def wrap(function: Callable[..., int | None]) -> Any:
+        @wraps(function)
+        def body(context: Context, *args: Any, **kwargs: Any) -> None:
+            try:
+                code = function(context, *args, **kwargs)
+            except ThunderError as error:
+                raise Exit(f"thunder: {error}", code=1) from error
+            except OSError as error:
+                place = f"{error.filename}: " if error.filename else ""
+                raise Exit(f"thunder: {place}{error.strerror or error}", code=1) from error
+            if code:
+                raise Exit(code=code)
+
+        defaults = function.__defaults__ or ()
+        names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+        shown = {name: text for name, text in {**_HELP, **help_texts}.items() if name in names}
+        required = [name for name in positional if name in names[: len(names) - len(defaults)]]
+        _WORDS[function.__name__] = (len(required), [n for n in positional if n not in required])
+        repeated = ["set"] if "set" in names else []
+        return task(positional=required, iterable=repeated, help=shown)(body)
+
+    return wrap
+
+
+def _request(name: str, words: Sequence[str], outputs: str, config_dir: str) -> Any:
+    """Return the cells that a matrix, a profile or overrides stand for."""
+    from thunder import config, launch
+
+    places = config.sources(Path(config_dir) if config_dir else None)
+    words = [*words, f"outputs={json.dumps(outputs)}"]
+    if not name:
+        return launch.read(words, config_dir=places_dir(config_dir))
+    if name in places.groups.get("profile", []):
+        return launch.read([f"+profile={name}", *words], config_dir=places_dir(config_dir))
+    return launch.read([f"matrix={name}", *words], config_dir=places_dir(config_dir))
+
+
+def places_dir(config_dir: str) -> Path | None:
+    """Return the folder of --config-dir, None when it was not given."""
+    return Path(config_dir) if config_dir else None
+
+
+@_task("name", name="a matrix or a profile")
+def plan(
+    context: Context, name: str = "", set: Sequence[str] = (), outputs: str = "outputs",
+    config_dir: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Show what would run, what is done, and what an edit adds, keeps and orphans."""
+    from thunder import launch, plans, runner, screen
+
+    request = _request(name, set, outputs, config_dir)
+    planned = runner.plan(request.cells, Path(outputs))
+    if request.matrix is None:
+        rows = [screen.plan_line(row) for row in planned]
+        print(
+            files.render_json([views.planned_json(row) for row in planned])
+            if json
+            else "\n".join(rows)
+        )
+        return None
+    new = plans.document(request.matrix, planned)
+    changed = plans.changes(plans.read(Path(outputs), request.matrix.name), new)
+    plans.write(Path(outputs), new)
+    if json:
+        print(files.render_json({"plan": new, "changes": changed}), end="")
+        return None
+    print("\n".join(screen.plan_lines(planned, len(planned))))
+    print(launch.summary(request.matrix.name, planned))
+    for word, cells in changed.items():
+        print(f"since the last plan: {len(cells)} {word}")
+        if word != "kept":
+            for cell in cells[:20]:
+                print(f"  {cell['id']}  {' '.join(f'{k}={v}' for k, v in cell['cell'].items())}")
+    return None
+
+
+@_task("name", name="a matrix or a profile; every run in outputs/ by default")
+def status(
+    context: Context, name: str = "", set: Sequence[str] = (), outputs: str = "outputs",
+    config_dir: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Show how far runs are."""
+    if name or set:
+        from thunder import launch, runner
+
+        request = _request(name, set, outputs, config_dir)
+        planned = runner.plan(request.cells, Path(outputs))
+        rows = [views.planned_json(row) for row in planned]
+        foot = launch.summary(name or "these", planned)
+    else:
+        rows = [views.run_json(run) for run in store.all_runs(Path(outputs))]
+        foot = f"{len(rows)} runs in {Path(outputs).absolute()}"
+    if json:
+        print(files.render_json(rows), end="")
+        return None
+    head = ["id", "kind", "what", "status", "step", "stand-in"]
+    keys = ["run", "kind", "label", "status", "steps", "stand_in"]
+    print(text.columns(head, [[row[key] for key in keys] for row in rows]))
+    print(foot)
+    return None
+
+
+@_task("run", run="an id, or its beginning")
+def show(context: Context, run: str, outputs: str = "outputs", json: bool = False) -> int | None:
+    """Show one run: its config, record and numbers."""
+    import yaml
+
+    found = store.by_prefix(Path(outputs), run)
+    record, document, metrics = found.record(), found.document(), found.metrics()
+    if json:
+        value = {
+            "record": record,
+            "config": document,
+            "metrics": metrics,
+            "folder": str(found.folder.absolute()),
+        }
+        print(files.render_json(value), end="")
+        return None
+    last = record["attempts"][-1]
+    print(f"{record['kind']} {found.folder.name}  {found.status(record)}  {views.steps(record)}")
+    print(f"folder   {found.folder.absolute()}")
+    print(f"command  {' '.join(last['provenance']['command'])}")
+    print(f"code     {last['provenance']['commit'] or last['provenance']['reason']}"
+          f"{' + uncommitted changes' if last['provenance']['dirty'] else ''}")  # fmt: skip
+    print(f"host     {last['provenance']['host']['name']}, {last['provenance']['host']['cpu']}")
+    for attempt in record["attempts"]:
+        print(f"attempt  {attempt['number']}  {attempt['started']}  {attempt['status']}  "
+              f"step {attempt['from_step']} → {attempt['to_step']}")  # fmt: skip
+        if attempt["error"]:
+            print(f"         {attempt['error']['cause']}: {attempt['error']['message']}")
+    if metrics:
+        print(text.columns(["metric", "value"], sorted(metrics.items())))
+    print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).rstrip())
+    return None
+
+
+@_task("name", name="a matrix or a profile")
+def why(
+    context: Context, name: str = "", set: Sequence[str] = (), outputs: str = "outputs",
+    config_dir: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Say what makes cells new runs: the nearest run, the keys that differ, what set them."""
+    from thunder import explain
+
+    request = _request(name, set, outputs, config_dir)
+    reasons = explain.why(
+        request.cells, request.matrix, request.words, request.places, Path(outputs)
+    )
+    if json:
+        print(files.render_json([views.reason_json(reason) for reason in reasons]), end="")
+        return None
+    for reason in reasons:
+        print("\n".join(views.reason_lines(reason)))
+    return None
+
+
+@_task("first", "second", first="an id, or its beginning", second="another")
+def diff(
+    context: Context, first: str, second: str, outputs: str = "outputs", json: bool = False
+) -> int | None:
+    """Show in which keys two runs differ."""
+    runs = [store.by_prefix(Path(outputs), word) for word in (first, second)]
+    rows = store.differences(*(run.document() for run in runs))
+    if json:
+        print(files.render_json([{"key": k, "first": a, "second": b} for k, a, b in rows]), end="")
+    elif rows:
+        print(text.columns(["key", *(run.folder.name for run in runs)], rows))
+    else:
+        print("the two runs are of one job")
+    return None
+
+
+@_task("run", run="an id, its beginning, a matrix, or nothing for every run")
+def verify(
+    context: Context,
+    run: str = "",
+    outputs: str = "outputs",
+    config_dir: str = "",
+    json: bool = False,
+) -> int | None:
+    """Prove that runs are what their manifests say, byte by byte."""
+    runs = _runs_of(run, outputs, config_dir)
+    rows = [views.verified(found) for found in runs]
+    bad = sum(row["result"] == "FAIL" for row in rows)
+    proven = sum(row["result"] == "PASS" for row in rows)
+    if json:
+        print(files.render_json(rows), end="")
+    else:
+        for row in rows:
+            print("  ".join([row["run"], row["result"], *row["faults"][:1]]))
+            for fault in row["faults"][1:]:
+                print(f"  {fault}")
+        print(f"{proven} of {len(rows)} runs proven, {bad} not what they should be")
+    return 1 if bad or not proven else None
+
+
+@_task("name", name="a matrix", check="fail when the tables on disk no longer follow from the runs")
+def table(
+    context: Context, name: str, set: Sequence[str] = (), outputs: str = "outputs",
+    config_dir: str = "", check: bool = False, json: bool = False,
+) -> int | None:  # fmt: skip
+    """Regenerate the table of a matrix from outputs/, as Markdown, CSV and JSON."""
+    from thunder.tables import summary
+
+    request = _request(name, set, outputs, config_dir)
+    if request.matrix is None:
+        raise ThunderError(f"{name!r} is a profile; a table needs a matrix")
+    found = summary.build(request.matrix, request.cells, Path(outputs))
+    folder = Path(outputs) / "tables"
+    if check:
+        old = summary.stale(found, folder)
+        for path in old:
+            print(f"stale    {path}")
+        return 1 if old else None
+    paths = summary.write(found, folder)
+    print(files.render_json(found) if json else summary.render_markdown(found), end="")
+    if not json:
+        print("\n".join(f"written  {path}" for path in paths))
+    return None
+
+
+@_task("run", run="an id, or its beginning")
+def report(context: Context, run: str, outputs: str = "outputs", json: bool = False) -> int | None:
+    """Print the report of a run."""
+    found = store.by_prefix(Path(outputs), run)
+    path = found.folder / ("report.json" if json else "report.md")
+    if not path.is_file():
+        raise ThunderError(f"{path}: no report; the run is {found.status()}")
+    print(path.read_text(encoding="utf-8"), end="")
+    return None
+
+
+@_task()
+def doctor(
+    context: Context, outputs: str = "outputs", config_dir: str = "", json: bool = False
+) -> int | None:
+    """Say what is installed, which BLAS and backend there are, and what each site has."""
+    from thunder import doctor as doctors
+
+    found = doctors.examine(places_dir(config_dir), Path(outputs))
+    print(files.render_json(found) if json else doctors.render(found), end="")
+    return None
+
+
+@_task()
+def check(context: Context, config_dir: str = "", outputs: str = "outputs") -> int | None:
+    """Compose and check every profile and matrix, and run nothing."""
+    from thunder import config
+
+    places = config.sources(places_dir(config_dir))
+    matrices = sorted({path.stem for root in places.matrices for path in root.glob("*.yaml")})
+    bad = 0
+    for name in [*places.groups.get("profile", []), *matrices]:
+        try:
+            cells = len(_request(name, [], outputs, config_dir).cells)
+            print(f"ok    {name} ({cells} cell{'s' * (cells != 1)})")
+        except ThunderError as error:
+            bad += 1
+            print(f"FAIL  {name}\n{error}")
+    return 1 if bad else None
+
+
+@_task(
+    "action", "target", action="build", target="the folder to make",
+    source="a JSON Lines file of sentences; the built-in generator by default",
+    column="the column of the file that has the text", id_column="the column that names a row",
+    script="nko, nko_bridged or latin", seed="seed of the perturbations", rows="rows to generate",
+    license="the licence of the text, for the manifest",
+)  # fmt: skip
+def corpus(
+    context: Context, action: str, target: str, source: str = "", column: str = "text",
+    id_column: str = "", script: str = "nko", seed: int = 0, rows: int = 640, license: str = "",
+) -> int | None:  # fmt: skip
+    """Build a correction corpus: `thunder corpus build FOLDER [--source FILE --column NAME]`."""
+    from thunder.lanes.adapter import build
+
+    if action != "build":
+        raise ThunderError(f"corpus {action!r}: not an action; actions: build")
+    folder = Path(target)
+    if folder.exists():
+        raise ThunderError(
+            f"{folder} exists; a corpus is never built over another: name a new folder"
+        )
+    if source:
+        found = build.build_from_file(
+            Path(source), column, folder, script=script, seed=seed,
+            id_column=id_column or None, license=license or None,
+        )  # fmt: skip
+    else:
+        recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script}
+        found = build.build_recipe(recipe, folder)
+    counts = found["counts"]
+    print(
+        f"{folder.absolute()}: {counts['train']} train, {counts['valid']} valid, {counts['test']} test rows"
+    )
+    for reason, count in counts["dropped"].items():
+        print(f"  dropped {count}: {reason}")
+    print(
+        f"use it: python -m thunder +profile=… data=folder data.source.folder={folder.absolute()}"
+    )
+    return None
+
+
+def _runs_of(word: str, outputs: str, config_dir: str) -> list[store.Run]:
+    if not word:
+        return store.all_runs(Path(outputs))
+    if re.fullmatch(r"[0-9a-f]{4,12}(\.\d+)?", word):
+        return [store.by_prefix(Path(outputs), word)]
+    cells = _request(word, [], outputs, config_dir).cells
+    runs = {store.find(Path(outputs), cell.job.kind, cell.job.id).folder for cell in cells}
+    return [store.Run(folder) for folder in sorted(runs) if store.Run(folder).exists()]
+
+
+namespace = Collection(plan, status, show, why, diff, verify, table, report, doctor, check, corpus)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the `thunder` command."""
+    words = sys.argv[1:] if arguments is None else arguments
+    program = Program(name="thunder", binary="thunder", namespace=namespace, version=__version__)
+    try:
+        program.run(["thunder", *_with_overrides(words)], exit=False)
+    except Exit as ending:
+        if ending.message:
+            print(ending.message, file=sys.stderr)
+        return ending.code
+    return 0
+
+
+def _with_overrides(words: Sequence[str]) -> list[str]:
+    """Turn KEY=VALUE words and optional names into options, which Invoke can carry."""
+    if not words:
+        return ["--list"]
+    needed, optional = _WORDS.get(words[0], (len(words), []))
+    result, bare, is_value = [words[0]], 0, False
+    for word in words[1:]:
+        if word.startswith("-") or is_value:
+            is_value = word.startswith("--") and "=" not in word and word not in _FLAGS
+            result.append(word)
+        elif _OVERRIDE.match(word):
+            result += ["--set", word]
+        else:
+            spare = bare - needed
+            result.append(f"--{optional[spare]}={word}" if 0 <= spare < len(optional) else word)
+            bare += 1
+    return result
