@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -221,7 +222,7 @@ def start(run: Run, job: jobs.Job, provenance: Mapping[str, Any]) -> dict[str, A
         "started": now(),
         "ended": None,
         "status": "running",
-        "runtime": job.runtime,
+        "runtime": {**job.runtime, "command": shlex.join(provenance["command"])},
         "from_step": record["step"],
         "to_step": job.goal,
         "seconds": None,

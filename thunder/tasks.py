@@ -76,13 +76,13 @@ def places_dir(config_dir: str) -> Path | None:
 
 @_task("name", name="a matrix or a profile")
 def plan(
-    context: Context, name: str = "", set: Sequence[str] = (), outputs: str = "outputs",
+    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str = "outputs",
     config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Show what would run, what is done, and what an edit adds, keeps and orphans."""
     from thunder import launch, plans, runner, screen
 
-    request = _request(name, set, outputs, config_dir)
+    request = _request(name, set or (), outputs, config_dir)
     planned = runner.plan(request.cells, Path(outputs))
     if request.matrix is None:
         rows = [screen.plan_line(row) for row in planned]
@@ -110,14 +110,14 @@ def plan(
 
 @_task("name", name="a matrix or a profile; every run in outputs/ by default")
 def status(
-    context: Context, name: str = "", set: Sequence[str] = (), outputs: str = "outputs",
+    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str = "outputs",
     config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Show how far runs are."""
     if name or set:
         from thunder import launch, runner
 
-        request = _request(name, set, outputs, config_dir)
+        request = _request(name, set or (), outputs, config_dir)
         planned = runner.plan(request.cells, Path(outputs))
         rows = [views.planned_json(row) for row in planned]
         foot = launch.summary(name or "these", planned)
@@ -170,13 +170,13 @@ def show(context: Context, run: str, outputs: str = "outputs", json: bool = Fals
 
 @_task("name", name="a matrix or a profile")
 def why(
-    context: Context, name: str = "", set: Sequence[str] = (), outputs: str = "outputs",
+    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str = "outputs",
     config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Say what makes cells new runs: the nearest run, the keys that differ, what set them."""
     from thunder import explain
 
-    request = _request(name, set, outputs, config_dir)
+    request = _request(name, set or (), outputs, config_dir)
     reasons = explain.why(
         request.cells, request.matrix, request.words, request.places, Path(outputs)
     )
@@ -230,13 +230,13 @@ def verify(
 
 @_task("name", name="a matrix", check="fail when the tables on disk no longer follow from the runs")
 def table(
-    context: Context, name: str, set: Sequence[str] = (), outputs: str = "outputs",
+    context: Context, name: str, set: Sequence[str] | None = None, outputs: str = "outputs",
     config_dir: str = "", check: bool = False, json: bool = False,
 ) -> int | None:  # fmt: skip
     """Regenerate the table of a matrix from outputs/, as Markdown, CSV and JSON."""
     from thunder.tables import summary
 
-    request = _request(name, set, outputs, config_dir)
+    request = _request(name, set or (), outputs, config_dir)
     if request.matrix is None:
         raise ThunderError(f"{name!r} is a profile; a table needs a matrix")
     found = summary.build(request.matrix, request.cells, Path(outputs))
@@ -324,9 +324,8 @@ def corpus(
         recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script}
         found = build.build_recipe(recipe, folder)
     counts = found["counts"]
-    print(
-        f"{folder.absolute()}: {counts['train']} train, {counts['valid']} valid, {counts['test']} test rows"
-    )
+    splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "valid", "test"))
+    print(f"{folder.absolute()}: {splits} rows")
     for reason, count in counts["dropped"].items():
         print(f"  dropped {count}: {reason}")
     print(

@@ -9,12 +9,18 @@ def planned_json(row: Any) -> dict[str, Any]:
     """Return a planned cell for scripts."""
     job = row.cell.job
     return {
-        "run": row.run.folder.name, "kind": job.kind,
-        "label": row.cell.label or job.runtime["profile"], "cell": row.cell.coordinates, "status": row.status, "step": row.step, "goal": job.goal,
+        "run": row.run.folder.name,
+        "kind": job.kind,
+        "label": row.cell.label or job.runtime["profile"],
+        "cell": row.cell.coordinates,
+        "status": row.status,
+        "step": row.step,
+        "goal": job.goal,
         "steps": "" if job.total is None else f"{row.step or 0} → {job.goal} of {job.total}",
-        "reached": row.is_reached, "stand_in": job.is_stand_in,
+        "reached": row.is_reached,
+        "stand_in": job.is_stand_in,
         "folder": str(row.run.folder.absolute()),
-    }  # fmt: skip
+    }
 
 
 def run_json(run: store.Run) -> dict[str, Any]:

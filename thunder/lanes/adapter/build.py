@@ -137,7 +137,7 @@ def _manifest(
         **settings,
         "created_by": CREATED_BY,
         "builder": "synthetic",
-        "builder_sha256": digest.of_value(_builder()),
+        "builder_sha256": digest.of_value(builder()),
         "counts": {
             **{split: len(splits[split]) for split in rows.SPLITS},
             "dropped": {reason: dropped[reason] for reason in rows.DROPS},
@@ -155,7 +155,7 @@ def _manifest(
     }
 
 
-def _builder() -> dict[str, Any]:
+def builder() -> dict[str, Any]:
     """Return everything that shapes a corpus besides its sentences."""
     return {
         "revisions": {"rows": rows.REVISION, "perturb": perturb.REVISION},

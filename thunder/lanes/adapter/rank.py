@@ -88,7 +88,10 @@ def _work(
 ) -> dict[str, Any]:
     if request["mode"] == "smoke":
         return _smoke(group)
-    # Imported when the ring stands: it takes half a second and peers wait for the ring only so long.
+    # Imported when the ring stands, for which peers wait only so long.
+    from thunder.lanes.adapter import lean
+
+    lean.import_mlx_lm()
     from thunder.lanes.adapter.window import Window
 
     window = Window(request, group, blas_found, events.tell)

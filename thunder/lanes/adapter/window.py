@@ -173,9 +173,9 @@ class Window:
         """Validate and save where the step asks for it."""
         runtime, step = self.config["runtime"], self.trainer.step
         ends = step == stop
-        if ends or step % runtime["eval_every"] == 0:
+        if ends or _is_due(step, runtime["eval_every"]):
             self._validate()
-        if ends or step % runtime["save_every"] == 0:
+        if ends or _is_due(step, runtime["save_every"]):
             self._save(kept=ends)
 
     def _validate(self) -> None:
@@ -257,6 +257,10 @@ class Window:
         }
         every = ring.gather(_digest_words(digest.canonical(found)), self.group)
         return {**found, "ranks_alike": bool((every == every[0]).all())}
+
+
+def _is_due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
 
 
 def peak(config: Mapping[str, Any]) -> float:

@@ -1,0 +1,159 @@
+"""Useful tokens per CPU-second: the adapter lane's loop against `mlx_lm.lora`, same model, rows and BLAS.
+
+Each side trains one and two epochs in fresh processes; the difference is one epoch without any start-up.
+Run: `python benchmarks/adapter_throughput.py [--rows 320] [--repeats 3]`.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from thunder import files
+from thunder.lanes.adapter import blas, build, corpus, ranks, standin, tokens
+
+BATCH_ROWS = 4
+LENGTH = 256
+ADAPTER = {"layers": 4, "rank": 8, "scale": 20.0, "dropout": 0.0}
+SOURCE = {
+    "recipe": "tiny_gemma4",
+    "hidden": 64,
+    "layers": 4,
+    "vocabulary": 512,
+    "seed": 0,
+    "pretrain_steps": 0,
+    "bits": 0,
+    "learning_rate_factor": 1.0,
+}
+MLX_LM = """
+import sys
+from pathlib import Path
+from thunder.lanes.adapter import blas
+blas.load(Path(sys.argv.pop(1)))
+from mlx_lm.lora import main
+main()
+"""
+
+
+def main() -> None:
+    """Measure both sides and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=320, help="training rows, a multiple of 4")
+    parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print("blas:", blas.load(folder / "cache")["name"])
+        useful = _prepare(folder, asked.rows)
+        steps = asked.rows // BATCH_ROWS
+        ours = _best(lambda epochs: _ours(folder, steps * epochs), useful, asked.repeats)
+        theirs = _best(lambda epochs: _theirs(folder, steps * epochs), useful, asked.repeats)
+    print(f"thunder      {ours:8.0f} useful tokens per CPU-second")
+    print(f"mlx_lm.lora  {theirs:8.0f} useful tokens per CPU-second")
+    print(f"ratio        {ours / theirs:8.2f}")
+
+
+def _prepare(folder: Path, rows: int) -> int:
+    """Build the model and a corpus of as many rows as asked, and return their tokens."""
+    source = {"recipe": "sentences", "rows": 3 * rows, "seed": 0, "script": "nko"}
+    build.build_recipe(source, folder / "corpus")
+    found = {name: list(corpus.load(folder / "corpus")[name]) for name in ("train", "valid")}
+    texts = [message["content"] for row in found["train"] for message in row["messages"]]
+    standin.build(SOURCE, texts, folder / "model")
+    found["train"] = _fitting(folder, found["train"])[:rows]
+    if len(found["train"]) < rows:
+        raise SystemExit(f"only {len(found['train'])} rows of {LENGTH} tokens or fewer")
+    for name, chosen in found.items():
+        files.write_jsonl(folder / "data" / f"{name}.jsonl", ({"messages": r["messages"]} for r in chosen))
+    counts = tokens.prepare(found, folder / "model", LENGTH, "drop", folder / "tokens")
+    print(f"{rows} rows, {counts['train']['tokens']} tokens, {counts['train']['supervised_tokens']} supervised")
+    return counts["train"]["tokens"]
+
+
+def _fitting(folder: Path, rows: list[Any]) -> list[Any]:
+    encoded = tokens.encode("train", rows, tokens._tokenizer(folder / "model"))
+    return [row for row, (ids, _) in zip(rows, encoded, strict=True) if len(ids) < LENGTH]
+
+
+def _best(train: Callable[[int], None], useful: int, repeats: int) -> float:
+    found = []
+    for _ in range(repeats):
+        one, two = _cpu_seconds(train, 1), _cpu_seconds(train, 2)
+        found.append(useful / (two - one))
+        print(f"  one epoch {one:.2f} CPU-s, two {two:.2f} CPU-s", file=sys.stderr)
+    return max(found)
+
+
+def _cpu_seconds(train: Callable[[int], None], epochs: int) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    train(epochs)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _ours(folder: Path, steps: int) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as run:
+        config = {
+            "seed": 0,
+            "model": {"name": "tiny", "source": SOURCE},
+            "adapter": ADAPTER,
+            "train": {
+                "steps": steps,
+                "strategy": "data",
+                "ranks": 1,
+                "rank_weights": [1],
+                "batch_size": BATCH_ROWS,
+                "learning_rate": 1e-4,
+                "warmup_fraction": 0.1,
+                "weight_decay": 0.01,
+                "clip_norm": 1.0,
+                "valid_rows": BATCH_ROWS,
+            },
+            "runtime": {
+                "outputs": str(folder),
+                "eval_every": steps,
+                "save_every": steps,
+                "stall_seconds": 60.0,
+                "start_seconds": 60.0,
+            },
+        }
+        inputs = {"model": "0" * 64, "data": "0" * 64}
+        paths = str(folder / "model"), str(folder / "tokens")
+        request = ranks.Request(config, run, "benchmark", steps, *paths, inputs, True)
+        ranks.train_window(request, lambda event: None)
+
+
+def _theirs(folder: Path, steps: int) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as run:
+        settings = {
+            "model": str(folder / "model"),
+            "data": str(folder / "data"),
+            "train": True,
+            "mask_prompt": True,
+            "seed": 0,
+            "num_layers": ADAPTER["layers"],
+            "lora_parameters": {name: ADAPTER[name] for name in ("rank", "scale", "dropout")},
+            "optimizer": "adamw",
+            "learning_rate": 1e-4,
+            "batch_size": BATCH_ROWS,
+            "iters": steps,
+            "max_seq_length": LENGTH,
+            "val_batches": 1,
+            "steps_per_eval": steps,
+            "steps_per_report": 10,
+            "save_every": steps,
+            "adapter_path": str(Path(run) / "adapter"),
+        }
+        path = Path(run) / "settings.yaml"
+        path.write_text(json.dumps(settings), encoding="utf-8")
+        command = [sys.executable, "-c", MLX_LM, str(folder / "cache"), "--config", str(path)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The model folder and the corpus of a job: where the site says, or built in place."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thunder import digest
+from thunder.errors import ThunderError
+from thunder.lanes.adapter import build, corpus, standin
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a job reads, on this machine.
+
+    Args:
+        stand_ins: the names of those that were built in place.
+    """
+
+    model: Path
+    data: Path
+    stand_ins: tuple[str, ...]
+
+
+def locate(config: Mapping[str, Any], emit: Emit) -> Inputs:
+    """Return the inputs' folders, building the stand-ins that are not there yet."""
+    cache = Path(config["runtime"]["outputs"]) / "cache"
+    paths = config["runtime"]["paths"]
+    model, data = config["model"]["source"], config["data"]["source"]
+    built = tuple(name for name, source in (("model", model), ("data", data)) if "recipe" in source)
+    rows = _built_corpus(data, cache, emit) if "data" in built else Path(paths["data"])
+    folder = _built_model(model, rows, cache, emit) if "model" in built else Path(paths["model"])
+    return Inputs(folder, rows, built)
+
+
+def _built_corpus(source: Mapping[str, Any], cache: Path, emit: Emit) -> Path:
+    target = cache / f"corpus-{digest.of_value({'builder': build.builder(), **source})[:12]}"
+    if not (target / "manifest.json").is_file():
+        emit(_phase(f"building the stand-in corpus: {source['rows']} rows, {source['script']}"))
+        build.build_recipe(dict(source), target)
+    return target
+
+
+def _built_model(source: Mapping[str, Any], data: Path, cache: Path, emit: Emit) -> Path:
+    name = standin.digest_of(dict(source), corpus.digest(data))[:12]
+    target = cache / f"model-{name}"
+    if not (target / "config.json").is_file():
+        emit(_phase(f"building the stand-in model: a Gemma 4 of {source['layers']} layers"))
+        standin.build(dict(source), _texts(data), target)
+    return target
+
+
+def _texts(data: Path) -> list[str]:
+    rows = corpus.load(data)["train"]
+    texts = [message["content"] for row in rows for message in row["messages"]]
+    if not texts:
+        raise ThunderError(f"{data}: no text to build a stand-in from", "data")
+    return texts
+
+
+def _phase(text: str) -> dict[str, Any]:
+    return {"event": "phase", "name": "prepare", "text": text}

@@ -1,0 +1,188 @@
+"""What happened, for a person and for a program: the questions that a hand-over asks, answered."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thunder import files, schema
+from thunder.lanes.adapter import state
+from thunder.lanes.adapter.inputs import Inputs
+from thunder.lanes.adapter.preflight import Preflight
+
+DATA_CHECKS = (
+    "data set present",
+    "data set rows and digests",
+    "data set nontrivial",
+    "rows fit the window",
+)
+MODEL_CHECKS = ("model complete", "model bytes re-hashed")
+
+
+def metrics(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the final numbers of a window, each from a row that the run wrote."""
+    rows = list(files.read_jsonl(folder / state.METRICS))
+    losses = [(row["step"], row["valid_loss"]) for row in rows if "valid_loss" in row]
+    steps = [row for row in rows if "loss" in row]
+    first = losses[0][1] if losses and losses[0][0] == 0 else None
+    last = record["valid_loss"]
+    return {
+        "valid_loss": last,
+        "valid_loss_start": first,
+        "valid_loss_drop": None if first is None or last is None else (first - last) / first,
+        "train_loss": record["train_loss"],
+        "tokens_seen": record["tokens_seen"],
+        "tokens_per_second": _rate(steps),
+        "grad_norm_max": max((row["grad_norm"] for row in steps), default=None),
+        "trainable_parameters": record["trainable_parameters"],
+        "train_seconds": sum(row["seconds"] for row in steps),
+    }
+
+
+def write(
+    config: Mapping[str, Any],
+    folder: Path,
+    inputs: Inputs,
+    digests: Mapping[str, str],
+    checks: Preflight,
+    verification: Sequence[Mapping[str, Any]],
+    numbers: Mapping[str, float | None],
+    record: Mapping[str, Any],
+) -> Path:
+    """Write report.json and report.md into the run folder; returns the path of the latter."""
+    found = _document(config, folder, inputs, digests, checks, verification, numbers, record)
+    schema.check("report", found, str(folder / "report.json"), cause="crash")
+    files.write_json(folder / "report.json", found)
+    files.write_text(folder / "report.md", _markdown(found))
+    return folder.absolute() / "report.md"
+
+
+def _document(
+    config: Mapping[str, Any],
+    folder: Path,
+    inputs: Inputs,
+    digests: Mapping[str, str],
+    checks: Preflight,
+    verification: Sequence[Mapping[str, Any]],
+    numbers: Mapping[str, float | None],
+    record: Mapping[str, Any],
+) -> dict[str, Any]:
+    runtime = config["runtime"]
+    return {
+        "run_id": folder.name,
+        "run_folder": str(folder.absolute()),
+        "profile": runtime["profile"],
+        "site": runtime["site"]["name"],
+        "stand_ins": list(inputs.stand_ins),
+        "data_set": {
+            "name": config["data"]["name"],
+            "folder": str(inputs.data),
+            "sha256": digests["data"],
+            "rows": checks.counts["rows"],
+            "checks": [row for row in checks.rows if row["check"] in DATA_CHECKS],
+        },
+        "model_cache": {
+            "name": config["model"]["name"],
+            "folder": str(inputs.model),
+            "sha256": digests["model"],
+            "bytes": checks.counts["model_bytes"],
+            "checks": [row for row in checks.rows if row["check"] in MODEL_CHECKS],
+        },
+        "command": runtime["command"],
+        "reproduce": runtime["reproduce"],
+        "step": record["step"],
+        "total_steps": record["total_steps"],
+        "checkpoint_reached": True,
+        "verification": list(verification),
+        "metrics": dict(numbers),
+        "remaining_limits": _limits(config, inputs, checks, numbers, record),
+    }
+
+
+def _limits(
+    config: Mapping[str, Any],
+    inputs: Inputs,
+    checks: Preflight,
+    numbers: Mapping[str, float | None],
+    record: Mapping[str, Any],
+) -> list[str]:
+    limits = [
+        f"{name} is a stand-in: no number here says anything of the real one"
+        for name in inputs.stand_ins
+    ]
+    limits += [
+        f"not checked: {row['check']} on {row['host']} ({row['reason']})"
+        for row in checks.rows
+        if row["status"] == "SKIPPED"
+    ]
+    drop = numbers["valid_loss_drop"]
+    if drop is not None and drop <= 0:
+        limits.append(f"validation loss did not fall: {drop:+.2%} since step 0")
+    left = record["total_steps"] - record["step"]
+    limits.append(
+        f"{left} of {record['total_steps']} steps are left" if left else "no steps are left"
+    )
+    return limits
+
+
+def _markdown(found: Mapping[str, Any]) -> str:
+    stand_ins = " and ".join(found["stand_ins"])
+    lines = [f"# Run {found['run_id']}: step {found['step']} of {found['total_steps']}", ""]
+    if stand_ins:
+        lines += [
+            f"> **Stand-in:** {stand_ins} built in place. The machinery is real, the numbers are not.",
+            "",
+        ]
+    lines += [
+        f"- Run id: `{found['run_id']}`, profile `{found['profile']}`, site `{found['site']}`",
+        f"- Run folder: `{found['run_folder']}`",
+        f"- Exact command: `{found['command']}`",
+        f"- Reproduce: `{found['reproduce']}`",
+        f"- Checkpoint: `checkpoint.json` reached step {found['step']}, verified",
+        "",
+        "## Data set",
+        "",
+        f"`{found['data_set']['name']}` in `{found['data_set']['folder']}`, sha256 `{found['data_set']['sha256']}`",
+        "",
+        *_check_table(found["data_set"]["checks"]),
+        "",
+        "## Model cache",
+        "",
+        f"`{found['model_cache']['name']}` in `{found['model_cache']['folder']}`, "
+        f"sha256 `{found['model_cache']['sha256']}`",
+        "",
+        *_check_table(found["model_cache"]["checks"]),
+        "",
+        "## Verification, read again from disk",
+        "",
+        *_check_table(found["verification"]),
+        "",
+        "## Metrics",
+        "",
+        "| metric | value |",
+        "| --- | --- |",
+        *(f"| {name} | {_number(value)} |" for name, value in sorted(found["metrics"].items())),
+        "",
+        "## Remaining limits",
+        "",
+        *(f"- {limit}" for limit in found["remaining_limits"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _check_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    head = ["| check | host | result | measured |", "| --- | --- | --- | --- |"]
+    return head + [
+        f"| {row['check']} | {row['host']} | {row['status']} | "
+        f"{'; '.join(part for part in (row['measured'], row['reason']) if part)} |"
+        for row in rows
+    ]
+
+
+def _rate(steps: Sequence[Mapping[str, Any]]) -> float | None:
+    rates = [row["tokens_per_second"] for row in steps]
+    return statistics.median(rates) if rates else None
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.6g}"
