@@ -5,12 +5,10 @@ serves every cell of a matrix that makes the same choices, and so that a misspel
 schema and not Hydra's advice.
 """
 
-import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,8 @@ from thunder.errors import Faults, ThunderError
 from thunder.files import SHIPPED
 from thunder.schema import nearest
 
-# Words that people type without `runtime.` in front.
-SHORTHAND = (
-    "window", "target", "jobs", "dry_run", "force", "outputs", "deep",
-    "eval_every", "save_every", "stall_seconds", "start_seconds",
-)  # fmt: skip
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 MISSING = "???"  # Hydra's word for a value that must be given
-# Strings that Hydra's grammar reads back as themselves without quotes.
-_BARE = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_/][\w./-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -84,86 +75,8 @@ def _refuse_shadows(roots: Sequence[Path]) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Words:
-    """The overrides of a command line, sorted: group choices, values, and what -m sweeps over."""
-
-    choices: Mapping[str, str]
-    values: Mapping[str, Any]
-    sweeps: Mapping[str, list[Any]]
-    spelt: Mapping[str, str]  # dotted key → the word as it was typed
-
-
-def full_key(key: str) -> str:
-    """Return the dotted key of a shorthand word: `window` is `runtime.window`."""
-    return f"runtime.{key}" if key in SHORTHAND else key
-
-
-def parse(words: Sequence[str], places: Sources) -> Words:
-    """Sort the overrides of a command line; faults of spelling are reported together."""
-    choices: dict[str, str] = {}
-    values: dict[str, Any] = {}
-    sweeps: dict[str, list[Any]] = {}
-    spelt: dict[str, str] = {}
-    faults = []
-    for word in words:
-        try:
-            override = _parser().parse_override(word)
-        except Exception as error:  # Hydra raises its lexer's and parser's errors bare
-            faults.append(f"{word!r}: {_spelling(word, error)}")
-            continue
-        key = override.key_or_group
-        if override.is_delete():
-            faults.append(f"{word!r}: a key cannot be taken away; set it to another value")
-            continue
-        spelt[full_key(key)] = word
-        if override.is_sweep_override():
-            sweeps[key] = _sweep_values(override)
-        elif key in places.groups:
-            choices[key] = str(override.value())
-        else:
-            values[full_key(key)] = _plain(override.value())
-    if faults:
-        raise Faults("the command line cannot be read:", faults)
-    _check_choices(choices, places)
-    return Words(choices, values, sweeps, spelt)
-
-
-@cache
-def _parser() -> Any:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    return OverridesParser.create()
-
-
-def _spelling(word: str, error: Exception) -> str:
-    key, equals, value = word.partition("=")
-    if not equals:
-        return "not an override; write key=value"
-    if not value.isascii():
-        return f"""text that is not ASCII needs quotes inside quotes: '{key}="{value}"'"""
-    return f"{str(error).splitlines()[0]}; quote the value: '{key}=\"{value}\"'"
-
-
-def _sweep_values(override: Any) -> list[Any]:
-    return [
-        _plain(_parser().parse_override(f"key={text}").value())
-        for text in override.sweep_string_iterator()
-    ]
-
-
-def _check_choices(choices: Mapping[str, str], places: Sources) -> None:
-    faults = [
-        f"{_option_name(group, option)}{nearest(option, places.groups[group])}; "
-        f"conf/{group}/ has {', '.join(places.groups[group])}"
-        for group, option in choices.items()
-        if option not in places.groups[group]
-    ]
-    if faults:
-        raise Faults("no such option:", faults) if len(faults) > 1 else ThunderError(faults[0])
-
-
-def _option_name(group: str, option: str) -> str:
+def option_name(group: str, option: str) -> str:
+    """Return how a message names an option that does not exist."""
     return f"no {group} {option!r}"
 
 
@@ -304,7 +217,7 @@ def _composed(hydra: Any, overrides: list[str], places: Sources) -> Any:
         have = places.groups.get(group, sorted(places.groups))
         where = str(error).splitlines()[0].partition(":")[0]
         raise ThunderError(
-            f"{where}: {_option_name(group or 'option', option)}{nearest(option, have)}; "
+            f"{where}: {option_name(group or 'option', option)}{nearest(option, have)}; "
             f"conf/{group} has {', '.join(have)}"
         ) from error
     except yaml.MarkedYAMLError as error:
@@ -334,7 +247,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ThunderError(f"{path}: cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise ThunderError(f"{path}: a mapping is needed, found {type(value).__name__}")
-    return {str(key): _plain(item) for key, item in value.items()}
+    return {str(key): plain(item) for key, item in value.items()}
 
 
 def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
@@ -342,7 +255,7 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
     from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
     try:
-        plain = OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
+        resolved = OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
     except InterpolationKeyError as error:
         key = re.search(r"Interpolation key '([^']+)'", str(error))
         missing = key[1] if key else str(error).splitlines()[0]
@@ -353,42 +266,22 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
         ) from error
     except OmegaConfBaseException as error:
         raise ThunderError(str(error).splitlines()[0]) from error
-    result = _plain(plain)
+    result = plain(resolved)
     assert isinstance(result, dict)
     return result
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return plain data with whole numbers as integers: `4` and `4.0` are one value."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)
-
-
-def command(choices: Mapping[str, str], values: Mapping[str, Any]) -> str:
-    """Return the command line that makes one job: its choices and values as overrides."""
-    words = [f"{'+' if key == 'profile' else ''}{key}={text}" for key, text in choices.items()]
-    words += [f"{_short(key)}={_word(value)}" for key, value in values.items()]
-    return shlex.join(["python", "-m", "thunder", *words])
-
-
-def _short(key: str) -> str:
-    name = key.removeprefix("runtime.")
-    return name if name in SHORTHAND else key
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, str) and not _BARE.fullmatch(value):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, list):
-        return f"[{','.join(_word(item) for item in value)}]"
-    return str(value) if isinstance(value, str) else json.dumps(value)
 
 
 def missing_values(config: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from thunder import config as configs
 from thunder import matrix as matrices
-from thunder import origin, store
+from thunder import origin, overrides, store
 from thunder.matrix import Cell
 
 
@@ -30,7 +30,7 @@ class Reason:
 def why(
     cells: Sequence[Cell],
     matrix: matrices.Matrix | None,
-    words: configs.Words,
+    words: overrides.Words,
     places: configs.Sources,
     outputs: Path,
 ) -> list[Reason]:
@@ -42,7 +42,7 @@ def why(
 def _reason(
     cell: Cell,
     matrix: matrices.Matrix | None,
-    words: configs.Words,
+    words: overrides.Words,
     places: configs.Sources,
     outputs: Path,
     known: Sequence[tuple[store.Run, dict[str, Any]]],

@@ -8,7 +8,7 @@ from typing import Any
 
 from thunder import config as configs
 from thunder import matrix as matrices
-from thunder import plans, provenance, runner, screen
+from thunder import overrides, plans, provenance, runner, screen
 from thunder.errors import ThunderError
 
 
@@ -19,7 +19,7 @@ class Request:
     cells: list[matrices.Cell]
     matrix: matrices.Matrix | None
     runtime: dict[str, Any]
-    words: configs.Words
+    words: overrides.Words
     places: configs.Sources
 
     @property
@@ -35,11 +35,11 @@ def read(words: Sequence[str], *, config_dir: Path | None = None, sweep: bool = 
     rest = [
         "+" + w if w.startswith("profile=") else w for w in words if not w.startswith("matrix=")
     ]
-    parsed = configs.parse(rest, places)
+    parsed = overrides.parse(rest, places)
     if names and sweep:
         raise ThunderError("matrix=NAME and -m do not go together; put the axis into the matrix")
     if parsed.sweeps and not sweep:
-        word = parsed.spelt[configs.full_key(next(iter(parsed.sweeps)))]
+        word = parsed.spelt[overrides.full_key(next(iter(parsed.sweeps)))]
         raise ThunderError(f"{word!r} is a sweep; add -m to run all its values")
     if names:
         return of_matrix(matrices.load(names[-1], places), parsed, places)
@@ -49,7 +49,7 @@ def read(words: Sequence[str], *, config_dir: Path | None = None, sweep: bool = 
     return Request([cell], None, cell.job.runtime, parsed, places)
 
 
-def of_matrix(matrix: matrices.Matrix, parsed: configs.Words, places: configs.Sources) -> Request:
+def of_matrix(matrix: matrices.Matrix, parsed: overrides.Words, places: configs.Sources) -> Request:
     """Return the request for all cells of a matrix."""
     cells = matrices.expand(matrix, parsed, places)
     return Request(cells, matrix, cells[0].job.runtime, parsed, places)

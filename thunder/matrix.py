@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder import config as configs
-from thunder import digest, matched, origin, schema
+from thunder import digest, matched, origin, overrides, schema
 from thunder import job as jobs
 from thunder.errors import Faults, ThunderError
 
@@ -74,20 +74,20 @@ def checked(
     return Matrix(name, spec, origins)
 
 
-def of_words(words: configs.Words, places: configs.Sources) -> Matrix:
+def of_words(words: overrides.Words, places: configs.Sources) -> Matrix:
     """Make the matrix of an ad-hoc `-m` sweep."""
     spec: dict[str, Any] = {"axes": dict(words.sweeps)}
     if "profile" in words.choices:
         spec["profile"] = words.choices["profile"]
     name = f"sweep_{digest.of_value({**spec, 'set': dict(words.values)})[:8]}"
     origins: dict[tuple[str, ...], str] = {
-        ("axes", axis): f"command line {words.spelt[configs.full_key(axis)]!r}"
+        ("axes", axis): f"command line {words.spelt[overrides.full_key(axis)]!r}"
         for axis in words.sweeps
     }
     return checked(name, spec, origins, places)
 
 
-def expand(matrix: Matrix, words: configs.Words, places: configs.Sources) -> list[Cell]:
+def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> list[Cell]:
     """Return the checked cells of a matrix, in file order.
 
     Args:
@@ -110,16 +110,16 @@ def expand(matrix: Matrix, words: configs.Words, places: configs.Sources) -> lis
     return cells
 
 
-def single(words: configs.Words, places: configs.Sources) -> Cell:
+def single(words: overrides.Words, places: configs.Sources) -> Cell:
     """Return the one cell of a command line without a matrix."""
     template = configs.compose(words.choices, places)
     config = template.fill(words.values)
     jobs.check(config, places, lambda: _origins(words.choices, words, places), _title(words))
-    return Cell({}, jobs.make(config, None, configs.command(words.choices, words.values)))
+    return Cell({}, jobs.make(config, None, overrides.command(words.choices, words.values)))
 
 
 def origins_of(
-    cell: Cell, matrix: Matrix | None, words: configs.Words, places: configs.Sources
+    cell: Cell, matrix: Matrix | None, words: overrides.Words, places: configs.Sources
 ) -> dict[tuple[str, ...], str]:
     """Return the place that set each key of a cell."""
     if matrix is None:
@@ -130,7 +130,7 @@ def origins_of(
 class _Expansion:
     """Composes once per choice of groups and sets the rest per cell."""
 
-    def __init__(self, matrix: Matrix, words: configs.Words, places: configs.Sources) -> None:
+    def __init__(self, matrix: Matrix, words: overrides.Words, places: configs.Sources) -> None:
         self.matrix, self.words, self.places = matrix, words, places
         self.groups = {"profile", *places.groups}
         common = {**matrix.spec.get("set", {})}
@@ -144,7 +144,7 @@ class _Expansion:
         """Return the group choices and the values of a cell."""
         merged = {**self.common, **point}
         choices = {key: str(value) for key, value in merged.items() if key in self.groups}
-        values = {configs.full_key(k): v for k, v in merged.items() if k not in self.groups}
+        values = {overrides.full_key(k): v for k, v in merged.items() if k not in self.groups}
         return choices, values
 
     def config(self, point: Coordinates) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class _Expansion:
 
     def job(self, point: Coordinates, config: dict[str, Any]) -> jobs.Job:
         """Return the job of a cell, with the command that makes it alone."""
-        return jobs.make(config, self.memo, configs.command(*self.sides(point)))
+        return jobs.make(config, self.memo, overrides.command(*self.sides(point)))
 
     def check(self, points: list[Coordinates], found: list[dict[str, Any]]) -> None:
         """Raise Faults for all cells at once; a fault that many cells share is told once."""
@@ -185,7 +185,7 @@ class _Expansion:
             for key in keys:
                 place = origin.find(self.matrix.origins, (part, key))
                 if place:
-                    found[tuple(configs.full_key(key).split("."))] = place
+                    found[tuple(overrides.full_key(key).split("."))] = place
         return found
 
 
@@ -221,7 +221,7 @@ def _inner_faults(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], st
     yield (), "profile: missing (the profile that is varied)"
 
 
-def _refuse_overridden_axes(matrix: Matrix, words: configs.Words) -> None:
+def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
     both = [key for key in (*words.choices, *words.values) if key in _axis_keys(matrix)]
     if both:
         raise ThunderError(
@@ -230,7 +230,7 @@ def _refuse_overridden_axes(matrix: Matrix, words: configs.Words) -> None:
 
 
 def _axis_keys(matrix: Matrix) -> set[str]:
-    return {configs.full_key(axis) for axis in matrix.axes}
+    return {overrides.full_key(axis) for axis in matrix.axes}
 
 
 def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
@@ -249,7 +249,7 @@ def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
 
 
 def _origins(
-    choices: Mapping[str, str], words: configs.Words, places: configs.Sources
+    choices: Mapping[str, str], words: overrides.Words, places: configs.Sources
 ) -> dict[tuple[str, ...], str]:
     found = origin.of_files(configs.origins_list(choices, places))
     for key, word in words.spelt.items():
@@ -257,7 +257,7 @@ def _origins(
     return found
 
 
-def _title(words: configs.Words) -> str:
+def _title(words: overrides.Words) -> str:
     profile = words.choices.get("profile")
     return f"profile {profile!r} cannot run" if profile else "nothing can run"
 

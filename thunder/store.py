@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from thunder import config as configs
-from thunder import digest, files, schema
+from thunder import files, manifest, schema
 from thunder import job as jobs
 from thunder.errors import Faults, ThunderError
 
-CONFIG, RECORD, METRICS, ROWS, MANIFEST = (
-    "config.json", "run.json", "metrics.json", "metrics.jsonl", "manifest.json",
-)  # fmt: skip
+CONFIG, RECORD, METRICS, ROWS = "config.json", "run.json", "metrics.json", "metrics.jsonl"
 _LOCK = ".lock"
 _FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
 _LOCK_TRIES = 5
@@ -240,7 +238,7 @@ def finish(run: Run, record: dict[str, Any], result: Mapping[str, Any], seconds:
     done = total is None or step == total
     schema.check("metrics", result["metrics"], str(run.folder / METRICS), cause="crash")
     files.write_json(run.folder / METRICS, result["metrics"])
-    files.write_json(run.folder / MANIFEST, manifest_of(run))
+    _write_manifest(run)
     ending = {"status": "done" if done else "paused", "seconds": seconds, "error": None}
     inputs = {**record["inputs"], **result.get("inputs", {})}
     write_record(run, _ended({**record, "step": step, "inputs": inputs}, ending))
@@ -249,12 +247,14 @@ def finish(run: Run, record: dict[str, Any], result: Mapping[str, Any], seconds:
 def stop(run: Run, record: dict[str, Any], step: int | None, seconds: float) -> None:
     """Record that somebody stopped the attempt; it resumes from its last verified step."""
     ending = {"status": "paused", "seconds": seconds, "error": None}
+    _refresh_manifest(run)
     write_record(run, _ended({**record, "step": step}, ending))
 
 
 def fail(run: Run, record: dict[str, Any], error: Mapping[str, Any], seconds: float) -> None:
     """Record a failure in the words the user needs."""
     ending = {"status": "failed", "seconds": seconds, "error": dict(error)}
+    _refresh_manifest(run)
     write_record(run, _ended(record, ending))
 
 
@@ -265,45 +265,23 @@ def write_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def manifest_of(run: Run) -> dict[str, Any]:
-    """Return every artifact of a run with its size and digest."""
-    names = [n for n in digest.visible_files(run.folder) if n not in (RECORD, MANIFEST)]
-    artifacts = [
-        {
-            "path": name,
-            "bytes": (run.folder / name).stat().st_size,
-            "sha256": digest.of_file(run.folder / name),
-        }
-        for name in names
-    ]
-    found = {"id": run.id, "artifacts": artifacts}
-    schema.check("manifest", found, str(run.folder / MANIFEST), cause="crash")
-    return found
+def is_proven(run: Run) -> bool:
+    """Say whether the run has a manifest, so that it can be verified."""
+    return (run.folder / manifest.NAME).is_file()
 
 
-def verify(run: Run, only: Sequence[str] | None = None) -> list[str]:
-    """Prove a run by its manifest and its id; return what is wrong.
-
-    Args:
-        only: the artifacts to look at; all of them by default.
-    """
-    path = run.folder / MANIFEST
+def verify(run: Run) -> list[str]:
+    """Prove a run by its id and its manifest; return what is wrong."""
     try:
         run.document()
-        listed = files.read_json(path)
-        schema.check("manifest", listed, str(path))
-    except (ThunderError, OSError, ValueError) as error:
+    except ThunderError as error:
         return [str(error)]
-    wrong = [] if listed["id"] == run.id else [f"{path}: is of run {listed['id']}"]
-    expected = {artifact["path"]: artifact for artifact in listed["artifacts"]}
-    present = [n for n in digest.visible_files(run.folder) if n not in (RECORD, MANIFEST)]
-    if only is None:
-        wrong += [f"{name}: not in the manifest" for name in present if name not in expected]
-    else:
-        expected = {name: found for name, found in expected.items() if name in only}
-    for name, artifact in expected.items():
-        wrong += _artifact_faults(run.folder / name, name, artifact)
-    return wrong
+    return manifest.faults(run.folder, run.id, leave_out=(RECORD,))
+
+
+def verify_numbers(run: Run) -> list[str]:
+    """Prove the files that tables read; return what is wrong."""
+    return manifest.faults_of(run.folder, run.id, (CONFIG, METRICS, ROWS))
 
 
 def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
@@ -320,6 +298,16 @@ def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
 def now() -> str:
     """Return the time as records have it, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_manifest(run: Run) -> None:
+    manifest.write(run.folder, run.id, leave_out=(RECORD,))
+
+
+def _refresh_manifest(run: Run) -> None:
+    """List what an attempt that did not end well added to a run that has results."""
+    if is_proven(run):
+        _write_manifest(run)
 
 
 def _new_record(job: jobs.Job) -> dict[str, Any]:
@@ -340,14 +328,3 @@ def _ended(record: dict[str, Any], ending: Mapping[str, Any]) -> dict[str, Any]:
     attempt = {**record["attempts"][-1], "ended": now(), **ending}
     attempts = [*record["attempts"][:-1], attempt]
     return {**record, "status": ending["status"], "attempts": attempts}
-
-
-def _artifact_faults(path: Path, name: str, artifact: Mapping[str, Any]) -> list[str]:
-    if not path.is_file():
-        return [f"{name}: missing"]
-    size = path.stat().st_size
-    if size != artifact["bytes"]:
-        return [f"{name}: {size} bytes, the manifest has {artifact['bytes']}"]
-    if digest.of_file(path) != artifact["sha256"]:
-        return [f"{name}: its bytes are not those of the manifest (sha256 differs)"]
-    return []

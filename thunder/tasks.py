@@ -3,57 +3,15 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit
-from invoke.program import Program
-from invoke.tasks import task
 
-from thunder import __version__, files, store, text, views
+from thunder import cli, files, store, text, views
 from thunder.errors import ThunderError
-
-_OVERRIDE = re.compile(r"^[+~]{0,2}[A-Za-z_][\w./@]*=")
-_FLAGS = ("--json", "--check", "--help", "--list", "--version")
-# By task: how many words it needs, and the options that further words stand for.
-_WORDS: dict[str, tuple[int, list[str]]] = {}
-_HELP = {
-    "outputs": "folder of runs, tables and plans (default: outputs)",
-    "config_dir": "a conf/ folder of your own; matrices/ and schemas/ beside it are read too",
-    "set": "an override, KEY=VALUE; the words can also be typed without --set",
-    "json": "print JSON for a script",
-}
-
-
-def _task(*positional: str, **help_texts: str) -> Callable[[Callable[..., int | None]], Any]:
-    """Make an Invoke task: a user's mistake is one message, a number returned is the exit code."""
-
-    def wrap(function: Callable[..., int | None]) -> Any:
-        @wraps(function)
-        def body(context: Context, *args: Any, **kwargs: Any) -> None:
-            try:
-                code = function(context, *args, **kwargs)
-            except ThunderError as error:
-                raise Exit(f"thunder: {error}", code=1) from error
-            except OSError as error:
-                place = f"{error.filename}: " if error.filename else ""
-                raise Exit(f"thunder: {place}{error.strerror or error}", code=1) from error
-            if code:
-                raise Exit(code=code)
-
-        defaults = function.__defaults__ or ()
-        names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-        shown = {name: text for name, text in {**_HELP, **help_texts}.items() if name in names}
-        required = [name for name in positional if name in names[: len(names) - len(defaults)]]
-        _WORDS[function.__name__] = (len(required), [n for n in positional if n not in required])
-        repeated = ["set"] if "set" in names else []
-        return task(positional=required, iterable=repeated, help=shown)(body)
-
-    return wrap
 
 
 def _request(name: str, words: Sequence[str], outputs: str, config_dir: str) -> Any:
@@ -74,7 +32,7 @@ def places_dir(config_dir: str) -> Path | None:
     return Path(config_dir) if config_dir else None
 
 
-@_task("name", name="a matrix or a profile")
+@cli.task("name", name="a matrix or a profile")
 def plan(
     context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str = "outputs",
     config_dir: str = "", json: bool = False,
@@ -108,7 +66,7 @@ def plan(
     return None
 
 
-@_task("name", name="a matrix or a profile; every run in outputs/ by default")
+@cli.task("name", name="a matrix or a profile; every run in outputs/ by default")
 def status(
     context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str = "outputs",
     config_dir: str = "", json: bool = False,
@@ -134,7 +92,7 @@ def status(
     return None
 
 
-@_task("run", run="an id, or its beginning")
+@cli.task("run", run="an id, or its beginning")
 def show(context: Context, run: str, outputs: str = "outputs", json: bool = False) -> int | None:
     """Show one run: its config, record and numbers."""
     import yaml
@@ -168,7 +126,7 @@ def show(context: Context, run: str, outputs: str = "outputs", json: bool = Fals
     return None
 
 
-@_task("name", name="a matrix or a profile")
+@cli.task("name", name="a matrix or a profile")
 def why(
     context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str = "outputs",
     config_dir: str = "", json: bool = False,
@@ -188,7 +146,7 @@ def why(
     return None
 
 
-@_task("first", "second", first="an id, or its beginning", second="another")
+@cli.task("first", "second", first="an id, or its beginning", second="another")
 def diff(
     context: Context, first: str, second: str, outputs: str = "outputs", json: bool = False
 ) -> int | None:
@@ -204,7 +162,7 @@ def diff(
     return None
 
 
-@_task("run", run="an id, its beginning, a matrix, or nothing for every run")
+@cli.task("run", run="an id, its beginning, a matrix, or nothing for every run")
 def verify(
     context: Context,
     run: str = "",
@@ -228,7 +186,9 @@ def verify(
     return 1 if bad or not proven else None
 
 
-@_task("name", name="a matrix", check="fail when the tables on disk no longer follow from the runs")
+@cli.task(
+    "name", name="a matrix", check="fail when the tables on disk no longer follow from the runs"
+)
 def table(
     context: Context, name: str, set: Sequence[str] | None = None, outputs: str = "outputs",
     config_dir: str = "", check: bool = False, json: bool = False,
@@ -253,7 +213,7 @@ def table(
     return None
 
 
-@_task("run", run="an id, or its beginning")
+@cli.task("run", run="an id, or its beginning")
 def report(context: Context, run: str, outputs: str = "outputs", json: bool = False) -> int | None:
     """Print the report of a run."""
     found = store.by_prefix(Path(outputs), run)
@@ -264,7 +224,7 @@ def report(context: Context, run: str, outputs: str = "outputs", json: bool = Fa
     return None
 
 
-@_task()
+@cli.task()
 def doctor(
     context: Context, outputs: str = "outputs", config_dir: str = "", json: bool = False
 ) -> int | None:
@@ -276,7 +236,7 @@ def doctor(
     return None
 
 
-@_task()
+@cli.task()
 def check(context: Context, config_dir: str = "", outputs: str = "outputs") -> int | None:
     """Compose and check every profile and matrix, and run nothing."""
     from thunder import config
@@ -294,7 +254,7 @@ def check(context: Context, config_dir: str = "", outputs: str = "outputs") -> i
     return 1 if bad else None
 
 
-@_task(
+@cli.task(
     "action", "target", action="build", target="the folder to make",
     source="a JSON Lines file of sentences; the built-in generator by default",
     column="the column of the file that has the text", id_column="the column that names a row",
@@ -349,31 +309,4 @@ namespace = Collection(plan, status, show, why, diff, verify, table, report, doc
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the `thunder` command."""
-    words = sys.argv[1:] if arguments is None else arguments
-    program = Program(name="thunder", binary="thunder", namespace=namespace, version=__version__)
-    try:
-        program.run(["thunder", *_with_overrides(words)], exit=False)
-    except Exit as ending:
-        if ending.message:
-            print(ending.message, file=sys.stderr)
-        return ending.code
-    return 0
-
-
-def _with_overrides(words: Sequence[str]) -> list[str]:
-    """Turn KEY=VALUE words and optional names into options, which Invoke can carry."""
-    if not words:
-        return ["--list"]
-    needed, optional = _WORDS.get(words[0], (len(words), []))
-    result, bare, is_value = [words[0]], 0, False
-    for word in words[1:]:
-        if word.startswith("-") or is_value:
-            is_value = word.startswith("--") and "=" not in word and word not in _FLAGS
-            result.append(word)
-        elif _OVERRIDE.match(word):
-            result += ["--set", word]
-        else:
-            spare = bare - needed
-            result.append(f"--{optional[spare]}={word}" if 0 <= spare < len(optional) else word)
-            bare += 1
-    return result
+    return cli.run(namespace, sys.argv[1:] if arguments is None else arguments)

@@ -63,7 +63,7 @@ def reason_lines(reason: Any) -> list[str]:
 def verified(run: store.Run) -> dict[str, Any]:
     """Verify a run; one that is not over has nothing that counts as a result."""
     status = run.status()
-    if not (run.folder / store.MANIFEST).is_file() or status == "running":
+    if not store.is_proven(run) or status == "running":
         return {"run": run.folder.name, "result": "SKIPPED", "faults": [f"the run is {status}"]}
     faults = store.verify(run)
     return {"run": run.folder.name, "result": "FAIL" if faults else "PASS", "faults": faults}
