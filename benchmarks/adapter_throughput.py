@@ -1,6 +1,7 @@
-"""Useful tokens per CPU-second: the adapter lane's loop against `mlx_lm.lora`, same model, rows and BLAS.
+"""Useful tokens per CPU-second: the adapter lane's loop against `mlx_lm.lora`.
 
-Each side trains one and two epochs in fresh processes; the difference is one epoch without any start-up.
+Both have the same model, rows and BLAS. Each side trains one and two epochs in fresh processes; the
+difference is one epoch without any start-up.
 Run: `python benchmarks/adapter_throughput.py [--rows 320] [--repeats 3]`.
 """
 
@@ -69,10 +70,13 @@ def _prepare(folder: Path, rows: int) -> int:
     if len(found["train"]) < rows:
         raise SystemExit(f"only {len(found['train'])} rows of {LENGTH} tokens or fewer")
     for name, chosen in found.items():
-        files.write_jsonl(folder / "data" / f"{name}.jsonl", ({"messages": r["messages"]} for r in chosen))
+        files.write_jsonl(
+            folder / "data" / f"{name}.jsonl", ({"messages": r["messages"]} for r in chosen)
+        )
     counts = tokens.prepare(found, folder / "model", LENGTH, "drop", folder / "tokens")
-    print(f"{rows} rows, {counts['train']['tokens']} tokens, {counts['train']['supervised_tokens']} supervised")
-    return counts["train"]["tokens"]
+    count = counts["train"]
+    print(f"{rows} rows, {count['tokens']} tokens, {count['supervised_tokens']} supervised")
+    return count["tokens"]
 
 
 def _fitting(folder: Path, rows: list[Any]) -> list[Any]:

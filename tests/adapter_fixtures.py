@@ -46,7 +46,7 @@ class Tiny:
     rows: dict[str, list[dict[str, Any]]]
 
     def config(self, outputs: Path, **train: Any) -> dict[str, Any]:
-        """Return the config of a job; keywords replace keys of `train`, `dropout` and the seconds."""
+        """Return the config of a job; keywords replace keys of `train` and others."""
         runtime = {"eval_every": 5, "save_every": 5, "stall_seconds": 20.0, "start_seconds": 60.0}
         runtime |= {key: train.pop(key) for key in list(train) if key in runtime}
         settings = {
@@ -78,7 +78,9 @@ class Tiny:
         """Return a request to train up to a step."""
         run.mkdir(parents=True, exist_ok=True)
         config = self.config(run, **train)
-        return Request(config, str(run), "run", stop, str(self.model), str(self.tokens), INPUTS, True)
+        return Request(
+            config, str(run), "run", stop, str(self.model), str(self.tokens), INPUTS, True
+        )
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +103,10 @@ def _rows(count: int, seed: int) -> list[dict[str, Any]]:
     chance = random.Random(seed)
     found = []
     for _ in range(count):
-        words = ["".join(chance.choices(LETTERS, k=chance.randint(2, 6))) for _ in range(chance.randint(1, 6))]
+        words = [
+            "".join(chance.choices(LETTERS, k=chance.randint(2, 6)))
+            for _ in range(chance.randint(1, 6))
+        ]
         question = {"role": "user", "content": " ".join(words[::-1])}
         found.append({"messages": [question, {"role": "assistant", "content": " ".join(words)}]})
     return found
@@ -109,14 +114,20 @@ def _rows(count: int, seed: int) -> list[dict[str, Any]]:
 
 def ranks_of(parent: int) -> list[int]:
     """Return the process ids of the ranks that a process has started, the lowest first."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
     rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
-    return sorted(int(pid) for pid, ppid, args in rows if int(ppid) == parent and "adapter.rank" in args)
+    return sorted(
+        int(pid) for pid, ppid, args in rows if int(ppid) == parent and "adapter.rank" in args
+    )
 
 
 def is_alive(pid: int) -> bool:
     """Return whether a process exists and is no zombie."""
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
 
 
@@ -134,7 +145,9 @@ def supervisor(request: Request) -> Iterator["subprocess.Popen[str]"]:
     path = Path(request.folder) / "request.json"
     files.write_json(path, asdict(request))
     command = [sys.executable, __file__, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as found:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as found:
         try:
             yield found
         finally:

@@ -1,3 +1,4 @@
+# ruff: noqa: F811  (an imported fixture and the argument it fills)
 import numpy as np
 import pytest
 from adapter_fixtures import Tiny, tiny  # noqa: F401
@@ -52,12 +53,15 @@ def test_split_gives_equal_ranks_near_equal_work() -> None:
     order = batches.Order(LENGTHS, 0, 8)
     known = np.append(np.array(LENGTHS), 0)
     work = np.array(
-        [[known[s].sum() for s in batches.split(order.batch(n), LENGTHS, [1, 1])] for n in range(30)]
+        [
+            [known[s].sum() for s in batches.split(order.batch(n), LENGTHS, [1, 1])]
+            for n in range(30)
+        ]
     )
     assert work.max(axis=1).sum() / work.mean(axis=1).sum() < 1.03
 
 
-def test_collate_supervises_the_assistant_alone(tiny: Tiny) -> None:  # noqa: F811
+def test_collate_supervises_the_assistant_alone(tiny: Tiny) -> None:
     rows = tokens.load(tiny.tokens / "train.npz")
     batch = batches.collate(rows, np.array([3, 8]))
     found = batch.targets[batch.weights == 1]
@@ -68,14 +72,14 @@ def test_collate_supervises_the_assistant_alone(tiny: Tiny) -> None:  # noqa: F8
     assert flat[batch.positions[batch.weights == 1]].tolist() == before.tolist()
 
 
-def test_shapes_lie_on_the_grid(tiny: Tiny) -> None:  # noqa: F811
+def test_shapes_lie_on_the_grid(tiny: Tiny) -> None:
     rows = tokens.load(tiny.tokens / "train.npz")
     batch = batches.collate(rows, np.array([0, 1, 2]), batches.Grid(32, 64))
     assert batch.inputs.shape[1] % 32 == 0
     assert len(batch.positions) % 64 == 0
 
 
-def test_a_missing_row_counts_nothing(tiny: Tiny) -> None:  # noqa: F811
+def test_a_missing_row_counts_nothing(tiny: Tiny) -> None:
     rows = tokens.load(tiny.tokens / "train.npz")
     alone = batches.collate(rows, np.array([batches.NO_ROW]))
     assert (alone.supervised, alone.tokens) == (0, 0)
@@ -83,6 +87,6 @@ def test_a_missing_row_counts_nothing(tiny: Tiny) -> None:  # noqa: F811
     assert both.supervised == rows.supervised[4]
 
 
-def test_evaluation_shows_every_row_once(tiny: Tiny) -> None:  # noqa: F811
+def test_evaluation_shows_every_row_once(tiny: Tiny) -> None:
     rows = tokens.load(tiny.tokens / "valid.npz")
     assert sorted(np.concatenate(batches.evaluation(rows))) == list(range(len(rows)))

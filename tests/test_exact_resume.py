@@ -1,3 +1,4 @@
+# ruff: noqa: F811  (an imported fixture and the argument it fills)
 import os
 import signal
 import time
@@ -31,7 +32,7 @@ def shape(world: int, dropout: float) -> dict[str, Any]:
     return {"ranks": world, "batch_size": 4 // world, "dropout": dropout}
 
 
-def uncut(tiny: Tiny, folder: Path, world: int, dropout: float) -> tuple[dict[str, str], list[Any]]:  # noqa: F811
+def uncut(tiny: Tiny, folder: Path, world: int, dropout: float) -> tuple[dict[str, str], list[Any]]:
     key = (world, dropout)
     if key not in _uncut:
         run = folder / "uncut"
@@ -41,7 +42,9 @@ def uncut(tiny: Tiny, folder: Path, world: int, dropout: float) -> tuple[dict[st
 
 
 @pytest.mark.parametrize(("world", "dropout"), [(1, 0.0), (1, 0.05), (2, 0.05)])
-def test_windows_equal_one_run_to_the_bit(tiny: Tiny, tmp_path: Path, world: int, dropout: float) -> None:  # noqa: F811
+def test_windows_equal_one_run_to_the_bit(
+    tiny: Tiny, tmp_path: Path, world: int, dropout: float
+) -> None:
     run = tmp_path / "cut"
     for stop in (7, 13, 20):
         ranks.train_window(tiny.request(run, stop, **shape(world, dropout)), silent)
@@ -51,7 +54,7 @@ def test_windows_equal_one_run_to_the_bit(tiny: Tiny, tmp_path: Path, world: int
 
 @pytest.mark.parametrize(("step", "victim"), [(4, 0), (11, 1), (17, 0)])
 def test_a_run_with_a_killed_rank_ends_as_without(
-    tiny: Tiny,  # noqa: F811
+    tiny: Tiny,
     tmp_path: Path,
     step: int,
     victim: int,
@@ -68,7 +71,7 @@ def test_a_run_with_a_killed_rank_ends_as_without(
     assert (digests(run, 20), losses(run)) == uncut(tiny, tmp_path, 2, 0.05)
 
 
-def test_a_run_with_a_killed_supervisor_ends_as_without(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_with_a_killed_supervisor_ends_as_without(tiny: Tiny, tmp_path: Path) -> None:
     run = tmp_path / "killed"
     request = tiny.request(run, 20, **shape(2, 0.05))
     with supervisor(request) as found:
@@ -79,7 +82,7 @@ def test_a_run_with_a_killed_supervisor_ends_as_without(tiny: Tiny, tmp_path: Pa
     assert (digests(run, 20), losses(run)) == uncut(tiny, tmp_path, 2, 0.05)
 
 
-def test_ranks_do_not_change_the_numbers(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+def test_ranks_do_not_change_the_numbers(tiny: Tiny, tmp_path: Path) -> None:
     found = {}
     for name, train in {
         "one": {"ranks": 1, "batch_size": 3},
@@ -93,7 +96,8 @@ def test_ranks_do_not_change_the_numbers(tiny: Tiny, tmp_path: Path) -> None:  #
     assert first[0]["valid_loss"] == first[1]["valid_loss"]
 
 
-def test_a_verified_run_loads_in_mlx_lm_with_its_loss(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+def test_a_verified_run_loads_in_mlx_lm_with_its_loss(tiny: Tiny, tmp_path: Path) -> None:
+    import mlx.core as mx
     import mlx_lm
 
     request = tiny.request(tmp_path, 6, ranks=2, batch_size=1)
@@ -103,12 +107,14 @@ def test_a_verified_run_loads_in_mlx_lm_with_its_loss(tiny: Tiny, tmp_path: Path
     assert rows[-1]["measured"].endswith("equal to the bit")
     state.export(tmp_path, state.folder_of(tmp_path, 6))
     model, _ = mlx_lm.load(str(tiny.model), adapter_path=str(tmp_path))
-    assert "lora_a" in str(model)or model is not None
+    batch = mx.array([[2, 5, 9, 11]])
+    plain, _ = mlx_lm.load(str(tiny.model))
+    assert mx.abs(model(batch) - plain(batch)).max().item() > 1e-4
 
 
 @pytest.mark.parametrize("harm", ["tamper", "forget", "repeat"])
 def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
-    tiny: Tiny,  # noqa: F811
+    tiny: Tiny,
     tmp_path: Path,
     harm: str,
 ) -> None:
@@ -122,8 +128,12 @@ def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
         (folder / "rng.safetensors").unlink()
     else:
         record = files.read_json(folder / "checkpoint.json")
-        files.write_json(folder / "checkpoint.json", record | {"valid_loss": record["valid_loss"] + 1e-6})
-    expected = {"tamper": "has sha256", "forget": "is missing", "repeat": "metrics.jsonl says"}[harm]
+        files.write_json(
+            folder / "checkpoint.json", record | {"valid_loss": record["valid_loss"] + 1e-6}
+        )
+    expected = {"tamper": "has sha256", "forget": "is missing", "repeat": "metrics.jsonl says"}[
+        harm
+    ]
     with pytest.raises(ThunderError, match=expected) as caught:
         verify.verify(request, 2, silent)
     assert caught.value.cause == "verification"

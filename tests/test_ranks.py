@@ -1,3 +1,4 @@
+# ruff: noqa: F811  (an imported fixture and the argument it fills)
 import os
 import signal
 import socket
@@ -35,15 +36,17 @@ def harm_at(step: int, number: int, wound: signal.Signals) -> Any:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_killed_rank_is_named_with_its_signal(tiny: Tiny, tmp_path: Path, number: int) -> None:  # noqa: F811
+def test_a_killed_rank_is_named_with_its_signal(tiny: Tiny, tmp_path: Path, number: int) -> None:
     request = tiny.request(tmp_path, 20, ranks=2, batch_size=1)
-    with pytest.raises(ThunderError, match=rf"rank {number} \(pid \d+\) was killed by SIGKILL") as caught:
+    with pytest.raises(
+        ThunderError, match=rf"rank {number} \(pid \d+\) was killed by SIGKILL"
+    ) as caught:
         ranks.train_window(request, harm_at(3, number, signal.SIGKILL))
     assert caught.value.cause == "ranks"
     assert not ranks_of(os.getpid())
 
 
-def test_a_stopped_rank_is_named_within_its_deadline(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+def test_a_stopped_rank_is_named_within_its_deadline(tiny: Tiny, tmp_path: Path) -> None:
     request = tiny.request(tmp_path, 20, ranks=2, batch_size=1, stall_seconds=1.5)
     with pytest.raises(ThunderError, match=r"rank 1 \(pid \d+\) is stopped") as caught:
         ranks.train_window(request, harm_at(3, 1, signal.SIGSTOP))
@@ -52,7 +55,7 @@ def test_a_stopped_rank_is_named_within_its_deadline(tiny: Tiny, tmp_path: Path)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_a_killed_supervisor_leaves_no_ranks(tiny: Tiny, tmp_path: Path, frozen: bool) -> None:  # noqa: F811
+def test_a_killed_supervisor_leaves_no_ranks(tiny: Tiny, tmp_path: Path, frozen: bool) -> None:
     with supervisor(tiny.request(tmp_path, 20, ranks=2, batch_size=1, save_every=100)) as found:
         wait_for_step(found, 3)
         pids = ranks_of(found.pid)
@@ -63,7 +66,7 @@ def test_a_killed_supervisor_leaves_no_ranks(tiny: Tiny, tmp_path: Path, frozen:
         assert wait_for(lambda: not any(map(is_alive, pids)), 2.0)
 
 
-def test_a_terminated_supervisor_takes_its_ranks_along(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+def test_a_terminated_supervisor_takes_its_ranks_along(tiny: Tiny, tmp_path: Path) -> None:
     with supervisor(tiny.request(tmp_path, 20, ranks=2, batch_size=1)) as found:
         wait_for_step(found, 3)
         pids = ranks_of(found.pid)
@@ -72,16 +75,18 @@ def test_a_terminated_supervisor_takes_its_ranks_along(tiny: Tiny, tmp_path: Pat
         assert not any(map(is_alive, pids))
 
 
-def test_a_loss_that_is_not_finite_stops_before_saving(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+def test_a_loss_that_is_not_finite_stops_before_saving(tiny: Tiny, tmp_path: Path) -> None:
     request = tiny.request(tmp_path, 10, learning_rate_factor=1e40, save_every=100)
     with pytest.raises(ThunderError, match="the loss is") as caught:
         ranks.train_window(request, lambda event: None)
     assert caught.value.cause == "training"
     assert not state.steps(tmp_path)
-    assert all("loss" in row or "valid_loss" in row for row in files.read_jsonl(tmp_path / state.METRICS))
+    assert all(
+        "loss" in row or "valid_loss" in row for row in files.read_jsonl(tmp_path / state.METRICS)
+    )
 
 
-def test_a_model_that_cannot_be_loaded_is_the_cause(tiny: Tiny, tmp_path: Path) -> None:  # noqa: F811
+def test_a_model_that_cannot_be_loaded_is_the_cause(tiny: Tiny, tmp_path: Path) -> None:
     request = tiny.request(tmp_path, 10, ranks=2)
     empty = ranks.Request(**{**vars(request), "model_folder": str(tmp_path / "empty")})
     with pytest.raises(ThunderError, match="mlx-lm cannot load the model") as caught:
@@ -91,7 +96,12 @@ def test_a_model_that_cannot_be_loaded_is_the_cause(tiny: Tiny, tmp_path: Path) 
 
 def test_ranks_of_another_window_are_refused(tmp_path: Path) -> None:
     inbox: process.Inbox = SimpleQueue()
-    order = {"mode": "smoke", "world": 2, "cache": str(CACHE / "cache"), "ring": ranks._addresses(2)}
+    order = {
+        "mode": "smoke",
+        "world": 2,
+        "cache": str(CACHE / "cache"),
+        "ring": ranks._addresses(2),
+    }
     order |= {"start_seconds": 20.0, "stall_seconds": 20.0}
     both = [process.Process(n, {**order, "rank": n, "token": f"{n}" * 32}, inbox) for n in range(2)]
     try:

@@ -3,7 +3,7 @@ from typing import Any
 
 import mlx.core as mx
 import pytest
-from adapter_fixtures import INPUTS, Tiny, tiny  # noqa: F401
+from adapter_fixtures import INPUTS
 
 from thunder import files
 from thunder.errors import ThunderError
@@ -65,7 +65,9 @@ def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*state.TENSORS, "checkpoint.json"])
 @pytest.mark.parametrize("harm", ["cut", "gone"])
-def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path: Path, name: str, harm: str) -> None:
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
+    tmp_path: Path, name: str, harm: str
+) -> None:
     save(tmp_path, 5)
     path = save(tmp_path, 10) / name
     if harm == "cut":
@@ -90,9 +92,28 @@ def test_passing_checkpoints_go_and_window_ends_stay(tmp_path: Path) -> None:
     assert state.steps(tmp_path) == [20, 10]
 
 
+def test_a_half_dropped_checkpoint_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    (save(tmp_path, 5, kept=False) / "checkpoint.json").unlink()
+    gone = save(tmp_path, 10, kept=False)
+    gone.rename(gone.with_name(f".{gone.name}.gone.tmp"))
+    save(tmp_path, 15)
+    state.clean(tmp_path, 15)
+    assert state.steps(tmp_path) == [15, 5]
+    assert not list(tmp_path.glob("checkpoints/.*"))
+
+
+def test_a_checkpoint_that_a_window_passed_can_be_kept(tmp_path: Path) -> None:
+    folder = save(tmp_path, 5, kept=False)
+    state.keep(folder, 5.5)
+    save(tmp_path, 10)
+    assert state.read(folder).record["valid_loss"] == 5.5
+
+
 def test_equal_tensors_give_equal_files(tmp_path: Path) -> None:
     first, second = save(tmp_path / "a", 5), save(tmp_path / "b", 5)
-    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in state.TENSORS)
+    assert all(
+        (first / name).read_bytes() == (second / name).read_bytes() for name in state.TENSORS
+    )
 
 
 def test_cleaning_cuts_the_metrics_and_sets_later_folders_aside(tmp_path: Path) -> None:

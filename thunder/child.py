@@ -3,6 +3,8 @@
 It lives as long as its runner: when the pipe on standard input closes, it stops.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import os
@@ -10,12 +12,14 @@ import select
 import signal
 import sys
 import threading
-import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from thunder.errors import Stopped, ThunderError
+
+TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _BEAT_SECONDS = 1.0
 _STOP_SECONDS = 8.0
@@ -35,19 +39,24 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=_watch_lease, args=(emit,), daemon=True).start()
     try:
         result = _call(function, folder, emit)
+        emit({"event": "result", **result})
     except ThunderError as error:
-        emit({"event": "error", "message": str(error), "cause": error.cause})
-        return 1
+        return _fail(emit, str(error), error.cause)
     except OSError as error:
-        emit({"event": "error", "message": _os_error(error), "cause": "write"})
-        traceback.print_exc()
-        return 1
+        _print_traceback()
+        return _fail(emit, _os_error(error), "write")
     except BaseException as error:
-        emit({"event": "error", "message": f"{type(error).__name__}: {error}", "cause": "crash"})
-        traceback.print_exc()
-        return 1
-    emit({"event": "result", **result})
+        _print_traceback()
+        return _fail(emit, f"{type(error).__name__}: {error}", "crash")
     return 0
+
+
+def _fail(emit: Callable[[dict[str, Any]], None], message: str, cause: str) -> int:
+    try:
+        emit({"event": "error", "message": message, "cause": cause})
+    except OSError as error:  # no runner is left to tell
+        print(f"{cause}: {message} (not told: {error})", file=sys.stderr)
+    return 1
 
 
 def _call(function: str, folder: Path, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def _watch_lease(emit: Callable[[dict[str, Any]], None]) -> None:
             emit({"event": "beat"})
         except OSError:
             break
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     threading.Event().wait(_STOP_SECONDS)
     os._exit(1)
 
@@ -90,10 +99,19 @@ def _stop(*_: object) -> None:
     raise Stopped
 
 
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
 def _os_error(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}"
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is written: tidying up the interpreter takes longer than a dry job

@@ -83,10 +83,21 @@ def _spelling(word: str, error: Exception) -> str:
 
 
 def _sweep_values(override: Any) -> list[Any]:
-    return [
-        plain(_parser().parse_override(f"key={text}").value())
-        for text in override.sweep_string_iterator()
-    ]
+    from hydra.core.override_parser.types import Transformer
+
+    found = override.sweep_iterator(transformer=Transformer.identity)
+    return [plain(_unquoted(value)) for value in found]
+
+
+def _unquoted(value: Any) -> Any:
+    """Return a value of Hydra's grammar without the marks of its quotes."""
+    from hydra.core.override_parser.types import QuotedString
+
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, dict):
+        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+    return [_unquoted(item) for item in value] if isinstance(value, list) else value
 
 
 def _check_choices(choices: Mapping[str, str], places: Sources) -> None:

@@ -13,18 +13,40 @@ from thunder import digest
 
 _GIT_SECONDS = 10
 _CODE = Path(__file__).resolve().parent.parent
+_CODE_SUFFIXES = {".py", ".json", ".yaml", ".yml", ".toml"}
 
 
 @cache
 def collect() -> dict[str, Any]:
     """Return the provenance of this invocation, taken once, at its start."""
     return {
-        **_code(),
+        **code(),
         "versions": versions(),
         "host": host(),
         "command": command(),
         "folder": str(Path.cwd()),
     }
+
+
+def code(folder: Path = _CODE) -> dict[str, Any]:
+    """Return commit and state of a checkout; the digest of its changes tells two states apart."""
+    unknown = {"commit": None, "dirty": None, "diff_sha256": None}
+    if not (folder / ".git").exists():
+        return {**unknown, "reason": "thunder is installed, not a checkout"}
+    try:
+        commit = _git(folder, "rev-parse", "HEAD").decode().strip()
+        # Untracked files count: code that git does not know can change a result too.
+        state = _git(folder, "status", "--porcelain=v1", "-z", "--untracked-files=all")
+        diff = _git(folder, "diff", "HEAD", "--binary", "--no-ext-diff")
+        untracked = _untracked(folder)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines()
+        return {**unknown, "reason": f"git: {said[0] if said else error}"}
+    except (OSError, subprocess.SubprocessError) as error:
+        return {**unknown, "reason": f"git did not answer: {error}"}
+    dirty = bool(state)
+    found = digest.of_bytes(state + diff + untracked) if dirty else None
+    return {"commit": commit, "dirty": dirty, "diff_sha256": found, "reason": None}
 
 
 def command() -> list[str]:
@@ -48,7 +70,8 @@ def host() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Return Python's version and that of every installed package."""
     found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions()}
-    return {"python": platform.python_version(), **dict(sorted(found.items()))}
+    known = sorted((name, version) for name, version in found.items() if name and version)
+    return {"python": platform.python_version(), **dict(known)}
 
 
 def _cpu() -> str | None:
@@ -60,23 +83,21 @@ def _cpu() -> str | None:
     return platform.processor() or None
 
 
-def _code() -> dict[str, Any]:
-    unknown = {"commit": None, "dirty": None, "diff_sha256": None}
-    if not (_CODE / ".git").exists():
-        return {**unknown, "reason": "thunder is installed, not a checkout"}
-    try:
-        commit = _git("rev-parse", "HEAD").decode().strip()
-        # Untracked files count: code that git does not know can change a result too.
-        state = _git("status", "--porcelain=v1", "-z")
-        diff = _git("diff", "HEAD", "--binary")
-    except (OSError, subprocess.SubprocessError) as error:
-        return {**unknown, "reason": f"git did not answer: {error}"}
-    dirty = bool(state)
-    found = digest.of_bytes(state + diff) if dirty else None
-    return {"commit": commit, "dirty": dirty, "diff_sha256": found, "reason": None}
+def _untracked(folder: Path) -> bytes:
+    """Return the digests of code and configs that git does not know."""
+    names = _git(folder, "ls-files", "--others", "--exclude-standard", "-z").split(b"\0")
+    paths = [folder / os.fsdecode(name) for name in names if name]
+    chosen = [path for path in paths if path.suffix in _CODE_SUFFIXES and path.is_file()]
+    return "".join(digest.of_file(path) for path in chosen).encode()
 
 
-def _git(*words: str) -> bytes:
+def _git(folder: Path, *words: str) -> bytes:
+    # A git hook sets GIT_DIR and its kin, which would answer for another checkout.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     return subprocess.run(
-        ["git", "-C", str(_CODE), *words], capture_output=True, check=True, timeout=_GIT_SECONDS
+        ["git", "--no-optional-locks", "-C", str(folder), *words],
+        capture_output=True,
+        check=True,
+        timeout=_GIT_SECONDS,
+        env=environment,
     ).stdout

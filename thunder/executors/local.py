@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thunder.errors import ThunderError
+
 _LAST_LINES = 20
 _POLL_SECONDS = 0.5
 _TERM_SECONDS = 10.0
+_LONGEST_EVENT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,18 +52,8 @@ def execute(
         stop: set by somebody who wants it stopped.
         stall_seconds: silence after which the child counts as frozen.
     """
-    read_end, write_end = os.pipe()
-    with (folder / "run.log").open("ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "thunder.child", str(folder), function, str(write_end)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            pass_fds=(write_end, lock),
-            start_new_session=True,
-        )
-    os.close(write_end)
     last: dict[str, Any] = {}
+    child, read_end = _begin(folder, function, lock)
     try:
         for event in _events(read_end, child, stop, stall_seconds):
             if event["event"] in ("result", "error"):
@@ -71,6 +64,27 @@ def execute(
         _end(child)
         os.close(read_end)
     return _ending(last, child.returncode, folder)
+
+
+def _begin(folder: Path, function: str, lock: int) -> tuple[subprocess.Popen[bytes], int]:
+    """Start the child; return it and the descriptor that its events arrive on."""
+    read_end, write_end = os.pipe()
+    try:
+        with (folder / "run.log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "thunder.child", str(folder), function, str(write_end)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=(write_end, lock),
+                start_new_session=True,
+            )
+    except BaseException:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
+    return child, read_end
 
 
 def _events(
@@ -86,7 +100,9 @@ def _events(
                 return
             heard = time.monotonic()
             *lines, rest = (rest + data).split(b"\n")
-            yield from (json.loads(line) for line in lines)
+            yield from (_parsed(line) for line in lines)
+            if len(rest) > _LONGEST_EVENT_BYTES:
+                raise _garbage(rest)
         if stop.is_set() and not asked:
             asked = time.monotonic()
             child.terminate()
@@ -99,18 +115,32 @@ def _events(
             return
 
 
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        raise _garbage(line) from None
+    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
+        raise _garbage(line)
+    return found
+
+
+def _garbage(data: bytes) -> ThunderError:
+    shown = ascii(data[:80].decode("utf-8", errors="replace"))
+    return ThunderError(f"the run's process sent what is not an event: {shown}", "crash")
+
+
 def _end(child: subprocess.Popen[bytes]) -> None:
     if child.stdin:
         child.stdin.close()  # the lease: a child that still lives stops by itself
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(timeout=_TERM_SECONDS)
-    except subprocess.TimeoutExpired:
-        _kill(child)
-        child.wait()
+    _kill(child)  # its whole session: a child killed from outside may leave ranks behind
+    child.wait()
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS names a zombie so
         os.killpg(child.pid, signal.SIGKILL)
 
 
@@ -118,7 +148,7 @@ def _ending(last: dict[str, Any], code: int, folder: Path) -> Ending:
     if last.get("event") == "result" and code == 0:
         return Ending({k: v for k, v in last.items() if k != "event"}, None)
     error = {k: v for k, v in last.items() if k in ("message", "cause")}
-    if not error:
+    if last.get("event") != "error":
         error = {"message": f"the run's process {exit_text(code)}", "cause": "crash"}
     return Ending(None, {**error, "last_lines": last_lines(folder / "run.log")})
 

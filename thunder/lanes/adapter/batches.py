@@ -1,9 +1,10 @@
-"""Which rows a step trains on, as a pure function of the step: nothing of the data order is ever saved."""
+"""Which rows a step trains on, as a pure function of the step: no data order is ever saved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,10 @@ from thunder.lanes.adapter.tokens import Rows
 
 Numbers = NDArray[np.int64]
 
-# Rows of like length share a batch only within this many batches, so that the order still changes from epoch to epoch.
+# Like lengths share a batch only within so many batches, so that epochs still differ.
 BUCKET_BATCHES = 64
 NO_ROW = -1
-# An evaluation batch holds about so many tokens: the head of a large vocabulary writes 1 MB of logits for each.
+# At most so many tokens in an evaluation batch: a large vocabulary writes 1 MB of logits for each.
 EVALUATION_TOKENS = 512
 
 
@@ -69,7 +70,7 @@ class Order:
         return ceil(len(self.lengths) / self.batch_rows)
 
     def batch(self, step: int) -> Numbers:
-        """Return the row numbers of a step, counted from 0; `NO_ROW` fills the last batch of an epoch."""
+        """Return the rows of a step, counted from 0; `NO_ROW` fills the last batch of an epoch."""
         epoch, number = divmod(step, self.batches_per_epoch)
         return _epoch(self, epoch)[number]
 
@@ -92,7 +93,7 @@ def _epoch(order: Order, epoch: int) -> Numbers:
 
 
 def split(numbers: Numbers, lengths: Sequence[int], weights: Sequence[int]) -> list[Numbers]:
-    """Deal the rows of a global batch to the ranks, longest first and there and back, for near equal work."""
+    """Deal the rows of a global batch to the ranks, longest first, for near equal work."""
     known = np.append(np.asarray(lengths), 0)  # NO_ROW reads the last entry
     ordered = numbers[np.argsort(-known[numbers], kind="stable")]
     turn = [rank for rank, weight in enumerate(weights) for _ in range(weight)]
@@ -148,7 +149,7 @@ def _up(number: int, multiple: int) -> int:
     return max(1, ceil(number / multiple)) * multiple
 
 
-def _padded(values: NDArray[np.generic], size: int, dtype: type) -> NDArray[np.generic]:
-    padded = np.zeros(size, dtype)
+def _padded(values: NDArray[Any], size: int, dtype: type) -> NDArray[Any]:
+    padded: NDArray[Any] = np.zeros(size, dtype)
     padded[: len(values)] = values
     return padded

@@ -31,7 +31,7 @@ class Outcome:
 
 
 def learning_rate(step: int, peak: float, train: Mapping[str, Any]) -> float:
-    """Return the rate of a step counted from 0: a linear rise, then a cosine fall over the whole profile."""
+    """Return the rate of a step counted from 0: a linear rise, then a cosine fall to the last."""
     rise = max(1, round(train["steps"] * train["warmup_fraction"]))
     if step < rise:
         return peak * (step + 1) / rise
@@ -83,7 +83,7 @@ class Trainer:
         rate = learning_rate(self.step, self.peak, self.train)
         loss, norm = self._update(batch, rate)
         mx.eval(self.vector, self.optimizer.state, loss, norm)
-        outcome = Outcome(loss.item(), norm.item(), rate)
+        outcome = Outcome(_number(loss), _number(norm), rate)
         if not (isfinite(outcome.loss) and isfinite(outcome.gradient_norm)):
             raise ThunderError(_not_finite(self.step + 1, outcome), "training")
         self.step += 1
@@ -97,7 +97,7 @@ class Trainer:
         packed = mx.concatenate([gradient, loss.reshape(1), count])
         if self.group is not None:
             if self.on_gpu:
-                # A GPU's command buffer may wait about five seconds, and a rank may wait longer for another.
+                # A GPU's command buffer may wait five seconds; a rank may wait longer for another.
                 mx.eval(packed)
             packed = ring.all_sum(packed, self.group)
         gradient = packed[:-2] / packed[-1]
@@ -115,7 +115,7 @@ class Trainer:
         weights: Sequence[int] = (1,),
         beat: Callable[[], None] = lambda: None,
     ) -> float:
-        """Return the loss per supervised token; it does not depend on the number of ranks, to the bit."""
+        """Return the loss per supervised token, the same to the bit for any number of ranks."""
         plan = batches.evaluation(rows)
         sums = np.zeros(len(plan), np.float32)
         self.adapted.bind(self.vector)
@@ -157,8 +157,12 @@ def _arrays(batch: Batch) -> tuple[mx.array, mx.array, mx.array, mx.array]:
     return tuple(mx.array(part) for part in parts)  # type: ignore[return-value]
 
 
+def _number(scalar: Any) -> float:
+    return float(scalar.item())
+
+
 def _not_finite(step: int, outcome: Outcome) -> str:
     return (
-        f"step {step}: the loss is {outcome.loss} and the norm of its gradient {outcome.gradient_norm}; nothing was "
-        "saved since the last checkpoint: lower train.learning_rate or look at the data"
+        f"step {step}: the loss is {outcome.loss} and its gradient's norm {outcome.gradient_norm}; "
+        "nothing was saved since the last checkpoint: lower train.learning_rate or look at the data"
     )

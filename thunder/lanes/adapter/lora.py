@@ -75,7 +75,7 @@ class Adapted:
 
 
 def load(folder: Path, adapter: Mapping[str, Any], seed: int) -> Adapted:
-    """Load a model, freeze it and give its last layers LoRA weights that depend on the seed alone."""
+    """Load a model, freeze it and give its last layers LoRA weights made from the seed alone."""
     model, config = _load(folder)
     depth = len(model.layers)
     if adapter["layers"] > depth:
@@ -134,7 +134,7 @@ def _selecting(model: Any) -> _Selecting | None:
     if holder is None:
         return None
     selecting = _Selecting(holder["model"])
-    # Past nn.Module's own attributes: the body stays in the tree of parameters, and calls find the selection first.
+    # Past nn.Module's attributes: the parameters keep the body, and calls find the selection.
     vars(holder)["model"] = selecting
     if _agrees(model, selecting):
         return selecting

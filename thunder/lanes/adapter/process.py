@@ -35,7 +35,11 @@ class Process:
     """
 
     def __init__(
-        self, number: int, request: Mapping[str, Any], inbox: Inbox, command: Sequence[str] = COMMAND
+        self,
+        number: int,
+        request: Mapping[str, Any],
+        inbox: Inbox,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self.number, self._inbox = number, inbox
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
@@ -48,7 +52,8 @@ class Process:
             start_new_session=True,
         )
         self._readers = [
-            threading.Thread(target=read, daemon=True) for read in (self._read_events, self._read_log)
+            threading.Thread(target=read, daemon=True)
+            for read in (self._read_events, self._read_log)
         ]
         for reader in self._readers:
             reader.start()
@@ -97,7 +102,9 @@ class Process:
         self._popen.wait()
         # Its guard sees the end of the lease and goes.
         self._close(self._popen.stdin)
-        for reader, stream in zip(self._readers, (self._popen.stdout, self._popen.stderr), strict=True):
+        for reader, stream in zip(
+            self._readers, (self._popen.stdout, self._popen.stderr), strict=True
+        ):
             reader.join(TERM_SECONDS)
             if not reader.is_alive():
                 self._close(stream)
@@ -121,7 +128,7 @@ class Process:
 
 
 def end(processes: Iterable[Process]) -> None:
-    """End all ranks and everything they started: TERM, a second later KILL, and no return before they are gone."""
+    """End all ranks and what they started: TERM, a second later KILL; return when they are gone."""
     every = list(processes)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in every:

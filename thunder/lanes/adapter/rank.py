@@ -1,7 +1,8 @@
 """The process of one rank: `python -m thunder.lanes.adapter.rank`.
 
-Its stdin is its lease and its orders: one line with the request, one line `go` when all ranks have come up, and an
-end of file when the supervisor is gone. Its stdout carries events, one JSON object a line.
+Its stdin is its lease and its orders: one line with the request, one line `go` when all ranks have
+come up, and an end of file when the supervisor is gone. Its stdout carries events, one JSON object
+a line.
 """
 
 import errno
@@ -119,9 +120,9 @@ def _line() -> str:
 
 
 def _watch_lease() -> None:
-    """End this group of processes as soon as the supervisor is gone, whatever this process is doing."""
+    """End this group of processes as soon as the supervisor is gone, whatever it is doing."""
     threading.Thread(target=_leave_with_lease, daemon=True).start()
-    # Forming a ring holds the interpreter's lock, and a stopped process runs no thread: a second reader, outside.
+    # Forming a ring holds the interpreter's lock, and a stopped process runs no thread.
     guard = f"cat >/dev/null; kill -s KILL -- -{os.getpid()}"
     subprocess.Popen(["/bin/sh", "-c", guard], stdin=0, stdout=2)
 
@@ -140,7 +141,7 @@ def _load_blas(cache: Path) -> dict[str, Any]:
 
 
 def _join(request: Mapping[str, Any], events: Events) -> Any:
-    """Form the ring and make sure that all of it belongs to this window, or leave with `NO_RING`."""
+    """Form the ring and make sure that it is this window's alone, or leave with `NO_RING`."""
     begun, events.seconds = events.seconds, JOIN_SECONDS
     events.tell("joining")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as stream:

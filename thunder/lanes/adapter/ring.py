@@ -1,4 +1,4 @@
-"""What ranks tell each other: sums, gathered words and an exact broadcast, always on the CPU's stream."""
+"""What ranks tell each other: sums, words and an exact broadcast, always on the CPU's stream."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Checkpoints: folders that appear whole, carry digests of what they hold, and are read back to the bit."""
+"""Checkpoints: folders that appear whole and carry the digests of what they hold."""
 
 import os
 import shutil
@@ -69,7 +69,7 @@ def steps(run: Path) -> list[int]:
 
 
 def latest(run: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest checkpoint whose digests hold, and a warning for each newer one that was passed over."""
+    """Return the newest checkpoint whose digests hold, and a warning for each one passed over."""
     warnings: list[str] = []
     for step in steps(run):
         folder = folder_of(run, step)
@@ -107,7 +107,9 @@ def _cut_metrics(run: Path, resumed: int) -> None:
 def recorded_loss(run: Path, step: int) -> float | None:
     """Return the validation loss that the metrics hold for a step."""
     rows = files.read_jsonl(run / METRICS)
-    return next((row["valid_loss"] for row in rows if row["step"] == step and "valid_loss" in row), None)
+    return next(
+        (row["valid_loss"] for row in rows if row["step"] == step and "valid_loss" in row), None
+    )
 
 
 def save(
@@ -116,7 +118,7 @@ def save(
     adapter_config: Mapping[str, Any],
     record: Mapping[str, Any],
 ) -> Path:
-    """Write a checkpoint that appears whole, drop older ones that were not to be kept, and return its folder.
+    """Write a checkpoint that appears whole, drop older ones that only passed, return its folder.
 
     Args:
         tensors: the arrays of `adapters`, `optimizer` and `rng`.
@@ -137,7 +139,9 @@ def save(
             digests = {name: digest.of_file(work / name) for name in TENSORS}
             files.write_json(work / "checkpoint.json", {**record, "sha256": digests})
     except (OSError, RuntimeError) as error:
-        raise ThunderError(f"{target}: the checkpoint could not be written: {error}", "write") from error
+        raise ThunderError(
+            f"{target}: the checkpoint could not be written: {error}", "write"
+        ) from error
     _drop_passing(run, record["step"])
     return target
 
@@ -150,9 +154,25 @@ def _sync(path: Path) -> None:
 
 def _drop_passing(run: Path, step: int) -> None:
     for older in steps(run):
-        path = folder_of(run, older)
-        if older < step and not files.read_json(path / "checkpoint.json")["kept"]:
-            shutil.rmtree(path)
+        folder = folder_of(run, older)
+        if older < step and _is_passing(folder):
+            # Out of sight in one step: a crash must not leave half a checkpoint under its name.
+            gone = folder.with_name(f".{folder.name}.gone.tmp")
+            folder.rename(gone)
+            shutil.rmtree(gone)
+
+
+def _is_passing(folder: Path) -> bool:
+    path = folder / "checkpoint.json"
+    return path.is_file() and not files.read_json(path)["kept"]
+
+
+def keep(folder: Path, valid_loss: float | None) -> None:
+    """Make a checkpoint that a window only passed through one that stays."""
+    path = folder / "checkpoint.json"
+    record = files.read_json(path)
+    if not record["kept"]:
+        files.write_json(path, {**record, "kept": True, "valid_loss": valid_loss})
 
 
 def export(run: Path, folder: Path) -> None:

@@ -78,8 +78,8 @@ def prepare(
 ) -> dict[str, dict[str, int]]:
     """Write `train.npz` and `valid.npz` into a folder and return what was counted.
 
-    Only the last message is supervised: the assistant's tokens with the end of the turn. A row that has more tokens
-    than `sequence_length` is dropped and counted, or refused; no row is ever cut short.
+    Only the last message is supervised: the assistant's tokens with the end of the turn. A row of
+    more tokens than `sequence_length` is dropped and counted, or refused; no row is ever cut short.
 
     Args:
         too_long: `drop` or `refuse`.
@@ -140,7 +140,8 @@ def _long_rows(
     named = ", ".join(f"line {n} ({len(rows[n - 1][0])} tokens)" for n in long[:SHOWN])
     more = f" and {len(long) - SHOWN} more" if len(long) > SHOWN else ""
     return (
-        f"{split}: {len(long)} of {len(rows)} rows are longer than sequence_length {limit}: {named}{more}; "
+        f"{split}: {len(long)} of {len(rows)} rows are longer than sequence_length {limit}: "
+        f"{named}{more}; "
         "raise train.sequence_length, shorten the rows, or set data.too_long to 'drop'"
     )
 
@@ -178,7 +179,7 @@ _END_OF_TURN = ("<turn|>", "<end_of_turn>", "<|im_end|>", "<|eot_id|>")
 
 
 def _span(whole: list[int], prompt: list[int], ends: set[int]) -> tuple[list[int], int]:
-    # A generation prompt may hold more than the row does (an empty thought): then what both share is the prompt.
+    # A generation prompt may hold more than the row (an empty thought): what they share counts.
     start = _common(whole, prompt)
     # What a template writes after the end of the turn is never generated, so it is not learned.
     last = max((n for n in range(start, len(whole)) if whole[n] in ends), default=len(whole) - 1)

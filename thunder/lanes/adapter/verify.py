@@ -1,4 +1,4 @@
-"""Looks at a finished checkpoint as a stranger would: everything read again from disk, in a fresh process."""
+"""Looks at a checkpoint as a stranger would: read again from disk, in a fresh process."""
 
 from math import isclose
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import Any
 
 from thunder.errors import Faults
 from thunder.lanes.adapter import ranks, state
-from thunder.lanes.adapter.ranks import Emit, Request
+from thunder.lanes.adapter.ranks import Request
+from thunder.lanes.adapter.watch import Emit
 
 # What another BLAS, processor or number of threads may change.
 TOLERANCE = 1e-3
 
 
 def verify(request: Request, step: int, emit: Emit) -> list[dict[str, Any]]:
-    """Check a checkpoint on disk and return the rows of the check table, or raise with every failed one."""
+    """Check a checkpoint on disk; return the rows of a table, or raise with the failed ones."""
     folder = state.folder_of(Path(request.folder), step)
     rows = [_row("checkpoint is what was saved", "sha256", state.faults(folder))]
     if not rows[0]["reason"]:
@@ -26,17 +27,29 @@ def verify(request: Request, step: int, emit: Emit) -> list[dict[str, Any]]:
     return rows
 
 
-def _contents(run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]) -> list[dict[str, Any]]:
+def _contents(
+    run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]
+) -> list[dict[str, Any]]:
     step = checkpoint.step
     return [
-        _row("step", found["step"], [f"holds step {found['step']}, not {step}"] if found["step"] != step else []),
-        _row("weights are finite", found["finite"], [] if found["finite"] else ["a weight is nan or infinite"]),
+        _row(
+            "step",
+            found["step"],
+            [f"holds step {found['step']}, not {step}"] if found["step"] != step else [],
+        ),
+        _row(
+            "weights are finite",
+            found["finite"],
+            [] if found["finite"] else ["a weight is nan or infinite"],
+        ),
         _row("weights changed", *_change(run, checkpoint, found)),
         _row("validation loss comes back", *_loss(run, checkpoint, found)),
     ]
 
 
-def _change(run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]) -> tuple[str, list[str]]:
+def _change(
+    run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]
+) -> tuple[str, list[str]]:
     if checkpoint.step == 0:
         return "not trained yet", []
     if not found["moved"]:
@@ -68,4 +81,10 @@ def _loss(run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]) -> tup
 def _row(check: str, measured: Any, faults: list[str]) -> dict[str, Any]:
     status = "FAIL" if faults else "PASS"
     reason = "; ".join(faults)
-    return {"check": check, "host": "local", "status": status, "measured": str(measured), "reason": reason}
+    return {
+        "check": check,
+        "host": "local",
+        "status": status,
+        "measured": str(measured),
+        "reason": reason,
+    }
