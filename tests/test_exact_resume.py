@@ -137,3 +137,29 @@ def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
     with pytest.raises(ThunderError, match=expected) as caught:
         verify.verify(request, 2, silent)
     assert caught.value.cause == "verification"
+
+
+def test_a_shorter_window_after_a_longer_one_keeps_what_is_there(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    with supervisor(tiny.request(tmp_path, 20, save_every=4, eval_every=100)) as found:
+        wait_for_step(found, 10)
+    reached = ranks.train_window(tiny.request(tmp_path, 4), silent)
+    assert reached["start"] == reached["step"] >= 8
+    assert state.latest(tmp_path)[0].record["kept"]
+    rows = verify.verify(tiny.request(tmp_path, 4), reached["step"], silent)
+    assert {row["status"] for row in rows} == {"PASS"}
+
+
+def test_other_inputs_or_ranks_are_refused_on_resume(tiny: Tiny, tmp_path: Path) -> None:
+    request = tiny.request(tmp_path, 2)
+    ranks.train_window(request, silent)
+    other = ranks.Request(
+        **{**vars(request), "stop": 4, "inputs": {"model": "0" * 64, "data": "2" * 64}}
+    )
+    with pytest.raises(ThunderError, match="data was 1+, now 2+") as caught:
+        ranks.train_window(other, silent)
+    assert caught.value.cause == "data"
+    with pytest.raises(ThunderError, match="trained by 1 ranks, not 2"):
+        ranks.train_window(tiny.request(tmp_path, 4, ranks=2), silent)
+    assert state.steps(tmp_path) == [2]

@@ -145,3 +145,9 @@ def test_smoke_ring_sums_over_all_ranks() -> None:
     found = ranks.ring_smoke(3, CACHE / "cache")
     assert [(one["size"], one["sum"]) for one in found] == [(3, 6.0)] * 3
     assert all(0 < one["latency_ms"] < 1000 for one in found)
+
+
+def test_weights_must_name_every_rank(tiny: Tiny, tmp_path: Path) -> None:
+    request = tiny.request(tmp_path, 10, ranks=2, rank_weights=[1])
+    with pytest.raises(ThunderError, match=r"rank_weights has 1 entries, train\.ranks is 2"):
+        ranks.train_window(request, lambda event: None)

@@ -11,16 +11,18 @@ from thunder.errors import ThunderError
 NAME = "manifest.json"
 
 
-def write(folder: Path, run_id: str, *, leave_out: Sequence[str]) -> None:
-    """List what lies in a folder, hidden files and `leave_out` aside."""
-    artifacts = [
-        {
-            "path": name,
-            "bytes": (folder / name).stat().st_size,
-            "sha256": digest.of_file(folder / name),
-        }
-        for name in _names(folder, leave_out)
-    ]
+def write(
+    folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()
+) -> None:
+    """List what lies in a folder, hidden files and `leave_out` aside.
+
+    Args:
+        keep: files whose entry in the manifest of before stays as it is.
+    """
+    before = _read(folder, run_id)[0] if keep else {}
+    kept = {name: before[name] for name in keep if name in before}
+    found_now = {name: _artifact(folder, name) for name in _names(folder, leave_out)}
+    artifacts = [artifact for _, artifact in sorted({**found_now, **kept}.items())]
     found = {"id": run_id, "artifacts": artifacts}
     schema.check("manifest", found, str(folder / NAME), cause="crash")
     files.write_json(folder / NAME, found)
@@ -44,7 +46,14 @@ def faults_of(folder: Path, run_id: str, names: Sequence[str]) -> list[str]:
     for name in names:
         if name in expected:
             wrong += _changed(folder / name, expected[name], may_grow=name.endswith(".jsonl"))
+        elif (folder / name).is_file() and not wrong:
+            wrong.append(f"{name}: not in the manifest")
     return wrong
+
+
+def _artifact(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    return {"path": name, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}
 
 
 def _names(folder: Path, leave_out: Sequence[str]) -> list[str]:

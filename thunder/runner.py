@@ -1,12 +1,14 @@
 """Plan and run: what is done is skipped, what was begun is resumed, the rest is executed."""
 
+import contextlib
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +20,8 @@ from thunder.matrix import Cell
 
 EXIT_FAILED, EXIT_ELSEWHERE, EXIT_STOPPED = 1, 3, 130
 _WAIT_SECONDS = 0.2
+# SIGHUP is how a closed terminal or a lost ssh connection says goodbye.
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,10 @@ def _signals(stop: threading.Event, screen: Screen) -> Iterator[None]:
             stop.set()
             screen.note("stopping; every run stays resumable")
 
-    before = [(number, signal.signal(number, ask)) for number in (signal.SIGINT, signal.SIGTERM)]
+    # Under nohup SIGHUP is ignored, and stays so.
+    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+    heard = [number for number in _STOP_SIGNALS if number not in ignored]
+    before = [(number, signal.signal(number, ask)) for number in heard]
     try:
         yield
     finally:
@@ -152,41 +159,55 @@ def _signals(stop: threading.Event, screen: Screen) -> Iterator[None]:
 
 
 def _run_group(rows: list[Planned], screen: Screen, stop: threading.Event) -> list[Outcome]:
-    outcomes = []
+    """Run the cells of one job in turn; what ends one of them ends those after it."""
+    outcomes: list[Outcome] = []
     for row in rows:
-        outcome = _run_one(row, screen, stop)
-        outcomes.append(outcome)
-        screen.end(outcome)
+        if stop.is_set():
+            outcomes.append(Outcome(row, "stopped", 0.0))
+        elif outcomes and outcomes[-1].ending != "reached":
+            outcomes.append(replace(outcomes[-1], planned=row, seconds=0.0))
+        else:
+            outcomes.append(_run_one(row, screen, stop))
+            screen.end(outcomes[-1])
     return outcomes
 
 
 def _run_one(row: Planned, screen: Screen, stop: threading.Event) -> Outcome:
     begun = time.monotonic()
-    if stop.is_set():
-        return Outcome(row, "stopped", 0.0)
     try:
         with store.owned(row.run) as lock:
             return _run_owned(row, lock, screen, stop)
     except store.Busy:
         return Outcome(row, "elsewhere", time.monotonic() - begun)
-    except ThunderError as error:
-        return _failed(row, {"message": str(error), "cause": error.cause}, begun)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        message = f"{place}{error.strerror or error}"
-        return _failed(row, {"message": message, "cause": "write"}, begun)
+    except (ThunderError, OSError) as error:
+        return Outcome(row, "failed", time.monotonic() - begun, _described(error, row))
 
 
 def _run_owned(row: Planned, lock: int, screen: Screen, stop: threading.Event) -> Outcome:
     begun = time.monotonic()
-    job = row.cell.job
-    row = _again(row)  # another runner may have finished it while we waited for the lock
+    row = _again(row)
     if row.is_reached:
         return Outcome(row, "reached", 0.0)
     screen.begin(row)
-    record = store.start(row.run, job, provenance.collect())
-    watch = _Watch(record, lambda event: screen.event(row, event))
-    ending = local.execute(
+    watch = _Watch(
+        store.start(row.run, row.cell.job, provenance.collect()),
+        lambda event: screen.event(row, event),
+    )
+    try:
+        ending = _execute(row, lock, stop, watch)
+        if ending.result is not None:
+            seconds = time.monotonic() - begun
+            store.finish(row.run, watch.record, ending.result, seconds)
+            return Outcome(row, "reached", seconds)
+        error = _complete(ending.error or {}, row)
+    except Exception as mishap:  # whatever befell the job, its record says so
+        error = _described(mishap, row)
+    return _ended_badly(row, watch.record, error, time.monotonic() - begun, stop)
+
+
+def _execute(row: Planned, lock: int, stop: threading.Event, watch: "_Watch") -> local.Ending:
+    job = row.cell.job
+    return local.execute(
         row.run.folder,
         jobs.KINDS[job.kind].function,
         lock=lock,
@@ -194,24 +215,53 @@ def _run_owned(row: Planned, lock: int, screen: Screen, stop: threading.Event) -
         stall_seconds=job.runtime["stall_seconds"],
         on_event=watch,
     )
-    seconds = time.monotonic() - begun
-    if ending.result is not None:
-        store.finish(row.run, watch.record, ending.result, seconds)
-        return Outcome(row, "reached", seconds)
-    if stop.is_set():
-        store.stop(row.run, watch.record, watch.record["step"], seconds)
+
+
+def _ended_badly(
+    row: Planned,
+    record: dict[str, Any],
+    error: dict[str, Any],
+    seconds: float,
+    stop: threading.Event,
+) -> Outcome:
+    is_stopped = stop.is_set() or error["cause"] == "stopped"
+    with contextlib.suppress(OSError):  # a full disk: without a record of its end the run is lost
+        if is_stopped:
+            store.stop(row.run, record, record["step"], seconds)
+        else:
+            store.fail(row.run, record, error, seconds)
+    if is_stopped:
         return Outcome(row, "stopped", seconds)
-    error = {"last_lines": [], **(ending.error or {}), "reproduce": job.runtime["reproduce"] or ""}
-    store.fail(row.run, watch.record, error, seconds)
     return Outcome(row, "failed", seconds, error)
 
 
 def _again(row: Planned) -> Planned:
+    """Look again at a run that is ours now: another runner may have finished it, or died in it."""
     if not row.run.exists():
         return row
     record = row.run.record()
-    status = "paused" if record["status"] == "running" else record["status"]
-    return Planned(row.cell, row.run, status, record["step"])
+    if record["status"] != "running":
+        return Planned(row.cell, row.run, record["status"], record["step"])
+    found = Planned(row.cell, row.run, "paused", record["step"])
+    if found.is_reached:  # nothing will be run that would mend the record
+        store.stop(row.run, record, record["step"], None)
+    return found
+
+
+def _described(error: Exception, row: Planned) -> dict[str, Any]:
+    """Return an error as records have it."""
+    if isinstance(error, ThunderError):
+        return _complete({"message": str(error), "cause": error.cause}, row)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return _complete({"message": f"{place}{error.strerror or error}", "cause": "write"}, row)
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    message = f"{type(error).__name__}: {error}"
+    return _complete({"message": message, "cause": "crash", "last_lines": lines}, row)
+
+
+def _complete(error: dict[str, Any], row: Planned) -> dict[str, Any]:
+    return {"last_lines": [], **error, "reproduce": row.cell.job.runtime["reproduce"] or ""}
 
 
 class _Watch:
@@ -229,8 +279,3 @@ class _Watch:
             last = {**attempts[-1], "backend": event["backend"]}
             self.record = {**self.record, "attempts": [*attempts[:-1], last]}
         self.show(event)
-
-
-def _failed(row: Planned, error: dict[str, Any], begun: float) -> Outcome:
-    error = {"last_lines": [], "reproduce": row.cell.job.runtime["reproduce"] or "", **error}
-    return Outcome(row, "failed", time.monotonic() - begun, error)

@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ CONFIG, RECORD, METRICS, ROWS = "config.json", "run.json", "metrics.json", "metr
 _LOCK = ".lock"
 _FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
 _LOCK_TRIES = 5
+_SHOWN_RUNS = 10
 
 
 class Busy(ThunderError):
@@ -46,12 +47,14 @@ class Run:
     def record(self) -> dict[str, Any]:
         """Read run.json, checked."""
         path = self.folder / RECORD
-        try:
-            found = files.read_json(path)
-        except (OSError, ValueError) as error:
-            raise ThunderError(f"{path}: cannot be read: {error}") from error
+        found = _load(path)
         schema.check("run", found, str(path))
-        return dict(found)
+        if (found["kind"], found["id"]) != (self.kind, self.id):
+            raise ThunderError(
+                f"{path}: it is of run {found['kind']}/{found['id']}; move the folder away",
+                "verification",
+            )
+        return found
 
     def exists(self) -> bool:
         """Say whether the run has a record; a folder without one was never started."""
@@ -64,11 +67,8 @@ class Run:
             ThunderError: the file was changed after the run was named.
         """
         path = self.folder / CONFIG
-        try:
-            found = dict(files.read_json(path))
-            named = jobs.id_of(found)
-        except (OSError, ValueError) as error:
-            raise ThunderError(f"{path}: cannot be read: {error}") from error
+        found = _load(path)
+        named = jobs.id_of(found)
         if named != self.id:
             raise ThunderError(
                 f"{path}: drifted: its content has id {named}, the folder is {self.folder.name}; "
@@ -79,7 +79,7 @@ class Run:
 
     def check_drift(self, wanted: Mapping[str, Any]) -> None:
         """Raise Faults when config.json is not the document of the job; names key, old and new."""
-        found = files.read_json(self.folder / CONFIG)
+        found = _load(self.folder / CONFIG)
         if found == wanted:
             return
         raise Faults(
@@ -94,6 +94,9 @@ class Run:
         if not self.exists():
             return "planned"
         said = str((record or self.record())["status"])
+        if said != "running" or self.is_owned():
+            return said
+        said = str(self.record()["status"])  # its owner may have ended it since the first look
         return "lost" if said == "running" and not self.is_owned() else said
 
     def is_owned(self) -> bool:
@@ -115,19 +118,23 @@ class Run:
         path = self.folder / METRICS
         if not path.is_file():
             return {}
-        found = files.read_json(path)
+        found = _load(path)
         schema.check("metrics", found, str(path))
-        return dict(found)
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl: numbers step by step."""
-        return list(files.read_jsonl(self.folder / ROWS))
+        path = self.folder / ROWS
+        try:
+            return list(files.read_jsonl(path))
+        except ValueError as error:
+            raise ThunderError(f"{path}: cannot be read: {error}", "verification") from error
 
     def at_step(self, step: int) -> dict[str, float | None]:
         """Return the numbers that metrics.jsonl has for a step, all its rows together."""
         found: dict[str, float | None] = {}
         for row in self.rows():
-            if row["step"] == step:
+            if row.get("step") == step:
                 found |= row
         return found
 
@@ -158,25 +165,22 @@ def owned(run: Run) -> Iterator[int]:
 
 
 def find(outputs: Path, kind: str, job_id: str) -> Run:
-    """Return the newest run of a job, whether it exists yet or not."""
+    """Return the newest run of a job; the place for its first one when there is none."""
     return runs_of(outputs, kind, job_id)[-1]
 
 
 def runs_of(outputs: Path, kind: str, job_id: str) -> list[Run]:
-    """Return the runs of a job, oldest first; the first place where none exists."""
-    first = outputs / kind / job_id
-    beside = []
-    number = 2
-    while (folder := outputs / kind / f"{job_id}.{number}").is_dir():
-        beside.append(folder)
-        number += 1
-    return [Run(folder) for folder in (first, *beside)]
+    """Return the runs of a job, oldest first; the place for the first one when there is none."""
+    found = [Run(outputs / kind / job_id)]
+    # A folder without a record was never started: it hides no older run.
+    while (run := _numbered(outputs, found[0], len(found) + 1)).exists():
+        found.append(run)
+    return found
 
 
 def beside(outputs: Path, run: Run) -> Run:
     """Return the place for a forced attempt beside the newest run."""
-    count = len(runs_of(outputs, run.kind, run.id))
-    return Run(outputs / run.kind / f"{run.id}.{count + 1}")
+    return _numbered(outputs, run, len(runs_of(outputs, run.kind, run.id)) + 1)
 
 
 def all_runs(outputs: Path) -> list[Run]:
@@ -202,18 +206,19 @@ def by_prefix(outputs: Path, word: str) -> Run:
     if len(exact) == 1 or len(found) == 1:
         return (exact or found)[0]
     if found:
-        raise ThunderError(
-            f"{word!r} is the beginning of {', '.join(r.folder.name for r in found)}"
-        )
-    have = [run.folder.name for run in all_runs(outputs)]
-    shown = ", ".join(have[:10]) or "none"
-    raise ThunderError(f"no run {word!r} in {outputs}{schema.nearest(word, have)}; runs: {shown}")
+        raise ThunderError(f"{word!r} is the beginning of {_shown(found)}; give more of it")
+    have = all_runs(outputs)
+    hint = schema.nearest(word, [run.folder.name for run in have])
+    raise ThunderError(f"no run {word!r} in {outputs.absolute()}{hint}; runs: {_shown(have)}")
 
 
 def start(run: Run, job: jobs.Job, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Record that an attempt begins, and return the record."""
     record = run.record() if run.exists() else _new_record(job)
-    if not (run.folder / CONFIG).is_file():
+    _clear_torn(run)
+    if (run.folder / CONFIG).is_file():
+        run.check_drift(job.document)
+    else:
         files.write_json(run.folder / CONFIG, job.document)
     attempt = {
         "number": len(record["attempts"]) + 1,
@@ -244,8 +249,8 @@ def finish(run: Run, record: dict[str, Any], result: Mapping[str, Any], seconds:
     write_record(run, _ended({**record, "step": step, "inputs": inputs}, ending))
 
 
-def stop(run: Run, record: dict[str, Any], step: int | None, seconds: float) -> None:
-    """Record that somebody stopped the attempt; it resumes from its last verified step."""
+def stop(run: Run, record: dict[str, Any], step: int | None, seconds: float | None) -> None:
+    """Record that the attempt was stopped; it resumes from its last verified step."""
     ending = {"status": "paused", "seconds": seconds, "error": None}
     _refresh_manifest(run)
     write_record(run, _ended({**record, "step": step}, ending))
@@ -300,14 +305,41 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _write_manifest(run: Run) -> None:
-    manifest.write(run.folder, run.id, leave_out=(RECORD,))
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return dict(files.read_json(path))
+    except FileNotFoundError as error:
+        raise ThunderError(f"{path}: missing", "verification") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise ThunderError(f"{path}: cannot be read: {error}", "verification") from error
+
+
+def _numbered(outputs: Path, run: Run, number: int) -> Run:
+    return Run(outputs / run.kind / f"{run.id}.{number}")
+
+
+def _shown(runs: list[Run]) -> str:
+    names = ", ".join(run.folder.name for run in runs[:_SHOWN_RUNS]) or "none"
+    more = len(runs) - _SHOWN_RUNS
+    return f"{names} and {more:,} more" if more > 0 else names
+
+
+def _clear_torn(run: Run) -> None:
+    """Remove what a killed process had not renamed yet; the lock says that nobody writes now."""
+    for path in run.folder.glob(".*.tmp"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _write_manifest(run: Run, keep: Sequence[str] = ()) -> None:
+    manifest.write(run.folder, run.id, leave_out=(RECORD,), keep=keep)
 
 
 def _refresh_manifest(run: Run) -> None:
     """List what an attempt that did not end well added to a run that has results."""
     if is_proven(run):
-        _write_manifest(run)
+        # No such attempt writes these: were they listed anew, a changed one would pass for proven.
+        _write_manifest(run, keep=(CONFIG, METRICS))
 
 
 def _new_record(job: jobs.Job) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from thunder.lanes.adapter.tokens import Rows
 
 END_FACTOR = 0.01
 CLEAR_EVERY = 50
+WIRED_SHARE = 0.9
 TINY = 1e-6
 
 
@@ -54,6 +55,10 @@ class Trainer:
         )
         self.optimizer.init({"adapters": self.vector})
         self.on_gpu = mx.default_device() == mx.gpu
+        if mx.metal.is_available():
+            # Wired memory without a bound brings the whole machine down.
+            most = mx.device_info()["max_recommended_working_set_size"]
+            mx.set_wired_limit(int(WIRED_SHARE * int(most)))
         gradient = mx.value_and_grad(self._loss)
         if self.on_gpu:
             # The collective stays outside: what is compiled must never wait for another rank.

@@ -1,4 +1,4 @@
-"""What must hold before training starts; each check measured, and a failed one named by its cause."""
+"""What must hold before training starts: each check measured, a failed one named by its cause."""
 
 import importlib.metadata
 import os
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thunder import digest
 from thunder.errors import Faults, ThunderError
 from thunder.lanes.adapter import corpus, model_folder, ranks, state, tokens
 from thunder.lanes.adapter.inputs import Inputs
@@ -22,12 +23,29 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass
 class Preflight:
-    """The checks so far, and what they found out on the way."""
+    """The checks of a run so far, and what they found out on the way.
 
-    host: str
+    Args:
+        tokens: the folder that the tokenised rows go to.
+        rows: one per check: check, host, status, measured, reason.
+        causes: the cause class of each failed check.
+        digests: of the content of model and data.
+        counts: rows by split, the model's bytes, what was tokenised.
+    """
+
+    config: Mapping[str, Any]
+    folder: Path
+    inputs: Inputs
+    tokens: Path
     rows: list[dict[str, Any]] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """The name of the host that is checked."""
+        return str(self.config["runtime"]["site"]["hosts"][0]["name"])
 
     @contextmanager
     def check(self, name: str, cause: str) -> Iterator[Callable[[str], None]]:
@@ -56,20 +74,17 @@ class _Skip(Exception):
     """A check that does not apply, with the reason; never to be taken for a pass."""
 
 
-def run(
-    config: Mapping[str, Any], inputs: Inputs, folder: Path, target: Path, blas: Mapping[str, Any]
-) -> Preflight:
-    """Check everything and tokenise the corpus into `target`; returns what was found.
+def run(found: Preflight, blas: Mapping[str, Any]) -> Preflight:
+    """Check everything and tokenise the corpus; returns what was found.
 
     The caller shows the rows and raises if one has failed: see `refuse`.
     """
-    found = Preflight(config["runtime"]["site"]["hosts"][0]["name"])
-    splits = _data(found, config, inputs)
-    _model(found, config, inputs)
-    _fit(found, config, inputs, splits, target)
-    _machine(found, config, inputs, folder, blas)
-    _checkpoint(found, folder)
-    _ring(found, config)
+    splits = _data(found)
+    _model(found)
+    _fit(found, splits)
+    _machine(found, blas)
+    _checkpoint(found)
+    _ring(found)
     return found
 
 
@@ -81,34 +96,37 @@ def refuse(found: Preflight) -> None:
         raise Faults("the preflight failed; nothing was trained:", faults, found.causes[0])
 
 
-def _data(found: Preflight, config: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+def _data(found: Preflight) -> dict[str, Any]:
+    place = found.inputs.data
     splits: dict[str, Any] = {}
     with found.check("data set present", "data") as measured:
-        corpus.check_is_complete(inputs.data)
-        size = sum((inputs.data / name).stat().st_size for name in corpus.NAMES)
-        measured(f"{inputs.data} ({_megabytes(size)})")
+        corpus.check_is_complete(place)
+        size = sum((place / name).stat().st_size for name in corpus.NAMES)
+        measured(f"{place} ({_megabytes(size)})")
     with found.check("data set rows and digests", "data") as measured:
         _needs(found, "data set present")
-        splits.update(corpus.load(inputs.data))
-        content = corpus.digest(inputs.data)
-        _same_digest(config["data"]["source"], content, inputs.data)
+        splits.update(corpus.load(place))
+        content = corpus.digest(place)
+        _same_digest(found.config["data"]["source"], content, place)
+        found.digests["data"] = content
         found.counts["rows"] = {split: len(splits[split]) for split in SPLITS}
         counts = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
         measured(f"{counts}; sha256 {content[:12]}")
     with found.check("data set nontrivial", "data") as measured:
         _needs(found, "data set rows and digests")
-        measured(_nontrivial(splits, config["train"]))
+        measured(_nontrivial(splits, found.config["train"]))
     return splits
 
 
-def _model(found: Preflight, config: Mapping[str, Any], inputs: Inputs) -> None:
-    deep = config["runtime"]["deep"]
+def _model(found: Preflight) -> None:
+    deep, place = found.config["runtime"]["deep"], found.inputs.model
     with found.check("model complete", "model") as measured:
-        faults, facts = model_folder.check(inputs.model, deep=deep)
+        faults, facts = model_folder.check(place, deep=deep)
         found.counts["model_bytes"] = facts.get("bytes", 0)
         measured(f"{facts.get('files', 0)} files, {_megabytes(facts.get('bytes', 0))}")
         if faults:
-            raise Faults(f"{inputs.model}:", faults, "model")
+            raise Faults(f"{place}:", faults, "model")
+        found.digests["model"] = _model_digest(found.config["model"]["source"], place)
     with found.check("model bytes re-hashed", "model") as measured:
         if not deep:
             raise _Skip("deep=true re-hashes every byte of a hub snapshot")
@@ -118,58 +136,59 @@ def _model(found: Preflight, config: Mapping[str, Any], inputs: Inputs) -> None:
         measured("every hash is the hub's")
 
 
-def _fit(
-    found: Preflight, config: Mapping[str, Any], inputs: Inputs, splits: Any, target: Path
-) -> None:
-    train = config["train"]
+def _model_digest(source: Mapping[str, Any], place: Path) -> str:
+    """Return the digest of the model's content, or what names it without reading gigabytes."""
+    if "digest" in source:
+        return str(source["digest"])
+    if "hub" in source:
+        return digest.of_value({"hub": source["hub"], "commit": source["commit"]})
+    return model_folder.digest(place)
+
+
+def _fit(found: Preflight, splits: Mapping[str, Any]) -> None:
     with found.check("rows fit the window", "data") as measured:
         _needs(found, "data set nontrivial")
         _needs(found, "model complete")
-        length, rule = train["sequence_length"], config["data"]["too_long"]
-        counts = tokens.prepare(splits, inputs.model, length, rule, target)
+        length = found.config["train"]["sequence_length"]
+        rule = found.config["data"]["too_long"]
+        counts = tokens.prepare(splits, found.inputs.model, length, rule, found.tokens)
         found.counts["tokens"] = counts
         dropped = sum(count["dropped_too_long"] for count in counts.values())
         rows = ", ".join(f"{count['rows']} {split}" for split, count in counts.items())
         measured(f"{rows}; {dropped} longer than {length} tokens {_rule_text(rule)}")
 
 
-def _machine(
-    found: Preflight,
-    config: Mapping[str, Any],
-    inputs: Inputs,
-    folder: Path,
-    blas: Mapping[str, Any],
-) -> None:
+def _machine(found: Preflight, blas: Mapping[str, Any]) -> None:
     with found.check("versions", "environment") as measured:
         measured(_versions())
     with found.check("BLAS", "environment") as measured:
         measured(f"{blas['name']} {blas['version'] or ''}".strip())
     with found.check("free disk", "environment") as measured:
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(found.folder).free
         measured(_megabytes(free))
         if free < FREE_BYTES:
-            raise ThunderError(f"{folder} needs {_megabytes(FREE_BYTES)} free; make room")
+            raise ThunderError(f"{found.folder} needs {_megabytes(FREE_BYTES)} free; make room")
     with found.check("free memory", "environment") as measured:
-        free, need = _free_memory(), _memory_need(config, found.counts.get("model_bytes", 0))
+        free, need = _free_memory(), _memory_need(found)
         measured(f"{_megabytes(free)}, about {_megabytes(need)} needed")
         if free < need:
             raise ThunderError("not enough memory for the ranks; use fewer, or a smaller model")
 
 
-def _checkpoint(found: Preflight, folder: Path) -> None:
+def _checkpoint(found: Preflight) -> None:
     with found.check("earlier checkpoint", "verification") as measured:
-        if not state.steps(folder):
+        if not state.steps(found.folder):
             raise _Skip("the run begins here")
-        newest, warnings = state.latest(folder)
+        newest, warnings = state.latest(found.folder)
         measured("; ".join([f"step {newest.step if newest else 0}", *warnings]))
 
 
-def _ring(found: Preflight, config: Mapping[str, Any]) -> None:
-    world = config["train"]["ranks"]
+def _ring(found: Preflight) -> None:
+    world = found.config["train"]["ranks"]
     with found.check("ring smoke", "ranks") as measured:
         if world == 1:
             raise _Skip("one rank needs no ring")
-        results = ranks.ring_smoke(world, Path(config["runtime"]["outputs"]) / "cache")
+        results = ranks.ring_smoke(world, Path(found.config["runtime"]["outputs"]) / "cache")
         latency = max(result["latency_ms"] for result in results)
         measured(f"size {world} on all {world} ranks, all-sum right, {latency:.2f} ms")
     with found.check("hosts reach each other", "ranks"):
@@ -227,9 +246,10 @@ def _free_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _memory_need(config: Mapping[str, Any], model_bytes: int) -> int:
+def _memory_need(found: Preflight) -> int:
     """Estimate: weights once per rank, and room for Python, activations and gradients."""
-    return int(config["train"]["ranks"] * (1.2 * model_bytes + (300 << 20)))
+    weights = found.counts.get("model_bytes", 0)
+    return int(found.config["train"]["ranks"] * (1.2 * weights + (300 << 20)))
 
 
 def _rule_text(rule: str) -> str:

@@ -26,6 +26,7 @@ CRASHED, TOLD, LEASE_GONE, NO_RING, PEER_LOST = 1, 3, 4, 5, 6
 GRACE_SECONDS = 5.0
 JOIN_SECONDS = 15.0
 SMOKE_ROUNDS = 20
+AFTER_STEP = {"step", "stepped"}
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
@@ -37,9 +38,13 @@ class Events:
         # Whatever a library prints must not be taken for an event.
         os.dup2(2, 1)
         self.seconds = JOIN_SECONDS
+        self.stall_seconds = JOIN_SECONDS
 
     def tell(self, event: str, **values: Any) -> None:
         """Send one event; the next must come within `seconds`."""
+        if event in AFTER_STEP:
+            # The first step may still compile kernels; from then on each should take its time only.
+            self.seconds = self.stall_seconds
         row = {"event": event, "within": self.seconds, **values}
         os.write(self._descriptor, (json.dumps(row) + "\n").encode())
         # A thread in C: it also ends a rank that hangs in a collective.
@@ -54,6 +59,7 @@ def main() -> None:
         _lead_a_group()
         request = json.loads(_line())
         events.seconds = request["start_seconds"]
+        events.stall_seconds = request["stall_seconds"]
         _serve(request, events)
         code = 0
     except ThunderError as error:
@@ -96,7 +102,6 @@ def _work(
     from thunder.lanes.adapter.window import Window
 
     window = Window(request, group, blas_found, events.tell)
-    events.seconds = request["stall_seconds"]
     if request["mode"] == "verify":
         return window.evaluate_checkpoint(request["stop"])
     return window.advance_to(request["stop"])

@@ -49,7 +49,10 @@ def train_window(
     request: Request, emit: Emit, stop: threading.Event | None = None
 ) -> dict[str, Any]:
     """Train a window on all ranks and return {"start", "step", "valid_loss"} as rank 0 saw it."""
-    world = request.config["train"]["ranks"]
+    train = request.config["train"]
+    world, weights = train["ranks"], train["rank_weights"]
+    if len(weights) != world:
+        raise ThunderError(f"train.rank_weights has {len(weights)} entries, train.ranks is {world}")
     return _supervise(_orders(request, "train", world), emit, stop)[0]
 
 

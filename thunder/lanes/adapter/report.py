@@ -7,7 +7,6 @@ from typing import Any
 
 from thunder import files, schema
 from thunder.lanes.adapter import state
-from thunder.lanes.adapter.inputs import Inputs
 from thunder.lanes.adapter.preflight import Preflight
 
 DATA_CHECKS = (
@@ -40,75 +39,72 @@ def metrics(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def write(
-    config: Mapping[str, Any],
-    folder: Path,
-    inputs: Inputs,
-    digests: Mapping[str, str],
     checks: Preflight,
     verification: Sequence[Mapping[str, Any]],
     numbers: Mapping[str, float | None],
     record: Mapping[str, Any],
 ) -> Path:
-    """Write report.json and report.md into the run folder; returns the path of the latter."""
-    found = _document(config, folder, inputs, digests, checks, verification, numbers, record)
+    """Write report.json and report.md into the run folder; returns the path of the latter.
+
+    Args:
+        record: the window's checkpoint.json.
+    """
+    folder = checks.folder
+    found = {
+        **_who(checks),
+        **_inputs(checks),
+        "step": record["step"],
+        "total_steps": record["total_steps"],
+        "checkpoint_reached": True,
+        "verification": list(verification),
+        "metrics": dict(numbers),
+        "remaining_limits": _limits(checks, numbers, record),
+    }
     schema.check("report", found, str(folder / "report.json"), cause="crash")
     files.write_json(folder / "report.json", found)
     files.write_text(folder / "report.md", _markdown(found))
     return folder.absolute() / "report.md"
 
 
-def _document(
-    config: Mapping[str, Any],
-    folder: Path,
-    inputs: Inputs,
-    digests: Mapping[str, str],
-    checks: Preflight,
-    verification: Sequence[Mapping[str, Any]],
-    numbers: Mapping[str, float | None],
-    record: Mapping[str, Any],
-) -> dict[str, Any]:
-    runtime = config["runtime"]
+def _who(checks: Preflight) -> dict[str, Any]:
+    runtime = checks.config["runtime"]
     return {
-        "run_id": folder.name,
-        "run_folder": str(folder.absolute()),
+        "run_id": checks.folder.name,
+        "run_folder": str(checks.folder.absolute()),
         "profile": runtime["profile"],
         "site": runtime["site"]["name"],
-        "stand_ins": list(inputs.stand_ins),
+        "stand_ins": list(checks.inputs.stand_ins),
+        "command": runtime["command"],
+        "reproduce": runtime["reproduce"],
+    }
+
+
+def _inputs(checks: Preflight) -> dict[str, Any]:
+    config = checks.config
+    return {
         "data_set": {
             "name": config["data"]["name"],
-            "folder": str(inputs.data),
-            "sha256": digests["data"],
+            "folder": str(checks.inputs.data.absolute()),
+            "sha256": checks.digests["data"],
             "rows": checks.counts["rows"],
             "checks": [row for row in checks.rows if row["check"] in DATA_CHECKS],
         },
         "model_cache": {
             "name": config["model"]["name"],
-            "folder": str(inputs.model),
-            "sha256": digests["model"],
+            "folder": str(checks.inputs.model.absolute()),
+            "sha256": checks.digests["model"],
             "bytes": checks.counts["model_bytes"],
             "checks": [row for row in checks.rows if row["check"] in MODEL_CHECKS],
         },
-        "command": runtime["command"],
-        "reproduce": runtime["reproduce"],
-        "step": record["step"],
-        "total_steps": record["total_steps"],
-        "checkpoint_reached": True,
-        "verification": list(verification),
-        "metrics": dict(numbers),
-        "remaining_limits": _limits(config, inputs, checks, numbers, record),
     }
 
 
 def _limits(
-    config: Mapping[str, Any],
-    inputs: Inputs,
-    checks: Preflight,
-    numbers: Mapping[str, float | None],
-    record: Mapping[str, Any],
+    checks: Preflight, numbers: Mapping[str, float | None], record: Mapping[str, Any]
 ) -> list[str]:
     limits = [
         f"{name} is a stand-in: no number here says anything of the real one"
-        for name in inputs.stand_ins
+        for name in checks.inputs.stand_ins
     ]
     limits += [
         f"not checked: {row['check']} on {row['host']} ({row['reason']})"
@@ -119,18 +115,16 @@ def _limits(
     if drop is not None and drop <= 0:
         limits.append(f"validation loss did not fall: {drop:+.2%} since step 0")
     left = record["total_steps"] - record["step"]
-    limits.append(
-        f"{left} of {record['total_steps']} steps are left" if left else "no steps are left"
-    )
+    limits.append(f"{left} of {record['total_steps']} steps are left" if left else "no steps left")
     return limits
 
 
 def _markdown(found: Mapping[str, Any]) -> str:
-    stand_ins = " and ".join(found["stand_ins"])
     lines = [f"# Run {found['run_id']}: step {found['step']} of {found['total_steps']}", ""]
-    if stand_ins:
+    if found["stand_ins"]:
+        names = " and ".join(found["stand_ins"])
         lines += [
-            f"> **Stand-in:** {stand_ins} built in place. The machinery is real, the numbers are not.",
+            f"> **Stand-in:** {names}, built in place. The machinery is real, the numbers are not.",
             "",
         ]
     lines += [
@@ -139,35 +133,31 @@ def _markdown(found: Mapping[str, Any]) -> str:
         f"- Exact command: `{found['command']}`",
         f"- Reproduce: `{found['reproduce']}`",
         f"- Checkpoint: `checkpoint.json` reached step {found['step']}, verified",
-        "",
-        "## Data set",
-        "",
-        f"`{found['data_set']['name']}` in `{found['data_set']['folder']}`, sha256 `{found['data_set']['sha256']}`",
-        "",
-        *_check_table(found["data_set"]["checks"]),
-        "",
-        "## Model cache",
-        "",
-        f"`{found['model_cache']['name']}` in `{found['model_cache']['folder']}`, "
-        f"sha256 `{found['model_cache']['sha256']}`",
-        "",
-        *_check_table(found["model_cache"]["checks"]),
-        "",
-        "## Verification, read again from disk",
-        "",
-        *_check_table(found["verification"]),
-        "",
-        "## Metrics",
-        "",
-        "| metric | value |",
-        "| --- | --- |",
-        *(f"| {name} | {_number(value)} |" for name, value in sorted(found["metrics"].items())),
-        "",
-        "## Remaining limits",
-        "",
-        *(f"- {limit}" for limit in found["remaining_limits"]),
+        *_section("Data set", [_place(found["data_set"]), "", *_checks(found["data_set"])]),
+        *_section(
+            "Model cache", [_place(found["model_cache"]), "", *_checks(found["model_cache"])]
+        ),
+        *_section("Verification, read again from disk", _check_table(found["verification"])),
+        *_section("Metrics", ["| metric | value |", "| --- | --- |", *_numbers(found["metrics"])]),
+        *_section("Remaining limits", [f"- {limit}" for limit in found["remaining_limits"]]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"## {title}", "", *lines]
+
+
+def _place(found: Mapping[str, Any]) -> str:
+    return f"`{found['name']}` in `{found['folder']}`, sha256 `{found['sha256']}`"
+
+
+def _checks(found: Mapping[str, Any]) -> list[str]:
+    return _check_table(found["checks"])
+
+
+def _numbers(metrics: Mapping[str, float | None]) -> list[str]:
+    return [f"| {name} | {_number(value)} |" for name, value in sorted(metrics.items())]
 
 
 def _check_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

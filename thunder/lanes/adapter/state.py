@@ -163,8 +163,10 @@ def _drop_passing(run: Path, step: int) -> None:
 
 
 def _is_passing(folder: Path) -> bool:
-    path = folder / "checkpoint.json"
-    return path.is_file() and not files.read_json(path)["kept"]
+    try:
+        return not files.read_json(folder / "checkpoint.json")["kept"]
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def keep(folder: Path, valid_loss: float | None) -> None:

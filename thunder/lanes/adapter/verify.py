@@ -55,9 +55,11 @@ def _change(
     if not found["moved"]:
         return "lora_b is zero", ["every lora_b is zero, as before training"]
     name = state.TENSORS[0]
-    older = [step for step in state.steps(run) if step < checkpoint.step]
-    for step in older[:1]:
-        record = state.read(state.folder_of(run, step)).record
+    for step in state.steps(run):
+        folder = state.folder_of(run, step)
+        if step >= checkpoint.step or state.faults(folder):
+            continue
+        record = state.read(folder).record
         if record["sha256"][name] == checkpoint.record["sha256"][name]:
             return f"equal to step {step}", [f"the adapters are those of step {step}"]
         return f"differs from step {step}", []

@@ -120,7 +120,7 @@ class Window:
         if self.rank == 0:
             self._report(outcome, count, seconds, stop)
         else:
-            self.tell("beat")
+            self.tell("stepped")
 
     def _report(self, outcome: Outcome, count: int, seconds: float, stop: int) -> None:
         step, pace = self.trainer.step, round(count / seconds, 1)
