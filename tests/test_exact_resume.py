@@ -157,7 +157,7 @@ def test_other_inputs_or_ranks_are_refused_on_resume(tiny: Tiny, tmp_path: Path)
     other = ranks.Request(
         **{**vars(request), "stop": 4, "inputs": {"model": "0" * 64, "data": "2" * 64}}
     )
-    with pytest.raises(ThunderError, match="data was 1+, now 2+") as caught:
+    with pytest.raises(ThunderError, match=r"data was 1+, now 2+") as caught:
         ranks.train_window(other, silent)
     assert caught.value.cause == "data"
     with pytest.raises(ThunderError, match="trained by 1 ranks, not 2"):

@@ -94,8 +94,8 @@ def test_step_equals_the_plain_recipe_of_mlx(tiny: Tiny) -> None:
         optimizer.learning_rate = learning_rate(step, 0.01, mine.train)
         optimizer.update(plain.model, gradient)
         outcome = mine.advance(batch)
-        assert outcome.loss == pytest.approx(value.item(), rel=1e-5)
-        assert outcome.gradient_norm == pytest.approx(norm.item(), rel=1e-3)
+        assert outcome.loss == pytest.approx(value.item(), rel=1e-3)
+        assert outcome.gradient_norm == pytest.approx(norm.item(), rel=1e-2)
     # Where a gradient is almost zero, AdamW makes much of its rounding.
     apart = np.abs(np.array(mine.vector) - np.array(plain.vector()))
     assert np.quantile(apart, 0.95) < 1e-4

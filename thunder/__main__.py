@@ -1,8 +1,11 @@
 """The entry of `python -m thunder`: read the words, plan, run."""
 
+import io
+import os
 import sys
 from pathlib import Path
 
+from thunder import schema
 from thunder.errors import ThunderError
 
 HELP = """\
@@ -34,8 +37,12 @@ runner; 130 stopped.
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; a user's mistake is one message, without a traceback."""
     words = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no N'Ko
     try:
-        return _main(words)
+        code = _main(words)
+        sys.stdout.flush()
+        return code
     except ThunderError as error:
         print(f"thunder: {error}", file=sys.stderr)
         return 1
@@ -43,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("thunder: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        # Nobody reads on; what Python flushes at its end must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
@@ -94,9 +103,12 @@ def _flags(words: list[str]) -> tuple[dict[str, str], list[str]]:
             if not equals and not waiting:
                 raise ThunderError(f"{word}: a value is needed after it")
             flags[_OPTIONS[name]] = value if equals else waiting.pop(0)
+            if not flags[_OPTIONS[name]]:
+                raise ThunderError(f"{name}: a value is needed after it")
         elif word.startswith("-"):
-            known = ", ".join([*_SWITCHES, *_OPTIONS])
-            raise ThunderError(f"{word}: not a flag of thunder; flags: {known}")
+            known = [*_SWITCHES, *_OPTIONS]
+            hint = schema.nearest(name, known)
+            raise ThunderError(f"{word}: not a flag of thunder{hint}; flags: {', '.join(known)}")
         else:
             rest.append(word)
     if flags.get("cfg", "job") != "job":

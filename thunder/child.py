@@ -43,15 +43,20 @@ def main(arguments: list[str]) -> int:
     except ThunderError as error:
         return _fail(emit, str(error), error.cause)
     except OSError as error:
-        _print_traceback()
-        return _fail(emit, _os_error(error), "write")
+        return _fail(emit, _os_error(error), "write", traced=True)
     except BaseException as error:
-        _print_traceback()
-        return _fail(emit, f"{type(error).__name__}: {error}", "crash")
+        return _fail(emit, f"{type(error).__name__}: {error}", "crash", traced=True)
     return 0
 
 
-def _fail(emit: Callable[[dict[str, Any]], None], message: str, cause: str) -> int:
+def _fail(
+    emit: Callable[[dict[str, Any]], None], message: str, cause: str, *, traced: bool = False
+) -> int:
+    try:
+        if traced:
+            _print_traceback()
+    except OSError:
+        pass  # a full disk has no room for the log, but the runner must hear of it
     try:
         emit({"event": "error", "message": message, "cause": cause})
     except OSError as error:  # no runner is left to tell

@@ -6,78 +6,25 @@ schema and not Hydra's advice.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from thunder.errors import Faults, ThunderError
-from thunder.files import SHIPPED
-from thunder.schema import nearest
+from thunder import mistakes, origin
+from thunder.errors import ThunderError
+from thunder.places import Sources as Sources
+from thunder.places import sources as sources
 
-_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")
+_RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 MISSING = "???"  # Hydra's word for a value that must be given
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The folders that profiles, matrices and schemas are read from; the user's own come first."""
-
-    conf: tuple[Path, ...]
-    matrices: tuple[Path, ...]
-    schemas: tuple[Path, ...]
-
-    @cached_property
-    def groups(self) -> dict[str, list[str]]:
-        """The choices: each folder of conf/ with the options in it."""
-        found: dict[str, set[str]] = {}
-        for root in self.conf:
-            for path in root.glob("*/*.yaml"):
-                found.setdefault(path.parent.name, set()).add(path.stem)
-        return {group: sorted(options) for group, options in sorted(found.items())}
-
-    def find(self, config_path: str) -> Path:
-        """Return the file of a config, `profile/smoke` or `config`."""
-        candidates = [root / f"{config_path}.yaml" for root in self.conf]
-        return next((path for path in candidates if path.is_file()), candidates[-1])
-
-
-def sources(config_dir: Path | None = None) -> Sources:
-    """Return where to read from: the given conf/, with ours behind it if it has no config.yaml."""
-    ours = SHIPPED / "conf"
-    if config_dir is None or config_dir.resolve() == ours.resolve():
-        roots: list[Path] = [ours]
-    elif not config_dir.is_dir():
-        raise ThunderError(
-            f"--config-dir {config_dir}: no such folder; it should be a conf/ folder"
-        )
-    elif (config_dir / "config.yaml").is_file():
-        roots = [config_dir.resolve()]
-    else:
-        roots = [config_dir.resolve(), ours]
-        _refuse_shadows(roots)
-    parents = [root.parent for root in roots]
-    if parents[-1] != SHIPPED:
-        parents.append(SHIPPED)
-    matrices = parents[: len(roots)]
-    return Sources(
-        tuple(roots), tuple(p / "matrices" for p in matrices), tuple(p / "schemas" for p in parents)
-    )
-
-
-def _refuse_shadows(roots: Sequence[Path]) -> None:
-    first, second = ({p.relative_to(root) for p in root.glob("*/*.yaml")} for root in roots)
-    if both := sorted(str(path) for path in first & second):
-        raise Faults(
-            f"--config-dir {roots[0]} has options with the names of thunder's own; rename:",
-            both,
-        )
-
-
-def option_name(group: str, option: str) -> str:
-    """Return how a message names an option that does not exist."""
-    return f"no {group} {option!r}"
+def quoted(text: str) -> str:
+    """Return a text in quotes, as Hydra's grammar reads it back: only quotes are escaped."""
+    doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text)
+    return '"' + doubled.replace('"', '\\"') + '"'
 
 
 @dataclass(frozen=True)
@@ -130,14 +77,16 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
 
     here = _this_machine(places)
     with _hydra(places) as (hydra, overrides):
-        config = _composed(hydra, [*_choice_words(choices, here), *overrides], places)
-    config = OmegaConf.merge(config, {"runtime": here.get("runtime", {})})
+        config = _composed(hydra, [*_choice_words(choices, here), *overrides], choices, places)
     raw: dict[str, Any] = _texts_as_keys(OmegaConf.to_container(config, resolve=False))
-    raw["runtime"] = {**raw["runtime"], "profile": choices.get("profile")}
-    references = tuple(
-        tuple(match.split(".")) for text in _strings(raw) for match in _REFERENCE.findall(text)
-    )
-    return Template(raw, _resolve(raw), references)
+    if isinstance(raw.get("runtime"), dict):
+        merged = _merged(raw["runtime"], here.get("runtime", {}))
+        raw["runtime"] = {**merged, "profile": choices.get("profile")}
+    _refuse_resolvers(raw, choices, places)
+    try:
+        return Template(raw, _resolve(raw), tuple(_references(raw)))
+    except _Unresolved as error:
+        raise ThunderError(_placed(error.key, str(error), choices, places)) from error
 
 
 def origins_list(choices: Mapping[str, str], places: Sources) -> list[tuple[Path, str]]:
@@ -153,32 +102,57 @@ def origins_list(choices: Mapping[str, str], places: Sources) -> list[tuple[Path
     layers = [
         (places.find(path), package) for path, package in rows if path and "hydra" not in path
     ]
-    return [*layers, *((path, "") for path in _local_files(places))]
+    local = places.local_file()
+    return [*layers, (local, "")] if local else layers
 
 
 def _choice_words(choices: Mapping[str, str], here: Mapping[str, Any]) -> list[str]:
     merged = {"site": here["site"], **choices} if "site" in here else choices
-    return [f"+profile={v}" if k == "profile" else f"{k}={v}" for k, v in merged.items()]
-
-
-def _local_files(places: Sources) -> list[Path]:
-    return [path for root in places.conf if (path := root / "local.yaml").is_file()][:1]
+    return [f"{'+' if k == 'profile' else ''}{k}={quoted(v)}" for k, v in merged.items()]
 
 
 def _this_machine(places: Sources) -> dict[str, Any]:
     """Read conf/local.yaml: what this machine's owner set, which may not change a result."""
-    for path in _local_files(places):
-        found = read_yaml(path)
-        if unknown := sorted(set(found) - {"site", "runtime"}):
-            raise ThunderError(f"{path}: {unknown} cannot be set here; only site and runtime can")
-        return found
-    return {}
+    path = places.local_file()
+    if path is None:
+        return {}
+    found = read_yaml(path)
+    if unknown := sorted(set(found) - {"site", "runtime"}):
+        raise ThunderError(
+            f"{origin.shown(path)}: {', '.join(map(repr, unknown))} cannot be set here; "
+            "only site and runtime can"
+        )
+    if not isinstance(found.get("site", ""), str):
+        raise ThunderError(f"{origin.shown(path)}: site: {found['site']!r} is not a site's name")
+    if not isinstance(found.get("runtime", {}), dict):
+        raise ThunderError(f"{origin.shown(path)}: runtime: a mapping is needed")
+    return found
+
+
+def _merged(under: Any, over: Any) -> Any:
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    return {**under, **{key: _merged(under.get(key), value) for key, value in over.items()}}
 
 
 def _texts_as_keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _texts_as_keys(item) for key, item in value.items()}
-    return value
+    return [_texts_as_keys(item) for item in value] if isinstance(value, list) else value
+
+
+def _refuse_resolvers(raw: Any, choices: Mapping[str, str], places: Sources) -> None:
+    """A site may read the environment to say where things are; a job that did would be another."""
+    for path, text in _references_in(raw):
+        if path[0] != "runtime" and _RESOLVER.search(text):
+            message = f"{text!r} is not allowed; only ${{KEY}} can be read here"
+            raise ThunderError(_placed(".".join(path), message, choices, places))
+
+
+def _placed(key: str, message: str, choices: Mapping[str, str], places: Sources) -> str:
+    found = origin.of_files(origins_list(choices, places))
+    place = origin.find(found, tuple(key.split(".")))
+    return f"{place + ': ' if place else ''}{key}: {message}"
 
 
 class _hydra:
@@ -196,7 +170,7 @@ class _hydra:
         if primary is None:
             raise ThunderError(f"{self.places.conf[0]}: no config.yaml in it")
         hydra.initialize_config_dir(str(primary), version_base=None, job_name="thunder")
-        others = [f"'file://{root}'" for root in self.places.conf if root != primary]
+        others = [quoted(f"file://{root}") for root in self.places.conf if root != primary]
         return hydra, [f"hydra.searchpath=[{','.join(others)}]"] if others else []
 
     def __exit__(self, *_: object) -> None:
@@ -205,7 +179,7 @@ class _hydra:
         GlobalHydra.instance().clear()
 
 
-def _composed(hydra: Any, overrides: list[str], places: Sources) -> Any:
+def _composed(hydra: Any, overrides: list[str], choices: Mapping[str, str], places: Sources) -> Any:
     import yaml
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
@@ -214,40 +188,44 @@ def _composed(hydra: Any, overrides: list[str], places: Sources) -> Any:
         return hydra.compose("config", overrides=overrides)
     except MissingConfigException as error:
         group, _, option = str(error.missing_cfg_file or "").rpartition("/")
-        have = places.groups.get(group, sorted(places.groups))
-        where = str(error).splitlines()[0].partition(":")[0]
-        raise ThunderError(
-            f"{where}: {option_name(group or 'option', option)}{nearest(option, have)}; "
-            f"conf/{group} has {', '.join(have)}"
-        ) from error
+        place = mistakes.chosen_at(group, option, choices, places)
+        raise ThunderError(place + mistakes.no_option(group, option, places)) from error
     except yaml.MarkedYAMLError as error:
-        raise ThunderError(yaml_fault(error)) from error
-    except (HydraException, OmegaConfBaseException) as error:
-        text, groups = str(error).splitlines()[0], ", ".join(places.groups)
-        raise ThunderError(f"{text}; the groups of conf/ are {groups}") from error
-
-
-def yaml_fault(error: Any) -> str:
-    """Return one line for a YAML fault: file, line, what was found."""
-    mark = error.problem_mark
-    place = f"{mark.name}:{mark.line + 1}:{mark.column + 1}" if mark else "YAML"
-    return f"{place}: {error.problem}"
+        raise ThunderError(mistakes.yaml_fault(error)) from error
+    except RecursionError as error:
+        raise ThunderError(
+            f"{mistakes.profile_place(choices, places)}it includes itself"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ThunderError(f"{mistakes.not_text(places)}: not UTF-8: {error}") from error
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+        raise ThunderError(mistakes.hydra_fault(error, choices, places)) from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML file as plain data, with YAML's numbers as Hydra reads them."""
     import yaml
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
+    place = origin.shown(path)
     try:
         value = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except yaml.MarkedYAMLError as error:
-        raise ThunderError(yaml_fault(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ThunderError(f"{path}: cannot be read: {error}") from error
+        raise ThunderError(mistakes.yaml_fault(error)) from error
+    except (OSError, ValueError, RecursionError, OmegaConfBaseException) as error:
+        raise ThunderError(f"{place}: cannot be read: {error or type(error).__name__}") from error
     if not isinstance(value, dict):
-        raise ThunderError(f"{path}: a mapping is needed, found {type(value).__name__}")
+        raise ThunderError(f"{place}: a mapping is needed, found {type(value).__name__}")
     return {str(key): plain(item) for key, item in value.items()}
+
+
+class _Unresolved(ThunderError):
+    """A key whose reference leads nowhere."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
@@ -257,18 +235,27 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
     except InterpolationKeyError as error:
-        key = re.search(r"Interpolation key '([^']+)'", str(error))
-        missing = key[1] if key else str(error).splitlines()[0]
-        site = raw.get("runtime", {}).get("site", {})
-        raise ThunderError(
-            f"{error.full_key}: site {site.get('name')!r} does not say what {missing!r} is; "
-            "add it to the site, or choose another site or option"
-        ) from error
-    except OmegaConfBaseException as error:
-        raise ThunderError(str(error).splitlines()[0]) from error
+        raise _Unresolved(str(error.full_key), _no_target(error, raw)) from error
+    except (OmegaConfBaseException, RecursionError) as error:
+        text = (str(error) or type(error).__name__).splitlines()[0]
+        raise _Unresolved(str(getattr(error, "full_key", "") or "$"), text) from error
     result = plain(resolved)
     assert isinstance(result, dict)
     return result
+
+
+def _no_target(error: Exception, raw: Mapping[str, Any]) -> str:
+    key = re.search(r"Interpolation key '([^']+)'", str(error))
+    missing = key[1] if key else str(error).splitlines()[0]
+    if not missing.startswith("runtime.site."):
+        return f"it reads {missing!r}, and there is no such key"
+    runtime = raw.get("runtime")
+    site = runtime.get("site") if isinstance(runtime, dict) else None
+    name = site.get("name") if isinstance(site, dict) else None
+    return (
+        f"site {name!r} does not say what {missing!r} is; "
+        "add it to the site, or choose another site or option"
+    )
 
 
 def plain(value: Any) -> Any:
@@ -298,8 +285,23 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, value
 
 
-def _strings(value: Any) -> Iterator[str]:
-    return (leaf for _, leaf in leaves(value) if isinstance(leaf, str) and "${" in leaf)
+def _references(raw: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the keys that interpolations read; the empty one, which is all, for unusual forms."""
+    for _, text in _references_in(raw):
+        yield from (tuple(match.split(".")) for match in _REFERENCE.findall(text))
+        if "${" in _REFERENCE.sub("", text):
+            yield ()
+
+
+def _references_in(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _references_in(item, (*path, key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references_in(item, path)
+    elif isinstance(value, str) and "${" in value:
+        yield path, value
 
 
 def _overlap(first: tuple[str, ...], second: tuple[str, ...]) -> bool:

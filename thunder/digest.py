@@ -15,6 +15,13 @@ def canonical(value: Any) -> bytes:
     return bytes(rfc8785.dumps(value))
 
 
+def is_same(first: Any, second: Any) -> bool:
+    """Say whether two JSON values are one: `1` and `true` are not, though Python calls them so."""
+    if first != second:
+        return False
+    return repr(first) == repr(second) or canonical(first) == canonical(second)
+
+
 def of_bytes(data: bytes) -> str:
     """Return the sha256 of bytes, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,20 +66,31 @@ def _backend() -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, timeout=_BACKEND_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return {"fault": f"no answer within {_BACKEND_SECONDS} s"}
+    said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
     if done.returncode:
-        return {"fault": done.stderr.decode(errors="replace").strip().splitlines()[-1]}
-    return dict(json.loads(done.stdout))
+        return {"fault": f"exit code {done.returncode}: {said[-1]}"}
+    try:
+        return dict(json.loads(done.stdout))
+    except ValueError:
+        return {"fault": f"the answer is not JSON: {said[-1]}"}
 
 
 def _outputs(outputs: Path) -> str:
     if not outputs.exists():
         return f"{outputs.absolute()} (not there yet)"
-    return f"{outputs.absolute()}"
+    if not outputs.is_dir():
+        return f"{outputs.absolute()} (not a folder)"
+    free_gb = shutil.disk_usage(outputs).free / 1e9
+    writable = "" if os.access(outputs, os.W_OK) else ", read-only"
+    return f"{outputs.absolute()} ({free_gb:.1f} GB free{writable})"
 
 
 def _site(name: str, places: configs.Sources) -> list[str]:
     """Return what a site lacks for the models and data sets that it names."""
-    template = configs.compose({"site": name}, places)
+    try:
+        template = configs.compose({"site": name}, places)
+    except ThunderError as error:
+        return [str(error)]
     site = template.resolved["runtime"]["site"]
     sections = {
         f"{kind} {key}": {"name": key, "source": source}

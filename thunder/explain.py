@@ -1,6 +1,7 @@
 """Why a cell is a new run: the keys that differ from the nearest one, and what set them."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from thunder import config as configs
 from thunder import matrix as matrices
 from thunder import origin, overrides, store
+from thunder.errors import ThunderError
 from thunder.matrix import Cell
 
 
@@ -35,8 +37,15 @@ def why(
     outputs: Path,
 ) -> list[Reason]:
     """Return for each cell the nearest run there is, and what makes the cell another one."""
-    known = [(run, run.document()) for run in store.all_runs(outputs)]
+    known = list(_readable(outputs))
     return [_reason(cell, matrix, words, places, outputs, known) for cell in cells]
+
+
+def _readable(outputs: Path) -> Iterator[tuple[store.Run, dict[str, Any]]]:
+    for run in store.all_runs(outputs):
+        # A run that drifted is `verify`'s news; it explains no cell.
+        with contextlib.suppress(ThunderError):
+            yield run, run.document()
 
 
 def _reason(

@@ -23,7 +23,7 @@ def bind(config: dict[str, Any]) -> dict[str, Any]:
         try:
             source, path = _bind_one(section["source"], cache)
         except FileNotFoundError as error:
-            missing.append(f"{name} {section['name']!r}: {error.args[0]}")
+            missing.append(f"{name} {section['name']!r}: {error}")
             continue
         if path is not None:
             bound[name] = {**section, "source": source}
@@ -105,6 +105,12 @@ def _stamp(folder: Path) -> list[list[str]]:
     for name in digest.visible_files(folder):
         stat = (folder / name).stat()
         rows.append(
-            [str(folder / name), str(stat.st_size), str(stat.st_mtime_ns), str(stat.st_ino)]
+            [
+                str(folder / name),
+                str(stat.st_size),
+                str(stat.st_mtime_ns),
+                str(stat.st_ctime_ns),
+                str(stat.st_ino),
+            ]
         )
     return rows

@@ -1,6 +1,6 @@
 """What to compute: a checked config and its id; and KINDS, which function computes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ class Job:
 
 
 Memo = dict[int, tuple[Any, bytes]]
-Origins = Callable[[], Mapping[tuple[str, ...], str]]
+Origins = Callable[[], Mapping[origin.Key, str]]
 
 
 def document(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,9 +103,12 @@ def _canonical(value: Any, memo: Memo) -> bytes:
     return known[1]
 
 
-def _says_missing(section: Any, memo: Memo) -> bool:
+def _needs_a_look(section: Any, memo: Memo) -> bool:
     # A search in canonical bytes that are needed anyway: walking every config would cost more.
-    return configs.MISSING.encode() in _canonical(section, memo)
+    try:
+        return configs.MISSING.encode() in _canonical(section, memo)
+    except ValueError:  # a number or text that JSON cannot carry
+        return True
 
 
 def make(config: dict[str, Any], memo: Memo | None = None, reproduce: str | None = None) -> Job:
@@ -131,17 +134,16 @@ def faults_of(
     """Return every fault of a config, each with the place that set the value; empty when right."""
     memo = {} if memo is None else memo
     kind = config.get("kind")
-    if kind not in KINDS:
-        return [_kind_fault(kind, places)]
-    found = [(fault.path, fault.message) for fault in schema.faults(kind, config, places.schemas)]
-    absent = set()
-    if any(_says_missing(section, memo) for section in config.values()):
-        absent = {tuple(key.split(".")) for key in configs.missing_values(config)}
-    found = [(path, message) for path, message in found if path not in absent]
-    found += [(path, f"needs a value: add {'.'.join(path)}=VALUE") for path in sorted(absent)]
+    if not isinstance(kind, str) or kind not in KINDS:
+        return [_placed(path, text, origins()) for path, text in _kind_faults(config, places)]
+    found = {fault.path: fault.message for fault in schema.faults(kind, config, places.schemas)}
+    if any(_needs_a_look(section, memo) for section in config.values()):
+        found |= {fault.path: fault.message for fault in schema.unwritable(config)}
+        absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
+        found |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
     if not found:
-        found = _across(config)
-    return [_placed(path, message, origins()) for path, message in found]
+        found = dict(_across(config))
+    return [_placed(path, message, origins()) for path, message in found.items()]
 
 
 def check(config: dict[str, Any], places: configs.Sources, origins: Origins, title: str) -> None:
@@ -150,19 +152,39 @@ def check(config: dict[str, Any], places: configs.Sources, origins: Origins, tit
         raise Faults(f"{title}:", found)
 
 
-def _kind_fault(kind: Any, places: configs.Sources) -> str:
+def _kind_faults(
+    config: Mapping[str, Any], places: configs.Sources
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    if "kind" in config:
+        kind = config["kind"]
+        hint = schema.nearest(str(kind), list(KINDS))
+        yield ("kind",), f"{kind!r} is not a kind{hint}; kinds: {', '.join(KINDS)}"
+        return
+    runtime = config.get("runtime")
+    chosen = runtime.get("profile") if isinstance(runtime, dict) else None
+    if chosen:
+        path = places.find(f"profile/{chosen}")
+        configs.read_yaml(path)
+        header = "# @package _global_"
+        yield ("kind",), f"{origin.shown(path)} sets none; its first line must be {header!r}"
+        return
+    groups = ["matrix", *places.groups]
+    for key in config:
+        if hint := schema.nearest(key, groups):
+            yield (key,), f"not a key here{hint}"
     profiles = ", ".join(places.groups.get("profile", []))
-    if kind is None:
-        return f"no profile is chosen: add +profile=NAME; conf/profile/ has {profiles}"
-    return f"kind: {kind!r} is not a kind{schema.nearest(str(kind), list(KINDS))}; " + (
-        f"kinds: {', '.join(KINDS)}"
-    )
+    yield (), f"no profile is chosen: add +profile=NAME; conf/profile/ has {profiles}"
 
 
 def _across(config: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
     """Return the faults that lie between keys, which a schema cannot see."""
-    found: list[tuple[tuple[str | int, ...], str]] = []
-    total, target = total_of(config), config["runtime"]["target"]
+    runtime = config["runtime"]
+    found: list[tuple[tuple[str | int, ...], str]] = [
+        (("runtime", key), "is filled in when a job is made; it cannot be set")
+        for key in ("command", "reproduce", "paths")
+        if runtime[key]
+    ]
+    total, target = total_of(config), runtime["target"]
     if total is not None and target is not None and target > total:
         found.append(
             (("runtime", "target"), f"{target} is past the end: the job has {total} steps")
@@ -174,11 +196,10 @@ def _across(config: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]
     return found
 
 
-def _placed(
-    path: tuple[str | int, ...], message: str, origins: Mapping[tuple[str, ...], str]
-) -> str:
+def _placed(path: tuple[str | int, ...], message: str, origins: Mapping[origin.Key, str]) -> str:
     place = origin.find(origins, path)
-    return f"{place + ': ' if place else ''}{schema.dotted(path)}: {message}"
+    words = [*([place] if place else []), *([schema.dotted(path)] if path else []), message]
+    return ": ".join(words)
 
 
 def split_function(kind: str) -> tuple[str, str]:

@@ -2,14 +2,19 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from thunder import config as configs
 from thunder import matrix as matrices
-from thunder import overrides, plans, provenance, runner, screen
+from thunder import overrides, plans, provenance, runner, screen, text
 from thunder.errors import ThunderError
+from thunder.schema import nearest
+
+# What belongs to one command, and not to the cells of a sweep.
+_SHOWN_PLANS = 10
+_OF_THE_COMMAND = ("runtime.outputs", "runtime.jobs", "runtime.dry_run", "runtime.force")
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,50 @@ class Request:
 def read(words: Sequence[str], *, config_dir: Path | None = None, sweep: bool = False) -> Request:
     """Read a command line: a profile, a matrix, or an ad-hoc sweep."""
     places = configs.sources(config_dir)
-    names = [word.partition("=")[2] for word in words if word.startswith("matrix=")]
-    rest = [
-        "+" + w if w.startswith("profile=") else w for w in words if not w.startswith("matrix=")
-    ]
+    plus = [word.removeprefix("+") for word in words]
+    names = [word.partition("=")[2] for word in plus if word.startswith("matrix=")]
+    rest = [word for word in words if not word.removeprefix("+").startswith("matrix=")]
     parsed = overrides.parse(rest, places)
+    return _read(names, parsed, places, sweep=sweep)
+
+
+def named(
+    name: str, words: Sequence[str], *, outputs: Path, config_dir: Path | None = None
+) -> Request:
+    """Return the cells that a profile, a matrix, or the kept plan of an ad-hoc sweep stands for.
+
+    Raises:
+        ThunderError: there is none of that name.
+    """
+    places = configs.sources(config_dir)
+    is_profile = name in places.groups.get("profile", [])
+    parsed = overrides.parse([*([f"+profile={name}"] if is_profile else []), *words], places)
+    parsed = replace(parsed, values={**parsed.values, "runtime.outputs": str(outputs)})
+    if not name or is_profile:
+        return _read([], parsed, places, sweep=bool(parsed.sweeps))
+    kept = None if matrices.path_of(name, places) else plans.read(outputs, name)
+    if kept is not None and kept["matrix"] is not None:
+        return of_matrix(matrices.Matrix(name, kept["matrix"], {}), parsed, places)
+    if matrices.path_of(name, places) is None:
+        raise ThunderError(_nothing_named(name, outputs, places))
+    return _read([name], parsed, places, sweep=False)
+
+
+def _nothing_named(name: str, outputs: Path, places: configs.Sources) -> str:
+    profiles, have = places.groups.get("profile", []), _matrix_names(places)
+    kept = sorted(path.stem for path in (outputs / "plans").glob("sweep_*.json"))
+    return (
+        f"no matrix, profile or kept plan {name!r}{nearest(name, [*have, *profiles, *kept])}; "
+        f"matrices/ has {', '.join(have) or 'none'}; conf/profile/ has {', '.join(profiles)}; "
+        f"{outputs / 'plans'} has {', '.join(kept[:_SHOWN_PLANS]) or 'no sweep'}"
+    )
+
+
+def _read(
+    names: Sequence[str], parsed: overrides.Words, places: configs.Sources, *, sweep: bool
+) -> Request:
+    if len(set(names)) > 1:
+        raise ThunderError(f"one matrix at a time, not {' and '.join(map(repr, names))}")
     if names and sweep:
         raise ThunderError("matrix=NAME and -m do not go together; put the axis into the matrix")
     if parsed.sweeps and not sweep:
@@ -44,9 +88,18 @@ def read(words: Sequence[str], *, config_dir: Path | None = None, sweep: bool = 
     if names:
         return of_matrix(matrices.load(names[-1], places), parsed, places)
     if sweep and parsed.sweeps:
-        return of_matrix(matrices.of_words(parsed, places), parsed, places)
+        matrix = matrices.of_words(parsed, places)
+        # Its plan is all that is kept of a sweep: it must hold what the words had besides the axes.
+        spec = {**matrix.spec, "set": _common(parsed)}
+        return of_matrix(replace(matrix, spec=spec), parsed, places)
     cell = matrices.single(parsed, places)
     return Request([cell], None, cell.job.runtime, parsed, places)
+
+
+def _common(words: overrides.Words) -> dict[str, Any]:
+    choices = {key: text for key, text in words.choices.items() if key != "profile"}
+    values = {key: value for key, value in words.values.items() if key not in _OF_THE_COMMAND}
+    return {**choices, **values}
 
 
 def of_matrix(matrix: matrices.Matrix, parsed: overrides.Words, places: configs.Sources) -> Request:
@@ -78,13 +131,24 @@ def _show_plan(
         return
     new = plans.document(request.matrix, planned)
     changed = plans.changes(plans.read(request.outputs, request.matrix.name), new)
-    path = plans.write(request.outputs, new)
+    kept = keep(request.outputs, new, may_fail=request.runtime["dry_run"])
     shown.say(summary(request.matrix.name, planned))
     shown.say(
         "since the last plan: "
         + ", ".join(f"{len(cells)} {word}" for word, cells in changed.items())
-        + f"; {path}"
+        + f"; {kept}"
     )
+
+
+def keep(outputs: Path, plan: dict[str, Any], *, may_fail: bool) -> str:
+    """Write a plan and say where; a question about read-only outputs is answered without it."""
+    try:
+        return str(plans.write(outputs, plan))
+    except OSError as error:
+        why = f"the plan cannot be written into {outputs.absolute()}: {error.strerror or error}"
+        if not may_fail:
+            raise ThunderError(why, "write") from error
+        return why
 
 
 def summary(name: str, planned: Sequence[runner.Planned]) -> str:
@@ -96,7 +160,8 @@ def summary(name: str, planned: Sequence[runner.Planned]) -> str:
             counts[row.status] = counts.get(row.status, 0) + 1
     rest = "".join(f", {count} {status}" for status, count in counts.items())
     runs = len({row.run.folder for row in planned})
-    return f"{name}: {len(planned)} cells, {runs} runs: {reached} reached{rest}"
+    cells = f"{text.count(len(planned), 'cell')}, {text.count(runs, 'run')}"
+    return f"{name}: {cells}: {reached} reached{rest}"
 
 
 def _show_ending(
@@ -105,13 +170,20 @@ def _show_ending(
     if request.matrix is None:
         only = outcomes[0]
         if only.ending == "reached" and only.planned.is_reached:
-            shown.say(f"done    {screen.steps_text(only.planned)}; nothing was run")
+            shown.say(f"done    {_reached_text(only.planned)}; nothing was run")
         return
     counts = {ending: 0 for ending in ("reached", "failed", "stopped", "elsewhere")}
     for outcome in outcomes:
         counts[outcome.ending] += 1
-    text = ", ".join(f"{count} {ending}" for ending, count in counts.items() if count)
-    shown.say(f"{request.matrix.name}: {text}")
+    for line in screen.failure_lines(outcomes, request.runtime["outputs"]):
+        shown.say(line)
+    found = ", ".join(f"{count} {ending}" for ending, count in counts.items() if count)
+    shown.say(f"{request.matrix.name}: {found}")
+
+
+def _reached_text(row: runner.Planned) -> str:
+    is_whole = row.cell.job.goal is None
+    return f"{row.run.folder.name} is done" if is_whole else screen.steps_text(row)
 
 
 def print_config(request: Request) -> None:
@@ -127,10 +199,12 @@ def choices_text(config_dir: Path | None) -> str:
     """Return the profiles, matrices and options that can be chosen."""
     places = configs.sources(config_dir)
     lines = [f"{group + ':':<10}{', '.join(options)}" for group, options in places.groups.items()]
-    have = sorted({path.stem for root in places.matrices for path in root.glob("*.yaml")})
-    return "\n".join(
-        ["Choices:", *(f"  {line}" for line in [*lines, f"matrix:   {', '.join(have)}"])]
-    )
+    lines.append(f"matrix:   {', '.join(_matrix_names(places))}")
+    return "\n".join(["Choices:", *(f"  {line}" for line in lines)])
+
+
+def _matrix_names(places: configs.Sources) -> list[str]:
+    return sorted({path.stem for root in places.matrices for path in root.glob("*.yaml")})
 
 
 def command_text() -> str:

@@ -11,9 +11,7 @@ from thunder.errors import ThunderError
 NAME = "manifest.json"
 
 
-def write(
-    folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()
-) -> None:
+def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()) -> None:
     """List what lies in a folder, hidden files and `leave_out` aside.
 
     Args:

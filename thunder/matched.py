@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thunder import config as configs
+from thunder import digest
 from thunder.errors import Faults
 
 Documents = Sequence[tuple[str, Mapping[str, Any]]]
@@ -47,8 +48,12 @@ def _words_without_key(spec: Mapping[str, Any], keys: set[str]) -> list[str]:
 def _odd_one(key: str, flat: list[tuple[str, dict[str, Any]]]) -> str | None:
     first_label, first = flat[0]
     for label, values in flat[1:]:
-        if values.get(key) != first.get(key):
-            return (
-                f"{key}: {first.get(key)!r} in ({first_label}) but {values.get(key)!r} in ({label})"
-            )
+        one, other = first.get(key), values.get(key)
+        if (key in first) != (key in values) or not digest.is_same(one, other):
+            texts = _said(first, key), _said(values, key)
+            return f"{key}: {texts[0]} in ({first_label}) but {texts[1]} in ({label})"
     return None
+
+
+def _said(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "nothing"

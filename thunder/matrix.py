@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from thunder import config as configs
-from thunder import digest, matched, origin, overrides, schema
+from thunder import digest, matched, origin, overrides
 from thunder import job as jobs
 from thunder.errors import Faults, ThunderError
+from thunder.matrix_file import Matrix as Matrix
+from thunder.matrix_file import load as load
+from thunder.matrix_file import of_words as of_words
+from thunder.matrix_file import path_of as path_of
 
 _SHOWN_FAULTS = 20
 Coordinates = dict[str, Any]
@@ -28,65 +31,6 @@ class Cell:
         return " ".join(f"{key}={value}" for key, value in self.coordinates.items())
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """A matrix as its file has it, and where its keys were set."""
-
-    name: str
-    spec: dict[str, Any]
-    origins: Mapping[tuple[str, ...], str]
-
-    @property
-    def axes(self) -> dict[str, list[Any]]:
-        """The axes with their values."""
-        return dict(self.spec["axes"])
-
-
-def load(name: str, places: configs.Sources) -> Matrix:
-    """Read and check matrices/<name>.yaml."""
-    have = {path.stem: path for root in reversed(places.matrices) for path in root.glob("*.yaml")}
-    if name not in have:
-        raise ThunderError(
-            f"no matrix {name!r}{schema.nearest(name, list(have))}; "
-            f"matrices/ has {', '.join(sorted(have)) or 'none'}"
-        )
-    spec = configs.read_yaml(have[name])
-    origins = {
-        key: f"{origin.shown(have[name])}:{line}" for key, line, _ in origin.lines(have[name])
-    }
-    return checked(name, spec, origins, places)
-
-
-def checked(
-    name: str, spec: dict[str, Any], origins: Mapping[tuple[str, ...], str], places: configs.Sources
-) -> Matrix:
-    """Check a matrix against its schema, and its own words against each other."""
-    found = [
-        (fault.path, f"{fault.key}: {fault.message}")
-        for fault in schema.faults("matrix", spec, places.schemas)
-    ]
-    found = found or list(_inner_faults(spec))
-    if found:
-        raise Faults(
-            f"matrix {name!r} is not right:",
-            [f"{origin.find(origins, path) or name}: {message}" for path, message in found],
-        )
-    return Matrix(name, spec, origins)
-
-
-def of_words(words: overrides.Words, places: configs.Sources) -> Matrix:
-    """Make the matrix of an ad-hoc `-m` sweep."""
-    spec: dict[str, Any] = {"axes": dict(words.sweeps)}
-    if "profile" in words.choices:
-        spec["profile"] = words.choices["profile"]
-    name = f"sweep_{digest.of_value({**spec, 'set': dict(words.values)})[:8]}"
-    origins: dict[tuple[str, ...], str] = {
-        ("axes", axis): f"command line {words.spelt[overrides.full_key(axis)]!r}"
-        for axis in words.sweeps
-    }
-    return checked(name, spec, origins, places)
-
-
 def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> list[Cell]:
     """Return the checked cells of a matrix, in file order.
 
@@ -98,6 +42,8 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
     """
     _refuse_overridden_axes(matrix, words)
     coordinates = list(_points(matrix.spec))
+    if not coordinates:
+        raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its exclude")
     expansion = _Expansion(matrix, words, places)
     configs_of_cells = [expansion.config(point) for point in coordinates]
     expansion.check(coordinates, configs_of_cells)
@@ -115,12 +61,13 @@ def single(words: overrides.Words, places: configs.Sources) -> Cell:
     template = configs.compose(words.choices, places)
     config = template.fill(words.values)
     jobs.check(config, places, lambda: _origins(words.choices, words, places), _title(words))
-    return Cell({}, jobs.make(config, None, overrides.command(words.choices, words.values)))
+    command = overrides.command(words.choices, words.values, places.flags)
+    return Cell({}, jobs.make(config, None, command))
 
 
 def origins_of(
     cell: Cell, matrix: Matrix | None, words: overrides.Words, places: configs.Sources
-) -> dict[tuple[str, ...], str]:
+) -> origin.Origins:
     """Return the place that set each key of a cell."""
     if matrix is None:
         return _origins(words.choices, words, places)
@@ -160,7 +107,8 @@ class _Expansion:
 
     def job(self, point: Coordinates, config: dict[str, Any]) -> jobs.Job:
         """Return the job of a cell, with the command that makes it alone."""
-        return jobs.make(config, self.memo, overrides.command(*self.sides(point)))
+        command = overrides.command(*self.sides(point), self.places.flags)
+        return jobs.make(config, self.memo, command)
 
     def check(self, points: list[Coordinates], found: list[dict[str, Any]]) -> None:
         """Raise Faults for all cells at once; a fault that many cells share is told once."""
@@ -177,16 +125,30 @@ class _Expansion:
     def _faults(self, point: Coordinates, config: dict[str, Any]) -> list[str]:
         return jobs.faults_of(config, self.places, lambda: self.origins(point), self.memo)
 
-    def origins(self, point: Coordinates) -> dict[tuple[str, ...], str]:
+    def origins(self, point: Coordinates) -> origin.Origins:
         """Return where the values of a cell were set."""
         choices, _ = self.sides(point)
-        found = _origins(choices, self.words, self.places)
-        for part, keys in (("set", self.matrix.spec.get("set", {})), ("axes", point)):
-            for key in keys:
-                place = origin.find(self.matrix.origins, (part, key))
-                if place:
-                    found[tuple(overrides.full_key(key).split("."))] = place
+        found = origin.of_files(configs.origins_list(choices, self.places))
+        for key in self.matrix.spec.get("set", {}):
+            self._put(found, key, ("set", key))
+        _put_words(found, self.words)
+        for key in point:
+            self._put(found, key, self._axis_path(point, key))
         return found
+
+    def _put(self, found: origin.Origins, key: str, path: origin.Key) -> None:
+        place = origin.find(self.matrix.origins, path)
+        if place and key in self.groups:  # what it chose keeps the lines of its file
+            found[_path(key)] = place
+        elif place:
+            origin.put(found, _path(key), place)
+
+    def _axis_path(self, point: Coordinates, key: str) -> origin.Key:
+        for index, extra in enumerate(self.matrix.spec.get("include", [])):
+            if digest.is_same(extra, point):
+                return ("include", index, key)
+        values = self.matrix.axes[key]
+        return ("axes", key, next(i for i, v in enumerate(values) if digest.is_same(v, point[key])))
 
 
 def _points(spec: Mapping[str, Any]) -> Iterator[Coordinates]:
@@ -199,26 +161,7 @@ def _points(spec: Mapping[str, Any]) -> Iterator[Coordinates]:
 
 
 def _matches(point: Coordinates, pattern: Mapping[str, Any]) -> bool:
-    return all(key in point and point[key] == value for key, value in pattern.items())
-
-
-def _inner_faults(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    axes = spec["axes"]
-    for pattern in spec.get("exclude", []):
-        unknown = [key for key in pattern if key not in axes]
-        for key in unknown:
-            hint = schema.nearest(key, list(axes))
-            text = f"exclude {pattern}: {key!r} is not an axis{hint}; axes: {', '.join(axes)}"
-            yield ("exclude",), text
-        if not unknown and not all(value in axes[key] for key, value in pattern.items()):
-            yield ("exclude",), f"exclude {pattern} matches no cell; was the axis edited?"
-    table = spec.get("table", {})
-    if "over" in table and table["over"] not in axes:
-        hint = schema.nearest(table["over"], list(axes))
-        yield ("table", "over"), f"table.over: {table['over']!r} is not an axis{hint}"
-    if "profile" in axes or "profile" in spec:
-        return
-    yield (), "profile: missing (the profile that is varied)"
+    return all(key in point and digest.is_same(point[key], value) for key, value in pattern.items())
 
 
 def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
@@ -230,7 +173,8 @@ def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
 
 
 def _axis_keys(matrix: Matrix) -> set[str]:
-    return {overrides.full_key(axis) for axis in matrix.axes}
+    included = [key for extra in matrix.spec.get("include", []) for key in extra]
+    return {overrides.full_key(axis) for axis in (*matrix.axes, *included)}
 
 
 def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
@@ -250,11 +194,21 @@ def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
 
 def _origins(
     choices: Mapping[str, str], words: overrides.Words, places: configs.Sources
-) -> dict[tuple[str, ...], str]:
+) -> origin.Origins:
     found = origin.of_files(configs.origins_list(choices, places))
-    for key, word in words.spelt.items():
-        found[tuple(key.split("."))] = f"command line {word!r}"
+    _put_words(found, words)
     return found
+
+
+def _put_words(found: origin.Origins, words: overrides.Words) -> None:
+    for key in words.choices:
+        found[_path(key)] = f"command line {words.spelt[key]!r}"
+    for key in words.values:
+        origin.put(found, _path(key), f"command line {words.spelt[key]!r}")
+
+
+def _path(key: str) -> origin.Key:
+    return tuple(overrides.full_key(key).split("."))
 
 
 def _title(words: overrides.Words) -> str:
@@ -267,8 +221,3 @@ def _cells_text(cells: list[Coordinates], points: list[Coordinates]) -> str:
         return " (in every cell)"
     first = " ".join(f"{key}={value}" for key, value in cells[0].items())
     return f" (cell {first})" if len(cells) == 1 else f" ({len(cells)} cells, first {first})"
-
-
-def path_of(name: str, places: configs.Sources) -> Path | None:
-    """Return the file of a matrix, None for an ad-hoc one."""
-    return next((p for root in places.matrices if (p := root / f"{name}.yaml").is_file()), None)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder import files, schema
+from thunder.errors import ThunderError
 from thunder.job import IDENTITY
 from thunder.matrix import Matrix
 from thunder.runner import Planned
@@ -47,8 +48,12 @@ def read(outputs: Path, name: str) -> dict[str, Any] | None:
     path = path_of(outputs, name)
     if not path.is_file():
         return None
-    found = files.read_json(path)
-    schema.check("plan", found, str(path))
+    advice = "move it away to plan afresh"
+    try:
+        found = files.read_json(path)
+    except ValueError as error:
+        raise ThunderError(f"{path}: not JSON: {error}; {advice}") from error
+    schema.check("plan", found, f"{path} ({advice})")
     return dict(found)
 
 

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -16,7 +17,11 @@ from thunder.errors import Faults, ThunderError
 from thunder.files import SHIPPED
 
 COMMON = "common.json"
+LARGEST = 2**53 - 1  # integers beyond are not exact in JSON (RFC 8785)
 SHIPPED_SCHEMAS = (SHIPPED / "schemas",)
+
+
+_YAML_WORDS = {"object": "mapping", "array": "list"}
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,37 @@ def check(
 
 def faults(name: str, value: Any, folders: tuple[Path, ...] = SHIPPED_SCHEMAS) -> list[Fault]:
     """Return every fault of a value, in the order of its keys; an empty list when it is right."""
-    if _quick(name, folders).is_valid(value):
-        return []
+    try:
+        if _quick(name, folders).is_valid(value):
+            return []
+    except UnicodeEncodeError:  # half a surrogate pair; said below, with its place
+        pass
     return _explain(name, value, folders)
+
+
+def unwritable(value: Any, path: tuple[str | int, ...] = ()) -> list[Fault]:
+    """Return the numbers and texts that JSON cannot carry exactly, each with its place."""
+    if isinstance(value, dict):
+        inner = [unwritable(item, (*path, key)) for key, item in value.items()]
+        return [fault for faults in inner for fault in faults]
+    if isinstance(value, list):
+        inner = [unwritable(item, (*path, index)) for index, item in enumerate(value)]
+        return [fault for faults in inner for fault in faults]
+    if isinstance(value, float) and not math.isfinite(value):
+        return [Fault(path, f"{value} is not a finite number")]
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return [Fault(path, f"{value} is an integer beyond ±{LARGEST}, which is not exact in JSON")]
+    if isinstance(value, str) and not _is_text(value):
+        return [Fault(path, f"{value!a} is not UTF-8")]
+    return []
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def names(folders: tuple[Path, ...] = SHIPPED_SCHEMAS) -> list[str]:
@@ -83,9 +116,12 @@ def load(name: str, folders: tuple[Path, ...] = SHIPPED_SCHEMAS) -> dict[str, An
         path = folder / f"{name}.json"
         if path.is_file():
             try:
-                return dict(json.loads(path.read_text(encoding="utf-8")))
+                found = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise ThunderError(f"{path}: not a JSON object: {error}") from error
+                raise ThunderError(f"{path}: not JSON: {error}") from error
+            if not isinstance(found, dict):
+                raise ThunderError(f"{path}: not a schema; a JSON object is needed")
+            return found
     have = names(folders)
     raise ThunderError(f"no schema {name!r}{nearest(name, have)}; schemas/ has {', '.join(have)}")
 
@@ -93,7 +129,10 @@ def load(name: str, folders: tuple[Path, ...] = SHIPPED_SCHEMAS) -> dict[str, An
 @cache
 def _quick(name: str, folders: tuple[Path, ...]) -> Any:
     registry = jsonschema_rs.Registry([(COMMON, load("common", folders))])
-    return jsonschema_rs.validator_for(load(name, folders), registry=registry)
+    try:
+        return jsonschema_rs.validator_for(load(name, folders), registry=registry)
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        raise ThunderError(f"schemas/{name}.json: not a schema: {error}") from error
 
 
 def _explain(name: str, value: Any, folders: tuple[Path, ...]) -> list[Fault]:
@@ -104,7 +143,10 @@ def _explain(name: str, value: Any, folders: tuple[Path, ...]) -> list[Fault]:
     validator = Draft202012Validator(
         load(name, folders), registry=Registry().with_resource(COMMON, common)
     )
-    found = [fault for error in validator.iter_errors(value) for fault in _faults_of(error)]
+    found = unwritable(value)
+    places = {fault.path for fault in found}
+    errors = [fault for error in validator.iter_errors(value) for fault in _faults_of(error)]
+    found += [fault for fault in errors if fault.path not in places]
     if not found:  # the two libraries disagree: believe the stricter one
         quick = _quick(name, folders).iter_errors(value)
         found = [Fault(tuple(error.instance_path), error.message) for error in quick]
@@ -157,8 +199,8 @@ def _sentence(error: Any) -> str:
     found, bound = _show(error.instance), error.validator_value
     match error.validator:
         case "type":
-            wanted = " or ".join(bound) if isinstance(bound, list) else bound
-            return f"{found} is {_type_name(error.instance)}, not {_article(wanted)}"
+            words = [_YAML_WORDS.get(word, word) for word in _listed(bound)]
+            return f"{found} is {_type_name(error.instance)}, not {_article(' or '.join(words))}"
         case "enum":
             choices = [str(choice) for choice in bound]
             hint = nearest(str(error.instance), choices)
@@ -188,8 +230,12 @@ def _meaning(error: Any, key: str | None = None) -> str:
     return f" ({text})" if text else ""
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _show(value: Any) -> str:
-    text = repr(value)
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
 
 

@@ -1,5 +1,7 @@
 """What a person sees while runs go on: bars and tables in a terminal, plain lines elsewhere."""
 
+import os
+import shlex
 import sys
 import threading
 from collections.abc import Sequence
@@ -8,6 +10,8 @@ from typing import Any
 from thunder.runner import Outcome, Planned
 
 _SHOWN_ROWS = 40
+_SHOWN_FAILURES = 20
+_LABEL_LETTERS = 40
 _MARKS = {"PASS": "green", "FAIL": "bold red", "SKIPPED": "yellow"}
 
 
@@ -57,9 +61,12 @@ class Plain:
         self.lock = threading.Lock()
 
     def say(self, text: str) -> None:
-        """Print one line at once."""
-        with self.lock:
-            print(text, flush=True)
+        """Print one line at once; when nobody reads any more, the runs go on."""
+        try:
+            with self.lock:
+                print(text, flush=True)
+        except OSError:
+            silence()
 
     def begin(self, planned: Planned) -> None:
         """Name the run that begins."""
@@ -116,8 +123,8 @@ def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
     """Return how a run ended, in plain lines."""
     row, seconds = outcome.planned, f"{outcome.seconds:.1f} s"
     name = f"{row.cell.job.id} {row.cell.label}".strip()
-    if outcome.ending == "reached":
-        return [f"done    {name}  {seconds}"] if many else []
+    if outcome.ending == "reached":  # the last line of a job with steps is where its report is
+        return [f"done    {name}  {seconds}"] if many or row.cell.job.goal is None else []
     if outcome.ending == "stopped":
         return [f"stopped {name}; the same command resumes it"]
     if outcome.ending == "elsewhere":
@@ -134,6 +141,28 @@ def error_lines(error: dict[str, Any], row: Planned) -> list[str]:
     if error["reproduce"]:
         lines.append(f"  again   {error['reproduce']}")
     return lines
+
+
+def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
+    """Return the failed cells of a matrix, one line each, with the command that tells more."""
+    failed = {row.planned.run.folder: row for row in outcomes if row.ending == "failed"}
+    where = "" if outputs == "outputs" else f" --outputs {shlex.quote(outputs)}"
+    lines = [_failure_line(row, where) for row in list(failed.values())[:_SHOWN_FAILURES]]
+    if len(failed) > _SHOWN_FAILURES:
+        lines.append(f"  … and {len(failed) - _SHOWN_FAILURES:,} more: thunder status{where}")
+    return ["failed:", *lines] if lines else []
+
+
+def _failure_line(outcome: Outcome, where: str) -> str:
+    row, error = outcome.planned, outcome.error or {}
+    name, what = row.run.folder.name, (error["message"].splitlines() or [""])[0]
+    label = f"  {row.cell.label}" if row.cell.label else ""
+    return f"  {name}{label}  {error['cause']}: {what}  (thunder show {name}{where})"
+
+
+def silence() -> None:
+    """Let standard output lead nowhere: whoever read it has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _indented(head: str, text: str) -> list[str]:
@@ -154,7 +183,7 @@ def _step_text(event: dict[str, Any]) -> str:
 class Terminal:
     """Tables and progress bars in a terminal, with rich."""
 
-    def __init__(self, *, many: bool) -> None:
+    def __init__(self, *, many: bool, console: Any = None) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -165,15 +194,15 @@ class Terminal:
         )
 
         self.many = many
-        self.console = Console(highlight=False)
+        self.console = console or Console(highlight=False, emoji=False)
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s"),
+            TextColumn("{task.fields[numbers]}", markup=False),
             TimeElapsedColumn(),
             console=self.console,
-            transient=False,
+            transient=many,
         )
         self.tasks: dict[str, Any] = {}
         self.lock = threading.Lock()
@@ -185,13 +214,18 @@ class Terminal:
         self.progress.stop()
 
     def say(self, text: str) -> None:
-        """Print one line above the bars."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        """Print one line above the bars; when nobody looks any more, the runs go on."""
+        try:
+            self.console.print(text, markup=False, soft_wrap=True)
+        except OSError:
+            silence()
 
     def begin(self, planned: Planned) -> None:
-        """Name the run that begins."""
+        """Name the run that begins; of several, each gets its bar at once."""
         if self.many:
             self.say(f"run     {plan_line(planned)}")
+            with self.lock:
+                self._add(planned, planned.cell.job.goal)
 
     def event(self, planned: Planned, event: dict[str, Any]) -> None:
         """Show one event of a run."""
@@ -200,7 +234,7 @@ class Terminal:
                 self._advance(planned, event)
             case "checks" if not self.many:
                 self.console.print(_checks_table(event))
-            case "valid" | "report" | "phase" | "note" if self.many:
+            case "valid" | "report" | "phase" | "note" | "checks" if self.many:
                 pass
             case _:
                 for line in event_lines(event):
@@ -216,35 +250,42 @@ class Terminal:
         """Show a note."""
         self.say(f"note    {text}")
 
+    def _add(self, planned: Planned, total: int | None) -> None:
+        name = planned.cell.job.id
+        label = f"{name} {planned.cell.label}".strip() if self.many else "step"
+        text = label if len(label) <= _LABEL_LETTERS else label[: _LABEL_LETTERS - 1] + "…"
+        self.progress.start()
+        self.tasks[name] = self.progress.add_task(
+            f"train   {text}" if not self.many else text, total=total, numbers=""
+        )
+
     def _advance(self, planned: Planned, event: dict[str, Any]) -> None:
         name = planned.cell.job.id
-        fields: dict[str, Any] = {
-            "loss": f"{event['loss']:.4f}",
-            "speed": f"{event['tokens_per_second']:,.0f}",
-        }
+        numbers = f"loss {event['loss']:.4f}  {event['tokens_per_second']:,.0f} tokens/s"
         with self.lock:
             if name not in self.tasks:
-                self.progress.start()
-                text = f"train   {name if self.many else 'step'}"
-                self.tasks[name] = self.progress.add_task(text, total=event["of"], **fields)
+                self._add(planned, event["of"])
             self.progress.update(
-                self.tasks[name], completed=event["step"], total=event["of"], **fields
+                self.tasks[name], completed=event["step"], total=event["of"], numbers=numbers
             )
-            if event["step"] == event["of"]:
-                self._finish_bars()
+            if not self.many and event["step"] == event["of"]:
+                self._leave_bar(name)
 
     def _close(self, name: str) -> None:
         with self.lock:
-            self.tasks.pop(name, None)
-            self._finish_bars()
+            if name not in self.tasks:
+                return
+            if not self.many:
+                self._leave_bar(name)
+                return
+            self.progress.remove_task(self.tasks.pop(name))
+            if not self.tasks:
+                self.progress.stop()
 
-    def _finish_bars(self) -> None:
-        """Leave the bars as they are once all are full, so that what follows comes below."""
-        if all(task.finished for task in self.progress.tasks):
-            self.progress.stop()
-            for task in list(self.progress.task_ids):
-                self.progress.remove_task(task)
-            self.tasks.clear()
+    def _leave_bar(self, name: str) -> None:
+        """Leave a bar as it is, so that what follows comes below it."""
+        self.progress.stop()
+        self.progress.remove_task(self.tasks.pop(name))
 
 
 def _checks_table(event: dict[str, Any]) -> Any:

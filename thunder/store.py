@@ -307,11 +307,14 @@ def now() -> str:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return dict(files.read_json(path))
+        found = files.read_json(path)
     except FileNotFoundError as error:
         raise ThunderError(f"{path}: missing", "verification") from error
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ThunderError(f"{path}: cannot be read: {error}", "verification") from error
+    if not isinstance(found, dict):
+        raise ThunderError(f"{path}: cannot be read: it is no JSON object", "verification")
+    return found
 
 
 def _numbered(outputs: Path, run: Run, number: int) -> Run:

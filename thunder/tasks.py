@@ -1,7 +1,7 @@
 """The Invoke collection behind the `thunder` command: questions about what is in outputs/."""
 
-import json
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +15,10 @@ from thunder.errors import ThunderError
 
 
 def _request(name: str, words: Sequence[str], outputs: str, config_dir: str) -> Any:
-    """Return the cells that a matrix, a profile or overrides stand for."""
-    from thunder import config, launch
+    """Return the cells that a matrix, a profile, a kept plan or overrides stand for."""
+    from thunder import launch
 
-    places = config.sources(Path(config_dir) if config_dir else None)
-    words = [*words, f"outputs={json.dumps(outputs)}"]
-    if not name:
-        return launch.read(words, config_dir=places_dir(config_dir))
-    if name in places.groups.get("profile", []):
-        return launch.read([f"+profile={name}", *words], config_dir=places_dir(config_dir))
-    return launch.read([f"matrix={name}", *words], config_dir=places_dir(config_dir))
+    return launch.named(name, words, outputs=Path(outputs), config_dir=places_dir(config_dir))
 
 
 def places_dir(config_dir: str) -> Path | None:
@@ -42,27 +36,20 @@ def plan(
 
     request = _request(name, set or (), outputs, config_dir)
     planned = runner.plan(request.cells, Path(outputs))
-    if request.matrix is None:
-        rows = [screen.plan_line(row) for row in planned]
-        print(
-            files.render_json([views.planned_json(row) for row in planned])
-            if json
-            else "\n".join(rows)
-        )
-        return None
-    new = plans.document(request.matrix, planned)
-    changed = plans.changes(plans.read(Path(outputs), request.matrix.name), new)
-    plans.write(Path(outputs), new)
+    changed: dict[str, Any] = {}
+    if request.matrix is not None:
+        new = plans.document(request.matrix, planned)
+        changed = plans.changes(plans.read(Path(outputs), request.matrix.name), new)
+        launch.keep(Path(outputs), new, may_fail=True)
     if json:
-        print(files.render_json({"plan": new, "changes": changed}), end="")
+        cells = [views.planned_json(row) for row in planned]
+        print(files.render_json({"name": name, "cells": cells, "changes": changed}), end="")
         return None
     print("\n".join(screen.plan_lines(planned, len(planned))))
-    print(launch.summary(request.matrix.name, planned))
-    for word, cells in changed.items():
-        print(f"since the last plan: {len(cells)} {word}")
-        if word != "kept":
-            for cell in cells[:20]:
-                print(f"  {cell['id']}  {' '.join(f'{k}={v}' for k, v in cell['cell'].items())}")
+    if request.matrix is not None:
+        print(launch.summary(request.matrix.name, planned))
+    for line in views.change_lines(changed):
+        print(line)
     return None
 
 
@@ -81,15 +68,23 @@ def status(
         foot = launch.summary(name or "these", planned)
     else:
         rows = [views.run_json(run) for run in store.all_runs(Path(outputs))]
-        foot = f"{len(rows)} runs in {Path(outputs).absolute()}"
+        foot = f"{text.count(len(rows), 'run')} in {Path(outputs).absolute()}"
     if json:
         print(files.render_json(rows), end="")
         return None
     head = ["id", "kind", "what", "status", "step", "stand-in"]
     keys = ["run", "kind", "label", "status", "steps", "stand_in"]
-    print(text.columns(head, [[row[key] for key in keys] for row in rows]))
+    if rows:
+        print(text.columns(head, [[row[key] for key in keys] for row in _marked(rows)]))
+    for fault in [row["fault"] for row in rows if row.get("fault")]:
+        print(fault)
     print(foot)
     return None
+
+
+def _marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows whose stand-ins can be seen at a glance."""
+    return [{**row, "stand_in": "yes" if row["stand_in"] else ""} for row in rows]
 
 
 @cli.task("run", run="an id, or its beginning")
@@ -108,18 +103,15 @@ def show(context: Context, run: str, outputs: str = "outputs", json: bool = Fals
         }
         print(files.render_json(value), end="")
         return None
-    last = record["attempts"][-1]
-    print(f"{record['kind']} {found.folder.name}  {found.status(record)}  {views.steps(record)}")
+    last, status = record["attempts"][-1], found.status(record)
+    mark = "  stand-in" if record["stand_in"] else ""
+    print(f"{record['kind']} {found.folder.name}  {status}  {views.steps(record)}{mark}".rstrip())
     print(f"folder   {found.folder.absolute()}")
-    print(f"command  {' '.join(last['provenance']['command'])}")
+    print(f"command  {shlex.join(last['provenance']['command'])}")
     print(f"code     {last['provenance']['commit'] or last['provenance']['reason']}"
           f"{' + uncommitted changes' if last['provenance']['dirty'] else ''}")  # fmt: skip
     print(f"host     {last['provenance']['host']['name']}, {last['provenance']['host']['cpu']}")
-    for attempt in record["attempts"]:
-        print(f"attempt  {attempt['number']}  {attempt['started']}  {attempt['status']}  "
-              f"step {attempt['from_step']} → {attempt['to_step']}")  # fmt: skip
-        if attempt["error"]:
-            print(f"         {attempt['error']['cause']}: {attempt['error']['message']}")
+    print("\n".join(views.attempt_lines(record, status)))
     if metrics:
         print(text.columns(["metric", "value"], sorted(metrics.items())))
     print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).rstrip())
@@ -182,7 +174,8 @@ def verify(
             print("  ".join([row["run"], row["result"], *row["faults"][:1]]))
             for fault in row["faults"][1:]:
                 print(f"  {fault}")
-        print(f"{proven} of {len(rows)} runs proven, {bad} not what they should be")
+        total = text.count(len(rows), "run")
+        print(f"{proven} of {total} proven, {bad} not what they should be")
     return 1 if bad or not proven else None
 
 
@@ -199,12 +192,17 @@ def table(
     request = _request(name, set or (), outputs, config_dir)
     if request.matrix is None:
         raise ThunderError(f"{name!r} is a profile; a table needs a matrix")
-    found = summary.build(request.matrix, request.cells, Path(outputs))
+    matrix = summary.with_table(request.matrix, request.cells, Path(outputs))
+    found = summary.build(matrix, request.cells, Path(outputs))
     folder = Path(outputs) / "tables"
     if check:
         old = summary.stale(found, folder)
-        for path in old:
+        if json:
+            print(files.render_json({"stale": [str(path) for path in old]}), end="")
+        for path in old if not json else ():
             print(f"stale    {path}")
+        if not old and not json:
+            print(f"fresh    {folder / name}.md follows from the runs")
         return 1 if old else None
     paths = summary.write(found, folder)
     print(files.render_json(found) if json else summary.render_markdown(found), end="")

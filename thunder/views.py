@@ -3,6 +3,9 @@
 from typing import Any
 
 from thunder import store
+from thunder.errors import ThunderError
+
+_SHOWN_CELLS = 20
 
 
 def planned_json(row: Any) -> dict[str, Any]:
@@ -24,13 +27,20 @@ def planned_json(row: Any) -> dict[str, Any]:
 
 
 def run_json(run: store.Run) -> dict[str, Any]:
-    """Return a run for scripts."""
-    record = run.record()
+    """Return a run for scripts; one whose record cannot be read is shown, and why."""
+    try:
+        record = run.record()
+    except ThunderError as error:
+        return {
+            "run": run.folder.name, "kind": run.kind, "label": "", "status": "unreadable",
+            "step": None, "total": None, "steps": "", "stand_in": None,
+            "folder": str(run.folder.absolute()), "fault": str(error),
+        }  # fmt: skip
     return {
         "run": run.folder.name, "kind": run.kind, "label": record["profile"] or "",
         "status": run.status(record), "step": record["step"], "total": record["total"],
         "steps": steps(record), "stand_in": record["stand_in"],
-        "folder": str(run.folder.absolute()),
+        "folder": str(run.folder.absolute()), "fault": None,
     }  # fmt: skip
 
 
@@ -60,10 +70,52 @@ def reason_lines(reason: Any) -> list[str]:
     return [*lines, *(f"  {k}: {a!r} → {b!r}  ({place})" for k, a, b, place in reason.keys)]
 
 
+def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return what an edit of a matrix adds, keeps and orphans, for people."""
+    lines = []
+    for word, cells in changed.items():
+        lines.append(f"since the last plan: {len(cells)} {word}")
+        shown = [] if word == "kept" else cells[:_SHOWN_CELLS]
+        for cell in shown:
+            point = " ".join(f"{key}={value}" for key, value in cell["cell"].items())
+            lines.append(f"  {cell['id']}  {point}")
+        if shown and len(cells) > len(shown):
+            lines.append(f"  … and {len(cells) - len(shown):,} more")
+    return lines
+
+
 def verified(run: store.Run) -> dict[str, Any]:
     """Verify a run; one that is not over has nothing that counts as a result."""
-    status = run.status()
+    try:
+        status = run.status()
+    except ThunderError as error:
+        return {"run": run.folder.name, "result": "FAIL", "faults": [str(error)]}
     if not store.is_proven(run) or status == "running":
         return {"run": run.folder.name, "result": "SKIPPED", "faults": [f"the run is {status}"]}
     faults = store.verify(run)
     return {"run": run.folder.name, "result": "FAIL" if faults else "PASS", "faults": faults}
+
+
+def attempt_lines(record: dict[str, Any], status: str) -> list[str]:
+    """Return the attempts of a run; one that nobody ended, and nobody works on, was lost."""
+    lines = []
+    for attempt in record["attempts"]:
+        is_last = attempt is record["attempts"][-1]
+        said = attempt["status"]
+        if said == "running":
+            said = status if is_last else "lost"
+        goal = attempt["to_step"]
+        way = "" if goal is None else f"  step {attempt['from_step']} → {goal}"
+        lines.append(f"attempt  {attempt['number']}  {attempt['started']}  {said}{way}")
+        if attempt["error"]:
+            lines += _error_lines(attempt["error"], is_last=is_last)
+    return lines
+
+
+def _error_lines(error: dict[str, Any], *, is_last: bool) -> list[str]:
+    first, *rest = error["message"].splitlines() or [""]
+    lines = [f"         {error['cause']}: {first}", *(f"           {line}" for line in rest)]
+    if is_last:
+        lines += [f"log      {line}" for line in error["last_lines"]]
+        lines += [f"again    {error['reproduce']}"] if error["reproduce"] else []
+    return lines

@@ -61,8 +61,8 @@ def execute(
             elif event["event"] != "beat":
                 on_event(event)
     finally:
+        os.close(read_end)  # first: a child that still talks must not wait for a reader
         _end(child)
-        os.close(read_end)
     return _ending(last, child.returncode, folder)
 
 
@@ -103,6 +103,8 @@ def _events(
             yield from (_parsed(line) for line in lines)
             if len(rest) > _LONGEST_EVENT_BYTES:
                 raise _garbage(rest)
+        elif child.poll() is not None:
+            return  # it is gone, and what it left behind holds the pipe open
         if stop.is_set() and not asked:
             asked = time.monotonic()
             child.terminate()

@@ -4,15 +4,17 @@ import csv
 import io
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from thunder import files, matched, store
 from thunder.errors import Faults, ThunderError
 from thunder.matrix import Cell, Matrix
+from thunder.schema import nearest
 
 DIGITS = 4
+_PLAIN_FROM = 1000  # above this a number has no decimals, and no exponent
 MISSING = "–"
 
 
@@ -64,6 +66,18 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
     }
 
 
+def with_table(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Matrix:
+    """Return an ad-hoc sweep with the table that shows all its runs have; a matrix as it is."""
+    if "table" in matrix.spec or not matrix.name.startswith("sweep_"):
+        return matrix
+    runs = [_run(cell, outputs) for cell in cells]
+    metrics = sorted({name for run in runs if run.exists() for name in run.metrics()} - {*matrix.axes})
+    if not metrics:
+        raise ThunderError(f"{matrix.name}: no run has numbers yet; run it first")
+    over = {"over": "seed"} if "seed" in matrix.axes else {}
+    return replace(matrix, spec={**matrix.spec, "table": {**over, "metrics": metrics}})
+
+
 def write(table: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write a table as JSON, Markdown and CSV; the same runs give the same bytes."""
     texts = renderings(table)
@@ -104,9 +118,9 @@ def render_markdown(table: Mapping[str, Any]) -> str:
     lines += [_line(head), _line(["---"] * len(head))]
     for row in table["rows"]:
         mark = " †" if row["stand_in"] else ""
-        cells = [str(row["point"].get(axis, MISSING)) for axis in axes]
+        cells = [_cell_text(row["point"].get(axis, MISSING)) for axis in axes]
         cells.append(f"{row['present']}/{row['wanted']}{mark}")
-        cells += [_mean_text(row["values"][metric]) for metric in table["metrics"]]
+        cells += [_mean_text(row["values"][metric], row["present"]) for metric in table["metrics"]]
         lines.append(_line([*cells, " ".join(row["runs"]) or MISSING]))
     missing = [f"- {reason}" for row in table["rows"] for reason in row["missing"]]
     if missing:
@@ -142,16 +156,29 @@ def _reading(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Reading:
         return Reading(cell, run.folder.name, {}, f"the run is {status}")
     if goal is not None and (step is None or step < goal):
         return Reading(cell, run.folder.name, {}, f"the run is {status} at step {step} of {goal}")
-    faults = store.verify_numbers(run)
-    if faults:
-        raise Faults(f"{run.folder}: not what its manifest says:", faults, "verification")
-    found = dict(run.metrics()) if step == goal or goal is None else run.at_step(goal)
+    found = _numbers(run, status, step, goal)
     values = {metric: found.get(metric) for metric in metrics}
     if all(value is None for value in values.values()):
         return Reading(
             cell, run.folder.name, {}, f"the run is at step {step} and has nothing for {goal}"
         )
     return Reading(cell, run.folder.name, values, None)
+
+
+def _numbers(
+    run: store.Run, status: str, step: int | None, goal: int | None
+) -> dict[str, float | None]:
+    """Read what the run wrote for a step, proven by its manifest."""
+    if faults := store.verify_numbers(run):
+        raise Faults(
+            f"{run.folder}: not what its manifest says (restore it, or move the folder away):",
+            faults,
+            "verification",
+        )
+    # metrics.json does not say its step: it counts only when the record that names it came after.
+    if goal is None or (step == goal and status in ("done", "paused")):
+        return run.metrics()
+    return run.at_step(goal)
 
 
 def _run(cell: Cell, outputs: Path) -> store.Run:
@@ -164,20 +191,21 @@ def _refuse_unknown_metrics(
     known = {name for r in present for name in _run(r.cell, outputs).metrics()}
     unknown = [metric for metric in metrics if present and metric not in known]
     if unknown:
+        have = sorted(known)
         raise ThunderError(
-            f"no run has the metric {unknown[0]!r}; metrics: {', '.join(sorted(known))}"
+            f"no run has the metric {unknown[0]!r}{nearest(unknown[0], have)}; "
+            f"metrics: {', '.join(have)}"
         )
 
 
 def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Reading], outputs: Path) -> None:
-    """Refuse runs that read different bytes under one name, unless an axis says so."""
-    seen: dict[tuple[str, str], tuple[str, str]] = {}
+    """Refuse runs that read different bytes under one name, unless an axis inside it says so."""
+    seen: dict[tuple[Any, ...], tuple[str, str]] = {}
     for reading in present:
         record, config = _run(reading.cell, outputs).record(), reading.cell.job.config
         for name, found in record["inputs"].items():
-            if any(axis.split(".")[0] in (name, "profile") for axis in matrix.axes):
-                continue
-            key = (name, str(config.get(name, {}).get("name")))
+            inside = {k: v for k, v in reading.cell.coordinates.items() if k.startswith(f"{name}.")}
+            key = (name, str(config.get(name, {}).get("name")), *sorted(inside.items()))
             first, run = seen.setdefault(key, (found, reading.run))
             if first != found:
                 raise ThunderError(
@@ -225,8 +253,18 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _mean_text(value: Mapping[str, Any]) -> str:
+def _cell_text(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _mean_text(value: Mapping[str, Any], present: int) -> str:
     if value["mean"] is None:
         return MISSING
-    mean = f"{value['mean']:.{DIGITS}g}"
-    return mean if value["sd"] is None else f"{mean} ± {value['sd']:.2g}"
+    mean = _number_text(value["mean"], DIGITS)
+    spread = "" if value["sd"] is None else f" ± {_number_text(value['sd'], 2)}"
+    # A run that did not measure this metric may not pass for one that did.
+    return f"{mean}{spread}" + (f" (n={value['n']})" if value["n"] < present else "")
+
+
+def _number_text(value: float, digits: int) -> str:
+    return f"{value:,.0f}" if abs(value) >= _PLAIN_FROM else f"{value:.{digits}g}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten, tree_unflatten
+from mlx.utils import tree_flatten
 
 from thunder.errors import ThunderError
 
@@ -36,11 +36,12 @@ class _Selecting:
 
 @dataclass
 class Adapted:
-    """A model and the names and shapes behind its flat vector of trainable numbers."""
+    """A model and the names, shapes and places behind its flat vector of trainable numbers."""
 
     model: Any
     names: list[str]
     shapes: list[tuple[int, ...]]
+    places: list[tuple[Any, str]]
     selecting: _Selecting | None
     dtype: str
 
@@ -60,7 +61,9 @@ class Adapted:
 
     def bind(self, vector: mx.array) -> None:
         """Put the parts of a vector into the model."""
-        self.model.update(tree_unflatten(list(self.named(vector).items())))
+        # Not by model.update, which walks the whole tree at every step.
+        for (module, leaf), part in zip(self.places, self.named(vector).values(), strict=True):
+            module[leaf] = part
 
     def logits(self, inputs: mx.array, positions: mx.array) -> mx.array:
         """Return the logits at some places of the flattened inputs, in float32."""
@@ -82,14 +85,14 @@ def load(folder: Path, adapter: Mapping[str, Any], seed: int) -> Adapted:
         raise ThunderError(
             f"adapter.layers is {adapter['layers']}, but {folder.name} has {depth} layers"
         )
-    dtype = _dtype(model, config)
     _adapt(model, adapter, seed)
     shapes = {name: value.shape for name, value in tree_flatten(model.trainable_parameters())}
     if strange := sorted(name for name in shapes if name.rsplit(".", 1)[-1] not in LEAVES):
         raise ThunderError(f"trainable beside lora_a and lora_b: {', '.join(strange)}", "training")
     names = sorted(shapes)
     mx.eval(model.parameters())
-    return Adapted(model, names, [shapes[name] for name in names], _selecting(model), dtype)
+    sizes, dtype = [shapes[name] for name in names], _dtype(model, config)
+    return Adapted(model, names, sizes, _places(model, names), _selecting(model), dtype)
 
 
 def _load(folder: Path) -> tuple[Any, dict[str, Any]]:
@@ -114,6 +117,11 @@ def _adapt(model: Any, adapter: Mapping[str, Any], seed: int) -> None:
 def parameters(adapter: Mapping[str, Any]) -> dict[str, Any]:
     """Return what mlx-lm calls the parameters of LoRA layers."""
     return {name: adapter[name] for name in ("rank", "scale", "dropout")}
+
+
+def _places(model: Any, names: list[str]) -> list[tuple[Any, str]]:
+    modules = dict(model.named_modules())
+    return [(modules[path], leaf) for path, leaf in (name.rsplit(".", 1) for name in names)]
 
 
 def _dtype(model: Any, config: Mapping[str, Any]) -> str:

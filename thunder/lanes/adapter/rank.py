@@ -7,6 +7,7 @@ a line.
 
 import errno
 import faulthandler
+import gc
 import json
 import os
 import subprocess
@@ -102,6 +103,8 @@ def _work(
     from thunder.lanes.adapter.window import Window
 
     window = Window(request, group, blas_found, events.tell)
+    # What is loaded stays: no collection need look at it again.
+    gc.freeze()
     if request["mode"] == "verify":
         return window.evaluate_checkpoint(request["stop"])
     return window.advance_to(request["stop"])

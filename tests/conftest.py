@@ -1,0 +1,89 @@
+"""What several test modules need: a user's own folders, and a command line in this process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from thunder import config as configs
+from thunder import launch
+
+DRY = """\
+# @package _global_
+kind: dry
+dry:
+  value: 1
+  sleep_seconds: 0
+  fail: false
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A user's conf/, matrices/ and schemas/ beside an installed thunder."""
+
+    root: Path
+
+    @property
+    def conf(self) -> Path:
+        return self.root / "conf"
+
+    @property
+    def places(self) -> configs.Sources:
+        return configs.sources(self.conf)
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def profile(self, text: str | bytes, name: str = "mine") -> Path:
+        return self.write(f"conf/profile/{name}.yaml", text)
+
+    def matrix(self, text: str | bytes, name: str = "question") -> Path:
+        return self.write(f"matrices/{name}.yaml", text)
+
+    def read(self, *words: str, sweep: bool = False) -> launch.Request:
+        return launch.read(words, config_dir=self.conf, sweep=sweep)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with one profile, `mine`; places in messages are relative to it."""
+    found = Project(tmp_path / "project")
+    found.profile(DRY)
+    monkeypatch.chdir(found.root)
+    return found
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def run_thunder(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """`python -m thunder …` as a real process, in an empty folder."""
+
+    def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "thunder", *words],
+            cwd=tmp_path, env={**os.environ, **environment}, text=True, encoding="utf-8",
+            capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def no_hydra_state() -> Iterator[None]:
+    """Hydra's global state must not leak from one test to the next."""
+    yield
+    hydra = sys.modules.get("hydra.core.global_hydra")
+    if hydra is not None:
+        assert not hydra.GlobalHydra.instance().is_initialized()

@@ -1,0 +1,78 @@
+"""What Hydra and YAML find wrong with the files of conf/, in words and with its place."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thunder import origin
+from thunder.places import Sources
+from thunder.schema import nearest
+
+
+def option_name(group: str, option: str) -> str:
+    """Return how a message names an option that does not exist."""
+    return f"no {group} {option!r}"
+
+
+def no_option(group: str, option: str, places: Sources) -> str:
+    """Return the message for a choice that does not exist, group or option."""
+    if group not in places.groups:
+        groups = list(places.groups)
+        return f"{group!r} is not a group{nearest(group, groups)}; groups: {', '.join(groups)}"
+    have = places.groups[group]
+    return f"{option_name(group, option)}{nearest(option, have)}; conf/{group}/ has " + (
+        ", ".join(have)
+    )
+
+
+def hydra_fault(error: Exception, choices: Mapping[str, str], places: Sources) -> str:
+    """Return one of Hydra's errors in a person's words, with its place."""
+    said = f"{error}\n{error.__cause__ or ''}\n{type(error).__name__}"
+    text = next(line for line in said.splitlines() if line.strip())
+    if found := re.search(r"Could not override '([^']+)'", text):
+        group = found[1]
+        place = chosen_at(group, choices.get(group, ""), choices, places)
+        if group not in places.groups:
+            return place + no_option(group, "", places)
+        return (
+            f"{place}this profile chooses no {group}; leave {group} out, "
+            f"or add `- /{group}: NAME` to its defaults"
+        )
+    return f"{profile_place(choices, places)}{text}"
+
+
+def profile_place(choices: Mapping[str, str], places: Sources) -> str:
+    """Return `file: ` of the chosen profile, or nothing."""
+    profile = choices.get("profile")
+    return f"{origin.shown(places.find(f'profile/{profile}'))}: " if profile else ""
+
+
+def chosen_at(group: str, option: str, choices: Mapping[str, str], places: Sources) -> str:
+    """Return `file:line: ` of the choice in a defaults list, or nothing."""
+    local, profile = places.local_file(), places.find(f"profile/{choices.get('profile')}")
+    wanted = re.compile(rf"(\b{re.escape(group)}\s*:|-)\s*['\"]?{re.escape(option)}\b")
+    for path in (profile, local, places.find("config")):
+        if path is None or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+            if wanted.search(line):
+                return f"{origin.shown(path)}:{number}: "
+    return ""
+
+
+def not_text(places: Sources) -> str:
+    """Return the first file of conf/ that is not UTF-8."""
+    for path in (path for root in places.conf for path in sorted(root.rglob("*.yaml"))):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return origin.shown(path)
+    return "conf/"
+
+
+def yaml_fault(error: Any) -> str:
+    """Return one line for a YAML fault: file, line, what was found."""
+    mark = error.problem_mark
+    place = f"{origin.shown(Path(mark.name))}:{mark.line + 1}" if mark else "YAML"
+    return f"{place}: {error.problem or error.context}"
