@@ -17,7 +17,8 @@ from statistics import median
 from typing import Any
 
 from thunder import files
-from thunder.lanes.adapter import blas, build, ranks, standin, tokens
+from thunder.lanes.adapter import blas, ranks, standin, tokens
+from thunder.lanes.adapter.corpora import build
 
 BATCH_ROWS = 4
 LENGTH = 256

@@ -1,4 +1,4 @@
-"""Seconds to plan a 10,000-cell matrix, whole process: composed, checked, named, compared with outputs.
+"""Seconds to plan a 10,000-cell matrix, whole process: composed, checked, named, compared.
 
 Beside it, in the same run: a bare loop that expands, checks and hashes the same number of small
 documents, and Hydra composing one config per cell (a sample, extrapolated).

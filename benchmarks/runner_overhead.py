@@ -1,6 +1,6 @@
 """Wall time per no-op job, each in a process of its own, and per run of a rerun when all are done.
 
-Beside it, in the same run: bare Python processes two at a time, and Hydra's `-m` on a no-op function.
+Beside it, in the same run: bare Python processes two at a time, and Hydra's `-m` on a no-op.
 Run: `python benchmarks/runner_overhead.py [--jobs 200] [--done 1000]`.
 """
 

@@ -8,7 +8,7 @@ import pytest
 
 from thunder import files
 from thunder.errors import Faults, ThunderError
-from thunder.lanes.adapter import build, corpus
+from thunder.lanes.adapter.corpora import build, corpus
 
 ROW = {
     "messages": [

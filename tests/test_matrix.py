@@ -1,4 +1,5 @@
 import itertools
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,6 @@ def test_a_committed_matrix_begins_with_its_question(name: str) -> None:
 
 @pytest.mark.parametrize("name", MATRICES)
 def test_the_command_of_a_cell_makes_that_cell_alone(name: str) -> None:
-    import shlex
-
     last = launch.read([f"matrix={name}", "outputs='a b'"]).cells[-1].job
     (alone,) = launch.read(shlex.split(last.runtime["reproduce"])[3:]).cells
     assert alone.job == last
@@ -150,8 +149,7 @@ def test_a_sweep_is_named_after_what_it_computes(project: Project) -> None:
         return found.name
 
     assert name() == name("jobs=2", "dry_run=true", "outputs=elsewhere")
-    assert len({name(), name("dry.value=3"), name("data.name=x") if False else name("window=3")})
-    assert name() != name("dry.value=3")
+    assert len({name(), name("dry.value=3"), name("dry.value=4"), name("window=3")}) == 4
 
 
 @pytest.mark.parametrize("words", ["same: [dry]", "differ: [seed]", "same: [kind, dry.fail]"])
@@ -281,6 +279,14 @@ def test_faults_of_every_cell_are_not_told_without_end(project: Project) -> None
     values = ", ".join(str(-number) for number in range(1, 500))
     message = fault(project, f"profile: mine\naxes: {{seed: [{values}]}}\n")
     assert 10 < len(message.splitlines()) < 40
+
+
+def test_a_fault_of_ten_thousand_cells_is_told_soon(project: Project) -> None:
+    hundred = list(range(100))
+    text = f"profile: mine\naxes: {{seed: {hundred}, dry.value: {hundred}}}\n"
+    message = fault(project, text + "set: {dry.fail: maybe}\n")
+    assert "dry.fail: 'maybe' is a string" in message
+    assert message.endswith("(100 cells or more, first seed=0 dry.value=0)")
 
 
 def test_ten_thousand_cells_expand(project: Project) -> None:

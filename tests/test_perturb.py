@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thunder.lanes.adapter import draw, noise, perturb, sentences
-from thunder.lanes.adapter import text as texts
+from thunder.lanes.adapter.corpora import draw, noise, perturb, sentences
+from thunder.lanes.adapter.corpora import text as texts
 
 NKO = texts.script("nko")
 LATIN = texts.script("latin")

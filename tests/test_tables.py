@@ -184,16 +184,6 @@ def test_runs_that_read_different_bytes_are_not_compared(bench: Bench) -> None:
 
 
 @pytest.mark.slow
-def test_a_profile_axis_does_not_excuse_different_bytes_under_one_name(tmp_path: Path) -> None:
-    text = "profile: own_question\naxes:\n  profile: [own_question, dry]\n  seed: [0, 1]\n"
-    text += "table:\n  over: seed\n  metrics: [value]\nexclude: [{profile: dry, seed: 0}]\n"
-    bench = Bench(tmp_path, text.replace("seed: [0, 1]", "seed: [0]").split("exclude")[0], "other")
-    with pytest.raises(ThunderError):  # two profiles that are one job
-        Bench(tmp_path / "x", QUESTION.replace("dry.value: [1, 2]", "profile: [dry, dry]"))
-    bench.run()
-
-
-@pytest.mark.slow
 def test_an_axis_inside_an_input_excuses_different_bytes(bench: Bench) -> None:
     bench.set_inputs(0, dry="a" * 64)
     bench.set_inputs(3, dry="b" * 64)  # another dry.value
@@ -207,7 +197,9 @@ def test_an_axis_inside_an_input_excuses_different_bytes(bench: Bench) -> None:
 def test_an_unknown_metric_is_named_with_the_nearest(tmp_path: Path) -> None:
     bench = Bench(tmp_path, QUESTION.replace("value_squared", "value_sqared"))
     bench.run(1)
-    with pytest.raises(ThunderError, match="'value_sqared'.*'value_squared'.*metrics: seed, value"):
+    with pytest.raises(
+        ThunderError, match=r"'value_sqared'.*'value_squared'.*metrics: seed, value"
+    ):
         bench.build()
 
 
@@ -337,6 +329,20 @@ def values(bench: Bench) -> list[float | None]:
 def test_a_target_reads_its_own_step_when_the_run_has_gone_further(trained: Bench) -> None:
     assert values(trained) == [8.0, 7.0, 6.0]
     assert len({name for row in trained.build()["rows"] for name in row["runs"]}) == 1
+
+
+def test_a_profile_axis_does_not_excuse_different_bytes_under_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.local, "execute", Windows().execute)
+    text = STEPS.replace("[smoke]", "[partial_real_stage1_stable, partial_real_stage1]")
+    bench = Bench(tmp_path, text, "profiles")
+    bench.run()
+    bench.set_inputs(0, data="a" * 64)
+    assert len(bench.build()["rows"]) == 6
+    bench.set_inputs(3, data="b" * 64)
+    with pytest.raises(ThunderError, match="read different data"):
+        bench.build()
 
 
 def test_stand_ins_are_marked_in_every_rendering(trained: Bench) -> None:

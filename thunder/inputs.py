@@ -1,28 +1,36 @@
 """What a job reads, bound to content: a folder becomes its digest, a hub model its commit."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from thunder import digest, files
+from thunder import digest, files, schema
 from thunder.errors import Faults
 
-_LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, time and inode
+_LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and inode
+Known = dict[str, tuple[dict[str, Any], Path | None]]  # by source
 
 
-def bind(config: dict[str, Any]) -> dict[str, Any]:
+def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     """Return the config with every `source` named by its content; paths move to `runtime.paths`.
+
+    Args:
+        known: what was bound before; cells of a matrix share most of their inputs.
 
     Raises:
         Faults: folders or snapshots that this machine does not have, all of them.
     """
+    known = {} if known is None else known
     bound, paths, missing = dict(config), dict(config["runtime"]["paths"]), []
     cache = Path(config["runtime"]["outputs"]) / "cache"
     for name, section in sources_of(config).items():
+        key = repr(section["source"])
         try:
-            source, path = _bind_one(section["source"], cache)
-        except FileNotFoundError as error:
+            source, path = known[key] = known.get(key) or _bind_one(section["source"], cache)
+        except _Missing as error:
             missing.append(f"{name} {section['name']!r}: {error}")
             continue
         if path is not None:
@@ -63,16 +71,20 @@ def hub_cache() -> Path:
     return Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
 
 
+class _Missing(Exception):
+    """What a source names is not on this machine."""
+
+
 def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path | None]:
     if "folder" in source:
-        folder = Path(source["folder"]).expanduser().absolute()
+        folder = Path(os.path.expanduser(source["folder"])).absolute()
         if not folder.is_dir():
-            raise FileNotFoundError(f"no folder {folder}")
+            raise _Missing(f"no folder {folder}")
         return {"digest": _folder_digest(folder, cache)}, folder
     if "hub" in source:
         snapshot = hub_snapshot(source["hub"], source["commit"])
         if snapshot is None:
-            raise FileNotFoundError(
+            raise _Missing(
                 f"no snapshot of {source['hub']} ({source['commit']}) in {hub_cache()}; "
                 f"fetch it with: hf download {source['hub']}"
             )
@@ -89,28 +101,33 @@ def _executor_missing(config: Mapping[str, Any]) -> list[str]:
 
 
 def _folder_digest(folder: Path, cache: Path) -> str:
-    large = any((folder / n).stat().st_size > _LARGE_BYTES for n in digest.visible_files(folder))
-    if not large:
+    names = digest.visible_files(folder)
+    if odd := [name for name in names if not schema.is_text(name)]:
+        raise _Missing(f"{folder}: {odd[0]!a} is not a name in UTF-8")
+    if not any((folder / name).stat().st_size > _LARGE_BYTES for name in names):
         return digest.of_folder(folder)
-    memory = cache / "digests" / f"{digest.of_value(_stamp(folder))}.json"
-    if memory.is_file():
-        return str(files.read_json(memory)["digest"])
+    memory = cache / "digests" / f"{digest.of_value(_stamp(folder, names))}.json"
+    if found := _remembered(memory):
+        return found
     found = digest.of_folder(folder)
-    files.write_json(memory, {"folder": str(folder), "digest": found})
+    with suppress(OSError):  # a memory that cannot be kept costs time alone
+        files.write_json(memory, {"folder": str(folder), "digest": found})
     return found
 
 
-def _stamp(folder: Path) -> list[list[str]]:
+def _remembered(memory: Path) -> str | None:
+    try:
+        found = str(files.read_json(memory)["digest"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return found if re.fullmatch(r"[0-9a-f]{64}", found) else None
+
+
+def _stamp(folder: Path, names: Sequence[str]) -> list[list[str]]:
     rows = []
-    for name in digest.visible_files(folder):
-        stat = (folder / name).stat()
-        rows.append(
-            [
-                str(folder / name),
-                str(stat.st_size),
-                str(stat.st_mtime_ns),
-                str(stat.st_ctime_ns),
-                str(stat.st_ino),
-            ]
-        )
+    for path in (folder / name for name in names):
+        stat = path.stat()
+        # The time of change, too: the time of writing can be set back.
+        numbers = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        rows.append([str(path), *map(str, numbers)])
     return rows

@@ -111,13 +111,19 @@ def _needs_a_look(section: Any, memo: Memo) -> bool:
         return True
 
 
-def make(config: dict[str, Any], memo: Memo | None = None, reproduce: str | None = None) -> Job:
+def make(
+    config: dict[str, Any],
+    memo: Memo | None = None,
+    reproduce: str | None = None,
+    known: inputs.Known | None = None,
+) -> Job:
     """Make the job of a checked config: bind its inputs to content and name it.
 
     Args:
         reproduce: the command that makes this one job again.
+        known: inputs that were bound before.
     """
-    bound = inputs.bind(config)
+    bound = inputs.bind(config, known)
     bound["runtime"] = {**bound["runtime"], "reproduce": reproduce}
     return Job(id_of(document(bound), memo), bound)
 

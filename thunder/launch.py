@@ -54,7 +54,12 @@ def named(
     places = configs.sources(config_dir)
     is_profile = name in places.groups.get("profile", [])
     parsed = overrides.parse([*([f"+profile={name}"] if is_profile else []), *words], places)
-    parsed = replace(parsed, values={**parsed.values, "runtime.outputs": str(outputs)})
+    # Not a word: no path is so odd that it cannot be given here.
+    parsed = replace(
+        parsed,
+        values={**parsed.values, "runtime.outputs": str(outputs)},
+        spelt={**parsed.spelt, "runtime.outputs": f"--outputs {outputs}"},
+    )
     if not name or is_profile:
         return _read([], parsed, places, sweep=bool(parsed.sweeps))
     kept = None if matrices.path_of(name, places) else plans.read(outputs, name)

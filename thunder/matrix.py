@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from thunder import config as configs
-from thunder import digest, matched, origin, overrides
+from thunder import digest, inputs, matched, origin, overrides
 from thunder import job as jobs
 from thunder.errors import Faults, ThunderError
 from thunder.matrix_file import Matrix as Matrix
@@ -15,6 +15,7 @@ from thunder.matrix_file import of_words as of_words
 from thunder.matrix_file import path_of as path_of
 
 _SHOWN_FAULTS = 20
+_EXPLAINED_CELLS = 100  # to explain a fault costs as much as to expand a hundred cells
 Coordinates = dict[str, Any]
 
 
@@ -85,7 +86,9 @@ class _Expansion:
             common = {"profile": matrix.spec["profile"], **common}
         self.common = {**common, **words.choices, **words.values}
         self.templates: dict[tuple[tuple[str, str], ...], configs.Template] = {}
+        self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
         self.memo: jobs.Memo = {}
+        self.known: inputs.Known = {}
 
     def sides(self, point: Coordinates) -> tuple[dict[str, str], dict[str, Any]]:
         """Return the group choices and the values of a cell."""
@@ -108,15 +111,18 @@ class _Expansion:
     def job(self, point: Coordinates, config: dict[str, Any]) -> jobs.Job:
         """Return the job of a cell, with the command that makes it alone."""
         command = overrides.command(*self.sides(point), self.places.flags)
-        return jobs.make(config, self.memo, command)
+        return jobs.make(config, self.memo, command, self.known)
 
     def check(self, points: list[Coordinates], found: list[dict[str, Any]]) -> None:
         """Raise Faults for all cells at once; a fault that many cells share is told once."""
         faults: dict[str, list[Coordinates]] = {}
+        failing = 0
         for point, config in zip(points, found, strict=True):
-            if len(faults) > _SHOWN_FAULTS:
+            if len(faults) > _SHOWN_FAULTS or failing == _EXPLAINED_CELLS:
                 break
-            for fault in self._faults(point, config):
+            told = self._faults(point, config)
+            failing += bool(told)
+            for fault in told:
                 faults.setdefault(fault, []).append(point)
         if faults:
             lines = [f"{fault}{_cells_text(cells, points)}" for fault, cells in faults.items()]
@@ -128,7 +134,11 @@ class _Expansion:
     def origins(self, point: Coordinates) -> origin.Origins:
         """Return where the values of a cell were set."""
         choices, _ = self.sides(point)
-        found = origin.of_files(configs.origins_list(choices, self.places))
+        key_of_files = tuple(choices.items())
+        if key_of_files not in self.files:
+            layers = configs.origins_list(choices, self.places)
+            self.files[key_of_files] = origin.of_files(layers)
+        found = dict(self.files[key_of_files])
         for key in self.matrix.spec.get("set", {}):
             self._put(found, key, ("set", key))
         _put_words(found, self.words)
@@ -220,4 +230,7 @@ def _cells_text(cells: list[Coordinates], points: list[Coordinates]) -> str:
     if len(cells) == len(points):
         return " (in every cell)"
     first = " ".join(f"{key}={value}" for key, value in cells[0].items())
-    return f" (cell {first})" if len(cells) == 1 else f" ({len(cells)} cells, first {first})"
+    if len(cells) == 1:
+        return f" (cell {first})"
+    more = " or more" if len(cells) == _EXPLAINED_CELLS else ""
+    return f" ({len(cells)} cells{more}, first {first})"

@@ -80,12 +80,13 @@ def unwritable(value: Any, path: tuple[str | int, ...] = ()) -> list[Fault]:
         return [Fault(path, f"{value} is not a finite number")]
     if isinstance(value, int) and abs(value) > LARGEST:
         return [Fault(path, f"{value} is an integer beyond ±{LARGEST}, which is not exact in JSON")]
-    if isinstance(value, str) and not _is_text(value):
+    if isinstance(value, str) and not is_text(value):
         return [Fault(path, f"{value!a} is not UTF-8")]
     return []
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Say whether a text can be written in UTF-8."""
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

@@ -264,7 +264,7 @@ def corpus(
     id_column: str = "", script: str = "nko", seed: int = 0, rows: int = 640, license: str = "",
 ) -> int | None:  # fmt: skip
     """Build a correction corpus: `thunder corpus build FOLDER [--source FILE --column NAME]`."""
-    from thunder.lanes.adapter import build
+    from thunder.lanes.adapter.corpora import build
 
     if action != "build":
         raise ThunderError(f"corpus {action!r}: not an action; actions: build")

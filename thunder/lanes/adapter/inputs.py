@@ -7,7 +7,8 @@ from typing import Any
 
 from thunder import digest
 from thunder.errors import ThunderError
-from thunder.lanes.adapter import build, corpus, standin
+from thunder.lanes.adapter import standin
+from thunder.lanes.adapter.corpora import build, corpus
 
 Emit = Callable[[dict[str, Any]], None]
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from thunder import digest
 from thunder.errors import Faults, ThunderError
-from thunder.lanes.adapter import corpus, model_folder, ranks, state, tokens
+from thunder.lanes.adapter import model_folder, ranks, state, tokens
+from thunder.lanes.adapter.corpora import corpus
 from thunder.lanes.adapter.inputs import Inputs
 
 OLDEST = {"mlx": (0, 32, 1), "mlx-lm": (0, 32, 0)}

@@ -140,9 +140,9 @@ class Window:
         """Validate and save where the step asks for it."""
         runtime, step = self.config["runtime"], self.trainer.step
         ends = step == stop
-        if ends or step % runtime["eval_every"] == 0:
+        if ends or _is_due(step, runtime["eval_every"]):
             self._validate()
-        if ends or step % runtime["save_every"] == 0:
+        if ends or _is_due(step, runtime["save_every"]):
             self._save(kept=ends)
 
     def _validate(self) -> None:
@@ -199,6 +199,10 @@ def peak(config: Mapping[str, Any]) -> float:
     """Return the highest learning rate; a stand-in is too small to learn with a real model's."""
     factor = config["model"]["source"].get("learning_rate_factor", 1.0)
     return float(config["train"]["learning_rate"] * factor)
+
+
+def _is_due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
 
 
 def _digest_words(data: bytes) -> Words:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from thunder import digest as digests
 from thunder import schema
 from thunder.errors import ThunderError
-from thunder.lanes.adapter import lines
+from thunder.lanes.adapter.corpora import lines
 
 if TYPE_CHECKING:
     from datasets import Dataset

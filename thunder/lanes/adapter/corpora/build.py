@@ -7,8 +7,8 @@ from typing import Any
 
 from thunder import digest, files
 from thunder.errors import ThunderError
-from thunder.lanes.adapter import lines, perturb, rows, sentences
-from thunder.lanes.adapter import text as texts
+from thunder.lanes.adapter.corpora import lines, perturb, rows, sentences
+from thunder.lanes.adapter.corpora import text as texts
 from thunder.schema import nearest
 
 CREATED_BY = "thunder"

@@ -1,0 +1,1 @@
+"""Correction corpora: sentences, the noise put into them, and the folders that hold rows."""
