@@ -104,6 +104,12 @@ def _cut_metrics(run: Path, resumed: int) -> None:
         files.write_jsonl(path, kept)
 
 
+def note(run: Path, row: Mapping[str, Any]) -> None:
+    """Add a row of numbers at one step to the run's metrics."""
+    schema.check("metrics_row", row, str(run / METRICS), cause="crash")
+    files.append_jsonl(run / METRICS, row)
+
+
 def recorded_loss(run: Path, step: int) -> float | None:
     """Return the validation loss that the metrics hold for a step."""
     rows = files.read_jsonl(run / METRICS)
@@ -137,7 +143,9 @@ def save(
                 mx.save_safetensors(str(work / name), arrays)
             files.write_json(work / "adapter_config.json", adapter_config)
             digests = {name: digest.of_file(work / name) for name in TENSORS}
-            files.write_json(work / "checkpoint.json", {**record, "sha256": digests})
+            found = {**record, "sha256": digests}
+            schema.check("checkpoint", found, str(target / "checkpoint.json"), cause="crash")
+            files.write_json(work / "checkpoint.json", found)
     except (OSError, RuntimeError) as error:
         raise ThunderError(
             f"{target}: the checkpoint could not be written: {error}", "write"

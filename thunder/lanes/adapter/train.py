@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder import files
 from thunder.lanes.adapter import blas, preflight, ranks, report, state, verify, windows
 from thunder.lanes.adapter.inputs import locate
 from thunder.lanes.adapter.preflight import Preflight
@@ -54,7 +53,7 @@ def _window(checks: Preflight, stop: int, emit: Emit) -> dict[str, float | None]
     checkpoint = state.read(state.folder_of(checks.folder, stop))
     state.export(checks.folder, checkpoint.folder)
     numbers = report.metrics(checks.folder, checkpoint.record)
-    files.append_jsonl(checks.folder / state.METRICS, {"step": stop, **numbers})
+    state.note(checks.folder, {"step": stop, **numbers})
     emit({"event": "checkpoint", "step": stop, "path": str(checkpoint.folder)})
     path = report.write(checks, rows, numbers, checkpoint.record)
     emit({"event": "report", "path": str(path)})

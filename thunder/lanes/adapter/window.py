@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from thunder import digest, files
+from thunder import digest
 from thunder.errors import ThunderError
 from thunder.lanes.adapter import batches, lora, record, ring, snapshot, state, tokens
 from thunder.lanes.adapter.loop import Outcome, Trainer
@@ -133,7 +133,7 @@ class Window:
             "tokens_per_second": pace,
             "seconds": round(seconds, 6),
         }
-        files.append_jsonl(self.run / state.METRICS, row)
+        state.note(self.run, row)
         self.tell("step", step=step, of=stop, loss=outcome.loss, tokens_per_second=pace)
 
     def _pause(self, stop: int) -> None:
@@ -150,7 +150,7 @@ class Window:
         if self.rank == 0:
             step, counted = self.trainer.step, int(self.valid.supervised.sum())
             row = {"step": step, "valid_loss": self.valid_loss, "valid_tokens": counted}
-            files.append_jsonl(self.run / state.METRICS, row)
+            state.note(self.run, row)
             self.tell("valid", step=step, valid_loss=self.valid_loss)
 
     def _evaluate(self) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from thunder import digest, files
+from thunder import digest, files, schema
 from thunder.errors import ThunderError
 from thunder.lanes.adapter.corpora import lines, perturb, rows, sentences
 from thunder.lanes.adapter.corpora import text as texts
@@ -91,11 +91,14 @@ def build(
     _check_no_split_is_empty(settings["name"], splits, dropped)
     with files.fresh_folder(target) as folder:
         for split in rows.SPLITS:
+            for row in splits[split]:
+                schema.check("corpus_row", row, f"{split}.jsonl", cause="crash")
             files.write_jsonl(folder / f"{split}.jsonl", splits[split])
         manifest = _manifest(splits, dropped, settings)
         manifest["sha256"] = {
             f"{s}.jsonl": digest.of_file(folder / f"{s}.jsonl") for s in rows.SPLITS
         }
+        schema.check("corpus_manifest", manifest, "manifest.json", cause="crash")
         files.write_json(folder / "manifest.json", manifest)
     return manifest
 
