@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from thunder import config as configs
-from thunder import launch
+from thunder import files, launch, places
 
 DRY = """\
 # @package _global_
@@ -87,3 +87,15 @@ def no_hydra_state() -> Iterator[None]:
     hydra = sys.modules.get("hydra.core.global_hydra")
     if hydra is not None:
         assert not hydra.GlobalHydra.instance().is_initialized()
+
+
+@pytest.fixture(autouse=True)
+def ignores_local_yaml_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner's conf/local.yaml chooses a site; the tests of this process use the default."""
+    local_file = places.Sources.local_file
+
+    def without_ours(self: places.Sources) -> Path | None:
+        found = local_file(self)
+        return None if found == files.SHIPPED / "conf" / "local.yaml" else found
+
+    monkeypatch.setattr(places.Sources, "local_file", without_ours)

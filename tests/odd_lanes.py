@@ -22,13 +22,6 @@ def gated(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     return NUMBERS
 
 
-def counted(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
-    """Note when it began and ended, and stay for a moment."""
-    begun = time.time()
-    time.sleep(0.3)
-    return {"metrics": {"begun": begun, "ended": time.time()}}
-
-
 def garbage(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     """Write what is not JSON to the pipe of events."""
     os.write(int(sys.argv[3]), b"\x00\xff not an event\n")

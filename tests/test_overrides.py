@@ -1,4 +1,5 @@
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,3 +166,9 @@ def test_a_mistake_on_the_command_line_names_the_word(words: list[str], message:
 def test_a_matrix_and_a_sweep_do_not_go_together() -> None:
     with pytest.raises(ThunderError, match="do not go together"):
         launch.read(["matrix=adapter_rank", "train.steps=1,2"], sweep=True)
+
+
+def test_where_runs_are_is_a_flag_of_a_task(tmp_path: Path) -> None:
+    with pytest.raises(ThunderError, match=r"'outputs=there': here, --outputs says where runs are"):
+        launch.named("dry", ["outputs=there"], outputs=tmp_path)
+    assert launch.named("dry", ["seed=1"], outputs=tmp_path).outputs == tmp_path

@@ -145,7 +145,7 @@ def test_a_run_records_where_it_came_from(tmp_path: Path) -> None:
     assert found["folder"] == str(tmp_path)
     assert found["commit"] or found["reason"]
     assert found["versions"]["python"] == sys.version.split()[0]
-    assert {"thunder", "hydra-core", "jsonschema-rs"} <= set(found["versions"])
+    assert {"thunder", "hydra-core", "invoke"} <= set(found["versions"])
     assert found["host"]["cores"] == os.cpu_count()
 
 

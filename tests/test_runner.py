@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import running
 from running import Silent
 
 from thunder import launch, runner, store
-from thunder.errors import ThunderError
+from thunder.errors import Faults, ThunderError
 from thunder.executors import local
 
 
@@ -35,16 +36,15 @@ def run_lane(monkeypatch: pytest.MonkeyPatch, outputs: Path, lane: str) -> store
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_jobs_run_so_many_at_once_and_not_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
-) -> None:
-    running.with_lane(monkeypatch, "counted")
-    rows = planned(tmp_path, "seed=range(0,6)", sweep=True)
-    assert runner.exit_code(runner.run(rows, Silent(), at_once=at_once)) == 0
-    spans = [run.metrics() for run in store.all_runs(tmp_path)]
-    moments = [(span["begun"], span["ended"]) for span in spans]
-    most = max(sum(b <= begun < e for b, e in moments) for begun, _ in moments)  # type: ignore[operator]
-    assert most == at_once
+def test_jobs_run_so_many_at_once_and_not_more(tmp_path: Path, at_once: int) -> None:
+    words = ["-m", "+profile=dry", "seed=range(0,5)", f"jobs={at_once}", f"outputs={tmp_path}"]
+    process = running.begin(*words, lane="gated")
+    running.wait_for_children(tmp_path, at_once)
+    time.sleep(0.3)  # one more would have begun by now
+    assert len(running.children(tmp_path)) == len(list(tmp_path.glob("dry/*"))) == at_once
+    (tmp_path / "go").touch()
+    assert running.ended(process)[0] == 0
+    assert running.statuses(tmp_path) == ["done"] * 5
 
 
 # Failures ---------------------------------------------------------------------------------------
@@ -227,6 +227,23 @@ def test_after_a_failed_target_the_later_ones_are_not_tried(
     assert (run.status(), run.record()["step"]) == ("failed", 1)
 
 
+def test_forcing_moves_all_targets_of_a_job_to_one_new_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = Recorded()
+    monkeypatch.setattr(runner.local, "execute", executor.execute)
+    runner.run(steps_rows(tmp_path)[1:2], Silent())  # to target 1 only
+    first = running.only_run(tmp_path)
+    before = running.inodes(first.folder)
+    request = launch.read(
+        ["+profile=smoke", "window=1", "target=1,2", f"outputs={tmp_path}"], sweep=True
+    )
+    runner.run(runner.plan(request.cells, tmp_path, force=True), Silent())
+    assert executor.goals == [1, 1, 2]
+    assert running.inodes(first.folder) == before
+    assert store.find(tmp_path, "adapter", first.id).record()["step"] == 2
+
+
 def test_a_lost_run_that_is_far_enough_is_mended_and_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +286,16 @@ def test_cells_that_were_not_begun_when_it_stopped_are_not_told_one_by_one(tmp_p
     assert [outcome.ending for outcome in outcomes] == ["stopped"]
     assert screen.endings == []
     assert not (tmp_path / "dry").exists()
+
+
+def test_all_unreadable_records_are_named(tmp_path: Path) -> None:
+    rows = planned(tmp_path, "seed=1,2", sweep=True)
+    runner.run(rows, Silent())
+    for row in rows:
+        (row.run.folder / store.RECORD).write_text("{")
+    with pytest.raises(Faults, match="2 runs are not what they should be") as caught:
+        planned(tmp_path, "seed=1,2", sweep=True)
+    assert len(caught.value.faults) == 2
 
 
 def test_one_unreadable_record_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import running
 
-from thunder import files, launch, runner, screen, text
+from thunder import files, launch, runner, screen, terminal, text
 
 # Pinned: what a person sees without a terminal; change it only when that is meant to change.
 PLAIN = """\
@@ -96,17 +96,17 @@ def planned(outputs: Path, *words: str, profile: str = "smoke") -> runner.Planne
     return runner.plan(request.cells, outputs)[0]
 
 
-def terminal(*, many: bool) -> screen.Terminal:
+def recording(*, many: bool) -> terminal.Terminal:
     """Return a terminal that remembers what it showed."""
     from rich.console import Console
 
     console = Console(
         file=io.StringIO(), force_terminal=True, width=120, highlight=False, emoji=False
     )
-    return screen.Terminal(many=many, console=console)
+    return terminal.Terminal(many=many, console=console)
 
 
-def shown_by(found: screen.Terminal) -> str:
+def shown_by(found: terminal.Terminal) -> str:
     """Return what a terminal showed, without its escape sequences."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", found.console.file.getvalue())
 
@@ -233,7 +233,7 @@ def test_counts_agree_with_their_nouns() -> None:
 
 
 def test_a_terminal_shows_a_table_a_bar_and_what_follows_below(tmp_path: Path) -> None:
-    found, row = terminal(many=False), planned(tmp_path)
+    found, row = recording(many=False), planned(tmp_path)
     with found:
         for event in EVENTS:
             found.event(row, event)
@@ -247,7 +247,7 @@ def test_a_terminal_shows_a_table_a_bar_and_what_follows_below(tmp_path: Path) -
 
 
 def test_a_terminal_shows_one_bar_per_run_and_lines_above(tmp_path: Path) -> None:
-    found = terminal(many=True)
+    found = recording(many=True)
     rows = [planned(tmp_path, f"seed={number}") for number in (1, 2)]
     step = {"event": "step", "step": 1, "of": 4, "loss": 5.5, "tokens_per_second": 10.0}
     with found:
@@ -269,7 +269,7 @@ def test_a_terminal_shows_one_bar_per_run_and_lines_above(tmp_path: Path) -> Non
 
 
 def test_a_bar_that_never_fills_is_left_and_closed(tmp_path: Path) -> None:
-    found, row = terminal(many=False), planned(tmp_path)
+    found, row = recording(many=False), planned(tmp_path)
     error = {"message": "m", "cause": "ranks", "last_lines": [], "reproduce": ""}
     with found:
         found.event(row, EVENTS[2])
@@ -320,6 +320,6 @@ def test_a_real_terminal_gets_a_bar_per_run(tmp_path: Path) -> None:
 
 
 def test_the_screen_fits_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(screen.of_stream(many=False), screen.Plain)
+    assert isinstance(launch.screen_of_stream(many=False), screen.Plain)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert isinstance(screen.of_stream(many=True), screen.Terminal)
+    assert isinstance(launch.screen_of_stream(many=True), terminal.Terminal)

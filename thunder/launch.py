@@ -1,6 +1,7 @@
 """A command line becomes a request; a request is planned, shown and run."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,7 @@ from thunder import overrides, plans, provenance, runner, screen, text
 from thunder.errors import ThunderError
 from thunder.schema import nearest
 
-# What belongs to one command, and not to the cells of a sweep.
 _SHOWN_PLANS = 10
-_OF_THE_COMMAND = ("runtime.outputs", "runtime.jobs", "runtime.dry_run", "runtime.force")
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,9 @@ def named(
     places = configs.sources(config_dir)
     is_profile = name in places.groups.get("profile", [])
     parsed = overrides.parse([*([f"+profile={name}"] if is_profile else []), *words], places)
+    if "runtime.outputs" in parsed.values:
+        word = parsed.spelt["runtime.outputs"]
+        raise ThunderError(f"{word!r}: here, --outputs says where runs are")
     # Not a word: no path is so odd that it cannot be given here.
     parsed = replace(
         parsed,
@@ -62,9 +64,13 @@ def named(
     )
     if not name or is_profile:
         return _read([], parsed, places, sweep=bool(parsed.sweeps))
+    if parsed.sweeps:
+        word = parsed.spelt[overrides.full_key(next(iter(parsed.sweeps)))]
+        raise ThunderError(f"{word!r} is a sweep; a matrix has its axes in its file")
     kept = None if matrices.path_of(name, places) else plans.read(outputs, name)
     if kept is not None and kept["matrix"] is not None:
-        return of_matrix(matrices.Matrix(name, kept["matrix"], {}), parsed, places)
+        origins: dict[tuple[str | int, ...], str] = {(): str(plans.path_of(outputs, name))}
+        return of_matrix(matrices.Matrix(name, kept["matrix"], origins), parsed, places)
     if matrices.path_of(name, places) is None:
         raise ThunderError(_nothing_named(name, outputs, places))
     return _read([name], parsed, places, sweep=False)
@@ -103,7 +109,7 @@ def _read(
 
 def _common(words: overrides.Words) -> dict[str, Any]:
     choices = {key: text for key, text in words.choices.items() if key != "profile"}
-    values = {key: value for key, value in words.values.items() if key not in _OF_THE_COMMAND}
+    values = {key: value for key, value in words.values.items() if key not in overrides.OF_ALL}
     return {**choices, **values}
 
 
@@ -118,7 +124,7 @@ def run(request: Request) -> int:
     runtime = request.runtime
     planned = runner.plan(request.cells, request.outputs, force=runtime["force"])
     many = request.matrix is not None
-    with screen.of_stream(many=many) as shown:
+    with screen_of_stream(many=many) as shown:
         _show_plan(request, planned, shown)
         if runtime["dry_run"]:
             return 0
@@ -127,9 +133,20 @@ def run(request: Request) -> int:
     return runner.exit_code(outcomes)
 
 
-def _show_plan(
-    request: Request, planned: list[runner.Planned], shown: screen.Plain | screen.Terminal
-) -> None:
+def screen_of_stream(*, many: bool) -> screen.Shown:
+    """Return the screen that fits standard output.
+
+    Args:
+        many: several runs at once or in turn: one line per run instead of every table.
+    """
+    if not sys.stdout.isatty():
+        return screen.Plain(many=many)
+    from thunder.terminal import Terminal
+
+    return Terminal(many=many)
+
+
+def _show_plan(request: Request, planned: list[runner.Planned], shown: screen.Shown) -> None:
     for line in screen.plan_lines(planned, len(planned)):
         shown.say(f"plan    {line}")
     if request.matrix is None:
@@ -169,9 +186,7 @@ def summary(name: str, planned: Sequence[runner.Planned]) -> str:
     return f"{name}: {cells}: {reached} reached{rest}"
 
 
-def _show_ending(
-    request: Request, outcomes: list[runner.Outcome], shown: screen.Plain | screen.Terminal
-) -> None:
+def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: screen.Shown) -> None:
     if request.matrix is None:
         only = outcomes[0]
         if only.ending == "reached" and only.planned.is_reached:

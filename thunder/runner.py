@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from thunder import job as jobs
 from thunder import provenance, store
-from thunder.errors import ThunderError
+from thunder.errors import Faults, ThunderError
 from thunder.executors import local
 from thunder.matrix import Cell
 
@@ -76,10 +76,32 @@ def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[P
         else set()
         for kind in {cell.job.kind for cell in cells}
     }
-    return [_planned(cell, outputs, existing[cell.job.kind], force) for cell in cells]
+    rows, faults = [], []
+    for cell in cells:
+        try:
+            rows.append(_planned(cell, outputs, existing[cell.job.kind]))
+        except ThunderError as error:
+            faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        title = f"{len(faults)} runs are not what they should be:"
+        raise Faults(title, [str(fault) for fault in faults], "verification")
+    return _beside(rows, outputs) if force else rows
 
 
-def _planned(cell: Cell, outputs: Path, existing: set[str], force: bool) -> Planned:
+def _beside(rows: list[Planned], outputs: Path) -> list[Planned]:
+    """Move the jobs that have a reached cell to new runs, with all their cells."""
+    reached = {row.run.folder for row in rows if row.is_reached}
+    return [
+        Planned(row.cell, store.beside(outputs, row.run), "planned", None)
+        if row.run.folder in reached
+        else row
+        for row in rows
+    ]
+
+
+def _planned(cell: Cell, outputs: Path, existing: set[str]) -> Planned:
     job = cell.job
     if job.id not in existing:
         return Planned(cell, store.Run(outputs / job.kind / job.id), "planned", None)
@@ -88,10 +110,7 @@ def _planned(cell: Cell, outputs: Path, existing: set[str], force: bool) -> Plan
         return Planned(cell, run, "planned", None)
     record = run.record()
     run.check_drift(job.document)
-    planned = Planned(cell, run, run.status(record), record["step"])
-    if force and planned.is_reached:
-        return Planned(cell, store.beside(outputs, run), "planned", None)
-    return planned
+    return Planned(cell, run, run.status(record), record["step"])
 
 
 def run(planned: Sequence[Planned], screen: Screen, *, at_once: int = 1) -> list[Outcome]:

@@ -5,23 +5,25 @@ import shlex
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from thunder.runner import Outcome, Planned
+from thunder.runner import Outcome, Planned, Screen
 
 _SHOWN_ROWS = 40
 _SHOWN_FAILURES = 20
-_LABEL_LETTERS = 40
-_MARKS = {"PASS": "green", "FAIL": "bold red", "SKIPPED": "yellow"}
 
 
-def of_stream(*, many: bool) -> "Plain | Terminal":
-    """Return the screen that fits standard output.
+class Shown(Screen, Protocol):
+    """A screen that whoever plans can talk to as well."""
 
-    Args:
-        many: several runs at once or in turn: one line per run instead of every table.
-    """
-    return Terminal(many=many) if sys.stdout.isatty() else Plain(many=many)
+    def say(self, text: str) -> None:
+        """Show one line."""
+
+    def __enter__(self) -> "Shown":
+        """Begin to show."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave everything as it is shown."""
 
 
 def plan_lines(planned: Sequence[Planned], total_cells: int) -> list[str]:
@@ -82,8 +84,8 @@ class Plain:
 
     def end(self, outcome: Outcome) -> None:
         """Say how a run ended."""
-        for line in end_lines(outcome, many=self.many):
-            self.say(line)
+        if lines := end_lines(outcome, many=self.many):
+            self.say("\n".join(lines))  # at once: other runs are telling their ends too
 
     def note(self, text: str) -> None:
         """Show a note."""
@@ -178,125 +180,3 @@ def _check_line(row: dict[str, Any], width: int, hosts: int) -> str:
 def _step_text(event: dict[str, Any]) -> str:
     speed = event["tokens_per_second"]
     return f"step {event['step']}/{event['of']}  loss {event['loss']:.4f}  {speed:,.0f} tokens/s"
-
-
-class Terminal:
-    """Tables and progress bars in a terminal, with rich."""
-
-    def __init__(self, *, many: bool, console: Any = None) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-
-        self.many = many
-        self.console = console or Console(highlight=False, emoji=False)
-        self.progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[numbers]}", markup=False),
-            TimeElapsedColumn(),
-            console=self.console,
-            transient=many,
-        )
-        self.tasks: dict[str, Any] = {}
-        self.lock = threading.Lock()
-
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def say(self, text: str) -> None:
-        """Print one line above the bars; when nobody looks any more, the runs go on."""
-        try:
-            self.console.print(text, markup=False, soft_wrap=True)
-        except OSError:
-            silence()
-
-    def begin(self, planned: Planned) -> None:
-        """Name the run that begins; of several, each gets its bar at once."""
-        if self.many:
-            self.say(f"run     {plan_line(planned)}")
-            with self.lock:
-                self._add(planned, planned.cell.job.goal)
-
-    def event(self, planned: Planned, event: dict[str, Any]) -> None:
-        """Show one event of a run."""
-        match event["event"]:
-            case "step":
-                self._advance(planned, event)
-            case "checks" if not self.many:
-                self.console.print(_checks_table(event))
-            case "valid" | "report" | "phase" | "note" | "checks" if self.many:
-                pass
-            case _:
-                for line in event_lines(event):
-                    self.say(line)
-
-    def end(self, outcome: Outcome) -> None:
-        """Say how a run ended."""
-        self._close(outcome.planned.cell.job.id)
-        for line in end_lines(outcome, many=self.many):
-            self.say(line)
-
-    def note(self, text: str) -> None:
-        """Show a note."""
-        self.say(f"note    {text}")
-
-    def _add(self, planned: Planned, total: int | None) -> None:
-        name = planned.cell.job.id
-        label = f"{name} {planned.cell.label}".strip() if self.many else "step"
-        text = label if len(label) <= _LABEL_LETTERS else label[: _LABEL_LETTERS - 1] + "…"
-        self.progress.start()
-        self.tasks[name] = self.progress.add_task(
-            f"train   {text}" if not self.many else text, total=total, numbers=""
-        )
-
-    def _advance(self, planned: Planned, event: dict[str, Any]) -> None:
-        name = planned.cell.job.id
-        numbers = f"loss {event['loss']:.4f}  {event['tokens_per_second']:,.0f} tokens/s"
-        with self.lock:
-            if name not in self.tasks:
-                self._add(planned, event["of"])
-            self.progress.update(
-                self.tasks[name], completed=event["step"], total=event["of"], numbers=numbers
-            )
-            if not self.many and event["step"] == event["of"]:
-                self._leave_bar(name)
-
-    def _close(self, name: str) -> None:
-        with self.lock:
-            if name not in self.tasks:
-                return
-            if not self.many:
-                self._leave_bar(name)
-                return
-            self.progress.remove_task(self.tasks.pop(name))
-            if not self.tasks:
-                self.progress.stop()
-
-    def _leave_bar(self, name: str) -> None:
-        """Leave a bar as it is, so that what follows comes below it."""
-        self.progress.stop()
-        self.progress.remove_task(self.tasks.pop(name))
-
-
-def _checks_table(event: dict[str, Any]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=event["title"], title_justify="left", title_style="bold")
-    for column in ("", "host", "check", "measured"):
-        table.add_column(column, overflow="fold")
-    for row in event["rows"]:
-        text = "  ".join(part for part in (row["measured"], row["reason"]) if part)
-        mark = Text(row["status"], style=_MARKS[row["status"]])
-        table.add_row(mark, row["host"], row["check"], Text(text))
-    return table

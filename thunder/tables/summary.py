@@ -71,7 +71,8 @@ def with_table(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Matrix:
     if "table" in matrix.spec or not matrix.name.startswith("sweep_"):
         return matrix
     runs = [_run(cell, outputs) for cell in cells]
-    metrics = sorted({name for run in runs if run.exists() for name in run.metrics()} - {*matrix.axes})
+    found = {name for run in runs if run.exists() for name in run.metrics()}
+    metrics = sorted(found - {*matrix.axes})
     if not metrics:
         raise ThunderError(f"{matrix.name}: no run has numbers yet; run it first")
     over = {"over": "seed"} if "seed" in matrix.axes else {}
