@@ -223,3 +223,18 @@ def test_an_integer_that_json_cannot_carry_is_refused_everywhere(project: Projec
     for text in ("nan", "inf", "-inf", "1e999", str(2**53)):
         with pytest.raises(Faults, match=rf"'dry.value={text}': .* is (not|an)"):
             project.read("+profile=dry", f"dry.value={text}")
+
+
+def test_other_words_or_code_behind_a_recipe_are_another_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from thunder.lanes.adapter import standin
+    from thunder.lanes.adapter.corpora import sentences
+
+    words = ["+profile=smoke"]
+    ids = [launch.read(words).cells[0].job.id]
+    monkeypatch.setattr(sentences, "REVISION", sentences.REVISION + 1)
+    ids.append(launch.read(words).cells[0].job.id)
+    monkeypatch.setattr(standin, "REVISION", standin.REVISION + 1)
+    ids.append(launch.read(words).cells[0].job.id)
+    assert len(set(ids)) == 3

@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +13,37 @@ from thunder import digest, files, schema
 from thunder.errors import Faults
 
 _LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and inode
-Known = dict[str, tuple[dict[str, Any], Path | None]]  # by source
+# What a recipe's code and words are, as a digest; strings, so that a lane is imported when asked.
+RECIPES = {
+    "sentences": "thunder.lanes.adapter.corpora.build:builder_digest",
+    "tiny_gemma4": "thunder.lanes.adapter.standin:builder_digest",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was bound before: cells of a matrix share most of their inputs."""
+
+    sources: dict[str, tuple[dict[str, Any], Path | None]] = field(default_factory=dict)
+    sections: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
 
 
 def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     """Return the config with every `source` named by its content; paths move to `runtime.paths`.
 
-    Args:
-        known: what was bound before; cells of a matrix share most of their inputs.
-
     Raises:
         Faults: folders or snapshots that this machine does not have, all of them.
     """
-    known = {} if known is None else known
+    known = Known() if known is None else known
     bound, paths, missing = dict(config), dict(config["runtime"]["paths"]), []
     cache = Path(config["runtime"]["outputs"]) / "cache"
     for name, section in sources_of(config).items():
-        key = repr(section["source"])
         try:
-            source, path = known[key] = known.get(key) or _bind_one(section["source"], cache)
+            bound[name], path = _bind_section(section, cache, known)
         except _Missing as error:
             missing.append(f"{name} {section['name']!r}: {error}")
             continue
         if path is not None:
-            bound[name] = {**section, "source": source}
             paths[name] = str(path)
     missing += _executor_missing(config)
     if missing:
@@ -75,6 +84,18 @@ class _Missing(Exception):
     """What a source names is not on this machine."""
 
 
+def _bind_section(
+    section: dict[str, Any], cache: Path, known: Known
+) -> tuple[dict[str, Any], Path | None]:
+    key = repr(section["source"])
+    if key not in known.sources:
+        known.sources[key] = _bind_one(section["source"], cache)
+    source, path = known.sources[key]
+    if id(section) not in known.sections:  # cells that share a section share what it becomes
+        known.sections[id(section)] = (section, {**section, "source": source})
+    return known.sections[id(section)][1], path
+
+
 def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path | None]:
     if "folder" in source:
         folder = Path(os.path.expanduser(source["folder"])).absolute()
@@ -89,6 +110,9 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
                 f"fetch it with: hf download {source['hub']}"
             )
         return {"hub": source["hub"], "commit": snapshot.name}, snapshot
+    if "recipe" in source:
+        module, _, function = RECIPES[source["recipe"]].partition(":")
+        return {**source, "builder": getattr(import_module(module), function)(source)}, None
     return source, None
 
 

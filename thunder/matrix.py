@@ -88,7 +88,7 @@ class _Expansion:
         self.templates: dict[tuple[tuple[str, str], ...], configs.Template] = {}
         self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
         self.memo: jobs.Memo = {}
-        self.known: inputs.Known = {}
+        self.known = inputs.Known()
 
     def sides(self, point: Coordinates) -> tuple[dict[str, str], dict[str, Any]]:
         """Return the group choices and the values of a cell."""

@@ -38,7 +38,7 @@ def locate(config: Mapping[str, Any], emit: Emit) -> Inputs:
 
 
 def _built_corpus(source: Mapping[str, Any], cache: Path, emit: Emit) -> Path:
-    target = cache / f"corpus-{digest.of_value({'builder': build.builder(), **source})[:12]}"
+    target = cache / f"corpus-{digest.of_value(dict(source))[:12]}"
     if not (target / "manifest.json").is_file():
         emit(_phase(f"building the stand-in corpus: {source['rows']} rows, {source['script']}"))
         build.build_recipe(dict(source), target)

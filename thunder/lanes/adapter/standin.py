@@ -1,7 +1,7 @@
 """Builds a tiny Gemma 4 from a recipe and texts: a stand-in that trains in seconds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,11 @@ SHAPING = ("recipe", "hidden", "layers", "vocabulary", "seed", "pretrain_steps",
 GROUP_SIZE = 32
 PRETRAIN_ROWS, PRETRAIN_TOKENS, PRETRAIN_RATE = 16, 64, 3e-3
 WEIGHTS = "model.safetensors"
+
+
+def builder_digest(_: Mapping[str, Any]) -> str:
+    """Return the digest of what shapes a stand-in besides its recipe and its corpus."""
+    return digest.of_value({"revision": REVISION, "special": spelling.CHAT_TEMPLATE})
 
 
 def digest_of(source: dict[str, Any], corpus_digest: str) -> str:

@@ -1,7 +1,7 @@
 """Correction corpora made here: noisy text in, clean text out, split without leakage."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,12 @@ def _manifest(
         "split_rule": rows.SPLIT_RULE,
         "leak_checks": rows.leaks(splits, settings["script"]),
     }
+
+
+def builder_digest(source: Mapping[str, Any]) -> str:
+    """Return the digest of what shapes a recipe's corpus besides its settings: rules and words."""
+    words, _ = sentences.vocabulary(source["script"])
+    return digest.of_value({**builder(), "words": words})
 
 
 def builder() -> dict[str, Any]:
