@@ -106,8 +106,8 @@ def error_of(run: store.Run) -> dict[str, Any]:
 
 
 def names_in(folder: Path) -> set[str]:
-    """Return the names in a folder, hidden ones too."""
-    return {path.name for path in folder.iterdir()}
+    """Return the names in a folder, hidden ones too, whatever state the checkout is in."""
+    return {p.name for p in folder.iterdir() if not p.name.startswith("uncommitted-")}
 
 
 def inodes(folder: Path) -> dict[str, tuple[int, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import running
 
-from thunder import provenance, schema
+from thunder import digest, launch, provenance, schema, store
 
 
 @pytest.fixture
@@ -153,3 +153,17 @@ def test_provenance_is_what_the_record_allows() -> None:
     found = provenance.collect()
     allowed = schema.load("run")["properties"]["attempts"]["items"]["properties"]["provenance"]
     assert set(found) == set(allowed["required"])
+
+
+def test_what_is_not_committed_is_kept_with_the_run(checkout: Path, tmp_path: Path) -> None:
+    (checkout / "new.py").write_text("answer = 42\n")
+    found = provenance.uncommitted(checkout)
+    assert b"answer = 42" in found
+    assert digest.of_bytes(found) == provenance.code(checkout)["diff_sha256"]
+    (cell,) = launch.read(["+profile=dry"]).cells
+    run = store.Run(tmp_path / "outputs" / "dry" / cell.job.id)
+    run.folder.mkdir(parents=True)
+    record = {**provenance.collect(), **provenance.code(checkout)}
+    store.start(run, cell.job, record, found)
+    (path,) = run.folder.glob("uncommitted-*.diff")
+    assert path.read_bytes() == found

@@ -17,7 +17,7 @@ from thunder.job import Job
 # Kills the process at the n-th rename, before or after it happened.
 CRASHING = """
 import os, signal, sys
-from thunder import files
+from thunder import files, provenance
 number, when = int(sys.argv.pop(1)), sys.argv.pop(1)
 replace, count = os.replace, 0
 def crash(source, target):
@@ -29,6 +29,8 @@ def crash(source, target):
     if count == number:
         os.kill(os.getpid(), signal.SIGKILL)
 files.os.replace = crash
+# A tree with uncommitted changes would write one file more.
+provenance.changes = lambda: b""
 from thunder.__main__ import main
 sys.exit(main())
 """

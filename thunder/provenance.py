@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,12 @@ def collect() -> dict[str, Any]:
     }
 
 
+@cache
+def changes() -> bytes:
+    """Return what this checkout has beyond its commit, empty when that is nothing or unknown."""
+    return uncommitted() if collect()["dirty"] else b""
+
+
 def code(folder: Path = _CODE) -> dict[str, Any]:
     """Return commit and state of a checkout; the digest of its changes tells two states apart."""
     unknown = {"commit": None, "dirty": None, "diff_sha256": None}
@@ -35,18 +42,23 @@ def code(folder: Path = _CODE) -> dict[str, Any]:
         return {**unknown, "reason": "thunder is installed, not a checkout"}
     try:
         commit = _git(folder, "rev-parse", "HEAD").decode().strip()
-        # Untracked files count: code that git does not know can change a result too.
-        state = _git(folder, "status", "--porcelain=v1", "-z", "--untracked-files=all")
-        diff = _git(folder, "diff", "HEAD", "--binary", "--no-ext-diff")
-        untracked = _untracked(folder)
+        found = uncommitted(folder)
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().splitlines()
         return {**unknown, "reason": f"git: {said[0] if said else error}"}
     except (OSError, subprocess.SubprocessError) as error:
         return {**unknown, "reason": f"git did not answer: {error}"}
-    dirty = bool(state)
-    found = digest.of_bytes(state + diff + untracked) if dirty else None
-    return {"commit": commit, "dirty": dirty, "diff_sha256": found, "reason": None}
+    named = digest.of_bytes(found) if found else None
+    return {"commit": commit, "dirty": bool(found), "diff_sha256": named, "reason": None}
+
+
+def uncommitted(folder: Path = _CODE) -> bytes:
+    """Return what a checkout has beyond its commit: status, diff, code that git does not know."""
+    state = _git(folder, "status", "--porcelain=v1", "--untracked-files=all")
+    if not state:
+        return b""
+    diff = _git(folder, "diff", "HEAD", "--binary", "--no-ext-diff")
+    return b"\n".join([state, diff, *_untracked(folder)])
 
 
 def command() -> list[str]:
@@ -83,12 +95,13 @@ def _cpu() -> str | None:
     return platform.processor() or None
 
 
-def _untracked(folder: Path) -> bytes:
-    """Return the digests of code and configs that git does not know."""
+def _untracked(folder: Path) -> Iterator[bytes]:
+    """Yield code and configs that git does not know: they can change a result too."""
     names = _git(folder, "ls-files", "--others", "--exclude-standard", "-z").split(b"\0")
-    paths = [folder / os.fsdecode(name) for name in names if name]
-    chosen = [path for path in paths if path.suffix in _CODE_SUFFIXES and path.is_file()]
-    return "".join(digest.of_file(path) for path in chosen).encode()
+    for name in sorted(name for name in names if name):
+        path = folder / os.fsdecode(name)
+        if path.suffix in _CODE_SUFFIXES and path.is_file():
+            yield b"untracked " + name + b"\n" + path.read_bytes()
 
 
 def _git(folder: Path, *words: str) -> bytes:

@@ -122,7 +122,7 @@ def run(planned: Sequence[Planned], screen: Screen, *, at_once: int = 1) -> list
     outcomes = [Outcome(row, "reached", 0.0) for row in planned if row.is_reached]
     if not todo:
         return outcomes
-    provenance.collect()  # before any work: the working tree may move while we run
+    provenance.changes()  # with the rest, before any work: the tree may move while we run
     groups: dict[Path, list[Planned]] = {}
     for row in todo:
         groups.setdefault(row.run.folder, []).append(row)
@@ -209,7 +209,7 @@ def _run_owned(row: Planned, lock: int, screen: Screen, stop: threading.Event) -
         return Outcome(row, "reached", 0.0)
     screen.begin(row)
     watch = _Watch(
-        store.start(row.run, row.cell.job, provenance.collect()),
+        store.start(row.run, row.cell.job, provenance.collect(), provenance.changes()),
         lambda event: screen.event(row, event),
     )
     try:

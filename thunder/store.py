@@ -212,14 +212,23 @@ def by_prefix(outputs: Path, word: str) -> Run:
     raise ThunderError(f"no run {word!r} in {outputs.absolute()}{hint}; runs: {_shown(have)}")
 
 
-def start(run: Run, job: jobs.Job, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Record that an attempt begins, and return the record."""
+def start(
+    run: Run, job: jobs.Job, provenance: Mapping[str, Any], changes: bytes = b""
+) -> dict[str, Any]:
+    """Record that an attempt begins, and return the record.
+
+    Args:
+        changes: what the code has beyond its commit; kept as `uncommitted-<digest>.diff`.
+    """
     record = run.record() if run.exists() else _new_record(job)
     _clear_torn(run)
     if (run.folder / CONFIG).is_file():
         run.check_drift(job.document)
     else:
         files.write_json(run.folder / CONFIG, job.document)
+    if changes:
+        name = f"uncommitted-{provenance['diff_sha256'][:12]}.diff"
+        files.write_bytes(run.folder / name, changes)
     attempt = {
         "number": len(record["attempts"]) + 1,
         "started": now(),
