@@ -291,3 +291,23 @@ def test_smoke_validates_and_saves_every_two_steps(outputs: Path) -> None:
     rows = list(files.read_jsonl(folder / "metrics.jsonl"))
     assert [row["step"] for row in rows if "valid_tokens" in row] == [0, 2, 4]
     assert json.loads((folder / "run.json").read_text())["status"] == "done"
+
+
+def test_a_killed_runner_does_not_forget_the_windows_that_were_verified(outputs: Path) -> None:
+    command = [sys.executable, "-m", "thunder", *MAIN, "target=80", f"outputs='{outputs}'"]
+    runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert runner.stdout
+    for line in runner.stdout:
+        if line.startswith("saved   step 10"):
+            break
+    for line in runner.stdout:
+        if "step 12/20" in line:
+            break
+    runner.kill()
+    runner.wait()
+    runner.stdout.close()
+    record = files.read_json(only_run(outputs) / "run.json")
+    assert (record["status"], record["step"]) == ("running", 10)
+    result = thunder(*MAIN, outputs=outputs)
+    assert result.returncode == 0
+    assert "step 10 of 80 is reached" in result.stdout

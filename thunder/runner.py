@@ -209,6 +209,7 @@ def _run_owned(row: Planned, lock: int, screen: Screen, stop: threading.Event) -
         return Outcome(row, "reached", 0.0)
     screen.begin(row)
     watch = _Watch(
+        row.run,
         store.start(row.run, row.cell.job, provenance.collect(), provenance.changes()),
         lambda event: screen.event(row, event),
     )
@@ -286,13 +287,18 @@ def _complete(error: dict[str, Any], row: Planned) -> dict[str, Any]:
 class _Watch:
     """Passes events on, and keeps in the record what it must know: verified steps, the backend."""
 
-    def __init__(self, record: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, run: store.Run, record: dict[str, Any], show: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.run = run
         self.record = record
         self.show = show
 
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "checkpoint":
+            # Written at once: a runner that is killed later must not forget a verified window.
             self.record = {**self.record, "step": event["step"]}
+            store.write_record(self.run, self.record)
         elif event["event"] == "backend":
             attempts = self.record["attempts"]
             last = {**attempts[-1], "backend": event["backend"]}

@@ -137,12 +137,18 @@ def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
 def error_lines(error: dict[str, Any], row: Planned) -> list[str]:
     """Return a failure in the words that the user needs."""
     lines = [f"  cause   {error['cause']}", *_indented("  what    ", error["message"])]
-    if error["cause"] in ("crash", "ranks") and error["last_lines"]:
+    if error["cause"] in ("crash", "ranks") and not _says_last_words(error):
         lines += ["  log     " + line for line in error["last_lines"][-8:]]
     lines.append(f"  where   {row.run.folder.absolute()}")
     if error["reproduce"]:
         lines.append(f"  again   {error['reproduce']}")
     return lines
+
+
+def _says_last_words(error: dict[str, Any]) -> bool:
+    """Say whether the message has the end of the log in it already."""
+    end = error["message"].strip().splitlines()[-1:]
+    return any(words.strip() in line for words in end for line in error["last_lines"])
 
 
 def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
