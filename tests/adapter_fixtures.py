@@ -115,7 +115,7 @@ def _rows(count: int, seed: int) -> list[dict[str, Any]]:
 def ranks_of(parent: int) -> list[int]:
     """Return the process ids of the ranks that a process has started, the lowest first."""
     listed = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
     rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
     return sorted(

@@ -224,7 +224,9 @@ def test_sigterm_stops_all_processes_and_leaves_the_run_resumable(
 
 
 def _processes_about(outputs: Path) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True
+    )
     return [line for line in listed.stdout.splitlines() if str(outputs) in line]
 
 
