@@ -250,14 +250,6 @@ def test_snapshot_without_links_is_hashed_against_the_list(snapshot: Path) -> No
     assert "config.json: its bytes hash to" in _faults(snapshot, deep=True)
 
 
-def test_snapshot_is_found_by_branch_and_by_commit(snapshot: Path) -> None:
-    cache = snapshot.parents[2]
-    assert model_folder.find_snapshot("org/tiny", cache) == snapshot
-    assert model_folder.find_snapshot("org/tiny", cache, COMMIT) == snapshot
-    assert model_folder.find_snapshot("org/tiny", cache, "other") is None
-    assert model_folder.find_snapshot("org/other", cache) is None
-
-
 def test_snapshot_that_a_branch_names_but_nobody_brought_is_none(snapshot: Path) -> None:
     (snapshot.parents[1] / "refs" / "main").write_text("f" * 40)
     assert model_folder.find_snapshot("org/tiny", snapshot.parents[2]) is None

@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder import config as configs
 from thunder import digest, inputs, origin, schema
-from thunder.errors import Faults, ThunderError
+from thunder.errors import Faults
 
 IDENTITY = 1  # version of the id's preimage; raising it renames every run
 ID_DIGITS = 12
@@ -206,15 +206,3 @@ def _placed(path: tuple[str | int, ...], message: str, origins: Mapping[origin.K
     place = origin.find(origins, path)
     words = [*([place] if place else []), *([schema.dotted(path)] if path else []), message]
     return ": ".join(words)
-
-
-def split_function(kind: str) -> tuple[str, str]:
-    """Return module and function of a kind.
-
-    Raises:
-        ThunderError: the kind is not known.
-    """
-    if kind not in KINDS:
-        raise ThunderError(f"kind {kind!r} is not known; kinds: {', '.join(KINDS)}")
-    module, _, function = KINDS[kind].function.partition(":")
-    return module, function

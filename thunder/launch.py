@@ -1,6 +1,5 @@
 """A command line becomes a request; a request is planned, shown and run."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from typing import Any
 
 from thunder import config as configs
 from thunder import matrix as matrices
-from thunder import overrides, plans, provenance, runner, screen, text
+from thunder import overrides, plans, runner, screen, text
 from thunder.errors import ThunderError
 from thunder.schema import nearest
 
@@ -225,8 +224,3 @@ def choices_text(config_dir: Path | None) -> str:
 
 def _matrix_names(places: configs.Sources) -> list[str]:
     return sorted({path.stem for root in places.matrices for path in root.glob("*.yaml")})
-
-
-def command_text() -> str:
-    """Return the command of this process as one line."""
-    return shlex.join(provenance.command())

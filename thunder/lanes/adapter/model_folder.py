@@ -36,23 +36,6 @@ Shards = dict[str, Sizes]
 Listed = dict[str, dict[str, Any]]
 
 
-def hub_cache() -> Path:
-    """Return where the hub's client keeps its models."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or os.path.join(home, "huggingface")
-    cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
-    return Path(os.path.expanduser(os.path.expandvars(cache)))
-
-
-def find_snapshot(repo: str, cache: Path | None = None, revision: str = "main") -> Path | None:
-    """Return the snapshot folder of a repository's branch, tag or commit, if the cache has one."""
-    root = (cache or hub_cache()) / f"models--{repo.replace('/', '--')}"
-    name = root / "refs" / revision
-    commit = name.read_text(encoding="utf-8").strip() if name.is_file() else revision
-    folder = root / "snapshots" / commit
-    return folder if commit and folder.is_dir() else None
-
-
 def digest(folder: Path) -> str:
     """Return the identity of a model's content; all weights are read, so the caller keeps it."""
     names = sorted(name for name in _present(folder) if _matters(name))
