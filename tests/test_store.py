@@ -1,6 +1,7 @@
 """Run folders: what lies in them, who owns them, and what a crash leaves."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,7 +157,7 @@ def test_a_failed_attempt_does_not_bless_a_tampered_number(
     record = done.record()
     error = {"message": "x", "cause": "crash", "last_lines": [], "reproduce": ""}
     store.fail(done, record, error, 1.0)
-    assert store.verify_numbers(done) == [
+    assert store.verify_numbers(done, has_steps=False) == [
         "metrics.json: its bytes are not those of the manifest (sha256 differs)"
     ]
 
@@ -190,7 +191,7 @@ def test_no_outputs_are_no_runs(tmp_path: Path) -> None:
 
 def test_differences_name_dotted_keys() -> None:
     old, new = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "d": 3}}
-    assert store.differences(old, new) == [("a.c", 2, "absent"), ("a.d", "absent", 3)]
+    assert store.differences(old, new) == [("a.c", 2, store.ABSENT), ("a.d", store.ABSENT, 3)]
 
 
 # Forcing ----------------------------------------------------------------------------------------
@@ -307,3 +308,42 @@ def test_the_record_is_written_last(tmp_path: Path) -> None:
     run = running.only_run(tmp_path)
     written = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
     assert max(written, key=lambda name: written[name]) == store.RECORD
+
+
+def test_true_is_not_one_when_drift_is_looked_for(done: store.Run) -> None:
+    found = done.document()
+    changed = {**found, "dry": {**found["dry"], "value": True}}
+    files.write_json(done.folder / store.CONFIG, changed)
+    with pytest.raises(Faults, match=r"dry\.value: True → 1"):
+        done.check_drift(found)
+
+
+def test_a_number_that_no_config_can_hold_is_drift_and_not_a_crash(done: store.Run) -> None:
+    path = done.folder / store.CONFIG
+    path.write_text(path.read_text().replace('"value": 1', '"value": NaN'))
+    with pytest.raises(ThunderError, match="drifted"):
+        done.document()
+
+
+def test_a_failed_forced_attempt_does_not_hide_a_run_that_is_done(done: store.Run) -> None:
+    beside = store.Run(done.folder.with_name(f"{done.folder.name}.2"))
+    shutil.copytree(done.folder, beside.folder)
+    edit(beside.folder / store.RECORD, status="failed")
+    outputs = done.folder.parent.parent
+    assert store.find(outputs, done.kind, done.id) == done
+
+
+def test_a_run_that_was_stopped_after_its_last_window_is_done(done: store.Run) -> None:
+    record = {**done.record(), "step": 4, "total": 4, "status": "running"}
+    store.stop(done, record, 4, 1.0)
+    assert done.record()["status"] == "done"
+
+
+def test_rows_that_a_later_window_added_are_no_fault_of_a_paused_run(done: store.Run) -> None:
+    files.append_jsonl(done.folder / store.ROWS, {"step": 1, "loss": 1.0})
+    record = {**done.record(), "step": 1, "total": 4}
+    store.advance(done, record, {"metrics": {"loss": 1.0}, "step": 1})
+    store.stop(done, done.record(), 1, 1.0)
+    files.append_jsonl(done.folder / store.ROWS, {"step": 2, "loss": 0.5})
+    assert store.verify(done) == []
+    assert store.verify_numbers(done, has_steps=True) == []

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import running
 
-from thunder import files, launch, runner, store, tasks
+from thunder import files, launch, provenance, runner, store, tasks
 from thunder.errors import Faults, ThunderError
 from thunder.executors import local
-from thunder.tables import summary
+from thunder.tables import render, summary
 
 QUESTION = """\
 # Does the value matter, and by more than the spread over seeds?
@@ -26,10 +26,14 @@ table:
 MARKDOWN = """\
 # question
 
+Does the value matter, and by more than the spread over seeds?
+
 | dry.value | runs | value | value_squared | seed | run ids |
 | --- | --- | --- | --- | --- | --- |
-| 1 | 3/3 | 1 ± 0 | 1 ± 0 | 1 ± 1 | f363bf6c4436 ID1 ID2 |
-| 2 | 2/3 | 2 ± 0 | 4 ± 0 | 0.5 ± 0.71 | ID3 ID4 |
+| 1 | 3/3 | 1 ± 0 | 1 ± 0 | 1.0 ± 1.0 | f363bf6c4436 ID1 ID2 |
+| 2 | 2/3 | 2 ± 0 | 4 ± 0 | 0.50 ± 0.71 | ID3 ID4 |
+
+- mean ± sample standard deviation over seed
 
 Missing:
 
@@ -80,6 +84,15 @@ class Bench:
         store.write_record(run, {**run.record(), "inputs": inputs})
 
 
+@pytest.fixture(autouse=True)
+def _committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the code of the runs be one clean commit, whatever state the checkout is in."""
+    clean = {"commit": "0" * 40, "dirty": False, "diff_sha256": None, "reason": None}
+    found = {**provenance.collect(), **clean}
+    monkeypatch.setattr(provenance, "collect", lambda: found)
+    monkeypatch.setattr(provenance, "changes", lambda: b"")
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """Return a matrix of six cells, five of them run."""
@@ -98,8 +111,8 @@ def named(text: str, bench: Bench) -> str:
 @pytest.mark.slow
 def test_the_table_is_pinned_as_markdown_and_csv(bench: Bench) -> None:
     table = bench.build()
-    assert summary.render_markdown(table) == named(MARKDOWN, bench)
-    assert summary.render_csv(table) == named(CSV, bench)
+    assert render.render_markdown(table) == named(MARKDOWN, bench)
+    assert render.render_csv(table) == named(CSV, bench)
 
 
 @pytest.mark.slow
@@ -231,7 +244,7 @@ def test_a_name_of_nothing_says_what_there_is(
 def test_a_table_without_any_run_shows_all_as_missing(tmp_path: Path) -> None:
     table = Bench(tmp_path, QUESTION).build()
     assert [row["present"] for row in table["rows"]] == [0, 0]
-    assert "| 1 | 0/3 | – | – | – | – |" in summary.render_markdown(table)
+    assert "| 1 | 0/3 | – | – | – | – |" in render.render_markdown(table)
     assert len([r for row in table["rows"] for r in row["missing"]]) == 6
 
 
@@ -249,22 +262,22 @@ def test_one_run_has_a_mean_and_no_spread(tmp_path: Path) -> None:
     bench = Bench(tmp_path, QUESTION)
     bench.run(1)
     assert bench.build()["rows"][0]["values"]["value"] == {"n": 1, "mean": 1, "sd": None}
-    assert "| 1 | 1/3 | 1 | 1 | 0 |" in summary.render_markdown(bench.build())
+    assert "| 1 | 1/3 | 1 | 1 | 0 |" in render.render_markdown(bench.build())
 
 
 def test_a_metric_that_some_runs_lack_says_how_many_have_it() -> None:
-    assert summary._mean_text({"mean": 1.5, "sd": None, "n": 1}, 3) == "1.5 (n=1)"
-    assert summary._mean_text({"mean": 1.5, "sd": 0.25, "n": 3}, 3) == "1.5 ± 0.25"
-    assert summary._mean_text({"mean": None, "sd": None, "n": 0}, 3) == "–"
+    assert render._mean_text({"mean": 1.5, "sd": None, "n": 1}, 3) == "1.5 (n=1)"
+    assert render._mean_text({"mean": 1.5, "sd": 0.25, "n": 3}, 3) == "1.50 ± 0.25"
+    assert render._mean_text({"mean": None, "sd": None, "n": 0}, 3) == "–"
 
 
 def test_large_numbers_are_shown_without_an_exponent() -> None:
-    assert summary._mean_text({"mean": 368640.0, "sd": 1234.5, "n": 2}, 2) == "368,640 ± 1,234"
-    assert summary._mean_text({"mean": 1e-6, "sd": None, "n": 1}, 1) == "1e-06"
+    assert render._mean_text({"mean": 368640.0, "sd": 1234.5, "n": 2}, 2) == "368,640 ± 1,234"
+    assert render._mean_text({"mean": 1e-6, "sd": None, "n": 1}, 1) == "1e-06"
 
 
 def test_a_bar_in_a_value_does_not_break_the_table() -> None:
-    assert summary._cell_text("a|b\nߒߞߏ") == "a\\|b ߒߞߏ"
+    assert render._cell_text("a|b\nߒߞߏ") == "a\\|b ߒߞߏ"
 
 
 # Shapes of matrices -----------------------------------------------------------------------------
@@ -277,8 +290,8 @@ def test_included_cells_get_rows_of_their_own(tmp_path: Path) -> None:
     bench.run()
     last = bench.build()["rows"][-1]
     assert last["point"] == {"dry.value": 5, "dry.sleep_seconds": 0.01}
-    assert "| 5 | 0.01 | 1/1 | 5 | 25 | 0 |" in summary.render_markdown(bench.build())
-    assert "| 1 | – | 3/3 |" in summary.render_markdown(bench.build())
+    assert "| 5 | 0.01 | 1/1 | 5 | 25 | 0 |" in render.render_markdown(bench.build())
+    assert "| 1 | – | 3/3 |" in render.render_markdown(bench.build())
 
 
 @pytest.mark.slow
@@ -348,9 +361,9 @@ def test_a_profile_axis_does_not_excuse_different_bytes_under_one_name(
 def test_stand_ins_are_marked_in_every_rendering(trained: Bench) -> None:
     table = trained.build()
     assert all(row["stand_in"] for row in table["rows"])
-    assert "† stand-in model or data" in summary.render_markdown(table)
-    assert "| smoke | 1 | 1/1 † | 8 |" in summary.render_markdown(table)
-    assert "smoke,1,1,1,True,8.0," in summary.render_csv(table)
+    assert "† stand-in model or data" in render.render_markdown(table)
+    assert "| smoke | 1 | 1/1 † | 8 |" in render.render_markdown(table)
+    assert "smoke,1,1,1,True,8.0," in render.render_csv(table)
 
 
 def test_numbers_written_before_a_crash_do_not_pass_for_an_earlier_step(
@@ -398,3 +411,36 @@ def test_a_sweep_without_numbers_says_so(
     (plan,) = (tmp_path / "plans").glob("sweep_*.json")
     assert tasks.main(["table", plan.stem, "--outputs", str(tmp_path)]) == 1
     assert "no run has numbers yet; run it first" in capsys.readouterr().err
+
+
+# Truth ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_runs_of_different_code_are_named(bench: Bench) -> None:
+    path = bench.runs()[1].folder / "run.json"
+    record = files.read_json(path)
+    record["attempts"][0]["provenance"].update(commit="f" * 40, dirty=True)
+    files.write_json(path, record)
+    text = render.render_markdown(bench.build())
+    assert f"- code ffffffffffff, with uncommitted changes: {bench.runs()[1].id}" in text
+    assert "- code 000000000000: " in text
+
+
+@pytest.mark.slow
+def test_runs_that_read_different_bytes_are_never_averaged(tmp_path: Path) -> None:
+    text = QUESTION.replace("over: seed", "over: dry.value")
+    bench = Bench(tmp_path, text)
+    bench.run()
+    bench.set_inputs(0, dry="a" * 64)
+    bench.set_inputs(3, dry="b" * 64)  # another dry.value, in the same row
+    with pytest.raises(ThunderError, match="read different dry"):
+        bench.build()
+
+
+@pytest.mark.slow
+def test_a_step_is_read_from_its_own_rows_though_metrics_json_is_ahead(trained: Bench) -> None:
+    assert values(trained) == [8.0, 7.0, 6.0]
+    run = trained.runs()[0]
+    files.write_json(run.folder / "metrics.json", {"valid_loss": 0.5})  # killed before the manifest
+    assert values(trained) == [8.0, 7.0, 6.0]

@@ -1,11 +1,9 @@
 """The entry of `python -m thunder`: read the words, plan, run."""
 
-import io
-import os
 import sys
 from pathlib import Path
 
-from thunder import schema
+from thunder import schema, text
 from thunder.errors import ThunderError
 
 HELP = """\
@@ -37,8 +35,7 @@ runner; 130 stopped.
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; a user's mistake is one message, without a traceback."""
     words = sys.argv[1:] if arguments is None else arguments
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no N'Ko
+    text.prepare_streams()
     try:
         code = _main(words)
         sys.stdout.flush()
@@ -50,12 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
         print("thunder: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Nobody reads on; what Python flushes at its end must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        text.forget_output()
         return 1
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"thunder: {place}{error.strerror or error}", file=sys.stderr)
+        print(f"thunder: {text.of_os_error(error)}", file=sys.stderr)
         return 1
 
 

@@ -17,7 +17,8 @@ from thunder.places import Sources as Sources
 from thunder.places import sources as sources
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")
-_RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
+# A reference without a resolver or another reference inside, in any of OmegaConf's spellings.
+_ONE_KEY = re.compile(r"\$\{\s*\.*(\w+|\[\w+\])(?:\.\w+|\[\w+\])*\s*\}")
 MISSING = "???"  # Hydra's word for a value that must be given
 
 
@@ -77,12 +78,15 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
 
     here = _this_machine(places)
     with _hydra(places) as (hydra, overrides):
-        config = _composed(hydra, [*_choice_words(choices, here), *overrides], choices, places)
+        words = [*_choice_words(choices, here), *overrides]
+        config = _composed(hydra, words, choices, places)
+        layers = _layers(words, places)
     raw: dict[str, Any] = _texts_as_keys(OmegaConf.to_container(config, resolve=False))
     if isinstance(raw.get("runtime"), dict):
         merged = _merged(raw["runtime"], here.get("runtime", {}))
         raw["runtime"] = {**merged, "profile": choices.get("profile")}
-    _refuse_resolvers(raw, choices, places)
+    raw = _put_all(raw, _asked_for(layers))
+    _refuse_references(raw, choices, places)
     try:
         return Template(raw, _resolve(raw), tuple(_references(raw)))
     except _Unresolved as error:
@@ -91,19 +95,31 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
 
 def origins_list(choices: Mapping[str, str], places: Sources) -> list[tuple[Path, str]]:
     """Return the files that made a config, in the order they were merged, each with its package."""
+    words = _choice_words(choices, _this_machine(places))
+    with _hydra(places) as (_, overrides):
+        return _layers([*words, *overrides], places)
+
+
+def _layers(words: list[str], places: Sources) -> list[tuple[Path, str]]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    words = _choice_words(choices, _this_machine(places))
-    with _hydra(places) as (_, overrides):
-        loader = GlobalHydra.instance().config_loader()
-        found = loader.compute_defaults_list("config", [*words, *overrides], RunMode.RUN)
+    loader = GlobalHydra.instance().config_loader()
+    found = loader.compute_defaults_list("config", words, RunMode.RUN)
     rows = [(item.config_path, item.package or "") for item in found.defaults]
-    layers = [
-        (places.find(path), package) for path, package in rows if path and "hydra" not in path
-    ]
+    # Hydra's own settings are options of its group `hydra`.
+    ours = [(path, package) for path, package in rows if path and not path.startswith("hydra/")]
     local = places.local_file()
+    layers = [(places.find(path), package) for path, package in ours]
     return [*layers, (local, "")] if local else layers
+
+
+def _asked_for(layers: list[tuple[Path, str]]) -> dict[tuple[str, ...], str]:
+    """Return the keys whose last layer says `???`: OmegaConf lets what lies under it show."""
+    if not any(MISSING.encode() in path.read_bytes() for path, _ in layers):
+        return {}
+    values = origin.scalars(layers)
+    return {tuple(map(str, key)): MISSING for key, value in values.items() if value == MISSING}
 
 
 def _choice_words(choices: Mapping[str, str], here: Mapping[str, Any]) -> list[str]:
@@ -141,12 +157,22 @@ def _texts_as_keys(value: Any) -> Any:
     return [_texts_as_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def _refuse_resolvers(raw: Any, choices: Mapping[str, str], places: Sources) -> None:
+def _refuse_references(raw: Any, choices: Mapping[str, str], places: Sources) -> None:
     """A site may read the environment to say where things are; a job that did would be another."""
     for path, text in _references_in(raw):
-        if path[0] != "runtime" and _RESOLVER.search(text):
-            message = f"{text!r} is not allowed; only ${{KEY}} can be read here"
+        if path[0] != "runtime" and not _may_be_read(text):
+            message = (
+                f"{text!r} is not allowed; only ${{KEY}} can be read here, "
+                "and of runtime only ${runtime.site.KEY}"
+            )
             raise ThunderError(_placed(".".join(path), message, choices, places))
+
+
+def _may_be_read(text: str) -> bool:
+    if "${" in _ONE_KEY.sub("", text):
+        return False
+    names = [re.findall(r"\w+", found[0]) for found in _ONE_KEY.finditer(text)]
+    return all(key[0] != "runtime" or (key[1:2] == ["site"] and key[2:]) for key in names)
 
 
 def _placed(key: str, message: str, choices: Mapping[str, str], places: Sources) -> str:

@@ -1,11 +1,14 @@
 """Canonical JSON and the digests of values, files and folders."""
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import rfc8785
+
+from thunder.errors import ThunderError
 
 BLOCK_BYTES = 1 << 20
 
@@ -52,6 +55,26 @@ def of_folder(folder: Path, names: Iterable[str] | None = None) -> str:
 
 
 def visible_files(folder: Path) -> list[str]:
-    """Return the relative paths of a folder's files, hidden ones left out, sorted."""
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(p.as_posix() for p in paths if not any(part.startswith(".") for part in p.parts))
+    """Return the relative paths of a folder's files, hidden ones left out, sorted.
+
+    Links are followed: what counts is what a reader of the folder finds in it.
+
+    Raises:
+        ThunderError: a link leads nowhere, or back to a folder that it lies in.
+    """
+    return sorted(path.relative_to(folder).as_posix() for path in _files_in(folder, ()))
+
+
+def _files_in(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    here = os.path.realpath(folder)
+    if here in above:
+        raise ThunderError(f"{folder}: a link back to a folder that it lies in", "data")
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files_in(path, (*above, here))
+        elif path.is_file():
+            yield path
+        elif path.is_symlink():
+            raise ThunderError(f"{path}: a link to nothing, {os.readlink(path)!r}", "data")

@@ -91,13 +91,15 @@ def _site(name: str, places: configs.Sources) -> list[str]:
         template = configs.compose({"site": name}, places)
     except ThunderError as error:
         return [str(error)]
-    site = template.resolved["runtime"]["site"]
-    sections = {
-        f"{kind} {key}": {"name": key, "source": source}
-        for kind in ("models", "data")
-        for key, source in site[kind].items()
-    }
-    config = {"runtime": template.resolved["runtime"], **sections}
+    runtime = template.resolved["runtime"]
+    found = _faults({"runtime": runtime})
+    for kind, word in (("models", "model"), ("data", "data")):
+        for key, source in runtime["site"][kind].items():
+            found += _faults({"runtime": runtime, word: {"name": key, "source": source}})
+    return list(dict.fromkeys(found))  # what the site itself lacks, each of them says
+
+
+def _faults(config: dict[str, Any]) -> list[str]:
     try:
         inputs.bind(config)
     except ThunderError as error:

@@ -1,6 +1,7 @@
 """Why a cell is a new run: the keys that differ from the nearest one, and what set them."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,15 @@ from typing import Any
 
 from thunder import config as configs
 from thunder import matrix as matrices
-from thunder import origin, overrides, store
+from thunder import digest, origin, overrides, store
 from thunder.errors import ThunderError
 from thunder.matrix import Cell
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FILLED_IN = {
+    ("source", "builder"): "code or words of the recipe",
+    ("source", "digest"): "content of the folder",
+}
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,25 @@ def why(
     outputs: Path,
 ) -> list[Reason]:
     """Return for each cell the nearest run there is, and what makes the cell another one."""
-    known = list(_readable(outputs))
+    known = [_Known(run, document, _flat(document)) for run, document in _readable(outputs)]
     return [_reason(cell, matrix, words, places, outputs, known) for cell in cells]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A run there is, with the canonical bytes of every value, which are compared at once."""
+
+    run: store.Run
+    document: dict[str, Any]
+    flat: dict[tuple[str, ...], bytes]
+
+    def distance(self, other: dict[tuple[str, ...], bytes]) -> int:
+        """Return in how many keys a document differs."""
+        return len({key for key, _ in self.flat.items() ^ other.items()})
+
+
+def _flat(document: dict[str, Any]) -> dict[tuple[str, ...], bytes]:
+    return {path: digest.canonical(value) for path, value in configs.leaves(document)}
 
 
 def _readable(outputs: Path) -> Iterator[tuple[store.Run, dict[str, Any]]]:
@@ -54,23 +78,25 @@ def _reason(
     words: overrides.Words,
     places: configs.Sources,
     outputs: Path,
-    known: Sequence[tuple[store.Run, dict[str, Any]]],
+    known: Sequence[_Known],
 ) -> Reason:
     run = store.find(outputs, cell.job.kind, cell.job.id)
     if run.exists():
         return Reason(cell, run, True, run, [])
-    wanted = cell.job.document
-    rows = [
-        (store.differences(doc, wanted), other)
-        for other, doc in known
-        if doc["kind"] == cell.job.kind
-    ]
-    if not rows:
+    same_kind = [one for one in known if one.document["kind"] == cell.job.kind]
+    if not same_kind:
         return Reason(cell, run, False, None, [])
-    changes, nearest = min(rows, key=lambda row: (len(row[0]), row[1].folder.name))
+    flat = _flat(cell.job.document)
+    nearest = min(same_kind, key=lambda one: (one.distance(flat), one.run.folder.name))
+    changes = store.differences(nearest.document, cell.job.document)
     origins = matrices.origins_of(cell, matrix, words, places)
-    keys = [
-        (key, old, new, origin.find(origins, tuple(key.split("."))) or "code: the kind's revision")
-        for key, old, new in changes
-    ]
-    return Reason(cell, run, False, nearest, keys)
+    keys = [(key, old, new, _place(key, old, origins)) for key, old, new in changes]
+    return Reason(cell, run, False, nearest.run, keys)
+
+
+def _place(key: str, old: Any, origins: origin.Origins) -> str:
+    """Return what set a key; what is filled in follows from content and not from a line."""
+    path = tuple(key.split("."))
+    if path[-2:] in _FILLED_IN and isinstance(old, str) and _DIGEST.fullmatch(old):
+        return _FILLED_IN[path[-2:]]
+    return origin.find(origins, path) or "code: the kind's revision"

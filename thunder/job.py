@@ -1,11 +1,12 @@
 """What to compute: a checked config and its id; and KINDS, which function computes it."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from thunder import config as configs
-from thunder import digest, inputs, origin, schema
+from thunder import digest, inputs, origin, overrides, schema
 from thunder.errors import Faults
 
 IDENTITY = 1  # version of the id's preimage; raising it renames every run
@@ -123,9 +124,15 @@ def make(
         reproduce: the command that makes this one job again.
         known: inputs that were bound before.
     """
-    bound = inputs.bind(config, known)
+    bound = inputs.bind(_at_home(config), known)
     bound["runtime"] = {**bound["runtime"], "reproduce": reproduce}
     return Job(id_of(document(bound), memo), bound)
+
+
+def _at_home(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config whose outputs are no `~`: a shell leaves it in `outputs=~/runs`."""
+    runtime = config["runtime"]
+    return {**config, "runtime": {**runtime, "outputs": os.path.expanduser(runtime["outputs"])}}
 
 
 def total_of(config: Mapping[str, Any]) -> int | None:
@@ -143,6 +150,11 @@ def faults_of(
     if not isinstance(kind, str) or kind not in KINDS:
         return [_placed(path, text, origins()) for path, text in _kind_faults(config, places)]
     found = {fault.path: fault.message for fault in schema.faults(kind, config, places.schemas)}
+    if found:
+        allowed = sorted(_sections(kind, places))
+        unknown = [key for key in config if (key,) in found and key not in allowed]
+        words = overrides.SHORTHAND
+        found |= {(key,): schema.unknown_key(key, allowed, words) for key in unknown}
     if any(_needs_a_look(section, memo) for section in config.values()):
         found |= {fault.path: fault.message for fault in schema.unwritable(config)}
         absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
@@ -174,12 +186,18 @@ def _kind_faults(
         header = "# @package _global_"
         yield ("kind",), f"{origin.shown(path)} sets none; its first line must be {header!r}"
         return
-    groups = ["matrix", *places.groups]
-    for key in config:
-        if hint := schema.nearest(key, groups):
+    words = ["matrix", *places.groups, *overrides.SHORTHAND]
+    known = {key for kind in KINDS for key in _sections(kind, places)}
+    for key in (key for key in config if key not in known):
+        if hint := schema.nearest(key, words):
             yield (key,), f"not a key here{hint}"
     profiles = ", ".join(places.groups.get("profile", []))
     yield (), f"no profile is chosen: add +profile=NAME; conf/profile/ has {profiles}"
+
+
+def _sections(kind: str, places: configs.Sources) -> dict[str, Any]:
+    """Return the keys that a config of a kind may have at its top."""
+    return dict(schema.load(kind, places.schemas).get("properties", {}))
 
 
 def _across(config: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:

@@ -26,15 +26,21 @@ def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence
     files.write_json(folder / NAME, found)
 
 
-def faults(folder: Path, run_id: str, *, leave_out: Sequence[str]) -> list[str]:
-    """Return what is not as the manifest says: missing, changed, or not listed."""
+def faults(
+    folder: Path, run_id: str, *, leave_out: Sequence[str], may_grow: bool = False
+) -> list[str]:
+    """Return what is not as the manifest says: missing, changed, or not listed.
+
+    Args:
+        may_grow: whether rows may have been added to `.jsonl` files, as by a run that went on.
+    """
     expected, wrong = _read(folder, run_id)
     if wrong:
         return wrong
     stray = [name for name in _names(folder, leave_out) if name not in expected]
     wrong = [f"{name}: not in the manifest" for name in stray]
     for name, artifact in expected.items():
-        wrong += _changed(folder / name, artifact)
+        wrong += _changed(folder / name, artifact, may_grow=may_grow and name.endswith(".jsonl"))
     return wrong
 
 

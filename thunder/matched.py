@@ -6,6 +6,7 @@ from typing import Any
 from thunder import config as configs
 from thunder import digest
 from thunder.errors import Faults
+from thunder.schema import nearest
 
 Documents = Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -22,7 +23,10 @@ def check(name: str, spec: Mapping[str, Any], documents: Documents) -> None:
         return
     flat = [(label, {".".join(p): v for p, v in configs.leaves(doc)}) for label, doc in documents]
     keys = {key for _, values in flat for key in values}
-    faults = [f"{word}: no cell has such a key" for word in _words_without_key(spec, keys)]
+    faults = [
+        f"{word}: no cell has such a key{nearest(word, _with_sections(keys))}"
+        for word in _words_without_key(spec, keys)
+    ]
     for key in sorted(keys):
         if _must_match(key, spec) and (odd := _odd_one(key, flat)):
             faults.append(odd)
@@ -43,6 +47,10 @@ def _inside(key: str, word: str) -> bool:
 def _words_without_key(spec: Mapping[str, Any], keys: set[str]) -> list[str]:
     words = [*spec.get("same", []), *spec.get("differ", [])]
     return [word for word in words if not any(_inside(key, word) for key in keys)]
+
+
+def _with_sections(keys: set[str]) -> list[str]:
+    return sorted({".".join(k.split(".")[:end]) for k in keys for end in range(1, k.count(".") + 2)})
 
 
 def _odd_one(key: str, flat: list[tuple[str, dict[str, Any]]]) -> str | None:

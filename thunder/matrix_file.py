@@ -1,7 +1,7 @@
 """A matrix as its file or its words have it: read, and checked before a cell is made."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ class Matrix:
     name: str
     spec: dict[str, Any]
     origins: Mapping[origin.Key, str]
+    question: str | None = None  # the first comment of its file
 
     @property
     def axes(self) -> dict[str, list[Any]]:
@@ -35,7 +36,12 @@ def load(name: str, places: configs.Sources) -> Matrix:
     spec = configs.read_yaml(have[name])
     place = origin.shown(have[name])
     origins = {(): place, **{k: f"{place}:{line}" for k, line, _ in origin.lines(have[name])}}
-    return checked(name, spec, origins, places)
+    return replace(checked(name, spec, origins, places), question=_question(have[name]))
+
+
+def _question(path: Path) -> str | None:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.lstrip("# ").strip() or None if first.startswith("#") else None
 
 
 def checked(

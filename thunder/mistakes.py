@@ -1,9 +1,12 @@
 """What Hydra and YAML find wrong with the files of conf/, in words and with its place."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from thunder import origin
 from thunder.places import Sources
@@ -51,14 +54,31 @@ def profile_place(choices: Mapping[str, str], places: Sources) -> str:
 def chosen_at(group: str, option: str, choices: Mapping[str, str], places: Sources) -> str:
     """Return `file:line: ` of the choice in a defaults list, or nothing."""
     local, profile = places.local_file(), places.find(f"profile/{choices.get('profile')}")
-    wanted = re.compile(rf"(\b{re.escape(group)}\s*:|-)\s*['\"]?{re.escape(option)}\b")
-    for path in (profile, local, places.find("config")):
+    for path, own in ((profile, "profile"), (local, ""), (places.find("config"), "")):
         if path is None or not path.is_file():
             continue
-        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
-            if wanted.search(line):
+        for number, chosen in _choices_in(path, own):
+            if chosen == (group, option) or (not option and chosen[0] == group):
                 return f"{origin.shown(path)}:{number}: "
     return ""
+
+
+def _choices_in(path: Path, own: str) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield what a file chooses, group and option, with its line.
+
+    Args:
+        own: the group that the file is an option of; names in its list are relative to it.
+    """
+    with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError):  # told elsewhere, with its place
+        for key, line, value in origin.lines(path):
+            if len(key) == 1 and value is not None:  # conf/local.yaml has choices as plain keys
+                yield line, (str(key[0]), value)
+            elif key[0] == "defaults" and value is not None:
+                words = str(key[2]).split()[-1] if len(key) > 2 else ""
+                name = f"{words.partition('@')[0]}/{value}" if words else str(value)
+                full = name[1:] if name.startswith("/") else f"{own}/{name}".lstrip("/")
+                group, _, option = full.rpartition("/")
+                yield line, (group, option)
 
 
 def not_text(places: Sources) -> str:

@@ -1,5 +1,6 @@
 """Where a value of a config was set: file and line, or the word of the command line."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,30 @@ def of_files(layers: Sequence[tuple[Path, str]]) -> Origins:
         layers: files in the order they are merged, each with the package it goes to.
     """
     found: Origins = {}
-    raw: dict[Key, Any] = {}
-    for path, package in layers:
-        prefix = tuple(part for part in package.split(".") if part and part != "_global_")
-        for key, line, value in lines(path):
-            if key[0] != "defaults":
-                found[prefix + key] = f"{shown(path)}:{line}"
-                raw[prefix + key] = value
-    return found | _through_references(found, raw)
+    targets: dict[Key, str] = {}
+    for key, place, value in _keys_of(layers):
+        if target := _target(value):
+            inside = [other for other in found if other[: len(key)] == key]
+            found = {other: at for other, at in found.items() if other not in inside}
+            targets[key] = target
+        else:
+            targets.pop(key, None)
+        found[key] = place
+    # The reference lies under its key, so that what replaces the section takes it away as well.
+    return found | {(*key, target): found[key] for key, target in targets.items()}
+
+
+def scalars(layers: Sequence[tuple[Path, str]]) -> dict[Key, str]:
+    """Return the scalar, as it is written, that each key of the merged files has in the last."""
+    found: dict[Key, str] = {}
+    for key, _, value in _keys_of(layers):
+        for other in [other for other in found if value is not None and other[: len(key)] == key]:
+            del found[other]
+        for end in range(1, len(key)):  # a scalar that is made a section
+            found.pop(key[:end], None)
+        if value is not None:
+            found[key] = value
+    return found
 
 
 def put(origins: Origins, key: Key, place: str) -> None:
@@ -39,16 +56,12 @@ def put(origins: Origins, key: Key, place: str) -> None:
 
 
 def find(origins: Mapping[Key, str], path: Sequence[Any]) -> str | None:
-    """Return the origin of a key, of what was set inside it, or of the section around it."""
+    """Return the origin of a key, of what was set inside it, or of the section around it.
+
+    What lies behind a reference `${a.b}` has the origin of what lies under a.b.
+    """
     key = tuple(part if isinstance(part, int) else str(part) for part in path)
-    if key and key not in origins:
-        inside = next((other for other in origins if other[: len(key)] == key), key)
-        key = inside
-    while key:
-        if key in origins:
-            return origins[key]
-        key = key[:-1]
-    return None
+    return _find(origins, key, _references_of(origins))
 
 
 def lines(path: Path) -> Iterator[tuple[Key, int, Any]]:
@@ -77,13 +90,40 @@ def _keys(node: yaml.Node | None, above: Key) -> Iterator[tuple[Key, int, Any]]:
         yield from _keys(value, (*above, name))
 
 
-def _through_references(found: Mapping[Key, str], raw: Mapping[Key, Any]) -> Origins:
-    """Give the keys behind `${a.b}` the origins of what lies under a.b."""
-    more = {}
-    for key, value in raw.items():
-        if isinstance(value, str) and value.startswith("${") and value.endswith("}"):
-            target = tuple(value[2:-1].split("."))
-            for other, place in found.items():
-                if other[: len(target)] == target and other != target:
-                    more[key + other[len(target) :]] = place
-    return more
+def _keys_of(layers: Sequence[tuple[Path, str]]) -> Iterator[tuple[Key, str, Any]]:
+    for path, package in layers:
+        prefix = tuple(part for part in package.split(".") if part and part != "_global_")
+        for key, line, value in lines(path):
+            if key[0] != "defaults":
+                yield prefix + key, f"{shown(path)}:{line}", value
+
+
+def _target(value: Any) -> str | None:
+    is_reference = isinstance(value, str) and re.fullmatch(r"\$\{[\w.]+\}", value)
+    return str(value) if is_reference else None
+
+
+def _references_of(origins: Mapping[Key, str]) -> dict[Key, Key]:
+    """Return the keys that are references, with the keys that they read."""
+    return {
+        key[:-1]: tuple(target[2:-1].split("."))
+        for key in origins
+        if key and (target := _target(key[-1]))
+    }
+
+
+def _find(origins: Mapping[Key, str], key: Key, references: Mapping[Key, Key]) -> str | None:
+    if key in origins or not key:
+        return origins.get(key) if key else None
+    for other in origins:
+        if other[: len(key)] == key:
+            return origins[other]
+    for end in range(len(key) - 1, 0, -1):
+        above = key[:end]
+        if above in references:
+            left = {other: target for other, target in references.items() if other != above}
+            behind = _find(origins, references[above] + key[end:], left)
+            return behind or origins.get(above)
+        if above in origins:
+            return origins[above]
+    return None

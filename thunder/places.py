@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import yaml
+
 from thunder.errors import Faults, ThunderError
 from thunder.files import SHIPPED
+
+DEFAULT_OUTPUTS = "outputs"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,22 @@ class Sources:
         candidates = (root / "local.yaml" for root in self.conf)
         return next((path for path in candidates if path.is_file()), None)
 
+    def outputs(self) -> str:
+        """Return where runs land on this machine when nobody says: conf/local.yaml, or ours.
+
+        It is read as plain YAML: a question about outputs does not wait for Hydra.
+        """
+        path = self.local_file()
+        if path is None:
+            return DEFAULT_OUTPUTS
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ThunderError(f"{path}: cannot be read: {error}") from error
+        runtime = found.get("runtime") if isinstance(found, dict) else None
+        outputs = runtime.get("outputs") if isinstance(runtime, dict) else None
+        return str(outputs or DEFAULT_OUTPUTS)
+
 
 def sources(config_dir: Path | None = None) -> Sources:
     """Return where to read from: the given conf/, with ours behind it if it has no config.yaml."""
@@ -56,6 +76,10 @@ def sources(config_dir: Path | None = None) -> Sources:
     own = config_dir.resolve()
     if (own / "config.yaml").is_file():
         return _of_roots([own])
+    if (own / "conf").is_dir():
+        raise ThunderError(
+            f"--config-dir {config_dir}: not a conf/ folder; did you mean {config_dir / 'conf'}?"
+        )
     _refuse_empty(own)
     _refuse_shadows(own, ours)
     return _of_roots([own, ours])
@@ -74,8 +98,7 @@ def _refuse_empty(own: Path) -> None:
     if any(own.glob("*.yaml")) or any(own.glob("*/*.yaml")):
         return
     if own.name != "conf" or not any(folder.is_dir() for folder in beside):
-        hint = f"; did you mean {own / 'conf'}?" if (own / "conf").is_dir() else ""
-        raise ThunderError(f"--config-dir {own}: no profile and no option in it{hint}")
+        raise ThunderError(f"--config-dir {own}: no profile and no option in it")
 
 
 def _refuse_shadows(own: Path, ours: Path) -> None:

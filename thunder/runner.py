@@ -297,8 +297,7 @@ class _Watch:
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "checkpoint":
             # Written at once: a runner that is killed later must not forget a verified window.
-            self.record = {**self.record, "step": event["step"]}
-            store.write_record(self.run, self.record)
+            self.record = store.advance(self.run, self.record, event)
         elif event["event"] == "backend":
             attempts = self.record["attempts"]
             last = {**attempts[-1], "backend": event["backend"]}

@@ -5,6 +5,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -105,6 +106,17 @@ def nearest(word: str, choices: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def unknown_key(key: Any, allowed: list[str], more: Sequence[str] = ()) -> str:
+    """Return the message for a key that does not exist.
+
+    Args:
+        more: what else may have been meant.
+    """
+    if not allowed:
+        return "not a key here; nothing is allowed in this place"
+    return f"not a key here{nearest(str(key), [*allowed, *more])}; allowed: {', '.join(allowed)}"
+
+
 def dotted(path: tuple[str | int, ...]) -> str:
     """Return a path as people write it: `train.steps`, `axes[2]`, `$` for the whole."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
@@ -159,19 +171,13 @@ def _faults_of(error: Any) -> list[Fault]:
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         allowed = sorted(error.schema.get("properties", {}))
         unknown = [key for key in error.instance if key not in allowed]
-        return [Fault((*path, key), _unknown(key, allowed)) for key in unknown]
+        return [Fault((*path, key), unknown_key(key, allowed)) for key in unknown]
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return [Fault((*path, key), "missing" + _meaning(error, key)) for key in missing]
     if error.validator in ("oneOf", "anyOf") and error.context:
         return _alternatives(error, path)
     return [Fault(path, _sentence(error) + _meaning(error))]
-
-
-def _unknown(key: Any, allowed: list[str]) -> str:
-    if not allowed:
-        return "not a key here; nothing is allowed in this place"
-    return f"not a key here{nearest(str(key), allowed)}; allowed: {', '.join(allowed)}"
 
 
 def _alternatives(error: Any, path: tuple[str | int, ...]) -> list[Fault]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder import config as configs
-from thunder import files, manifest, schema
+from thunder import digest, files, manifest, schema
 from thunder import job as jobs
 from thunder.errors import Faults, ThunderError
 
@@ -22,6 +22,16 @@ _LOCK = ".lock"
 _FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
 _LOCK_TRIES = 5
 _SHOWN_RUNS = 10
+
+
+class _Absent:
+    """What a document has where it lacks a key."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
 
 
 class Busy(ThunderError):
@@ -68,7 +78,10 @@ class Run:
         """
         path = self.folder / CONFIG
         found = _load(path)
-        named = jobs.id_of(found)
+        try:
+            named = jobs.id_of(found)
+        except ValueError as error:  # a number that no config can hold
+            raise ThunderError(f"{path}: drifted: {error}", "verification") from error
         if named != self.id:
             raise ThunderError(
                 f"{path}: drifted: its content has id {named}, the folder is {self.folder.name}; "
@@ -80,7 +93,7 @@ class Run:
     def check_drift(self, wanted: Mapping[str, Any]) -> None:
         """Raise Faults when config.json is not the document of the job; names key, old and new."""
         found = _load(self.folder / CONFIG)
-        if found == wanted:
+        if digest.is_same(found, dict(wanted)):
             return
         raise Faults(
             f"{self.folder / CONFIG}: drifted from the job that its folder is named after "
@@ -165,8 +178,11 @@ def owned(run: Run) -> Iterator[int]:
 
 
 def find(outputs: Path, kind: str, job_id: str) -> Run:
-    """Return the newest run of a job; the place for its first one when there is none."""
-    return runs_of(outputs, kind, job_id)[-1]
+    """Return the newest run of a job that is done, else the newest, else the place for one."""
+    found = runs_of(outputs, kind, job_id)
+    if len(found) == 1:
+        return found[0]
+    return next((run for run in reversed(found) if run.record()["status"] == "done"), found[-1])
 
 
 def runs_of(outputs: Path, kind: str, job_id: str) -> list[Run]:
@@ -246,21 +262,27 @@ def start(
     return write_record(run, record)
 
 
-def finish(run: Run, record: dict[str, Any], result: Mapping[str, Any], seconds: float) -> None:
-    """Record a good ending: metrics, then the manifest, then run.json, last of all."""
-    step, total = result.get("step"), record["total"]
-    done = total is None or step == total
+def advance(run: Run, record: dict[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Record what is verified so far: numbers, then the manifest, then run.json, last of all."""
     schema.check("metrics", result["metrics"], str(run.folder / METRICS), cause="crash")
     files.write_json(run.folder / METRICS, result["metrics"])
     _write_manifest(run)
-    ending = {"status": "done" if done else "paused", "seconds": seconds, "error": None}
     inputs = {**record["inputs"], **result.get("inputs", {})}
-    write_record(run, _ended({**record, "step": step, "inputs": inputs}, ending))
+    return write_record(run, {**record, "step": result.get("step"), "inputs": inputs})
+
+
+def finish(run: Run, record: dict[str, Any], result: Mapping[str, Any], seconds: float) -> None:
+    """Record a good ending, as `advance` does, with its status."""
+    step, total = result.get("step"), record["total"]
+    status = "done" if total is None or step == total else "paused"
+    ending = {"status": status, "seconds": seconds, "error": None}
+    advance(run, _ended(record, ending), result)
 
 
 def stop(run: Run, record: dict[str, Any], step: int | None, seconds: float | None) -> None:
     """Record that the attempt was stopped; it resumes from its last verified step."""
-    ending = {"status": "paused", "seconds": seconds, "error": None}
+    is_over = step is not None and step == record["total"]  # stopped after its last window
+    ending = {"status": "done" if is_over else "paused", "seconds": seconds, "error": None}
     _refresh_manifest(run)
     write_record(run, _ended({**record, "step": step}, ending))
 
@@ -290,12 +312,17 @@ def verify(run: Run) -> list[str]:
         run.document()
     except ThunderError as error:
         return [str(error)]
-    return manifest.faults(run.folder, run.id, leave_out=(RECORD,))
+    may_grow = run.record()["status"] != "done"
+    return manifest.faults(run.folder, run.id, leave_out=(RECORD,), may_grow=may_grow)
 
 
-def verify_numbers(run: Run) -> list[str]:
-    """Prove the files that tables read; return what is wrong."""
-    return manifest.faults_of(run.folder, run.id, (CONFIG, METRICS, ROWS))
+def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:
+    """Prove the files that tables read; return what is wrong.
+
+    Args:
+        has_steps: numbers are read by step, so that metrics.json, the latest ones, is not.
+    """
+    return manifest.faults_of(run.folder, run.id, (CONFIG, ROWS if has_steps else METRICS))
 
 
 def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
@@ -304,9 +331,14 @@ def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
         {".".join(path): value for path, value in configs.leaves(doc)} for doc in (old, new)
     )
     keys = sorted({*flat_old, *flat_new})
-    absent = "absent"
-    rows = [(key, flat_old.get(key, absent), flat_new.get(key, absent)) for key in keys]
-    return [row for row in rows if row[1] != row[2]]
+    rows = [(key, flat_old.get(key, ABSENT), flat_new.get(key, ABSENT)) for key in keys]
+    return [row for row in rows if not _is_equal(row[1], row[2])]
+
+
+def _is_equal(old: Any, new: Any) -> bool:
+    if old is ABSENT or new is ABSENT:
+        return old is new
+    return digest.is_same(old, new)
 
 
 def now() -> str:
@@ -351,7 +383,7 @@ def _refresh_manifest(run: Run) -> None:
     """List what an attempt that did not end well added to a run that has results."""
     if is_proven(run):
         # No such attempt writes these: were they listed anew, a changed one would pass for proven.
-        _write_manifest(run, keep=(CONFIG, METRICS))
+        _write_manifest(run, keep=(CONFIG, METRICS, ROWS))
 
 
 def _new_record(job: jobs.Job) -> dict[str, Any]:

@@ -1,8 +1,32 @@
 """Plain tables for people: aligned columns, wide letters and all."""
 
+import io
+import os
+import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
+
+
+def prepare_streams() -> None:
+    """Let a terminal that knows no N'Ko, or a stream that is closed, be no traceback."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def forget_output() -> None:
+    """Give up an output that nobody reads: what Python flushes at its end must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def of_os_error(error: OSError) -> str:
+    """Return what the system refused, with its path, in one line."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

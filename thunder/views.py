@@ -90,7 +90,7 @@ def verified(run: store.Run) -> dict[str, Any]:
         status = run.status()
     except ThunderError as error:
         return {"run": run.folder.name, "result": "FAIL", "faults": [str(error)]}
-    if not store.is_proven(run) or status == "running":
+    if not store.is_proven(run) or status in ("running", "lost"):
         return {"run": run.folder.name, "result": "SKIPPED", "faults": [f"the run is {status}"]}
     faults = store.verify(run)
     return {"run": run.folder.name, "result": "FAIL" if faults else "PASS", "faults": faults}

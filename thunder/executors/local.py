@@ -103,7 +103,7 @@ def _events(
             yield from (_parsed(line) for line in lines)
             if len(rest) > _LONGEST_EVENT_BYTES:
                 raise _garbage(rest)
-        elif child.poll() is not None:
+        elif child.poll() is not None and not _is_readable(descriptor):
             return  # it is gone, and what it left behind holds the pipe open
         if stop.is_set() and not asked:
             asked = time.monotonic()
@@ -115,6 +115,11 @@ def _events(
                 message = f"the run's process (pid {child.pid}) was silent for {silent:.0f} s"
                 yield {"event": "error", "message": f"{message}; killed", "cause": "crash"}
             return
+
+
+def _is_readable(descriptor: int) -> bool:
+    """Say whether a child that is gone by now has left something to read."""
+    return bool(select.select([descriptor], [], [], 0)[0])
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -1,21 +1,15 @@
 """The table of a matrix: mean ± sd over one axis, one row per point of the other axes."""
 
-import csv
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thunder import files, matched, store
+from thunder import digest, matched, store
 from thunder.errors import Faults, ThunderError
 from thunder.matrix import Cell, Matrix
 from thunder.schema import nearest
-
-DIGITS = 4
-_PLAIN_FROM = 1000  # above this a number has no decimals, and no exponent
-MISSING = "–"
 
 
 @dataclass(frozen=True)
@@ -23,9 +17,15 @@ class Reading:
     """What one cell contributes: its run, and the numbers that the run wrote for its step."""
 
     cell: Cell
-    run: str
+    run: store.Run
+    record: Mapping[str, Any]
     values: Mapping[str, float | None]
     reason: str | None  # why there are no values
+
+    @property
+    def name(self) -> str:
+        """The id behind the numbers."""
+        return self.run.folder.name
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,20 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
             f"matrix {matrix.name!r} has no table: block; add table: {{metrics: [valid_loss]}}"
         )
     settings = matrix.spec["table"]
-    readings = [_reading(cell, outputs, settings["metrics"]) for cell in cells]
-    present = [reading for reading in readings if reading.reason is None]
-    _refuse_unknown_metrics(settings["metrics"], present, outputs)
-    _refuse_mixed_inputs(matrix, present, outputs)
-    matched.check(
-        matrix.name,
-        matrix.spec,
-        [(r.cell.label, _run(r.cell, outputs).document()) for r in present],
-    )
-    over = settings.get("over")
+    metrics, over = settings["metrics"], settings.get("over")
+    found = [_reading(cell, outputs, metrics) for cell in cells]
+    present = [reading for reading in found if reading.reason is None]
+    _refuse_unknown_metrics(metrics, [reading for reading in found if reading.record])
+    _refuse_mixed_inputs(matrix, present)
+    documents = [(reading.cell.label, reading.run.document()) for reading in present]
+    matched.check(matrix.name, matrix.spec, documents)
     return {
         "name": matrix.name,
+        "question": matrix.question,
         "over": over,
-        "metrics": settings["metrics"],
-        "rows": [_summary(row, settings["metrics"]) for row in _rows(readings, over)],
+        "metrics": metrics,
+        "rows": [_summary(row, metrics) for row in _rows(found, over)],
+        "code": _code(present),
     }
 
 
@@ -79,118 +78,41 @@ def with_table(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Matrix:
     return replace(matrix, spec={**matrix.spec, "table": {**over, "metrics": metrics}})
 
 
-def write(table: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write a table as JSON, Markdown and CSV; the same runs give the same bytes."""
-    texts = renderings(table)
-    for name, text in texts.items():
-        files.write_text(folder / name, text)
-    return [folder / name for name in texts]
-
-
-def stale(table: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Return the files on disk that do not follow from the runs any more."""
-    return [
-        folder / name
-        for name, text in renderings(table).items()
-        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
-    ]
-
-
-def renderings(table: Mapping[str, Any]) -> dict[str, str]:
-    """Return every file of a table by name."""
-    name = table["name"]
-    return {
-        f"{name}.json": files.render_json(table),
-        f"{name}.md": render_markdown(table),
-        f"{name}.csv": render_csv(table),
-    }
-
-
-def render_markdown(table: Mapping[str, Any]) -> str:
-    """Return the table for people: rounded, missing runs shown, run ids at the end of each row."""
-    axes = _axes(table)
-    head = [*axes, "runs", *table["metrics"], "run ids"]
-    lines = [f"# {table['name']}", ""]
-    if any(row["stand_in"] for row in table["rows"]):
-        lines += [
-            "† stand-in model or data: these numbers show that the machinery works, no more.",
-            "",
-        ]
-    lines += [_line(head), _line(["---"] * len(head))]
-    for row in table["rows"]:
-        mark = " †" if row["stand_in"] else ""
-        cells = [_cell_text(row["point"].get(axis, MISSING)) for axis in axes]
-        cells.append(f"{row['present']}/{row['wanted']}{mark}")
-        cells += [_mean_text(row["values"][metric], row["present"]) for metric in table["metrics"]]
-        lines.append(_line([*cells, " ".join(row["runs"]) or MISSING]))
-    missing = [f"- {reason}" for row in table["rows"] for reason in row["missing"]]
-    if missing:
-        lines += ["", "Missing:", "", *missing]
-    return "\n".join(lines) + "\n"
-
-
-def render_csv(table: Mapping[str, Any]) -> str:
-    """Return the table for programs: full precision, one mean, sd and count per metric."""
-    axes, stream = _axes(table), io.StringIO()
-    head = [*axes, "present", "wanted", "stand_in"]
-    for metric in table["metrics"]:
-        head += [f"{metric}_mean", f"{metric}_sd", f"{metric}_n"]
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*head, "runs"])
-    for row in table["rows"]:
-        cells = [row["point"].get(axis, "") for axis in axes]
-        cells += [row["present"], row["wanted"], row["stand_in"]]
-        for metric in table["metrics"]:
-            value = row["values"][metric]
-            cells += ["" if value[key] is None else value[key] for key in ("mean", "sd", "n")]
-        writer.writerow([*cells, " ".join(row["runs"])])
-    return stream.getvalue()
-
-
 def _reading(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Reading:
     run = _run(cell, outputs)
     if not run.exists():
-        return Reading(cell, run.folder.name, {}, "no run yet")
+        return Reading(cell, run, {}, {}, "no run yet")
     record = run.record()
     goal, step, status = cell.job.goal, record["step"], run.status(record)
     if goal is None and status != "done":
-        return Reading(cell, run.folder.name, {}, f"the run is {status}")
+        return Reading(cell, run, record, {}, f"the run is {status}")
     if goal is not None and (step is None or step < goal):
-        return Reading(cell, run.folder.name, {}, f"the run is {status} at step {step} of {goal}")
-    found = _numbers(run, status, step, goal)
+        return Reading(cell, run, record, {}, f"the run is {status} at step {step} of {goal}")
+    found = _numbers(run, goal)
     values = {metric: found.get(metric) for metric in metrics}
     if all(value is None for value in values.values()):
-        return Reading(
-            cell, run.folder.name, {}, f"the run is at step {step} and has nothing for {goal}"
-        )
-    return Reading(cell, run.folder.name, values, None)
+        return Reading(cell, run, record, {}, f"the run is at step {step}; nothing for {goal}")
+    return Reading(cell, run, record, values, None)
 
 
-def _numbers(
-    run: store.Run, status: str, step: int | None, goal: int | None
-) -> dict[str, float | None]:
+def _numbers(run: store.Run, goal: int | None) -> dict[str, float | None]:
     """Read what the run wrote for a step, proven by its manifest."""
-    if faults := store.verify_numbers(run):
+    if faults := store.verify_numbers(run, has_steps=goal is not None):
         raise Faults(
             f"{run.folder}: not what its manifest says (restore it, or move the folder away):",
             faults,
             "verification",
         )
-    # metrics.json does not say its step: it counts only when the record that names it came after.
-    if goal is None or (step == goal and status in ("done", "paused")):
-        return run.metrics()
-    return run.at_step(goal)
+    return run.metrics() if goal is None else run.at_step(goal)
 
 
 def _run(cell: Cell, outputs: Path) -> store.Run:
     return store.find(outputs, cell.job.kind, cell.job.id)
 
 
-def _refuse_unknown_metrics(
-    metrics: Sequence[str], present: Sequence[Reading], outputs: Path
-) -> None:
-    known = {name for r in present for name in _run(r.cell, outputs).metrics()}
-    unknown = [metric for metric in metrics if present and metric not in known]
+def _refuse_unknown_metrics(metrics: Sequence[str], begun: Sequence[Reading]) -> None:
+    known = {name for reading in begun for name in reading.run.metrics()}
+    unknown = [metric for metric in metrics if known and metric not in known]
     if unknown:
         have = sorted(known)
         raise ThunderError(
@@ -199,21 +121,66 @@ def _refuse_unknown_metrics(
         )
 
 
-def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Reading], outputs: Path) -> None:
-    """Refuse runs that read different bytes under one name, unless an axis inside it says so."""
-    seen: dict[tuple[Any, ...], tuple[str, str]] = {}
+def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Reading]) -> None:
+    """Refuse runs that read different bytes under one name, unless an axis in sight says so."""
+    over = matrix.spec["table"].get("over")
+    seen: dict[str, tuple[str, Reading]] = {}
     for reading in present:
-        record, config = _run(reading.cell, outputs).record(), reading.cell.job.config
-        for name, found in record["inputs"].items():
-            inside = {k: v for k, v in reading.cell.coordinates.items() if k.startswith(f"{name}.")}
-            key = (name, str(config.get(name, {}).get("name")), *sorted(inside.items()))
-            first, run = seen.setdefault(key, (found, reading.run))
+        shown = {k: v for k, v in reading.cell.coordinates.items() if k != over}
+        for name, found in reading.record["inputs"].items():
+            key = digest.of_value([name, _meant(reading, name, shown)])
+            first, other = seen.setdefault(key, (found, reading))
             if first != found:
                 raise ThunderError(
-                    f"matrix {matrix.name!r}: runs {run} and {reading.run} read different {name} "
-                    f"(sha256 {first[:12]}… and {found[:12]}…); they cannot be compared",
+                    f"matrix {matrix.name!r}: runs {other.name} and {reading.name} read different "
+                    f"{name} (sha256 {first[:12]}… and {found[:12]}…); they cannot be compared",
                     "verification",
                 )
+
+
+def _meant(reading: Reading, name: str, shown: Mapping[str, Any]) -> Any:
+    """Return what names an input: runs that agree in it must have read the same bytes."""
+    config = reading.cell.job.config
+    if "recipe" in config.get(name, {}).get("source", {}):
+        # What a recipe builds may depend on the other inputs: a tokenizer learns from the corpus.
+        inputs = {
+            k: v["source"] for k, v in config.items() if isinstance(v, dict) and "source" in v
+        }
+        return {"sources": inputs, "row": _of_input(shown, "data")}
+    return {"name": config.get(name, {}).get("name"), "row": _of_input(shown, name)}
+
+
+def _of_input(shown: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in shown.items() if key.startswith(f"{name}.")}
+
+
+def _refuse_mixed_rows(row: Row) -> None:
+    """Refuse to average runs that read different bytes, whatever they call them."""
+    read: dict[str, dict[str, str]] = {}
+    for reading in row.readings:
+        for name, found in reading.record.get("inputs", {}).items():
+            read.setdefault(name, {})[found] = reading.name
+    for name, runs in read.items():
+        if len(runs) > 1:
+            raise ThunderError(
+                f"runs {' and '.join(runs.values())} would be averaged, but read different {name}; "
+                "table.over must be an axis that changes no input, such as seed",
+                "verification",
+            )
+
+
+def _code(present: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Return the states of the code that made the runs, each with its runs."""
+    states: dict[tuple[str, bool], set[str]] = {}
+    for reading in present:
+        for attempt in reading.record["attempts"]:
+            made = attempt["provenance"]
+            state = (made["commit"] or made["reason"] or "unknown", bool(made["dirty"]))
+            states.setdefault(state, set()).add(reading.name)
+    return [
+        {"commit": commit, "dirty": dirty, "runs": sorted(runs)}
+        for (commit, dirty), runs in sorted(states.items())
+    ]
 
 
 def _rows(readings: Sequence[Reading], over: str | None) -> list[Row]:
@@ -225,6 +192,7 @@ def _rows(readings: Sequence[Reading], over: str | None) -> list[Row]:
 
 
 def _summary(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
+    _refuse_mixed_rows(row)
     present = [reading for reading in row.readings if reading.reason is None]
     return {
         "point": dict(row.point),
@@ -232,8 +200,8 @@ def _summary(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
         "present": len(present),
         "stand_in": any(reading.cell.job.is_stand_in for reading in row.readings),
         "values": {metric: _spread([r.values[metric] for r in present]) for metric in metrics},
-        "runs": [reading.run for reading in present],
-        "missing": [f"{r.run} ({r.cell.label}): {r.reason}" for r in row.readings if r.reason],
+        "runs": [reading.name for reading in present],
+        "missing": [f"{r.name} ({r.cell.label}): {r.reason}" for r in row.readings if r.reason],
     }
 
 
@@ -244,28 +212,3 @@ def _spread(values: Sequence[float | None]) -> dict[str, Any]:
         "mean": statistics.fmean(found) if found else None,
         "sd": statistics.stdev(found) if len(found) > 1 else None,
     }
-
-
-def _axes(table: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(axis for row in table["rows"] for axis in row["point"]))
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell_text(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
-def _mean_text(value: Mapping[str, Any], present: int) -> str:
-    if value["mean"] is None:
-        return MISSING
-    mean = _number_text(value["mean"], DIGITS)
-    spread = "" if value["sd"] is None else f" ± {_number_text(value['sd'], 2)}"
-    # A run that did not measure this metric may not pass for one that did.
-    return f"{mean}{spread}" + (f" (n={value['n']})" if value["n"] < present else "")
-
-
-def _number_text(value: float, digits: int) -> str:
-    return f"{value:,.0f}" if abs(value) >= _PLAIN_FROM else f"{value:.{digits}g}"

@@ -54,8 +54,10 @@ def _window(checks: Preflight, stop: int, emit: Emit) -> dict[str, float | None]
     state.export(checks.folder, checkpoint.folder)
     numbers = report.metrics(checks.folder, checkpoint.record)
     state.note(checks.folder, {"step": stop, **numbers})
-    emit({"event": "checkpoint", "step": stop, "path": str(checkpoint.folder)})
     path = report.write(checks, rows, numbers, checkpoint.record)
+    # Last, when all that it stands for is on disk: the runner takes it into the record.
+    found = {"step": stop, "metrics": numbers, "inputs": checks.digests}
+    emit({"event": "checkpoint", "path": str(checkpoint.folder), **found})
     emit({"event": "report", "path": str(path)})
     return numbers
 
