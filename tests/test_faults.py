@@ -81,8 +81,16 @@ def test_a_frozen_child_is_killed_and_named(tmp_path: Path) -> None:
     os.kill(child, signal.SIGSTOP)
     code, out, _ = ended(first)
     assert code == runner.EXIT_FAILED
-    assert f"(pid {child}) was silent for 2 s; killed" in out
+    assert f"(pid {child}) was silent for 2 s: it is frozen; killed" in out
     assert running.error_of(running.only_run(tmp_path))["cause"] == "crash"
+    assert running.children(tmp_path) == []
+
+
+def test_a_lane_that_hangs_is_killed_and_named(tmp_path: Path) -> None:
+    first = begin("+profile=dry", "start_seconds=2", f"outputs={tmp_path}", lane="gated")
+    code, out, _ = ended(first)
+    assert code == runner.EXIT_FAILED
+    assert "said nothing for 2 s: it hangs; killed" in out
     assert running.children(tmp_path) == []
 
 

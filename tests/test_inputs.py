@@ -101,3 +101,12 @@ def test_the_cache_of_the_hub_is_where_its_variables_say(monkeypatch: pytest.Mon
     assert inputs.hub_cache() == Path("/hf/hub")
     monkeypatch.setenv("HF_HUB_CACHE", "/hub")
     assert inputs.hub_cache() == Path("/hub")
+
+
+def test_a_folder_that_says_it_is_a_stand_in_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"stand_in": true}')
+    words = ["+profile=smoke", "data=folder", f"data.source.folder={tmp_path}"]
+    job = launch.read(words).cells[0].job
+    assert job.runtime["stand_ins"] == ["data"]
+    (tmp_path / "manifest.json").write_text('{"stand_in": false}')
+    assert launch.read(words).cells[0].job.runtime["stand_ins"] == []

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from thunder import config as configs
-from thunder import matrix as matrices
 from thunder import digest, origin, overrides, store
+from thunder import matrix as matrices
 from thunder.errors import ThunderError
 from thunder.matrix import Cell
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILLED_IN = {
-    ("source", "builder"): "code or words of the recipe",
-    ("source", "digest"): "content of the folder",
+    ".source.builder": "code or words of the recipe",
+    ".source.digest": "content of the folder",
 }
 
 
@@ -96,7 +96,7 @@ def _reason(
 
 def _place(key: str, old: Any, origins: origin.Origins) -> str:
     """Return what set a key; what is filled in follows from content and not from a line."""
-    path = tuple(key.split("."))
-    if path[-2:] in _FILLED_IN and isinstance(old, str) and _DIGEST.fullmatch(old):
-        return _FILLED_IN[path[-2:]]
-    return origin.find(origins, path) or "code: the kind's revision"
+    filled_in = next((said for end, said in _FILLED_IN.items() if key.endswith(end)), None)
+    if filled_in and isinstance(old, str) and _DIGEST.fullmatch(old):
+        return filled_in
+    return origin.find(origins, key.split(".")) or "code: the kind's revision"

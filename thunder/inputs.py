@@ -36,6 +36,7 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     """
     known = Known() if known is None else known
     bound, paths, missing = dict(config), dict(config["runtime"]["paths"]), []
+    marked = []
     cache = Path(config["runtime"]["outputs"]) / "cache"
     for name, section in sources_of(config).items():
         try:
@@ -45,11 +46,12 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
             continue
         if path is not None:
             paths[name] = str(path)
+            marked += [name] if _says_stand_in(path) else []
     missing += _executor_missing(config)
     if missing:
         site = config["runtime"]["site"]["name"]
         raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
-    bound["runtime"] = {**config["runtime"], "paths": paths}
+    bound["runtime"] = {**config["runtime"], "paths": paths, "stand_ins": marked}
     return bound
 
 
@@ -58,9 +60,11 @@ def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {k: v for k, v in config.items() if isinstance(v, dict) and "source" in v}
 
 
-def is_stand_in(config: Mapping[str, Any]) -> bool:
-    """Say whether any input is a stand-in, built in place by a recipe."""
-    return any("recipe" in section["source"] for section in sources_of(config).values())
+def stand_ins(config: Mapping[str, Any]) -> list[str]:
+    """Return the inputs that are stand-ins: built by a recipe, or folders that say so themselves."""
+    marked = config["runtime"]["stand_ins"]
+    found = {name for name, section in sources_of(config).items() if "recipe" in section["source"]}
+    return sorted({*found, *marked})
 
 
 def hub_snapshot(repository: str, commit: str) -> Path | None:
@@ -114,6 +118,15 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
         module, _, function = RECIPES[source["recipe"]].partition(":")
         return {**source, "builder": getattr(import_module(module), function)(source)}, None
     return source, None
+
+
+def _says_stand_in(folder: Path) -> bool:
+    """Say whether a folder carries the mark that thunder puts into what it builds in place."""
+    for name, mark in (("config.json", "thunder_stand_in"), ("manifest.json", "stand_in")):
+        with suppress(OSError, ValueError, AttributeError):
+            if files.read_json(folder / name).get(mark) is True:
+                return True
+    return False
 
 
 def _executor_missing(config: Mapping[str, Any]) -> list[str]:

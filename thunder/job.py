@@ -65,7 +65,7 @@ class Job:
     @property
     def is_stand_in(self) -> bool:
         """Whether model or data are stand-ins."""
-        return inputs.is_stand_in(self.config)
+        return bool(inputs.stand_ins(self.config))
 
     @property
     def document(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def _across(config: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]
     runtime = config["runtime"]
     found: list[tuple[tuple[str | int, ...], str]] = [
         (("runtime", key), "is filled in when a job is made; it cannot be set")
-        for key in ("command", "reproduce", "paths")
+        for key in ("command", "reproduce", "paths", "stand_ins")
         if runtime[key]
     ]
     total, target = total_of(config), runtime["target"]

@@ -50,7 +50,8 @@ def _words_without_key(spec: Mapping[str, Any], keys: set[str]) -> list[str]:
 
 
 def _with_sections(keys: set[str]) -> list[str]:
-    return sorted({".".join(k.split(".")[:end]) for k in keys for end in range(1, k.count(".") + 2)})
+    parts = [key.split(".") for key in keys]
+    return sorted({".".join(key[:end]) for key in parts for end in range(1, len(key) + 1)})
 
 
 def _odd_one(key: str, flat: list[tuple[str, dict[str, Any]]]) -> str | None:

@@ -232,7 +232,7 @@ def _execute(row: Planned, lock: int, stop: threading.Event, watch: "_Watch") ->
         jobs.KINDS[job.kind].function,
         lock=lock,
         stop=stop,
-        stall_seconds=job.runtime["stall_seconds"],
+        deadlines=local.Deadlines(job.runtime["stall_seconds"], job.runtime["start_seconds"]),
         on_event=watch,
     )
 

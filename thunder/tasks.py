@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def _part(name: str, words: Sequence[str], folder: Path, config_dir: str) -> tup
 
     found = places.sources(places_dir(config_dir))
     parsed = overrides.parse(words, found)
-    given = {**parsed.sweeps, **{k: [v] for k, v in (parsed.values | parsed.choices).items()}}
+    given = {**parsed.sweeps, **_alone(parsed.values), **_alone(parsed.choices)}
     axes = _axes(name, folder, found)
     wanted = {overrides.full_key(k): v for k, v in given.items() if overrides.full_key(k) in axes}
     of_axes = {parsed.spelt[key] for key in wanted}
@@ -47,6 +47,10 @@ def _part(name: str, words: Sequence[str], folder: Path, config_dir: str) -> tup
     if not cells:
         raise ThunderError(f"{name!r} has no cell with {' '.join(sorted(of_axes))}")
     return replace(request, cells=cells), True
+
+
+def _alone(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {key: [value] for key, value in values.items()}
 
 
 def _axes(name: str, folder: Path, found: places.Sources) -> set[str]:
@@ -143,7 +147,7 @@ def status(
     else:
         rows = [views.run_json(run) for run in store.all_runs(folder)]
         foot = f"{text.count(len(rows), 'run')} in {folder.absolute()}"
-        if not folder.is_dir():
+        if not folder.exists():
             foot = f"no runs: there is no folder {folder.absolute()} yet"
     if json:
         print(files.render_json(rows), end="")

@@ -35,13 +35,26 @@ class Ending:
     error: dict[str, Any] | None
 
 
+@dataclass(frozen=True)
+class Deadlines:
+    """How long a child may be silent.
+
+    Args:
+        frozen_seconds: without any sign of life from the process.
+        hung_seconds: without a word from the lane in it, though the process lives.
+    """
+
+    frozen_seconds: float
+    hung_seconds: float
+
+
 def execute(
     folder: Path,
     function: str,
     *,
     lock: int,
     stop: threading.Event,
-    stall_seconds: float,
+    deadlines: Deadlines,
     on_event: Callable[[dict[str, Any]], None],
 ) -> Ending:
     """Run a lane function on a run folder in a child process, to its end or to a deadline.
@@ -50,15 +63,14 @@ def execute(
         lock: descriptor of the run's lock; the child inherits it, so that the run stays owned
             until the last of us is gone.
         stop: set by somebody who wants it stopped.
-        stall_seconds: silence after which the child counts as frozen.
     """
     last: dict[str, Any] = {}
     child, read_end = _begin(folder, function, lock)
     try:
-        for event in _events(read_end, child, stop, stall_seconds):
+        for event in _events(read_end, child, stop, deadlines):
             if event["event"] in ("result", "error"):
                 last = event
-            elif event["event"] != "beat":
+            elif event["event"] not in ("alive", "beat"):
                 on_event(event)
     finally:
         os.close(read_end)  # first: a child that still talks must not wait for a reader
@@ -88,10 +100,11 @@ def _begin(folder: Path, function: str, lock: int) -> tuple[subprocess.Popen[byt
 
 
 def _events(
-    descriptor: int, child: subprocess.Popen[bytes], stop: threading.Event, stall_seconds: float
+    descriptor: int, child: subprocess.Popen[bytes], stop: threading.Event, deadlines: Deadlines
 ) -> Iterator[dict[str, Any]]:
     """Yield the child's events until it closes its end; a frozen child is killed and named."""
-    rest, heard, asked = b"", time.monotonic(), 0.0
+    rest, asked = b"", 0.0
+    heard = said = time.monotonic()
     while True:
         readable, _, _ = select.select([descriptor], [], [], _POLL_SECONDS)
         if readable:
@@ -100,7 +113,9 @@ def _events(
                 return
             heard = time.monotonic()
             *lines, rest = (rest + data).split(b"\n")
-            yield from (_parsed(line) for line in lines)
+            for event in map(_parsed, lines):
+                said = said if event["event"] == "alive" else heard
+                yield event
             if len(rest) > _LONGEST_EVENT_BYTES:
                 raise _garbage(rest)
         elif child.poll() is not None and not _is_readable(descriptor):
@@ -108,13 +123,22 @@ def _events(
         if stop.is_set() and not asked:
             asked = time.monotonic()
             child.terminate()
-        silent = time.monotonic() - heard
-        if silent > stall_seconds or (asked and time.monotonic() - asked > _TERM_SECONDS):
+        fault = _silence(child.pid, heard, said, deadlines)
+        if fault or (asked and time.monotonic() - asked > _TERM_SECONDS):
             _kill(child)
-            if not asked:
-                message = f"the run's process (pid {child.pid}) was silent for {silent:.0f} s"
-                yield {"event": "error", "message": f"{message}; killed", "cause": "crash"}
+            if fault and not asked:
+                yield {"event": "error", "message": f"{fault}; killed", "cause": "crash"}
             return
+
+
+def _silence(pid: int, heard: float, said: float, deadlines: Deadlines) -> str | None:
+    """Return what is wrong with a silent child, None while there is nothing."""
+    now = time.monotonic()
+    if now - heard > deadlines.frozen_seconds:
+        return f"the run's process (pid {pid}) was silent for {now - heard:.0f} s: it is frozen"
+    if now - said > deadlines.hung_seconds:
+        return f"the lane (pid {pid}) said nothing for {now - said:.0f} s: it hangs"
+    return None
 
 
 def _is_readable(descriptor: int) -> bool:
@@ -163,7 +187,8 @@ def _ending(last: dict[str, Any], code: int, folder: Path) -> Ending:
 def exit_text(code: int) -> str:
     """Return how a process ended, in words."""
     if code < 0:
-        name = signal.Signals(-code).name
+        known = -code in set(signal.Signals)
+        name = signal.Signals(-code).name if known else f"signal {-code}"
         hint = "; out of memory, or killed by hand" if name == "SIGKILL" else ""
         return f"was killed by {name}{hint}"
     return f"ended with exit code {code}"

@@ -18,7 +18,10 @@ def run(
 ) -> dict[str, Any]:
     """Sleep, then return numbers that depend on the config alone."""
     settings = config["dry"]
-    time.sleep(settings["sleep_seconds"])
+    end = time.monotonic() + settings["sleep_seconds"]
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 1.0))
+        emit({"event": "beat"})
     if settings["fail"]:
         raise ThunderError("the job was asked to fail (dry.fail=true)", "training")
     value = settings["value"]

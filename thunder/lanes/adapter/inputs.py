@@ -18,7 +18,7 @@ class Inputs:
     """What a job reads, on this machine.
 
     Args:
-        stand_ins: the names of those that were built in place.
+        stand_ins: the names of those that were built in place, now or earlier.
     """
 
     model: Path
@@ -34,7 +34,8 @@ def locate(config: Mapping[str, Any], emit: Emit) -> Inputs:
     built = tuple(name for name, source in (("model", model), ("data", data)) if "recipe" in source)
     rows = _built_corpus(data, cache, emit) if "data" in built else Path(paths["data"])
     folder = _built_model(model, rows, cache, emit) if "model" in built else Path(paths["model"])
-    return Inputs(folder, rows, built)
+    marked = config["runtime"]["stand_ins"]
+    return Inputs(folder, rows, tuple(sorted({*built, *marked})))
 
 
 def _built_corpus(source: Mapping[str, Any], cache: Path, emit: Emit) -> Path:

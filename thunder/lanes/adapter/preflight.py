@@ -28,6 +28,7 @@ class Preflight:
 
     Args:
         tokens: the folder that the tokenised rows go to.
+        beat: says that the lane is at work, before each check.
         rows: one per check: check, host, status, measured, reason.
         causes: the cause class of each failed check.
         digests: of the content of model and data.
@@ -38,6 +39,7 @@ class Preflight:
     folder: Path
     inputs: Inputs
     tokens: Path
+    beat: Callable[[], None] = lambda: None
     rows: list[dict[str, Any]] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Preflight:
     def check(self, name: str, cause: str) -> Iterator[Callable[[str], None]]:
         """Run one check; the block reports what it measured, or raises what is wrong."""
         measured: list[str] = []
+        self.beat()
         try:
             yield measured.append
         except _Skip as skip:

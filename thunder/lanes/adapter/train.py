@@ -22,7 +22,8 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     emit({"event": "backend", "backend": {"blas": found}})
     if found["warning"]:
         emit({"event": "warning", "text": found["warning"]})
-    checks = Preflight(config, folder, locate(config, emit), folder / ".tokens")
+    inputs, tokens = locate(config, emit), folder / ".tokens"
+    checks = Preflight(config, folder, inputs, tokens, lambda: emit({"event": "beat"}))
     try:
         preflight.run(checks, found)
         emit({"event": "checks", "title": "preflight", "rows": checks.rows})

@@ -1,0 +1,39 @@
+"""The local executor: what a child says last is heard, whenever it ends."""
+
+import os
+import subprocess
+import threading
+from typing import cast
+
+from thunder.executors import local
+
+
+class LastWord:
+    """A child that speaks and ends between a look at the pipe and a look at the child."""
+
+    pid = 0
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def poll(self) -> int:
+        if self.descriptor >= 0:
+            os.write(self.descriptor, b'{"event": "result", "metrics": {}}\n')
+            os.close(self.descriptor)
+            self.descriptor = -1
+        return 0
+
+
+def test_the_last_word_of_a_child_that_has_ended_is_heard() -> None:
+    read_end, write_end = os.pipe()
+    child = cast("subprocess.Popen[bytes]", LastWord(write_end))
+    deadlines = local.Deadlines(30.0, 30.0)
+    found = list(local._events(read_end, child, threading.Event(), deadlines))
+    os.close(read_end)
+    assert [event["event"] for event in found] == ["result"]
+
+
+def test_every_end_of_a_process_has_words() -> None:
+    assert local.exit_text(3) == "ended with exit code 3"
+    assert "SIGKILL" in local.exit_text(-9)
+    assert "signal 37" in local.exit_text(-37)
