@@ -165,3 +165,27 @@ def test_outputs_that_cannot_be_written_are_told(
     code, _, err = _said(capsys, "matrix=adapter_rank", f"outputs={path}")
     assert code == 1
     assert err == f"thunder: the plan cannot be written into {path}: Not a directory\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["thunder", "thunder.tasks"])
+def test_an_output_that_is_closed_is_no_traceback(tmp_path: Path, module: str) -> None:
+    code = f"import sys; from {module} import main; sys.exit(main(['--version']))"
+    code = code.replace("from thunder import", "from thunder.__main__ import")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_the_tasks_print_nko_on_a_terminal_that_knows_none(tmp_path: Path) -> None:
+    code = "import sys; from thunder.tasks import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "status", "--outputs", "ߒߞߏ"],
+        cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"}, text=True,
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\u07d2\u07de\u07cf" in done.stdout

@@ -225,7 +225,7 @@ def test_names_of_thunder_cannot_be_taken(project: Project) -> None:
     [
         ("nowhere", "no such folder"),
         ("conf/profile/mine.yaml", "no such folder"),
-        (".", "no profile and no option in it; did you mean"),
+        (".", "not a conf/ folder; did you mean .*/conf"),
     ],
 )
 def test_a_config_dir_that_is_none_is_told(project: Project, name: str, message: str) -> None:
@@ -260,3 +260,101 @@ def test_filling_never_edits_what_was_composed(project: Project) -> None:
     assert template.fill({})["dry"]["value"] == 1
     assert first["dry"] is second["dry"]
     assert third["dry"]["value"] is True
+
+
+@pytest.mark.parametrize("name", ["hydra", "my_hydra_run", "hydrates"])
+def test_a_profile_may_have_hydra_in_its_name(project: Project, name: str) -> None:
+    project.profile(DRY.replace("value: 1", "value: one"), name)
+    assert f"conf/profile/{name}.yaml:4: dry.value:" in fault(project, f"+profile={name}")
+
+
+def test_a_choice_is_placed_where_it_is_made(project: Project) -> None:
+    comment = "# - /model: nope and - nope\n"
+    header, rest = DRY.split("\n", 1)
+    project.profile(f"{header}\n{comment}defaults:\n  - /model: nope\n  - _self_\n{rest}")
+    assert fault(project, "+profile=mine").startswith("conf/profile/mine.yaml:4: no model 'nope'")
+    project.profile(f"{header}\n{comment}defaults:\n  - nope\n  - _self_\n{rest}")
+    assert fault(project, "+profile=mine").startswith("conf/profile/mine.yaml:4: no profile 'nope'")
+
+
+def test_a_word_behind_a_reference_is_named(project: Project) -> None:
+    word = "runtime.site.models.gemma4_e2b.hidden=5"
+    assert f"command line '{word}': model.source.hidden: 5 is less" in fault(
+        project, "+profile=smoke", word
+    )
+
+
+def test_a_key_that_a_profile_asks_for_hides_the_default(project: Project) -> None:
+    project.profile(DRY + "seed: ???\n")
+    message = fault(project, "+profile=mine")
+    assert "conf/profile/mine.yaml:7: seed: needs a value: add seed=VALUE" in message
+    assert project.read("+profile=mine", "seed=3").cells[0].job.config["seed"] == 3
+
+
+def test_a_later_layer_may_give_what_an_earlier_one_asks_for(project: Project) -> None:
+    project.profile(DRY + "runtime:\n  jobs: ???\n")
+    project.write("conf/local.yaml", "runtime: {jobs: 2}\n")
+    assert project.read("+profile=mine").runtime["jobs"] == 2
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["${runtime.stall_seconds}", "${runtime[stall_seconds]}", "${..runtime.stall_seconds}",
+     "${runtime}", "${runtime.site}", "${dry.${seed}}", "${oc.env:HOME}"],
+)  # fmt: skip
+def test_a_job_reads_nothing_of_runtime_but_the_site(project: Project, form: str) -> None:
+    project.profile(DRY.replace("value: 1", f'value: "{form}"'))
+    message = fault(project, "+profile=mine")
+    assert message == (
+        f"conf/profile/mine.yaml:4: dry.value: {form!r} is not allowed; only ${{KEY}} can be "
+        "read here, and of runtime only ${runtime.site.KEY}"
+    )
+
+
+def test_a_project_is_not_its_conf(project: Project) -> None:
+    project.write("other/some.yaml", "a: 1\n")
+    with pytest.raises(ThunderError, match=r"not a conf/ folder; did you mean .*project/conf\?"):
+        configs.sources(project.root)
+
+
+def test_a_word_in_short_is_the_nearest_name(project: Project) -> None:
+    assert "windw: not a key here (did you mean 'window'?)" in fault(
+        project, "+profile=mine", "windw=10"
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["seed=3"], ["train.steps=3"], ["window=3"]])
+def test_no_profile_is_told_and_nothing_else(project: Project, words: list[str]) -> None:
+    first, second = fault(project, *words).splitlines()
+    assert first == "nothing can run:"
+    assert second.startswith("  no profile is chosen: add +profile=NAME; conf/profile/ has dry,")
+
+
+def test_outputs_may_lie_at_home_and_must_be_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    found = project.read("+profile=mine", 'outputs="~/runs"')
+    assert found.outputs == Path("/somewhere/runs")
+    assert "runtime.outputs: '' is too short" in fault(project, "+profile=mine", "outputs=")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("runtime: {outputs: elsewhere}", "elsewhere"),
+        ("runtime: {jobs: 2}", "outputs"),
+        ("site: local", "outputs"),
+        ("", "outputs"),
+    ],
+)
+def test_where_the_runs_of_this_machine_land(project: Project, text: str, expected: str) -> None:
+    assert project.places.outputs() == "outputs"
+    project.write("conf/local.yaml", text + "\n")
+    assert project.places.outputs() == expected
+
+
+def test_a_local_yaml_that_is_none_is_told(project: Project) -> None:
+    path = project.write("conf/local.yaml", "runtime: [\n")
+    with pytest.raises(ThunderError, match=f"{path}: cannot be read"):
+        project.places.outputs()

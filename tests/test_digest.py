@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thunder import digest
+from thunder.errors import ThunderError
 
 SAFE = 2**53 - 1
 VALUES = st.recursive(
@@ -103,3 +104,29 @@ def test_only_the_named_files_count_where_names_are_given(tmp_path: Path) -> Non
 )  # fmt: skip
 def test_sameness_is_that_of_json(first: Any, second: Any, same: bool) -> None:
     assert digest.is_same(first, second) is same
+
+
+def test_links_to_files_and_folders_are_followed(tmp_path: Path) -> None:
+    real, linked = tmp_path / "real", tmp_path / "linked"
+    (real / "sub").mkdir(parents=True)
+    (real / "sub" / "a").write_text("a")
+    (real / "b").write_text("b")
+    linked.mkdir()
+    (linked / "sub").symlink_to(real / "sub")
+    (linked / "b").symlink_to(real / "b")
+    assert digest.visible_files(linked) == ["b", "sub/a"]
+    assert digest.of_folder(linked) == digest.of_folder(real)
+
+
+def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gone").symlink_to("nowhere")
+    with pytest.raises(ThunderError, match="gone: a link to nothing, 'nowhere'") as caught:
+        digest.visible_files(tmp_path)
+    assert caught.value.cause == "data"
+
+
+def test_a_link_in_a_circle_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    with pytest.raises(ThunderError, match="sub/up: a link back to a folder that it lies in"):
+        digest.visible_files(tmp_path)

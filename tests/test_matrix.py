@@ -162,8 +162,11 @@ def test_arms_that_match_pass(project: Project, words: str) -> None:
     [
         ("same: [seed]", "seed: 0 in (seed=0) but 1 in (seed=1)"),
         ("differ: [dry.value]", "seed: 0 in (seed=0) but 1 in (seed=1)"),
-        ("same: [dri]", "dri: no cell has such a key"),
-        ("differ: [seed, dry.vaule]", "dry.vaule: no cell has such a key"),
+        ("same: [dri]", "dri: no cell has such a key (did you mean 'dry'?)"),
+        (
+            "differ: [seed, dry.vaule]",
+            "dry.vaule: no cell has such a key (did you mean 'dry.value'?)",
+        ),
         ("same: [runtime]", "runtime: no cell has such a key"),
     ],
 )

@@ -41,7 +41,35 @@ def test_a_reference_has_the_origins_of_what_it_points_to(tmp_path: Path) -> Non
     path.write_text("site:\n  model:\n    layers: 4\nmodel: ${site.model}\n")
     found = origin.of_files([(path, "")])
     assert found[("model",)] == f"{path}:4"
-    assert found[("model", "layers")] == f"{path}:3"
+    assert origin.find(found, ("model", "layers")) == f"{path}:3"
+
+
+def test_what_is_set_behind_a_reference_shows_through_it(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text("site:\n  model:\n    layers: 4\n    width: 2\nmodel: ${site.model}\n")
+    found = origin.of_files([(path, "")])
+    origin.put(found, ("site", "model", "layers"), "word")
+    assert origin.find(found, ("model", "layers")) == "word"
+    assert origin.find(found, ("model", "width")) == f"{path}:4"
+    origin.put(found, ("model", "width"), "nearer word")
+    assert origin.find(found, ("model", "width")) == "nearer word"
+    origin.put(found, ("model",), "whole")
+    assert origin.find(found, ("model", "layers")) == "whole"
+
+
+def test_references_in_a_circle_end(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text("a: ${b}\nb: ${a}\n")
+    assert origin.find(origin.of_files([(path, "")]), ("a", "x")) == f"{path}:1"
+
+
+def test_the_last_scalar_of_a_key_is_told(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("a:\n  b: ???\nc: {d: 1}\ne: ???\n")
+    second.write_text("a: {b: 2}\nc: ???\ne: {f: 3}\n")
+    assert origin.scalars([(first, ""), (second, "")]) == {
+        ("a", "b"): "2", ("c",): "???", ("e", "f"): "3",
+    }  # fmt: skip
 
 
 def test_a_missing_key_is_placed_at_the_section_around_it() -> None:

@@ -21,17 +21,17 @@ plan    dry  dry f363bf6c4436  {outputs}/dry/f363bf6c4436  planned
 done    f363bf6c4436  0.0 s
 """
 PLAIN_MATRIX = """\
-plan    seed=1  dry {one}  {outputs}/dry/{one}  planned
-plan    seed=2  dry {two}  {outputs}/dry/{two}  planned
-{sweep}: 2 cells, 2 runs: 0 reached, 2 planned
+plan    seed=1  dry {one}  planned
+plan    seed=2  dry {two}  planned
+{sweep}: 2 cells, 2 runs: 0 reached, 2 planned; {outputs}
 since the last plan: 2 added, 0 kept, 0 orphaned; {outputs}/plans/{sweep}.json
-run     seed=1  dry {one}  {outputs}/dry/{one}  planned
+run     seed=1  dry {one}  planned
 FAILED  {one} seed=1  0.0 s
   cause   training
   what    the job was asked to fail (dry.fail=true)
   where   {outputs}/dry/{one}
   again   python -m thunder +profile=dry dry.fail=true outputs={outputs} seed=1
-run     seed=2  dry {two}  {outputs}/dry/{two}  planned
+run     seed=2  dry {two}  planned
 FAILED  {two} seed=2  0.0 s
   cause   training
   what    the job was asked to fail (dry.fail=true)
@@ -163,7 +163,7 @@ def test_a_failure_shows_all_its_lines(tmp_path: Path) -> None:
 
 
 def test_a_long_plan_shows_its_first_cells(tmp_path: Path) -> None:
-    lines = screen.plan_lines([planned(tmp_path)] * 60, 60)
+    lines = screen.plan_lines([planned(tmp_path)] * 60)
     assert len(lines) == 41
     assert lines[-1] == "… and 20 more"
 

@@ -5,13 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import running
+from conftest import Project
 
-from thunder import cli, files, launch, store, tasks
+from thunder import cli, explain, files, launch, matrix, store, tasks
 
 PYTHON = os.path.realpath(sys.executable)
 TASKS = {
@@ -408,3 +410,149 @@ def test_words_become_options_that_invoke_can_carry() -> None:
 def test_every_committed_matrix_has_a_plan(outputs: Outputs) -> None:
     for name in launch._matrix_names(launch.configs.sources(None)):
         assert outputs.json("plan", name)["cells"]
+
+
+# Part of a matrix, and another than it -------------------------------------------------------
+
+
+QUESTION = "profile: dry\naxes: {seed: [0, 1], dry.value: [1, 2]}\ntable: {metrics: [value]}\n"
+
+
+@pytest.fixture
+def asked(project: Project, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Ask a task about a project whose matrix is `question`."""
+    project.matrix(QUESTION)
+
+    def ask(*words: str, code: int = 0) -> str:
+        found = tasks.main([*words, "--config-dir", "conf"])
+        captured = capsys.readouterr()
+        assert found == code, captured.err
+        return captured.err if code else captured.out
+
+    return ask
+
+
+def test_words_for_axes_choose_cells(project: Project, asked: Callable[..., str]) -> None:
+    assert [row["cell"]["seed"] for row in json.loads(asked("why", "question", "seed=1", "--json"))
+            ] == [1, 1]  # fmt: skip
+    assert len(json.loads(asked("status", "question", "seed=0", "dry.value=2", "--json"))) == 1
+    assert len(json.loads(asked("status", "question", "seed=0,1", "--json"))) == 4
+    assert "not kept: with these words" in asked("plan", "question", "seed=1")
+    assert not (project.root / "outputs").exists()
+    assert "'question' has no cell with seed=9" in asked("plan", "question", "seed=9", code=1)
+
+
+def test_words_for_axes_choose_cells_of_a_kept_sweep(
+    project: Project, asked: Callable[..., str]
+) -> None:
+    assert running.here("+profile=dry", "seed=1,2", "dry_run=true", sweep=True) == 0
+    name = next((project.root / "outputs" / "plans").iterdir()).stem
+    assert f"{name}: 2 cells" in asked("status", name)
+    assert [row["cell"] for row in json.loads(asked("status", name, "seed=2", "--json"))] == [
+        {"seed": 2}
+    ]
+
+
+def test_other_words_show_a_plan_and_keep_none(project: Project, asked: Callable[..., str]) -> None:
+    asked("plan", "question")
+    path = project.root / "outputs" / "plans" / "question.json"
+    kept = path.read_bytes()
+    said = asked("plan", "question", "dry.sleep_seconds=0.1")
+    assert "not kept: with these words the cells are not those of the matrix" in said
+    assert "since the last plan" not in said
+    assert path.read_bytes() == kept
+    assert "not kept" not in asked("plan", "question", "jobs=2")
+
+
+def test_other_words_show_a_table_and_write_none(
+    project: Project, asked: Callable[..., str]
+) -> None:
+    assert "written  outputs/tables/question.md" in asked("table", "question")
+    path = project.root / "outputs" / "tables" / "question.md"
+    path.write_text("kept")
+    assert "not written: with these words" in asked("table", "question", "dry.sleep_seconds=0.1")
+    assert path.read_text() == "kept"
+    said = asked("table", "question", "dry.sleep_seconds=0.1", "--check", code=1)
+    assert said.startswith("thunder: --check: with these words")
+
+
+def test_a_name_of_two_things_is_refused(project: Project, asked: Callable[..., str]) -> None:
+    project.matrix(QUESTION, "mine")
+    for words in (["plan", "mine"], ["table", "mine"], ["verify", "mine"]):
+        assert "'mine' is a profile and a matrix" in asked(*words, code=1)
+
+
+# Where runs are ------------------------------------------------------------------------------
+
+
+def test_the_outputs_of_this_machine_are_the_default(
+    project: Project, asked: Callable[..., str]
+) -> None:
+    project.write("conf/local.yaml", "runtime: {outputs: elsewhere}\n")
+    folder = project.root / "elsewhere"
+    assert asked("status") == f"no runs: there is no folder {folder} yet\n"
+    assert json.loads(asked("status", "--json")) == []
+    assert running.here("+profile=dry", f"outputs={folder}") == 0
+    assert f"1 run in {folder}" in asked("status")
+    run = store.all_runs(folder)[0].id
+    for words in (["show", run], ["diff", run, run], ["verify"], ["plan", "dry"]):
+        assert asked(*words)
+    assert not (project.root / "outputs").exists()
+
+
+def test_a_folder_at_home_and_one_without_a_name(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(outputs.folder.parent))
+    assert tasks.main(["status", f"--outputs=~/{outputs.folder.name}"]) == 0
+    assert f"2 runs in {outputs.folder}" in outputs.capsys.readouterr().out
+    assert tasks.main(["status", "--outputs="]) == 1
+    assert "--outputs: a folder is needed after it" in outputs.capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["status", "--output", "o"], "status: no option '--output' (did you mean '--outputs'?)"),
+        (["status", "--outputs"], "status: --outputs: a value is needed after it"),
+        (["--verson"], "--verson: not an option before a task (did you mean '--version'?)"),
+        (["corpus", "build", "x", "--seed", "y"], "corpus: --seed: 'y' is not an integer"),
+    ],
+)
+def test_a_mistake_in_the_options_is_told(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert tasks.main(words) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"thunder: {message}")
+    assert captured.err.count("\n") == 1
+
+
+def test_plan_and_why_without_a_name_ask_for_a_profile(asked: Callable[..., str]) -> None:
+    for task in ("plan", "why"):
+        assert asked(task, code=1).startswith(
+            "thunder: nothing can run:\n  no profile is chosen: add +profile=NAME"
+        )
+
+
+# Why -----------------------------------------------------------------------------------------
+
+
+def test_why_names_the_word_behind_a_reference_and_what_is_filled_in() -> None:
+    request = launch.read(["+profile=smoke", "runtime.site.models.gemma4_e2b.hidden=32"])
+    origins = matrix.origins_of(request.cells[0], None, request.words, request.places)
+    place = explain.place_of("model.source.hidden", 64, origins)
+    assert place == "command line 'runtime.site.models.gemma4_e2b.hidden=32'"
+    digest = "0" * 64
+    said = explain.place_of("model.source.builder", digest, origins)
+    assert said == "code or words of the recipe"
+    assert explain.place_of("data.source.digest", digest, origins) == "content of the folder"
+    assert explain.place_of("revision", 1, origins) == "code: the kind's revision"
+
+
+def test_doctor_names_each_thing_a_site_lacks_once(outputs: Outputs) -> None:
+    faults = outputs.json("doctor")["sites"]["mac_pair"]
+    assert [fault.split(":")[0] for fault in faults] == [
+        "hosts mac4, mac5", "model 'gemma4_e2b'", "data 'partial_real'", "data 'synthetic_2k'",
+    ]  # fmt: skip

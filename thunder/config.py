@@ -80,7 +80,7 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
     with _hydra(places) as (hydra, overrides):
         words = [*_choice_words(choices, here), *overrides]
         config = _composed(hydra, words, choices, places)
-        layers = _layers(words, places)
+        layers = places.layers[tuple(choices.items())] = _layers(words, places)
     raw: dict[str, Any] = _texts_as_keys(OmegaConf.to_container(config, resolve=False))
     if isinstance(raw.get("runtime"), dict):
         merged = _merged(raw["runtime"], here.get("runtime", {}))
@@ -95,9 +95,12 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
 
 def origins_list(choices: Mapping[str, str], places: Sources) -> list[tuple[Path, str]]:
     """Return the files that made a config, in the order they were merged, each with its package."""
-    words = _choice_words(choices, _this_machine(places))
-    with _hydra(places) as (_, overrides):
-        return _layers([*words, *overrides], places)
+    key = tuple(choices.items())
+    if key not in places.layers:
+        words = _choice_words(choices, _this_machine(places))
+        with _hydra(places) as (_, overrides):
+            places.layers[key] = _layers([*words, *overrides], places)
+    return places.layers[key]
 
 
 def _layers(words: list[str], places: Sources) -> list[tuple[Path, str]]:

@@ -90,11 +90,11 @@ def _reason(
     nearest = min(same_kind, key=lambda one: (one.distance(flat), one.run.folder.name))
     changes = store.differences(nearest.document, cell.job.document)
     origins = matrices.origins_of(cell, matrix, words, places)
-    keys = [(key, old, new, _place(key, old, origins)) for key, old, new in changes]
+    keys = [(key, old, new, place_of(key, old, origins)) for key, old, new in changes]
     return Reason(cell, run, False, nearest.run, keys)
 
 
-def _place(key: str, old: Any, origins: origin.Origins) -> str:
+def place_of(key: str, old: Any, origins: origin.Origins) -> str:
     """Return what set a key; what is filled in follows from content and not from a line."""
     filled_in = next((said for end, said in _FILLED_IN.items() if key.endswith(end)), None)
     if filled_in and isinstance(old, str) and _DIGEST.fullmatch(old):

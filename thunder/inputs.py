@@ -61,7 +61,7 @@ def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def stand_ins(config: Mapping[str, Any]) -> list[str]:
-    """Return the inputs that are stand-ins: built by a recipe, or folders that say so themselves."""
+    """Return the inputs that are stand-ins: built by a recipe, or folders that say they are."""
     marked = config["runtime"]["stand_ins"]
     found = {name for name, section in sources_of(config).items() if "recipe" in section["source"]}
     return sorted({*found, *marked})

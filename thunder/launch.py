@@ -146,14 +146,14 @@ def screen_of_stream(*, many: bool) -> screen.Shown:
 
 
 def _show_plan(request: Request, planned: list[runner.Planned], shown: screen.Shown) -> None:
-    for line in screen.plan_lines(planned, len(planned)):
+    for line in screen.plan_lines(planned):
         shown.say(f"plan    {line}")
     if request.matrix is None:
         return
     new = plans.document(request.matrix, planned)
     changed = plans.changes(plans.read(request.outputs, request.matrix.name), new)
     kept = keep(request.outputs, new, may_fail=request.runtime["dry_run"])
-    shown.say(summary(request.matrix.name, planned))
+    shown.say(f"{summary(request.matrix.name, planned)}; {request.outputs.absolute()}")
     shown.say(
         "since the last plan: "
         + ", ".join(f"{len(cells)} {word}" for word, cells in changed.items())

@@ -1,7 +1,7 @@
 """Where profiles, options, matrices and schemas are read from: the user's folders, then ours."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +20,10 @@ class Sources:
     conf: tuple[Path, ...]
     matrices: tuple[Path, ...]
     schemas: tuple[Path, ...]
+    # By choices: the files of a config, which every cell that makes the choices asks for.
+    layers: dict[tuple[tuple[str, str], ...], list[tuple[Path, str]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:

@@ -250,6 +250,7 @@ def _ended_badly(
             store.stop(row.run, record, record["step"], seconds)
         else:
             store.fail(row.run, record, error, seconds)
+    row = replace(row, step=record["step"])
     if is_stopped:
         return Outcome(row, "stopped", seconds)
     return Outcome(row, "failed", seconds, error)

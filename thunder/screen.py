@@ -26,20 +26,20 @@ class Shown(Screen, Protocol):
         """Leave everything as it is shown."""
 
 
-def plan_lines(planned: Sequence[Planned], total_cells: int) -> list[str]:
+def plan_lines(planned: Sequence[Planned]) -> list[str]:
     """Return the plan, one line per cell, the first ones of a long one."""
-    lines = [plan_line(row) for row in planned[:_SHOWN_ROWS]]
-    if total_cells > _SHOWN_ROWS:
-        lines.append(f"… and {total_cells - _SHOWN_ROWS:,} more")
-    return lines
+    lines = [plan_line(row, with_folder=len(planned) == 1) for row in planned[:_SHOWN_ROWS]]
+    more = len(planned) - _SHOWN_ROWS
+    return [*lines, f"… and {more:,} more"] if more > 0 else lines
 
 
-def plan_line(row: Planned) -> str:
+def plan_line(row: Planned, *, with_folder: bool) -> str:
     """Return one planned cell: what, which id, where, from and to which step."""
     job = row.cell.job
     name = row.cell.label or str(job.runtime["profile"] or job.kind)
     mark = " [stand-in]" if job.is_stand_in else ""
-    return f"{name}{mark}  {job.kind} {job.id}  {row.run.folder.absolute()}  {steps_text(row)}"
+    place = f"  {row.run.folder.absolute()}" if with_folder else ""
+    return f"{name}{mark}  {job.kind} {row.run.folder.name}{place}  {steps_text(row)}"
 
 
 def steps_text(row: Planned) -> str:
@@ -73,7 +73,7 @@ class Plain:
     def begin(self, planned: Planned) -> None:
         """Name the run that begins."""
         if self.many:
-            self.say(f"run     {plan_line(planned)}")
+            self.say(f"run     {plan_line(planned, with_folder=False)}")
 
     def event(self, planned: Planned, event: dict[str, Any]) -> None:
         """Show one event of a run."""
@@ -128,7 +128,8 @@ def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
     if outcome.ending == "reached":  # the last line of a job with steps is where its report is
         return [f"done    {name}  {seconds}"] if many or row.cell.job.goal is None else []
     if outcome.ending == "stopped":
-        return [f"stopped {name}; the same command resumes it"]
+        here = "" if row.step is None else f" from step {row.step}"
+        return [f"stopped {name}; the same command goes on{here}"]
     if outcome.ending == "elsewhere":
         return [f"busy    {name}: another runner has it"]
     return [f"FAILED  {name}  {seconds}", *error_lines(outcome.error or {}, row)]

@@ -120,7 +120,7 @@ def plan(
         cells = [views.planned_json(row) for row in planned]
         print(files.render_json({"name": name, "cells": cells, "changes": changed}), end="")
         return None
-    print("\n".join(screen.plan_lines(planned, len(planned))))
+    print("\n".join(screen.plan_lines(planned)))
     if request.matrix is not None:
         print(launch.summary(request.matrix.name, planned))
         if not is_kept:

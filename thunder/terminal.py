@@ -56,7 +56,7 @@ class Terminal:
     def begin(self, planned: Planned) -> None:
         """Name the run that begins; of several, each gets its bar at once."""
         if self.many:
-            self.say(f"run     {plan_line(planned)}")
+            self.say(f"run     {plan_line(planned, with_folder=False)}")
             with self.lock:
                 self._add(planned, planned.cell.job.goal)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder import digest
+from thunder import digest, files
 from thunder.errors import Faults, ThunderError
 from thunder.lanes.adapter import model_folder, ranks, state, tokens
 from thunder.lanes.adapter.corpora import corpus
@@ -131,6 +131,13 @@ def _model(found: Preflight) -> None:
         if faults:
             raise Faults(f"{place}:", faults, "model")
         found.digests["model"] = _model_digest(found.config["model"]["source"], place)
+    with found.check("LoRA fits the model", "user") as measured:
+        _needs(found, "model complete")
+        depth, wanted = _depth(place), found.config["adapter"]["layers"]
+        measured(f"the last {wanted} of {depth} layers")
+        if depth is not None and wanted > depth:
+            name = found.config["model"]["name"]
+            raise ThunderError(f"adapter.layers is {wanted}, {name} has {depth}; choose fewer")
     with found.check("model bytes re-hashed", "model") as measured:
         if not deep:
             raise _Skip("deep=true re-hashes every byte of a hub snapshot")
@@ -138,6 +145,13 @@ def _model(found: Preflight) -> None:
             raise _Skip("a plain folder has no digests to compare with")
         _needs(found, "model complete")
         measured("every hash is the hub's")
+
+
+def _depth(place: Path) -> int | None:
+    """Return how many layers the config of a model names, None when it does not say."""
+    config = files.read_json(place / "config.json")
+    count = config.get("text_config", config).get("num_hidden_layers")
+    return None if count is None else int(count)
 
 
 def _model_digest(source: Mapping[str, Any], place: Path) -> str:

@@ -15,7 +15,7 @@ DATA_CHECKS = (
     "data set nontrivial",
     "rows fit the window",
 )
-MODEL_CHECKS = ("model complete", "model bytes re-hashed")
+MODEL_CHECKS = ("model complete", "LoRA fits the model", "model bytes re-hashed")
 
 
 def metrics(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
