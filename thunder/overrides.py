@@ -20,7 +20,9 @@ SHORTHAND = (
 )  # fmt: skip
 # What a command asks of all its cells at once; and what is filled in when a job is made.
 OF_ALL = ("runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.outputs")
-FILLED = ("runtime.profile", "runtime.command", "runtime.reproduce", "runtime.paths")
+FILLED = tuple(
+    f"runtime.{key}" for key in ("profile", "command", "reproduce", "paths", "stand_ins")
+)
 # Strings that Hydra's grammar reads back as themselves without quotes.
 _BARE = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[A-Z_/][\w./-]*", re.ASCII | re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*", re.ASCII)

@@ -88,7 +88,7 @@ def build(
     if target.exists():
         raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
     splits, dropped = rows.make(source, settings["script"], settings["seed"])
-    _check_no_split_is_empty(settings["name"], splits, dropped)
+    _check_no_split_is_empty(settings, splits, dropped)
     with files.fresh_folder(target) as folder:
         for split in rows.SPLITS:
             for row in splits[split]:
@@ -120,14 +120,24 @@ def _what(row: dict[str, Any], column: str) -> str:
     return lines.kind(row[column]) if column in row else "missing"
 
 
-def _check_no_split_is_empty(name: str, splits: rows.Splits, dropped: Counter[str]) -> None:
+def _check_no_split_is_empty(
+    settings: Mapping[str, Any], splits: rows.Splits, dropped: Counter[str]
+) -> None:
     counts = {split: len(found) for split, found in splits.items()}
-    if not all(counts.values()):
-        raise ThunderError(
-            f"corpus {name!r}: a split would be empty: {counts}, dropped {dict(dropped)}; "
-            "the hash of a sentence chooses its split (80, 10, 10 %), so give about 100 sentences",
-            "data",
-        )
+    if all(counts.values()):
+        return
+    lost = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
+    why = f" ({lost} dropped)" if lost else ""
+    advice = (
+        f"most text is not in script {settings['script']!r}: name the script it is in"
+        if dropped["foreign_script"] > sum(counts.values())
+        else "the hash of a sentence chooses its split (80, 10, 10 %): give 100 sentences or more"
+    )
+    raise ThunderError(
+        f"corpus {settings['name']!r}: a split would be empty: "
+        f"{', '.join(f'{count} {split}' for split, count in counts.items())}{why}; {advice}",
+        "data",
+    )
 
 
 def _manifest(
