@@ -85,7 +85,7 @@ def _row(check: str, measured: Any, faults: list[str]) -> dict[str, Any]:
     reason = "; ".join(faults)
     return {
         "check": check,
-        "host": "local",
+        "host": "localhost",
         "status": status,
         "measured": str(measured),
         "reason": reason,

@@ -1,0 +1,17 @@
+"""The README's transcript is of this code: the id in it is the id that the command gives."""
+
+import re
+from pathlib import Path
+
+from thunder import launch
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_id_in_the_readme_is_the_one_that_its_command_gives() -> None:
+    (cell,) = launch.read(["+profile=partial_real_stage1_stable", "window=10"]).cells
+    assert set(re.findall(r"adapter[/ ]([0-9a-f]{12})", README)) == {cell.job.id}
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 150
