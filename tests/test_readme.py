@@ -1,4 +1,7 @@
-"""The README's transcript is of this code: the id in it is the id that the command gives."""
+"""The README's transcript is of this code: the id in it is the id that the command gives.
+
+It changes with the profile, the recipes behind the stand-ins, and the words of the pinned Babel.
+"""
 
 import re
 from pathlib import Path
