@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,19 @@ def test_the_cache_of_the_hub_is_where_its_variables_say(monkeypatch: pytest.Mon
     assert inputs.hub_cache() == Path("/hf/hub")
     monkeypatch.setenv("HF_HUB_CACHE", "/hub")
     assert inputs.hub_cache() == Path("/hub")
+    monkeypatch.setenv("HF_HUB_CACHE", "~/models")
+    assert inputs.hub_cache() == Path("/home/me/models")
+
+
+@pytest.mark.slow
+def test_the_cache_of_the_hub_is_where_its_own_client_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from huggingface_hub import constants; print(constants.HF_HUB_CACHE)"
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(inputs.hub_cache())
 
 
 def test_a_folder_that_says_it_is_a_stand_in_stays_one(tmp_path: Path) -> None:

@@ -250,40 +250,6 @@ def test_snapshot_without_links_is_hashed_against_the_list(snapshot: Path) -> No
     assert "config.json: its bytes hash to" in _faults(snapshot, deep=True)
 
 
-def test_snapshot_that_a_branch_names_but_nobody_brought_is_none(snapshot: Path) -> None:
-    (snapshot.parents[1] / "refs" / "main").write_text("f" * 40)
-    assert model_folder.find_snapshot("org/tiny", snapshot.parents[2]) is None
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({}, "/home/me/.cache/huggingface/hub"),
-        ({"XDG_CACHE_HOME": "/x"}, "/x/huggingface/hub"),
-        ({"XDG_CACHE_HOME": "/x", "HF_HOME": "/hf"}, "/hf/hub"),
-        ({"HF_HOME": "/hf", "HF_HUB_CACHE": "~/models"}, "/home/me/models"),
-    ],
-)
-def test_hub_cache_follows_the_variables_of_the_hub(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
-) -> None:
-    for name in ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {"HOME": "/home/me", **variables}.items():
-        monkeypatch.setenv(name, value)
-    assert model_folder.hub_cache() == Path(expected)
-
-
-def test_hub_cache_is_where_the_client_looks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = "from huggingface_hub import constants; print(constants.HF_HUB_CACHE)"
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(model_folder.hub_cache())
-
-
 def test_digest_is_of_the_content_wherever_it_lies(plain: Path, snapshot: Path) -> None:
     assert model_folder.digest(plain) == model_folder.digest(snapshot)
 
