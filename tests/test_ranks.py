@@ -1,10 +1,14 @@
 # ruff: noqa: F811  (an imported fixture and the argument it fills)
 import os
+import re
 import signal
 import socket
+import threading
+from math import isfinite
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from adapter_fixtures import (
@@ -20,24 +24,31 @@ from adapter_fixtures import (
 
 from thunder import files
 from thunder.errors import ThunderError
-from thunder.lanes.adapter import process, rank, ranks, state
+from thunder.lanes.adapter import process, rank, ranks, state, watch
 
 pytestmark = pytest.mark.slow
+
+# So many steps that no rank ends by itself before a test has done it harm.
+LONG = 500
 
 
 def harm_at(step: int, number: int, wound: signal.Signals) -> Any:
     """Return an emit that signals a rank when a step was made."""
 
+    pids: list[int] = []
+
     def emit(event: dict[str, Any]) -> None:
+        # At the first event all ranks live; whoever looks later may find one of them gone.
+        pids.extend(() if pids else ranks_of(os.getpid()))
         if event["event"] == "step" and event["step"] == step:
-            os.kill(ranks_of(os.getpid())[number], wound)
+            os.kill(pids[number], wound)
 
     return emit
 
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_killed_rank_is_named_with_its_signal(tiny: Tiny, tmp_path: Path, number: int) -> None:
-    request = tiny.request(tmp_path, 20, ranks=2, batch_size=1)
+    request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1)
     with pytest.raises(
         ThunderError, match=rf"rank {number} \(pid \d+\) was killed by SIGKILL"
     ) as caught:
@@ -47,7 +58,7 @@ def test_a_killed_rank_is_named_with_its_signal(tiny: Tiny, tmp_path: Path, numb
 
 
 def test_a_stopped_rank_is_named_within_its_deadline(tiny: Tiny, tmp_path: Path) -> None:
-    request = tiny.request(tmp_path, 20, ranks=2, batch_size=1, stall_seconds=1.5)
+    request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1, stall_seconds=1.5)
     with pytest.raises(ThunderError, match=r"rank 1 \(pid \d+\) is stopped") as caught:
         ranks.train_window(request, harm_at(3, 1, signal.SIGSTOP))
     assert caught.value.cause == "ranks"
@@ -56,7 +67,8 @@ def test_a_stopped_rank_is_named_within_its_deadline(tiny: Tiny, tmp_path: Path)
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_killed_supervisor_leaves_no_ranks(tiny: Tiny, tmp_path: Path, frozen: bool) -> None:
-    with supervisor(tiny.request(tmp_path, 20, ranks=2, batch_size=1, save_every=100)) as found:
+    request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1, save_every=LONG)
+    with supervisor(request) as found:
         wait_for_step(found, 3)
         pids = ranks_of(found.pid)
         if frozen:
@@ -67,10 +79,12 @@ def test_a_killed_supervisor_leaves_no_ranks(tiny: Tiny, tmp_path: Path, frozen:
 
 
 def test_a_terminated_supervisor_takes_its_ranks_along(tiny: Tiny, tmp_path: Path) -> None:
-    with supervisor(tiny.request(tmp_path, 20, ranks=2, batch_size=1)) as found:
+    request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1)
+    with supervisor(request) as found:
         wait_for_step(found, 3)
         pids = ranks_of(found.pid)
         found.terminate()
+        assert len(pids) == 2
         assert found.wait(5) == 1
         assert not any(map(is_alive, pids))
 
@@ -81,9 +95,12 @@ def test_a_loss_that_is_not_finite_stops_before_saving(tiny: Tiny, tmp_path: Pat
         ranks.train_window(request, lambda event: None)
     assert caught.value.cause == "training"
     assert not state.steps(tmp_path)
-    assert all(
-        "loss" in row or "valid_loss" in row for row in files.read_jsonl(tmp_path / state.METRICS)
-    )
+    (failed,) = re.findall(r"step (\d+): the loss is", str(caught.value))
+    rows = [row for row in files.read_jsonl(tmp_path / state.METRICS) if "loss" in row]
+    # The step that failed has left no row, those before it have.
+    assert [row["step"] for row in rows] == list(range(1, int(failed)))
+    assert rows
+    assert all(isfinite(row["loss"]) for row in rows)
 
 
 def test_a_model_that_cannot_be_loaded_is_the_cause(tiny: Tiny, tmp_path: Path) -> None:
@@ -151,3 +168,13 @@ def test_weights_must_name_every_rank(tiny: Tiny, tmp_path: Path) -> None:
     request = tiny.request(tmp_path, 10, ranks=2, rank_weights=[1])
     with pytest.raises(ThunderError, match=r"rank_weights has 1 entries, train\.ranks is 2"):
         ranks.train_window(request, lambda event: None)
+
+
+def test_ranks_are_not_blamed_for_a_supervisor_that_was_held_up() -> None:
+    inbox: process.Inbox = SimpleQueue()
+    both = [SimpleNamespace(number=number, code=0, pid=0) for number in (0, 1)]
+    found = watch.Watch(cast(Any, both), inbox, lambda event: None, threading.Event())
+    for number in (0, 1):  # all is said before the supervisor comes to listen
+        inbox.put((number, {"event": "done", "within": 30.0, "result": {"step": number}}))
+        inbox.put((number, None))
+    assert found.results(start_seconds=0.0) == [{"step": 0}, {"step": 1}]

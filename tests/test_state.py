@@ -141,3 +141,9 @@ def test_other_inputs_are_refused_with_old_and_new(tmp_path: Path) -> None:
 def test_the_export_holds_what_mlx_lm_loads(tmp_path: Path) -> None:
     state.export(tmp_path, save(tmp_path, 5))
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == set(state.EXPORTED)
+
+
+def test_a_stray_folder_beside_the_checkpoints_is_no_checkpoint(tmp_path: Path) -> None:
+    for name in ("step-0000010 copy", "step-final", ".step-0000010.x.tmp"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert state.steps(tmp_path) == []

@@ -56,9 +56,10 @@ class Trainer:
         self.optimizer.init({"adapters": self.vector})
         self.on_gpu = mx.default_device() == mx.gpu
         if mx.metal.is_available():
-            # Wired memory without a bound brings the whole machine down.
-            most = mx.device_info()["max_recommended_working_set_size"]
-            mx.set_wired_limit(int(WIRED_SHARE * int(most)))
+            # Wired weights are never paged out; more than the system recommends, over all ranks
+            # that may share this machine, would bring it down.
+            most = int(mx.device_info()["max_recommended_working_set_size"])
+            mx.set_wired_limit(int(WIRED_SHARE * most / train["ranks"]))
         gradient = mx.value_and_grad(self._loss)
         if self.on_gpu:
             # The collective stays outside: what is compiled must never wait for another rank.

@@ -72,8 +72,9 @@ def main() -> None:
         events.tell("error", message=str(error), cause=cause)
         code = TOLD
     except Exception as error:
-        traceback.print_exc()
         code = PEER_LOST if "[ring]" in str(error) else CRASHED
+        if code == CRASHED:  # who lost its peer is innocent: its trace would hide the cause
+            traceback.print_exc()
     finally:
         sys.stderr.flush()
         # The ring's own teardown complains of peers that left first.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder import files, schema
+from thunder.errors import ThunderError
 from thunder.lanes.adapter import state
 from thunder.lanes.adapter.preflight import Preflight
 
@@ -15,6 +16,7 @@ DATA_CHECKS = (
     "data set nontrivial",
     "rows fit the window",
 )
+NEEDLESS = ("earlier checkpoint", "hosts reach each other")  # they do not apply: no limit
 MODEL_CHECKS = ("model complete", "LoRA fits the model", "model bytes re-hashed")
 
 
@@ -44,26 +46,49 @@ def write(
     numbers: Mapping[str, float | None],
     record: Mapping[str, Any],
 ) -> Path:
-    """Write report.json and report.md into the run folder; returns the path of the latter.
+    """Write the report of a verified window; returns the path of report.md.
 
     Args:
         record: the window's checkpoint.json.
     """
+    found = _document(checks, record["step"], record["step"], numbers)
+    return _write(checks, {**found, "verification": list(verification)})
+
+
+def write_failed(checks: Preflight, goal: int, error: ThunderError) -> Path:
+    """Write what stands in the way of a step, and how far the run is; returns the path."""
+    newest, _ = state.latest(checks.folder)
+    step = newest.step if newest else 0
+    numbers = metrics(checks.folder, newest.record) if newest else {}
+    found = _document(checks, step, goal, numbers)
+    limits = [f"{error.cause}: {error}", *found["remaining_limits"]]
+    return _write(checks, {**found, "remaining_limits": limits})
+
+
+def _write(checks: Preflight, found: dict[str, Any]) -> Path:
     folder = checks.folder
-    found = {
-        **_who(checks),
-        **_inputs(checks),
-        "step": record["step"],
-        "total_steps": record["total_steps"],
-        "checkpoint_reached": True,
-        "verification": list(verification),
-        "metrics": dict(numbers),
-        "remaining_limits": _limits(checks, numbers, record),
-    }
     schema.check("report", found, str(folder / "report.json"), cause="crash")
     files.write_json(folder / "report.json", found)
     files.write_text(folder / "report.md", _markdown(found))
     return folder.absolute() / "report.md"
+
+
+def _document(
+    checks: Preflight, step: int, goal: int, numbers: Mapping[str, float | None]
+) -> dict[str, Any]:
+    total = checks.config["train"]["steps"]
+    return {
+        **_who(checks),
+        **_inputs(checks),
+        "step": step,
+        "goal": goal,
+        "total_steps": total,
+        "checkpoint_reached": step >= goal,
+        "preflight": checks.rows,
+        "verification": [],
+        "metrics": dict(numbers),
+        "remaining_limits": _limits(checks, numbers, total - step),
+    }
 
 
 def _who(checks: Preflight) -> dict[str, Any]:
@@ -85,37 +110,35 @@ def _inputs(checks: Preflight) -> dict[str, Any]:
         "data_set": {
             "name": config["data"]["name"],
             "folder": str(checks.inputs.data.absolute()),
-            "sha256": checks.digests["data"],
-            "rows": checks.counts["rows"],
+            "sha256": checks.digests.get("data"),
+            "rows": checks.counts.get("rows", {}),
             "checks": [row for row in checks.rows if row["check"] in DATA_CHECKS],
         },
         "model_cache": {
             "name": config["model"]["name"],
             "folder": str(checks.inputs.model.absolute()),
-            "sha256": checks.digests["model"],
-            "bytes": checks.counts["model_bytes"],
+            "sha256": checks.digests.get("model"),
+            "bytes": checks.counts.get("model_bytes", 0),
             "checks": [row for row in checks.rows if row["check"] in MODEL_CHECKS],
         },
     }
 
 
-def _limits(
-    checks: Preflight, numbers: Mapping[str, float | None], record: Mapping[str, Any]
-) -> list[str]:
+def _limits(checks: Preflight, numbers: Mapping[str, float | None], left: int) -> list[str]:
+    total = checks.config["train"]["steps"]
     limits = [
         f"{name} is a stand-in: no number here says anything of the real one"
         for name in checks.inputs.stand_ins
     ]
     limits += [
-        f"not checked: {row['check']} on {row['host']} ({row['reason']})"
+        f"{row['check']} on {row['host']} was not checked: {row['reason']}"
         for row in checks.rows
-        if row["status"] == "SKIPPED"
+        if row["status"] == "SKIPPED" and row["check"] not in NEEDLESS
     ]
-    drop = numbers["valid_loss_drop"]
+    drop = numbers.get("valid_loss_drop")
     if drop is not None and drop <= 0:
         limits.append(f"validation loss did not fall: {drop:+.2%} since step 0")
-    left = record["total_steps"] - record["step"]
-    limits.append(f"{left} of {record['total_steps']} steps are left" if left else "no steps left")
+    limits.append(f"{left} of {total} steps are left" if left else "no steps left")
     return limits
 
 
@@ -132,16 +155,23 @@ def _markdown(found: Mapping[str, Any]) -> str:
         f"- Run folder: `{found['run_folder']}`",
         f"- Exact command: `{found['command']}`",
         f"- Reproduce: `{found['reproduce']}`",
-        f"- Checkpoint: `checkpoint.json` reached step {found['step']}, verified",
+        _reached(found),
         *_section("Data set", [_place(found["data_set"]), "", *_checks(found["data_set"])]),
         *_section(
             "Model cache", [_place(found["model_cache"]), "", *_checks(found["model_cache"])]
         ),
+        *_section("Preflight", _check_table(_others(found["preflight"]))),
         *_section("Verification, read again from disk", _check_table(found["verification"])),
         *_section("Metrics", ["| metric | value |", "| --- | --- |", *_numbers(found["metrics"])]),
         *_section("Remaining limits", [f"- {limit}" for limit in found["remaining_limits"]]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _reached(found: Mapping[str, Any]) -> str:
+    if found["checkpoint_reached"]:
+        return f"- Checkpoint: `checkpoint.json` reached step {found['step']}, verified"
+    return f"- Checkpoint: step {found['goal']} was **not** reached; the run is at {found['step']}"
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:
@@ -154,6 +184,11 @@ def _place(found: Mapping[str, Any]) -> str:
 
 def _checks(found: Mapping[str, Any]) -> list[str]:
     return _check_table(found["checks"])
+
+
+def _others(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the checks that have no section of their own."""
+    return [row for row in rows if row["check"] not in (*DATA_CHECKS, *MODEL_CHECKS)]
 
 
 def _numbers(metrics: Mapping[str, float | None]) -> list[str]:

@@ -26,7 +26,7 @@ def builder_digest(_: Mapping[str, Any]) -> str:
 def digest_of(source: dict[str, Any], corpus_digest: str) -> str:
     """Return the identity of what a recipe would build from a corpus."""
     recipe = {key: source[key] for key in SHAPING}
-    return digest.of_value({"revision": REVISION, "corpus": corpus_digest, **recipe})
+    return digest.of_value({"builder": builder_digest(source), "corpus": corpus_digest, **recipe})
 
 
 def build(source: dict[str, Any], texts: Sequence[str], target: Path) -> str:

@@ -1,6 +1,7 @@
 """Checkpoints: folders that appear whole and carry the digests of what they hold."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from thunder import digest, files, schema
 from thunder.errors import Faults, ThunderError
 
 TENSORS = ("adapters.safetensors", "optimizer.safetensors", "rng.safetensors")
+HASHED = (*TENSORS, "adapter_config.json")
 EXPORTED = ("adapters.safetensors", "adapter_config.json", "checkpoint.json")
 METRICS = "metrics.jsonl"
+_FOLDER = re.compile(r"step-\d{7}")
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,13 @@ def faults(folder: Path) -> list[str]:
         return [f"{folder.name} has no checkpoint.json"]
     except (ValueError, Faults) as error:
         return [f"{folder.name}/checkpoint.json: {error}"]
-    found = [fault for name in TENSORS if (fault := _tensor_fault(folder, name, record["sha256"]))]
+    found = [fault for name in HASHED if (fault := _file_fault(folder, name, record["sha256"]))]
     if folder != folder_of(folder.parent.parent, record["step"]):
         found.append(f"{folder.name} says that it holds step {record['step']}")
     return found
 
 
-def _tensor_fault(folder: Path, name: str, digests: Mapping[str, str]) -> str | None:
+def _file_fault(folder: Path, name: str, digests: Mapping[str, str]) -> str | None:
     try:
         found = digest.of_file(folder / name)
     except OSError:
@@ -65,7 +68,8 @@ def read(folder: Path) -> Checkpoint:
 
 def steps(run: Path) -> list[int]:
     """Return the steps of all checkpoint folders, the newest first."""
-    return sorted((int(path.name[5:]) for path in run.glob("checkpoints/step-*")), reverse=True)
+    names = (path.name for path in run.glob("checkpoints/step-*"))
+    return sorted((int(name[5:]) for name in names if _FOLDER.fullmatch(name)), reverse=True)
 
 
 def latest(run: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -142,7 +146,7 @@ def save(
                 arrays = dict(sorted(tensors[name.removesuffix(".safetensors")].items()))
                 mx.save_safetensors(str(work / name), arrays)
             files.write_json(work / "adapter_config.json", adapter_config)
-            digests = {name: digest.of_file(work / name) for name in TENSORS}
+            digests = {name: digest.of_file(work / name) for name in HASHED}
             found = {**record, "sha256": digests}
             schema.check("checkpoint", found, str(target / "checkpoint.json"), cause="crash")
             files.write_json(work / "checkpoint.json", found)

@@ -101,7 +101,11 @@ def _tokenizer(folder: Path) -> Any:
     except (OSError, ValueError) as error:
         raise ThunderError(f"{folder}: no usable tokenizer: {error}", "model") from error
     if not tokenizer.chat_template:
-        raise ThunderError(f"{folder}: the tokenizer has no chat template", "model")
+        raise ThunderError(
+            f"{folder}: the tokenizer has no chat template, as of a base model; put a "
+            "chat_template.jinja into a copy of the folder: model=folder model.source.folder=COPY",
+            "model",
+        )
     return tokenizer
 
 
@@ -158,8 +162,15 @@ def encode(
             )
     if not talks:
         return []
-    whole = _tokens(tokenizer, talks, generation=False)
-    prompts = _tokens(tokenizer, [talk[:-1] for talk in talks], generation=True)
+    from jinja2 import TemplateError
+
+    try:
+        whole = _tokens(tokenizer, talks, generation=False)
+        prompts = _tokens(tokenizer, [talk[:-1] for talk in talks], generation=True)
+    except TemplateError as error:
+        raise ThunderError(
+            f"{split}: the chat template refuses the rows: {error}", "model"
+        ) from error
     ends = _end_tokens(tokenizer)
     return [_span(*pair, ends) for pair in zip(whole, prompts, strict=True)]
 

@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from thunder.errors import ThunderError
 from thunder.lanes.adapter import blas, preflight, ranks, report, state, verify, windows
 from thunder.lanes.adapter.inputs import locate
 from thunder.lanes.adapter.preflight import Preflight
@@ -25,12 +27,24 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     inputs, tokens = locate(config, emit), folder / ".tokens"
     checks = Preflight(config, folder, inputs, tokens, lambda: emit({"event": "beat"}))
     try:
-        preflight.run(checks, found)
-        emit({"event": "checks", "title": "preflight", "rows": checks.rows})
-        preflight.refuse(checks)
+        _check(checks, found, emit)
         return _walk(checks, emit)
+    except ThunderError as error:
+        with suppress(OSError):  # a full disk has no room for a report of it
+            path = report.write_failed(checks, _goal(config), error)
+            emit({"event": "report", "path": str(path)})
+        raise
     finally:
         shutil.rmtree(checks.tokens, ignore_errors=True)
+
+
+def _check(checks: Preflight, found: Mapping[str, Any], emit: Emit) -> None:
+    """Run the preflight and show it, as far as it came."""
+    try:
+        preflight.run(checks, found)
+    finally:
+        emit({"event": "checks", "title": "preflight", "rows": checks.rows})
+    preflight.refuse(checks)
 
 
 def _walk(checks: Preflight, emit: Emit) -> dict[str, Any]:

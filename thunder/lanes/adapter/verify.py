@@ -20,11 +20,30 @@ def verify(request: Request, step: int, emit: Emit) -> list[dict[str, Any]]:
     if not rows[0]["reason"]:
         checkpoint = state.read(folder)
         found = ranks.evaluate(request, step, emit)
+        rows += [_row("record is of this job", "its keys", _strange(request, checkpoint))]
         rows += _contents(Path(request.folder), checkpoint, found)
     failed = [f"{row['check']}: {row['reason']}" for row in rows if row["status"] == "FAIL"]
     if failed:
         raise Faults(f"{folder}: not verified", failed, "verification")
     return rows
+
+
+def _strange(request: Request, checkpoint: state.Checkpoint) -> list[str]:
+    """Return what checkpoint.json says that the job did not ask for."""
+    config, train = request.config, request.config["train"]
+    asked = {
+        "seed": config["seed"],
+        "total_steps": train["steps"],
+        "world_size": train["ranks"],
+        "rank_weights": list(train["rank_weights"]),
+        "batch_size": train["batch_size"],
+        "lora_rank": config["adapter"]["rank"],
+        "num_layers": config["adapter"]["layers"],
+        "inputs": dict(request.inputs),
+        "stand_in": request.stand_in,
+    }
+    record = checkpoint.record
+    return [f"{k} is {record[k]!r}, asked was {v!r}" for k, v in asked.items() if record[k] != v]
 
 
 def _contents(
@@ -43,7 +62,11 @@ def _contents(
             [] if found["finite"] else ["a weight is nan or infinite"],
         ),
         _row("weights changed", *_change(run, checkpoint, found)),
-        _row("validation loss comes back", *_loss(run, checkpoint, found)),
+        *(
+            [_row("validation loss comes back", *_loss(run, checkpoint, found))]
+            if found["finite"]
+            else []
+        ),
     ]
 
 

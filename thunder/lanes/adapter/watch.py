@@ -54,7 +54,8 @@ class Watch:
             if failed:
                 self._settle()
                 self._raise_cause()
-            if self._left() <= 0:
+            # What waits in the inbox was said in time: it was the supervisor that was held up.
+            if self._left() <= 0 and self.inbox.empty():
                 self._raise_silence()
         return [self.done[rank.number] for rank in self.processes]
 

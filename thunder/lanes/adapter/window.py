@@ -67,11 +67,12 @@ class Window:
         snapshot.restore(snapshot.stored(checkpoint, self.trainer), self.trainer, self.rank)
         parts = self.trainer.adapted.named(self.trainer.vector)
         updated = [value for name, value in parts.items() if name.endswith("lora_b")]
+        finite = bool(mx.isfinite(self.trainer.vector).all().item())
         return {
             "step": self.trainer.step,
-            "finite": bool(mx.isfinite(self.trainer.vector).all().item()),
+            "finite": finite,
             "moved": any(bool((value != 0).any().item()) for value in updated),
-            "valid_loss": self._evaluate(),
+            "valid_loss": self._evaluate() if finite else None,
             "fingerprint": self.fingerprint,
         }
 

@@ -57,6 +57,8 @@ def build_from_file(
         id_column: the column that names a row; line numbers do, when there is none.
         license: of the text, as the manifest shall say it.
     """
+    if target.exists():
+        raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
     data = lines.read(path)
     found, faults = lines.rows(data)
     _check_columns(path, found, column, id_column)
@@ -82,11 +84,11 @@ def build(
 ) -> dict[str, Any]:
     """Write a corpus folder and return its manifest; the same sentences give the same bytes.
 
+    A folder that another process built meanwhile is kept.
+
     Args:
         settings: name, script, seed, inputs, license, stand_in, as the manifest has them.
     """
-    if target.exists():
-        raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
     splits, dropped = rows.make(source, settings["script"], settings["seed"])
     _check_no_split_is_empty(settings, splits, dropped)
     with files.fresh_folder(target) as folder:
