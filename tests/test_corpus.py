@@ -135,7 +135,7 @@ def test_good_orders_of_roles_are_read(folder: Path, roles: tuple[str, ...]) -> 
 def test_keys_of_others_and_blank_lines_are_read_past(folder: Path) -> None:
     row: dict[str, Any] = {**ROW, "score": 0.5}
     _with_line(folder, b"\n" + json.dumps(row).encode())
-    assert corpus.load(folder)["train"].column_names == ["messages", "meta"]
+    assert corpus.load(folder)["train"].column_names == ["messages", "meta", "line"]
 
 
 def test_a_file_without_rows_is_refused(folder: Path) -> None:
@@ -191,3 +191,10 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(folder: Path, tmp_pat
     assert corpus.digest(moved) == corpus.digest(folder)
     _with_line(moved, b"{}")
     assert corpus.digest(moved) != corpus.digest(folder)
+
+
+def test_a_row_keeps_the_line_of_its_file(folder: Path) -> None:
+    path = folder / "train.jsonl"
+    path.write_bytes(b"\n\n" + path.read_bytes())
+    files.write_json(folder / "manifest.json", {})
+    assert corpus.load(folder)["train"][0]["line"] == 3

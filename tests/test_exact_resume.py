@@ -151,7 +151,7 @@ def test_a_verified_run_loads_in_mlx_lm_with_its_loss(tiny: Tiny, tmp_path: Path
     assert mx.abs(model(batch) - plain(batch)).max().item() > 1e-4
 
 
-@pytest.mark.parametrize("harm", ["tamper", "forget", "repeat"])
+@pytest.mark.parametrize("harm", ["tamper", "forget", "repeat", "alien"])
 def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
     tiny: Tiny,
     tmp_path: Path,
@@ -166,13 +166,16 @@ def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
     elif harm == "forget":
         (folder / "rng.safetensors").unlink()
     else:
-        record = files.read_json(folder / "checkpoint.json")
-        files.write_json(
-            folder / "checkpoint.json", record | {"valid_loss": record["valid_loss"] + 1e-6}
-        )
-    expected = {"tamper": "has sha256", "forget": "is missing", "repeat": "metrics.jsonl says"}[
-        harm
-    ]
+        path = folder / "checkpoint.json"
+        record = files.read_json(path)
+        other = {"repeat": {"valid_loss": record["valid_loss"] + 1e-6}, "alien": {"seed": 7}}
+        files.write_json(path, record | other[harm])
+    expected = {
+        "tamper": "has sha256",
+        "forget": "is missing",
+        "repeat": "metrics.jsonl says",
+        "alien": "seed is 7, asked was 0",
+    }[harm]
     with pytest.raises(ThunderError, match=expected) as caught:
         verify.verify(request, 2, silent)
     assert caught.value.cause == "verification"

@@ -45,13 +45,12 @@ def test_long_rows_are_dropped_and_counted(tiny: Tiny, tmp_path: Path) -> None:
     given = {"train": [row("ߊ", "ߋ"), row("ߊ" * 300, "ߋ")], "valid": [row("ߊ", "ߋ")]}
     counts = tokens.prepare(given, tiny.model, 64, "drop", tmp_path)
     assert (counts["train"]["rows"], counts["train"]["dropped_too_long"]) == (1, 1)
-    assert counts["train"]["first_dropped_line"] == 2
 
 
 def test_long_rows_are_refused_by_line(tiny: Tiny, tmp_path: Path) -> None:
     given = {"train": [row("ߊ", "ߋ"), row("ߊ" * 300, "ߋ")], "valid": [row("ߊ", "ߋ")]}
     with pytest.raises(
-        ThunderError, match=r"train: 1 of 2 rows .* line 2 \(\d+ tokens\)"
+        ThunderError, match=r"train\.jsonl: 1 of 2 rows .* line 2 \(\d+ tokens\)"
     ) as caught:
         tokens.prepare(given, tiny.model, 64, "refuse", tmp_path)
     assert caught.value.cause == "data"

@@ -118,9 +118,10 @@ def _prepare_split(
     target: Path,
 ) -> dict[str, int]:
     tokenised = encode(split, rows, tokenizer)
-    long = [n for n, (tokens, _) in enumerate(tokenised, 1) if len(tokens) > sequence_length]
+    long = [n for n, (tokens, _) in enumerate(tokenised) if len(tokens) > sequence_length]
     if long and too_long == "refuse":
-        raise ThunderError(_long_rows(split, long, tokenised, sequence_length), "data")
+        places = {_line(rows[n], n): len(tokenised[n][0]) for n in long}
+        raise ThunderError(_long_rows(split, places, len(rows), sequence_length), "data")
     kept = pack(row for row in tokenised if len(row[0]) <= sequence_length)
     if not len(kept):
         raise ThunderError(
@@ -131,21 +132,23 @@ def _prepare_split(
     return {
         "rows": len(kept),
         "dropped_too_long": len(long),
-        "first_dropped_line": long[0] if long else 0,
         "tokens": int(kept.lengths.sum()),
         "supervised_tokens": int(kept.supervised.sum()),
         "longest": int(kept.lengths.max()),
     }
 
 
-def _long_rows(
-    split: str, long: list[int], rows: Sequence[tuple[list[int], int]], limit: int
-) -> str:
-    named = ", ".join(f"line {n} ({len(rows[n - 1][0])} tokens)" for n in long[:SHOWN])
-    more = f" and {len(long) - SHOWN} more" if len(long) > SHOWN else ""
+def _line(row: Mapping[str, Any], number: int) -> int:
+    """Return the line of its file that a row stands on; files may have empty ones between."""
+    return int(row.get("line", number + 1))
+
+
+def _long_rows(split: str, places: Mapping[int, int], count: int, limit: int) -> str:
+    named = [f"line {line} ({length} tokens)" for line, length in places.items()]
+    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     return (
-        f"{split}: {len(long)} of {len(rows)} rows are longer than sequence_length {limit}: "
-        f"{named}{more}; "
+        f"{split}.jsonl: {len(named)} of {count} rows are longer than sequence_length {limit}: "
+        f"{', '.join(named[:SHOWN])}{more}; "
         "raise train.sequence_length, shorten the rows, or set data.too_long to 'drop'"
     )
 

@@ -85,7 +85,7 @@ def _rows(data: bytes) -> tuple[list[dict[str, Any]], dict[int, str]]:
         fault = _fault(row)
         if fault:
             faults[number] = fault
-    return list(found.values()), faults
+    return [{**row, "line": number} for number, row in found.items()], faults
 
 
 def _fault(row: dict[str, Any]) -> str | None:
@@ -131,7 +131,7 @@ def _data_sets(rows: dict[str, list[dict[str, Any]]]) -> "dict[str, Dataset]":
     from datasets import Dataset, Features, Json, List, Value  # takes a second to import
 
     message = {"role": Value("string"), "content": Value("string")}
-    features = Features({"messages": List(message), "meta": Json()})
+    features = Features({"messages": List(message), "meta": Json(), "line": Value("int64")})
     return {
         split: Dataset.from_list([_columns(row) for row in found], features=features)
         for split, found in rows.items()
@@ -140,4 +140,4 @@ def _data_sets(rows: dict[str, list[dict[str, Any]]]) -> "dict[str, Dataset]":
 
 def _columns(row: dict[str, Any]) -> dict[str, Any]:
     messages = [{key: message[key] for key in ("role", "content")} for message in row["messages"]]
-    return {"messages": messages, "meta": row.get("meta", {})}
+    return {"messages": messages, "meta": row.get("meta", {}), "line": row["line"]}
