@@ -133,8 +133,10 @@ def _model(found: Preflight) -> None:
     with found.check("LoRA fits the model", "user") as measured:
         _needs(found, "model complete")
         depth, wanted = _depth(place), found.config["adapter"]["layers"]
+        if depth is None:
+            raise _Skip("the model's config does not say how many layers it has")
         measured(f"the last {wanted} of {depth} layers")
-        if depth is not None and wanted > depth:
+        if wanted > depth:
             name = found.config["model"]["name"]
             raise ThunderError(f"adapter.layers is {wanted}, {name} has {depth}; choose fewer")
     with found.check("model bytes re-hashed", "model") as measured:
@@ -149,7 +151,7 @@ def _model(found: Preflight) -> None:
 def _depth(place: Path) -> int | None:
     """Return how many layers the config of a model names, None when it does not say."""
     config = files.read_json(place / "config.json")
-    count = config.get("text_config", config).get("num_hidden_layers")
+    count = (config.get("text_config") or config).get("num_hidden_layers")
     return None if count is None else int(count)
 
 
