@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import running
 
-from thunder import digest, launch, provenance, schema, store
+from thunder import attempts, digest, launch, provenance, schema, store
 
 
 @pytest.fixture
@@ -164,6 +164,6 @@ def test_what_is_not_committed_is_kept_with_the_run(checkout: Path, tmp_path: Pa
     run = store.Run(tmp_path / "outputs" / "dry" / cell.job.id)
     run.folder.mkdir(parents=True)
     record = {**provenance.collect(), **provenance.code(checkout)}
-    store.start(run, cell.job, record, found)
+    attempts.start(run, cell.job, record, found)
     (path,) = run.folder.glob("uncommitted-*.diff")
     assert path.read_bytes() == found

@@ -12,7 +12,7 @@ import pytest
 import running
 from running import Silent
 
-from thunder import launch, runner, store
+from thunder import attempts, launch, runner, store
 from thunder.errors import Faults, ThunderError
 from thunder.executors import local
 
@@ -252,7 +252,7 @@ def test_a_lost_run_that_is_far_enough_is_mended_and_not_run(
     runner.run(steps_rows(tmp_path)[1:2], Silent())
     run = running.only_run(tmp_path)
     (two,) = steps_rows(tmp_path)[2:]
-    store.start(run, two.cell.job, runner.provenance.collect())  # …and killed
+    attempts.start(run, two.cell.job, runner.provenance.collect())  # …and killed
     assert run.status() == "lost"
     outcomes = runner.run(steps_rows(tmp_path)[1:2], Silent())
     assert [outcome.ending for outcome in outcomes] == ["reached"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import running
 
-from thunder import files, launch, store
+from thunder import attempts, files, launch, store
 from thunder.errors import Faults, ThunderError
 from thunder.job import Job
 
@@ -156,7 +156,7 @@ def test_a_failed_attempt_does_not_bless_a_tampered_number(
     edit(done.folder / store.METRICS, value=9)
     record = done.record()
     error = {"message": "x", "cause": "crash", "last_lines": [], "reproduce": ""}
-    store.fail(done, record, error, 1.0)
+    attempts.fail(done, record, error, 1.0)
     assert store.verify_numbers(done, has_steps=False) == [
         "metrics.json: its bytes are not those of the manifest (sha256 differs)"
     ]
@@ -335,15 +335,15 @@ def test_a_failed_forced_attempt_does_not_hide_a_run_that_is_done(done: store.Ru
 
 def test_a_run_that_was_stopped_after_its_last_window_is_done(done: store.Run) -> None:
     record = {**done.record(), "step": 4, "total": 4, "status": "running"}
-    store.stop(done, record, 4, 1.0)
+    attempts.stop(done, record, 4, 1.0)
     assert done.record()["status"] == "done"
 
 
 def test_rows_that_a_later_window_added_are_no_fault_of_a_paused_run(done: store.Run) -> None:
     files.append_jsonl(done.folder / store.ROWS, {"step": 1, "loss": 1.0})
     record = {**done.record(), "step": 1, "total": 4}
-    store.advance(done, record, {"metrics": {"loss": 1.0}, "step": 1})
-    store.stop(done, done.record(), 1, 1.0)
+    attempts.advance(done, record, {"metrics": {"loss": 1.0}, "step": 1})
+    attempts.stop(done, done.record(), 1, 1.0)
     files.append_jsonl(done.folder / store.ROWS, {"step": 2, "loss": 0.5})
     assert store.verify(done) == []
     assert store.verify_numbers(done, has_steps=True) == []

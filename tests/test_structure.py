@@ -22,7 +22,7 @@ LAYERS = [
     ["job"],
     ["matched", "matrix_file"],
     ["matrix", "store", "child"],
-    ["executors"],
+    ["attempts", "executors"],
     ["runner"],
     ["plans", "screen", "terminal", "explain", "views", "doctor", "tables"],
     ["launch", "cli"],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import running
 
-from thunder import files, launch, provenance, runner, store, tasks
+from thunder import attempts, files, launch, provenance, runner, store, tasks
 from thunder.errors import Faults, ThunderError
 from thunder.executors import local
 from thunder.tables import render, summary
@@ -81,7 +81,7 @@ class Bench:
     def set_inputs(self, number: int, **inputs: str) -> None:
         """Let a run have read other bytes."""
         run = self.runs()[number]
-        store.write_record(run, {**run.record(), "inputs": inputs})
+        attempts.write_record(run, {**run.record(), "inputs": inputs})
 
 
 @pytest.fixture(autouse=True)
@@ -373,12 +373,12 @@ def test_numbers_written_before_a_crash_do_not_pass_for_an_earlier_step(
     bench = Bench(tmp_path, STEPS, "steps")
     bench.run(1)
     run, two = bench.runs()[0], bench.request.cells[1].job
-    record = store.start(run, two, runner.provenance.collect())
+    record = attempts.start(run, two, runner.provenance.collect())
     ending = Windows().execute(run.folder, "")
     assert ending.result is not None
     # The metrics of step 2 and their manifest are there; the record that says so is not.
-    monkeypatch.setattr(store, "write_record", lambda *_: {})
-    store.finish(run, record, ending.result, 1.0)
+    monkeypatch.setattr(attempts, "write_record", lambda *_: {})
+    attempts.finish(run, record, ending.result, 1.0)
     assert (run.status(), run.metrics()) == ("lost", {"valid_loss": 7.0})
     assert values(bench) == [8.0, None, None]
 

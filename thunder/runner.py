@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from thunder import attempts, provenance, store
 from thunder import job as jobs
-from thunder import provenance, store
 from thunder.errors import Faults, ThunderError
 from thunder.executors import local
 from thunder.matrix import Cell
@@ -210,14 +210,14 @@ def _run_owned(row: Planned, lock: int, screen: Screen, stop: threading.Event) -
     screen.begin(row)
     watch = _Watch(
         row.run,
-        store.start(row.run, row.cell.job, provenance.collect(), provenance.changes()),
+        attempts.start(row.run, row.cell.job, provenance.collect(), provenance.changes()),
         lambda event: screen.event(row, event),
     )
     try:
         ending = _execute(row, lock, stop, watch)
         if ending.result is not None:
             seconds = time.monotonic() - begun
-            store.finish(row.run, watch.record, ending.result, seconds)
+            attempts.finish(row.run, watch.record, ending.result, seconds)
             return Outcome(row, "reached", seconds)
         error = _complete(ending.error or {}, row)
     except Exception as mishap:  # whatever befell the job, its record says so
@@ -247,9 +247,9 @@ def _ended_badly(
     is_stopped = stop.is_set() or error["cause"] == "stopped"
     with contextlib.suppress(OSError):  # a full disk: without a record of its end the run is lost
         if is_stopped:
-            store.stop(row.run, record, record["step"], seconds)
+            attempts.stop(row.run, record, record["step"], seconds)
         else:
-            store.fail(row.run, record, error, seconds)
+            attempts.fail(row.run, record, error, seconds)
     row = replace(row, step=record["step"])
     if is_stopped:
         return Outcome(row, "stopped", seconds)
@@ -265,7 +265,7 @@ def _again(row: Planned) -> Planned:
         return Planned(row.cell, row.run, record["status"], record["step"])
     found = Planned(row.cell, row.run, "paused", record["step"])
     if found.is_reached:  # nothing will be run that would mend the record
-        store.stop(row.run, record, record["step"], None)
+        attempts.stop(row.run, record, record["step"], None)
     return found
 
 
@@ -298,9 +298,9 @@ class _Watch:
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "checkpoint":
             # Written at once: a runner that is killed later must not forget a verified window.
-            self.record = store.advance(self.run, self.record, event)
+            self.record = attempts.advance(self.run, self.record, event)
         elif event["event"] == "backend":
-            attempts = self.record["attempts"]
-            last = {**attempts[-1], "backend": event["backend"]}
-            self.record = {**self.record, "attempts": [*attempts[:-1], last]}
+            *before, last = self.record["attempts"]
+            last = {**last, "backend": event["backend"]}
+            self.record = {**self.record, "attempts": [*before, last]}
         self.show(event)
