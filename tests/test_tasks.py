@@ -310,6 +310,23 @@ def test_diff_shows_the_keys_in_which_two_runs_differ(outputs: Outputs) -> None:
     assert "no run 'zzz'" in outputs.mistake("diff", pair[0], "zzz")
 
 
+def test_diff_for_scripts_leaves_out_the_side_that_lacks_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = []
+    for profile in ("dry", "smoke"):
+        job = launch.read([f"+profile={profile}"]).cells[0].job
+        run = store.Run(tmp_path / job.kind / job.id)
+        files.write_json(run.folder / store.CONFIG, job.document)
+        files.write_json(run.folder / store.RECORD, {})
+        ids.append(job.id)
+    assert tasks.main(["diff", *ids, "--json", "--outputs", str(tmp_path)]) == 0
+    rows = {row.pop("key"): row for row in json.loads(capsys.readouterr().out)}
+    assert rows["dry.value"] == {"first": 1}
+    assert rows["train.steps"] == {"second": 4}
+    assert rows["kind"] == {"first": "dry", "second": "adapter"}
+
+
 def test_verify_proves_runs_and_finds_what_changed(outputs: Outputs) -> None:
     shown = outputs.ask("verify")
     assert f"{done_id(outputs)}  PASS" in shown

@@ -230,7 +230,7 @@ def diff(
     runs = [store.by_prefix(folder, word) for word in (first, second)]
     rows = store.differences(*(run.document() for run in runs))
     if json:
-        print(files.render_json([{"key": k, "first": a, "second": b} for k, a, b in rows]), end="")
+        print(files.render_json([views.difference_json(*row) for row in rows]), end="")
     elif rows:
         print(text.columns(["key", *(run.folder.name for run in runs)], rows))
     else:

@@ -51,12 +51,21 @@ def steps(record: dict[str, Any]) -> str:
 
 def reason_json(reason: Any) -> dict[str, Any]:
     """Return why a cell is new, for scripts."""
-    keys = [{"key": k, "old": a, "new": b, "place": place} for k, a, b, place in reason.keys]
+    keys = [_present(key=k, old=a, new=b, place=place) for k, a, b, place in reason.keys]
     nearest = reason.nearest.folder.name if reason.nearest else None
     return {
         "id": reason.cell.job.id, "cell": reason.cell.coordinates, "exists": reason.exists,
         "nearest": nearest, "keys": keys,
     }  # fmt: skip
+
+
+def difference_json(key: str, first: Any, second: Any) -> dict[str, Any]:
+    """Return a key in which two runs differ, for scripts; a side that lacks it has no entry."""
+    return _present(key=key, first=first, second=second)
+
+
+def _present(**entries: Any) -> dict[str, Any]:
+    return {name: value for name, value in entries.items() if value is not store.ABSENT}
 
 
 def reason_lines(reason: Any) -> list[str]:
