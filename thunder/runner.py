@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from thunder import attempts, provenance, store
+from thunder import attempts, provenance, store, text
 from thunder import job as jobs
 from thunder.errors import Faults, ThunderError
 from thunder.executors import local
@@ -274,8 +274,7 @@ def _described(error: Exception, row: Planned) -> dict[str, Any]:
     if isinstance(error, ThunderError):
         return _complete({"message": str(error), "cause": error.cause}, row)
     if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        return _complete({"message": f"{place}{error.strerror or error}", "cause": "write"}, row)
+        return _complete({"message": text.of_os_error(error), "cause": "write"}, row)
     lines = "".join(traceback.format_exception(error)).splitlines()
     message = f"{type(error).__name__}: {error}"
     return _complete({"message": message, "cause": "crash", "last_lines": lines}, row)

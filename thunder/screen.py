@@ -1,13 +1,12 @@
 """What a person sees while runs go on: bars and tables in a terminal, plain lines elsewhere."""
 
-import os
 import shlex
-import sys
 import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from thunder.runner import Outcome, Planned, Screen
+from thunder.text import forget_output
 
 _SHOWN_ROWS = 40
 _SHOWN_FAILURES = 20
@@ -68,7 +67,7 @@ class Plain:
             with self.lock:
                 print(text, flush=True)
         except OSError:
-            silence()
+            forget_output()
 
     def begin(self, planned: Planned) -> None:
         """Name the run that begins."""
@@ -167,11 +166,6 @@ def _failure_line(outcome: Outcome, where: str) -> str:
     name, what = row.run.folder.name, (error["message"].splitlines() or [""])[0]
     label = f"  {row.cell.label}" if row.cell.label else ""
     return f"  {name}{label}  {error['cause']}: {what}  (thunder show {name}{where})"
-
-
-def silence() -> None:
-    """Let standard output lead nowhere: whoever read it has gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _indented(head: str, text: str) -> list[str]:

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from thunder.runner import Outcome, Planned
-from thunder.screen import end_lines, event_lines, plan_line, silence
+from thunder.screen import end_lines, event_lines, plan_line
+from thunder.text import forget_output
 
 _LABEL_LETTERS = 40
 _MARKS = {"PASS": "green", "FAIL": "bold red", "SKIPPED": "yellow"}
@@ -51,7 +52,7 @@ class Terminal:
         try:
             self.console.print(text, markup=False, soft_wrap=True)
         except OSError:
-            silence()
+            forget_output()
 
     def begin(self, planned: Planned) -> None:
         """Name the run that begins; of several, each gets its bar at once."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thunder import digest, matched, store
+from thunder import digest, inputs, matched, store
 from thunder.errors import Faults, ThunderError
 from thunder.matrix import Cell, Matrix
 from thunder.schema import nearest
@@ -143,10 +143,8 @@ def _meant(reading: Reading, name: str, shown: Mapping[str, Any]) -> Any:
     config = reading.cell.job.config
     if "recipe" in config.get(name, {}).get("source", {}):
         # What a recipe builds may depend on the other inputs: a tokenizer learns from the corpus.
-        inputs = {
-            k: v["source"] for k, v in config.items() if isinstance(v, dict) and "source" in v
-        }
-        return {"sources": inputs, "row": _of_input(shown, "data")}
+        sources = {k: v["source"] for k, v in inputs.sources_of(config).items()}
+        return {"sources": sources, "row": _of_input(shown, "data")}
     return {"name": config.get(name, {}).get("name"), "row": _of_input(shown, name)}
 
 

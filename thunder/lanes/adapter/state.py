@@ -62,6 +62,11 @@ def read(folder: Path) -> Checkpoint:
     """Return a checkpoint whose digests hold."""
     if found := faults(folder):
         raise Faults(f"{folder}: not what was saved", found, "verification")
+    return load(folder)
+
+
+def load(folder: Path) -> Checkpoint:
+    """Return a checkpoint that was found without `faults` just now; nothing is hashed again."""
     record = files.read_json(folder / "checkpoint.json")
     return Checkpoint(record["step"], folder, record)
 
@@ -78,7 +83,7 @@ def latest(run: Path) -> tuple[Checkpoint | None, list[str]]:
     for step in steps(run):
         folder = folder_of(run, step)
         if not (found := faults(folder)):
-            return read(folder), warnings
+            return load(folder), warnings
         warnings.append(f"passed over a damaged checkpoint: {'; '.join(found)}")
     return None, warnings
 

@@ -18,7 +18,7 @@ def verify(request: Request, step: int, emit: Emit) -> list[dict[str, Any]]:
     folder = state.folder_of(Path(request.folder), step)
     rows = [_row("checkpoint is what was saved", "sha256", state.faults(folder))]
     if not rows[0]["reason"]:
-        checkpoint = state.read(folder)
+        checkpoint = state.load(folder)
         found = ranks.evaluate(request, step, emit)
         rows += [_row("record is of this job", "its keys", _strange(request, checkpoint))]
         rows += _contents(Path(request.folder), checkpoint, found)
