@@ -1,3 +1,3 @@
 """`inv` in the repository: the same tasks as the `thunder` command."""
 
-from thunder.tasks import namespace as ns  # noqa: F401  Invoke looks for `ns`
+from thunder.commands.tasks import namespace as ns  # noqa: F401  Invoke looks for `ns`

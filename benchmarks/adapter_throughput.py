@@ -16,9 +16,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from thunder import files
-from thunder.lanes.adapter import blas, ranks, standin, tokens
-from thunder.lanes.adapter.corpora import build
+from thunder.backends.mlx import blas
+from thunder.corpora import build
+from thunder.ground import files
+from thunder.lanes.adapter.data import tokens
+from thunder.lanes.adapter.model import standin
+from thunder.lanes.adapter.training import ranks
 
 BATCH_ROWS = 4
 LENGTH = 256
@@ -36,7 +39,7 @@ SOURCE = {
 MLX_LM = """
 import sys
 from pathlib import Path
-from thunder.lanes.adapter import blas
+from thunder.backends.mlx import blas
 blas.load(Path(sys.argv.pop(1)))
 from mlx_lm.lora import main
 main()

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from thunder import draw, files
+from thunder.ground import draws as draw
+from thunder.ground import files
 from thunder.language import bridge, sentences, spelling
 from thunder.scoring import documents, dumps
 from thunder.scoring.score import VARIANTS

@@ -77,7 +77,7 @@ def _peak_mib() -> float:
 def _tables(folder: Path) -> dict[str, float]:
     import bundle_runs
 
-    from thunder.tables import bundle
+    from thunder.lanes.asr.results import bundle
 
     matrix = bundle_runs.matrix(axes=AXES)
     times = [time.perf_counter()]

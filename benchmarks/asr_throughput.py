@@ -19,13 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thunder.lanes.asr import epoch, loop, machine, material, spoken, validation
+from thunder.backends.torch import machine
+from thunder.backends.torch.machine import Machine
+from thunder.backends.torch.peers import Peers
+from thunder.lanes.asr import material
 from thunder.lanes.asr.features import job
-from thunder.lanes.asr.machine import Machine
 from thunder.lanes.asr.material import Material, Utterances
 from thunder.lanes.asr.model import ctc
-from thunder.lanes.asr.news import News
-from thunder.lanes.asr.peers import Peers
+from thunder.lanes.asr.speech import spoken
+from thunder.lanes.asr.training import epoch, loop, validation
+from thunder.training.progress import News
 
 BATCH_ROWS = 32
 ONE_THREAD = Machine(torch.device("cpu"), "float32", 1)

@@ -77,7 +77,7 @@ def _bare() -> float:
 def _hydra() -> float:
     import hydra
 
-    from thunder.files import SHIPPED
+    from thunder.ground.files import SHIPPED
 
     with hydra.initialize_config_dir(str(SHIPPED / "conf"), version_base=None):
         begun = time.perf_counter()

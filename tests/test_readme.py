@@ -6,7 +6,7 @@ It changes with the profile, the recipes behind the stand-ins, and the words of 
 import re
 from pathlib import Path
 
-from thunder import launch
+from thunder.commands import launch
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 

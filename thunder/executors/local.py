@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 
 _LAST_LINES = 20
 _POLL_SECONDS = 0.5
@@ -84,7 +84,14 @@ def _begin(folder: Path, function: str, lock: int) -> tuple[subprocess.Popen[byt
     try:
         with (folder / "run.log").open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "thunder.child", str(folder), function, str(write_end)],
+                [
+                    sys.executable,
+                    "-m",
+                    "thunder.executors.child",
+                    str(folder),
+                    function,
+                    str(write_end),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

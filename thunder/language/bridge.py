@@ -4,7 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 
 V1_COMPAT = "v1_compat"
 V2_STANDARD = "v2_standard"

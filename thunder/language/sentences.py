@@ -9,8 +9,9 @@ from random import Random
 
 from babel import Locale
 
-from thunder import digest, draw
-from thunder.errors import ThunderError
+from thunder.ground import digest
+from thunder.ground import draws as draw
+from thunder.ground.errors import ThunderError
 from thunder.language import spelling as texts
 
 REVISION = 2  # raise it when templates or words change: other sentences are another corpus

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from functools import cache
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 
 NORMALISER_VERSION = 1  # raise it when `normalise` or `group_key` gives another text
 SCORED_VERSION = 1  # raise it when `scored` gives another text: other targets, other error rates

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder import text
-from thunder.errors import ThunderError
+from thunder.ground import wording as text
+from thunder.ground.errors import ThunderError
 from thunder.language import bridge, spelling
 from thunder.scoring import intervals, score
 from thunder.scoring.dumps import LABELS, Dump

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder import lines
-from thunder.errors import ThunderError
+from thunder.ground import json_lines as lines
+from thunder.ground.errors import ThunderError
 from thunder.language import spelling
 
 # What a row must have, and what it may have; other keys are left alone.

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 from thunder.scoring.score import Counts, rates
 
 SAMPLES = 1000

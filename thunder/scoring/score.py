@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 from thunder.language import bridge, spelling
 from thunder.scoring import edits
 

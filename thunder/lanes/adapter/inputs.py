@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder import digest
-from thunder.errors import ThunderError
-from thunder.lanes.adapter import standin
-from thunder.lanes.adapter.corpora import build, corpus
+from thunder.corpora import build, corpus
+from thunder.ground import digest
+from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter.model import standin
 
 Emit = Callable[[dict[str, Any]], None]
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder import digest, files
-from thunder.errors import Faults, ThunderError
-from thunder.lanes.adapter import model_folder, ranks, state, tokens
-from thunder.lanes.adapter.corpora import corpus
+from thunder.corpora import corpus
+from thunder.ground import digest, files
+from thunder.ground.errors import Faults, ThunderError
+from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.inputs import Inputs
+from thunder.lanes.adapter.model import model_folder
+from thunder.lanes.adapter.training import ranks, state
 
 OLDEST = {"mlx": (0, 32, 1), "mlx-lm": (0, 32, 0)}
 FREE_BYTES = 256 << 20

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder import files, schema
-from thunder.errors import ThunderError
-from thunder.lanes.adapter import state
+from thunder.ground import files, schema
+from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.preflight import Preflight
+from thunder.lanes.adapter.training import state
 
 DATA_CHECKS = (
     "data set present",

@@ -4,10 +4,10 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
-from thunder.errors import Faults
-from thunder.lanes.adapter import ranks, state
-from thunder.lanes.adapter.ranks import Request
-from thunder.lanes.adapter.watch import Emit
+from thunder.ground.errors import Faults
+from thunder.lanes.adapter.training import ranks, state
+from thunder.lanes.adapter.training.ranks import Request
+from thunder.lanes.adapter.training.watch import Emit
 
 # What another BLAS, processor or number of threads may change.
 TOLERANCE = 1e-3

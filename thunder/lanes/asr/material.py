@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thunder import files
-from thunder.errors import ThunderError
-from thunder.lanes.asr import groups, located, pairs, split, targets, vocabulary
+from thunder.ground import files
+from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data import folder as located
+from thunder.lanes.asr.data import groups, pairs, split, targets, vocabulary
+from thunder.lanes.asr.data.targets import Targets
+from thunder.lanes.asr.data.vocabulary import Vocabulary
 from thunder.lanes.asr.features import layouts, store
-from thunder.lanes.asr.features.beats import beating
 from thunder.lanes.asr.features.store import Store
 from thunder.lanes.asr.model import ctc
-from thunder.lanes.asr.news import Emit
-from thunder.lanes.asr.targets import Targets
-from thunder.lanes.asr.vocabulary import Vocabulary
+from thunder.training.beats import beating
+from thunder.training.progress import Emit
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.features.rows import Outcome, Row
 
 

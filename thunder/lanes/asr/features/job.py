@@ -9,16 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from thunder import digest
-from thunder.errors import ThunderError
-from thunder.lanes.asr import located, pairs
+from thunder.ground import digest
+from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data import folder as located
+from thunder.lanes.asr.data import pairs
 from thunder.lanes.asr.features import extractor, pool, publish, shards, store, verdicts
-from thunder.lanes.asr.features.beats import Emit, Progress, beating
 from thunder.lanes.asr.features.extractor import Extractor
 from thunder.lanes.asr.features.rows import CHUNK_ROWS, Framed, Misfit, Outcome, Rejected, Row
 from thunder.lanes.asr.features.shards import Making, Writer
 from thunder.lanes.asr.features.task import Task
-from thunder.lanes.asr.news import written
+from thunder.training.beats import Emit, Progress, beating
+from thunder.training.progress import written
 
 ROWS_OF_A_PROCESS = 1024  # fewer are done here before a process has started
 AHEAD_PER_WORKER = 3  # chunks

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 
 SAMPLE_RATE = 16_000  # samples per second of all audio here
 

@@ -9,7 +9,7 @@ import torch
 import transformers
 from transformers.audio_utils import mel_filter_bank
 
-from thunder import digest
+from thunder.ground import digest
 from thunder.lanes.asr.features import audio
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Outcome, Rejected, Row, framed

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 
 T = TypeVar("T")
 R = TypeVar("R")

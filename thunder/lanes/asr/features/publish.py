@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from thunder import files, schema
+from thunder.ground import files, schema
 from thunder.lanes.asr.features import layouts, shards
 from thunder.lanes.asr.features.shards import Making
 from thunder.lanes.asr.features.store import (

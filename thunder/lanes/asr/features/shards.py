@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thunder import digest, files, schema
+from thunder.ground import digest, files, schema
 
 ROWS = (
     1024  # of the data set, rejected ones among them: which row is in which shard is known before

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from thunder import digest, schema
-from thunder.errors import Faults, ThunderError
+from thunder.ground import digest, schema
+from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.asr.features import layouts
 from thunder.lanes.asr.features.shards import FOLDER, name_of
 

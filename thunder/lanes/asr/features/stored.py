@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from thunder import digest
-from thunder.errors import ThunderError
+from thunder.ground import digest
+from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE, Layout
 from thunder.lanes.asr.features.rows import Framed, Misfit, Outcome, Rejected, Row, framed
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from thunder.lanes.asr.features import shards
-from thunder.lanes.asr.features.beats import Emit
 from thunder.lanes.asr.features.shards import Making
+from thunder.training.beats import Emit
 
 
 @dataclass(frozen=True)

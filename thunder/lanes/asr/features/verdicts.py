@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder.errors import Faults
+from thunder.ground.errors import Faults
+from thunder.ground.json_lines import MOST_SHOWN
 from thunder.lanes.asr.features import publish, shards, store
-from thunder.lanes.asr.features.beats import Emit
 from thunder.lanes.asr.features.rows import Misfit
 from thunder.lanes.asr.features.task import Task
-from thunder.lines import MOST_SHOWN
+from thunder.training.beats import Emit
 
 
 def refuse_misfits(task: Task, misfits: list[Misfit]) -> None:

@@ -11,8 +11,8 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from thunder import digest, files
-from thunder.errors import ThunderError
+from thunder.ground import digest, files
+from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.features import audio
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Outcome, Rejected, Row, framed

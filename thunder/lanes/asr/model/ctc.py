@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from thunder import draw
-from thunder.errors import Faults, ThunderError
+from thunder.ground import draws as draw
+from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.asr.model import scalars as trajectory
 from thunder.lanes.asr.model.bias import TrajectoryBias
 from thunder.lanes.asr.model.definitions import flags

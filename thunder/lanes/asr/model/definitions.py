@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from thunder.errors import ThunderError
+from thunder.ground.errors import ThunderError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from thunder import draw
+from thunder.ground import draws as draw
 
 # The order of chunks in a shuffled run; this one takes the second of two first.
 SHUFFLE_SEED = 8

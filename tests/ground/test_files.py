@@ -1,0 +1,121 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from thunder.ground import files
+
+
+def test_json_on_disk_is_readable_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "record.json"
+    files.write_json(path, {"ߞ": 1, "a": ["ߒߞߏ"]})
+    assert path.read_text(encoding="utf-8") == '{\n  "a": [\n    "ߒߞߏ"\n  ],\n  "ߞ": 1\n}\n'
+    assert files.read_json(path) == {"ߞ": 1, "a": ["ߒߞߏ"]}
+
+
+def test_a_number_that_is_none_is_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    files.write_json(path, {"loss": 1.0})
+    with pytest.raises(ValueError, match=r"nan|Out of range"):
+        files.write_json(path, {"loss": float("nan")})
+    assert files.read_json(path) == {"loss": 1.0}
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    files.append_jsonl(path, {"step": 1})
+    files.append_jsonl(path, {"step": 2, "text": "ߒߞߏ\u2028"})
+    with path.open("a") as stream:
+        stream.write('{"step": 3, "lo')
+    assert [row["step"] for row in files.read_jsonl(path)] == [1, 2]
+    assert list(files.read_jsonl(tmp_path / "absent.jsonl")) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.json"
+    files.write_json(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_json(path, "new")
+    assert files.read_json(path) == "old"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_a_file_too_large_for_its_limit_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from thunder.ground import files\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "files.write_bytes(Path(sys.argv[1]), b'x' * 100_000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert "File too large" in done.stderr
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+@pytest.mark.slow
+def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    code = (
+        "import itertools, sys; from pathlib import Path; from thunder.ground import files\n"
+        "for n in itertools.count():\n"
+        "    files.write_json(Path(sys.argv[1]), [n] * 20_000)\n"
+        "    print(n, flush=True)\n"
+    )
+    for delay in (0.0, 0.003, 0.007):
+        with subprocess.Popen(
+            [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE
+        ) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            threading.Event().wait(delay)
+            writer.send_signal(signal.SIGKILL)
+        rows = json.loads(path.read_text())
+        assert len(rows) == 20_000
+        assert len(set(rows)) == 1
+
+
+def test_a_fresh_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "model"
+    with files.fresh_folder(target) as folder:
+        (folder / "config.json").write_text("{}")
+        assert not target.exists()
+    assert [path.name for path in target.iterdir()] == ["config.json"]
+    assert os.listdir(target.parent) == ["model"]
+
+
+def test_a_fresh_folder_that_fails_never_appears(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+
+    def fail() -> None:
+        with files.fresh_folder(target) as folder:
+            (folder / "config.json").write_text("{}")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half"):
+        fail()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_another_process_made_meanwhile_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    with files.fresh_folder(target) as folder:
+        (folder / "mine").touch()
+        target.mkdir()
+        (target / "theirs").touch()
+    assert os.listdir(target) == ["theirs"]
+    assert os.listdir(tmp_path) == ["model"]

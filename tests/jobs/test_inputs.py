@@ -1,0 +1,138 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from projects import Project
+
+from thunder.commands import launch
+from thunder.ground import digest
+from thunder.ground.errors import ThunderError
+from thunder.jobs import inputs
+
+WORDS = ("+profile=smoke", "data=folder")
+
+
+@pytest.fixture
+def corpus(project: Project) -> Path:
+    folder = project.root / "corpus"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("{}\n")
+    return folder
+
+
+@pytest.mark.parametrize("spelling", ["corpus", "./corpus", "../project/corpus", "corpus/"])
+def test_a_folder_may_be_named_from_here(corpus: Path, spelling: str) -> None:
+    absolute = launch.read([*WORDS, f"data.source.folder='{corpus}'"]).cells[0].job
+    relative = launch.read([*WORDS, f"data.source.folder='{spelling}'"]).cells[0].job
+    assert relative.id == absolute.id
+    assert Path(relative.runtime["paths"]["data"]).is_absolute()
+
+
+def test_a_folder_may_be_named_from_home(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(corpus.parent))
+    found = launch.read([*WORDS, "data.source.folder='~/corpus'"]).cells[0].job
+    assert found.runtime["paths"]["data"] == str(corpus)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "corpus/train.jsonl", "~nobody_at_all/corpus"])
+def test_a_folder_that_is_none_is_told(corpus: Path, name: str) -> None:
+    with pytest.raises(ThunderError, match=r"data 'folder': no folder") as caught:
+        launch.read([*WORDS, f"data.source.folder='{name}'"])
+    assert caught.value.cause == "environment"
+
+
+def test_a_file_name_that_is_not_utf_8_is_told(corpus: Path) -> None:
+    (corpus / os.fsdecode(b"\xff.jsonl")).write_text("{}\n")
+    with pytest.raises(ThunderError, match=r"'\\udcff.jsonl' is not a name in UTF-8"):
+        launch.read([*WORDS, f"data.source.folder='{corpus}'"])
+
+
+def test_a_digest_that_was_remembered_badly_is_made_again(
+    corpus: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "_LARGE_BYTES", 1)
+    words = [*WORDS, f"data.source.folder='{corpus}'", f"outputs='{outputs}'"]
+    before = launch.read(words).cells[0].job
+    (memory,) = (outputs / "cache" / "digests").iterdir()
+    for text in ("", "[]", '{"digest": "no"}'):
+        memory.write_text(text)
+        assert launch.read(words).cells[0].job.id == before.id
+
+
+def test_cells_of_a_matrix_read_a_folder_once(
+    corpus: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    of_folder = digest.of_folder
+
+    def counted(folder: Path) -> str:
+        read.append(folder)
+        return of_folder(folder)
+
+    monkeypatch.setattr(digest, "of_folder", counted)
+    text = "profile: smoke\naxes: {seed: [0, 1, 2], data: [folder]}\n"
+    project.matrix(f"{text}set: {{data.source.folder: {corpus}}}\n")
+    found = project.read("matrix=question").cells
+    assert len({cell.job.id for cell in found}) == 3
+    assert read == [corpus]
+
+
+def test_a_hub_model_without_a_snapshot_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    root = tmp_path / "models--a--b"
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text("a" * 40 + "\n")
+    assert inputs.hub_snapshot("a/b", "main") is None  # the snapshot was never finished
+    (root / "snapshots" / ("a" * 40)).mkdir(parents=True)
+    assert inputs.hub_snapshot("a/b", "main") == root / "snapshots" / ("a" * 40)
+    assert inputs.hub_snapshot("a/b", "a" * 40) == root / "snapshots" / ("a" * 40)
+    assert inputs.hub_snapshot("a/b", "../../refs") is None
+    assert inputs.hub_snapshot("a/b", "dev") is None
+
+
+def test_the_cache_of_the_hub_is_where_its_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert inputs.hub_cache() == Path("/home/me/.cache/huggingface/hub")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert inputs.hub_cache() == Path("/cache/huggingface/hub")
+    monkeypatch.setenv("HF_HOME", "/hf")
+    assert inputs.hub_cache() == Path("/hf/hub")
+    monkeypatch.setenv("HF_HUB_CACHE", "/hub")
+    assert inputs.hub_cache() == Path("/hub")
+    monkeypatch.setenv("HF_HUB_CACHE", "~/models")
+    assert inputs.hub_cache() == Path("/home/me/models")
+
+
+@pytest.mark.slow
+def test_the_cache_of_the_hub_is_where_its_own_client_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from huggingface_hub import constants; print(constants.HF_HUB_CACHE)"
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(inputs.hub_cache())
+
+
+def test_a_folder_that_says_it_is_a_stand_in_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"stand_in": true}')
+    words = ["+profile=smoke", "data=folder", f"data.source.folder={tmp_path}"]
+    job = launch.read(words).cells[0].job
+    assert job.runtime["stand_ins"] == ["data"]
+    (tmp_path / "manifest.json").write_text('{"stand_in": false}')
+    assert launch.read(words).cells[0].job.runtime["stand_ins"] == []
+
+
+def test_a_model_with_a_rate_of_its_own_is_a_stand_in_whatever_it_reads(tmp_path: Path) -> None:
+    (tmp_path / "speech").mkdir()
+    words = ["data=speech_folder", f"data.source.folder={tmp_path / 'speech'}"]
+    (small,) = launch.read(["+profile=asr_ctc", *words]).cells
+    assert inputs.stand_ins(small.job.config) == ["model"]
+    (anchor,) = launch.read(["+profile=asr_ctc", "model=ctc_anchor", *words]).cells
+    assert inputs.stand_ins(anchor.job.config) == []

@@ -1,0 +1,328 @@
+"""The main job as a person runs it: real processes, real training, on the stand-in model."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from adapter_fixtures import is_alive, wait_for
+
+from thunder.ground import digest, files, schema
+
+pytestmark = pytest.mark.slow
+
+MAIN = ("+profile=partial_real_stage1_stable", "window=10")
+SECONDS = 120
+# The names that users know; a new artifact is added here on purpose.
+ARTIFACTS = {
+    "adapter_config.json",
+    "adapters.safetensors",
+    "checkpoint.json",
+    "checkpoints/step-0000010/adapter_config.json",
+    "checkpoints/step-0000010/adapters.safetensors",
+    "checkpoints/step-0000010/checkpoint.json",
+    "checkpoints/step-0000010/optimizer.safetensors",
+    "checkpoints/step-0000010/rng.safetensors",
+    "config.json",
+    "manifest.json",
+    "metrics.json",
+    "metrics.jsonl",
+    "report.json",
+    "report.md",
+    "run.json",
+    "run.log",
+}
+GENERATE = """
+import sys
+from mlx_lm import generate, load
+model, tokenizer = load(sys.argv[1], adapter_path=sys.argv[2])
+names = [name for name, _ in __import__("mlx.utils").utils.tree_flatten(model.parameters())]
+assert any(name.endswith("lora_b") for name in names)
+print(repr(generate(model, tokenizer, prompt="ߒ ߓߍ߬", max_tokens=4)))
+"""
+
+
+def thunder(*words: str, outputs: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "thunder", *words, f"outputs='{outputs}'"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def only_run(outputs: Path) -> Path:
+    (folder,) = (outputs / "adapter").iterdir()
+    return folder
+
+
+def tensors(run: Path, step: int) -> dict[str, str]:
+    folder = run / "checkpoints" / f"step-{step:07d}"
+    return {path.name: digest.of_file(path) for path in sorted(folder.glob("*.safetensors"))}
+
+
+def start(*words: str, outputs: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "thunder", *words, f"outputs='{outputs}'"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for_line(runner: "subprocess.Popen[str]", beginning: str) -> None:
+    """Read what a runner prints up to a line; what follows is still under way."""
+    for line in runner.stdout or ():
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"the runner ended without {beginning!r}")
+
+
+def tree(root: int) -> list[int]:
+    """Return the ids of a process and of all that it started; ranks carry no path of the run."""
+    command = ["ps", "-ww", "-eo", "pid=,ppid="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    found = [root]
+    for parent in found:
+        found += [pid for pid, ppid in rows if ppid == parent]
+    return found
+
+
+def are_gone(pids: list[int]) -> bool:
+    """Return whether no process of a tree outlives its runner by more than moments."""
+    return wait_for(lambda: not any(map(is_alive, pids)), 5.0)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The outputs of the main job and what it printed."""
+    outputs = tmp_path_factory.mktemp("main") / "outputs"
+    result = thunder(*MAIN, outputs=outputs)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return outputs, result.stdout
+
+
+@pytest.fixture
+def outputs(done: tuple[Path, str], tmp_path: Path) -> Path:
+    """Outputs of one's own, with the stand-ins built already."""
+    target = tmp_path / "outputs"
+    shutil.copytree(done[0] / "cache", target / "cache")
+    return target
+
+
+def test_the_screen_shows_plan_preflight_progress_verification_and_report_in_this_order(
+    done: tuple[Path, str],
+) -> None:
+    outputs, text = done
+    folder = only_run(outputs)
+    marks = [
+        f"adapter {folder.name}  {folder}  step 0 → 10 of 80",
+        "preflight",
+        "ring smoke",
+        "step 1/10",
+        "step 10/10",
+        "verification of step 10",
+        "validation loss comes back",
+        str(folder / "report.md"),
+    ]
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert "\x1b" not in text
+    assert "[stand-in]" in text
+
+
+def test_the_run_folder_has_exactly_these_files(done: tuple[Path, str]) -> None:
+    found = set(digest.visible_files(only_run(done[0])))
+    assert {name for name in found if not name.startswith("uncommitted-")} == ARTIFACTS
+
+
+def test_the_report_answers_what_a_hand_over_asks(done: tuple[Path, str]) -> None:
+    folder = only_run(done[0])
+    report = files.read_json(folder / "report.json")
+    assert report["step"] == 10
+    assert report["checkpoint_reached"] is True
+    assert report["run_folder"] == str(folder)
+    assert report["command"].startswith("python -m thunder +profile=partial_real_stage1_stable")
+    assert {row["status"] for row in report["data_set"]["checks"]} == {"PASS"}
+    assert any(row["check"] == "model complete" for row in report["model_cache"]["checks"])
+    assert "70 of 80 steps are left" in report["remaining_limits"]
+    assert any("stand-in" in limit for limit in report["remaining_limits"])
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    for part in ("Data set", "Model cache", "Exact command", "reached step 10", str(folder)):
+        assert part in text
+
+
+def test_the_stand_in_learns_at_least_five_percent(done: tuple[Path, str]) -> None:
+    assert files.read_json(only_run(done[0]) / "metrics.json")["valid_loss_drop"] >= 0.05
+
+
+def test_every_file_that_leaves_the_house_keeps_its_schema(done: tuple[Path, str]) -> None:
+    folder = only_run(done[0])
+    for name in ("run", "manifest", "metrics", "report", "checkpoint"):
+        schema.check(name, files.read_json(folder / f"{name}.json"), name)
+    rows = list(files.read_jsonl(folder / "metrics.jsonl"))
+    for row in rows:
+        schema.check("metrics_row", row, "metrics.jsonl")
+    assert [row["step"] for row in rows if "loss" in row] == list(range(1, 11))
+
+
+def test_the_run_records_where_it_came_from(done: tuple[Path, str]) -> None:
+    record = files.read_json(only_run(done[0]) / "run.json")
+    attempt = record["attempts"][-1]
+    assert record["stand_in"] is True
+    assert set(record["inputs"]) == {"model", "data"}
+    assert attempt["provenance"]["versions"]["mlx"]
+    assert attempt["provenance"]["command"][:3] == ["python", "-m", "thunder"]
+    assert attempt["backend"]["blas"]["name"]
+
+
+def test_the_run_folder_loads_in_mlx_lm_and_generates(done: tuple[Path, str]) -> None:
+    outputs, _ = done
+    model = next((outputs / "cache").glob("model-*"))
+    result = subprocess.run(
+        [sys.executable, "-c", GENERATE, str(model), str(only_run(outputs))],
+        capture_output=True, text=True, timeout=SECONDS, check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "MLX_DISABLE_COMPILE": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_rerun_says_that_step_10_is_reached_and_trains_nothing(done: tuple[Path, str]) -> None:
+    outputs, _ = done
+    folder = only_run(outputs)
+    before = {name: (folder / name).stat().st_mtime_ns for name in ARTIFACTS}
+    result = thunder(*MAIN, outputs=outputs)
+    assert result.returncode == 0
+    assert "step 10 of 80 is reached; nothing was run" in result.stdout
+    assert {name: (folder / name).stat().st_mtime_ns for name in ARTIFACTS} == before
+
+
+def test_a_walk_goes_on_window_by_window_and_a_run_past_the_target_says_so(
+    done: tuple[Path, str], tmp_path: Path
+) -> None:
+    outputs = tmp_path / "outputs"
+    shutil.copytree(done[0], outputs)
+    result = thunder(*MAIN, "target=30", outputs=outputs)
+    assert result.returncode == 0, result.stdout + result.stderr
+    steps = re.findall(r"verification of step (\d+)", result.stdout)
+    assert steps == ["20", "30"]
+    folder = only_run(outputs)
+    assert files.read_json(folder / "checkpoint.json")["step"] == 30
+    again = thunder(*MAIN, outputs=outputs)
+    assert "step 10 of 80 is reached; the run is at step 30; nothing was run" in again.stdout
+
+
+def test_kill_of_the_runner_at_any_stage_then_a_rerun_gives_the_same_bytes(
+    outputs: Path, tmp_path: Path
+) -> None:
+    # With dropout the bytes also depend on the random numbers that a rerun goes on with.
+    words = (*MAIN, "adapter.dropout=0.05")
+    whole = tmp_path / "whole"
+    shutil.copytree(outputs, whole)
+    assert thunder(*words, outputs=whole).returncode == 0
+    stages = ("preflight", "train   step 4/10", "note    saved step 9", "verification of step 10")
+    for stage in stages:
+        with start(*words, "save_every=3", outputs=outputs) as runner:
+            wait_for_line(runner, stage)
+            pids = tree(runner.pid)
+            runner.kill()
+        assert len(pids) > 1, stage
+        assert are_gone(pids), stage
+    result = thunder(*words, "save_every=3", outputs=outputs)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert only_run(outputs).name == only_run(whole).name
+    assert tensors(only_run(outputs), 10) == tensors(only_run(whole), 10)
+
+
+def test_sigterm_stops_all_processes_and_leaves_the_run_resumable(
+    done: tuple[Path, str], outputs: Path
+) -> None:
+    with start(*MAIN, "target=80", outputs=outputs) as runner:
+        wait_for_line(runner, "verification of step 10")
+        wait_for_line(runner, "train   step 11/20")
+        pids = tree(runner.pid)
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(timeout=SECONDS) == 130
+    # The runner, its child and two ranks at least.
+    assert len(pids) >= 4
+    assert are_gone(pids)
+    record = files.read_json(only_run(outputs) / "run.json")
+    assert (record["status"], record["step"]) == ("paused", 10)
+    assert thunder(*MAIN, "target=20", outputs=outputs).returncode == 0
+
+
+def test_broken_rows_stop_before_training_and_are_named_by_file_and_line(
+    done: tuple[Path, str], outputs: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "corpus"
+    shutil.copytree(next((outputs / "cache").glob("corpus-*")), data)
+    rows = (data / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows[2], rows[7] = '{"text": "no messages"}', '{"messages": ['
+    (data / "train.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (data / "manifest.json").write_text("{}", encoding="utf-8")
+    result = thunder(*MAIN, "data=folder", f"data.source.folder='{data}'", outputs=outputs)
+    assert result.returncode == 1
+    assert "cause   data" in result.stdout
+    assert re.search(r"train\.jsonl.*(:|line )3\b", result.stdout)
+    assert re.search(r"train\.jsonl.*(:|line )8\b|(:|line )8\b", result.stdout)
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "train   step" not in result.stdout
+
+
+def test_a_truncated_model_stops_before_training_with_the_cause_model(
+    outputs: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(next((outputs / "cache").glob("model-*")), model)
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 10])
+    words = ("model=folder", f"model.source.folder='{model}'", "data.source.rows=640")
+    result = thunder(*MAIN, *words, outputs=outputs)
+    assert result.returncode == 1
+    assert "cause   model" in result.stdout
+    assert "model.safetensors" in result.stdout
+    assert "train   step" not in result.stdout
+
+
+def test_a_changed_byte_in_a_built_corpus_is_found(outputs: Path) -> None:
+    path = next((outputs / "cache").glob("corpus-*")) / "valid.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"stable", b"stabel", 1))
+    result = thunder(*MAIN, outputs=outputs)
+    assert result.returncode == 1
+    assert "cause   data" in result.stdout
+    assert "valid.jsonl" in result.stdout
+
+
+def test_rows_longer_than_the_window_are_refused_when_the_rule_says_so(outputs: Path) -> None:
+    result = thunder(*MAIN, "train.sequence_length=48", "data.too_long=refuse", outputs=outputs)
+    assert result.returncode == 1
+    assert "longer than sequence_length 48" in result.stdout
+
+
+def test_the_tensor_strategy_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    result = thunder(*MAIN, "train.strategy=tensor", outputs=tmp_path / "outputs")
+    assert result.returncode == 1
+    assert "train.strategy" in result.stderr
+    assert "use data" in result.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_smoke_validates_and_saves_every_two_steps(outputs: Path) -> None:
+    result = thunder("+profile=smoke", outputs=outputs)
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = only_run(outputs)
+    rows = list(files.read_jsonl(folder / "metrics.jsonl"))
+    assert [row["step"] for row in rows if "valid_tokens" in row] == [0, 2, 4]
+    assert json.loads((folder / "run.json").read_text())["status"] == "done"
+
+
+def test_a_killed_runner_does_not_forget_the_windows_that_were_verified(outputs: Path) -> None:
+    with start(*MAIN, "target=80", outputs=outputs) as runner:
+        wait_for_line(runner, "saved   step 10")
+        wait_for_line(runner, "train   step 12/20")
+        pids = tree(runner.pid)
+        runner.kill()
+    assert are_gone(pids)
+    record = files.read_json(only_run(outputs) / "run.json")
+    assert (record["status"], record["step"]) == ("running", 10)
+    result = thunder(*MAIN, outputs=outputs)
+    assert result.returncode == 0
+    assert "step 10 of 80 is reached" in result.stdout

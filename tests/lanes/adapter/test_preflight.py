@@ -1,0 +1,298 @@
+"""Every check of the preflight can fail, and a failed one names the class of its cause."""
+
+import importlib.metadata
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thunder.corpora import corpus
+from thunder.ground import files
+from thunder.ground.errors import Faults, ThunderError
+from thunder.lanes.adapter import preflight
+from thunder.lanes.adapter.data import tokens
+from thunder.lanes.adapter.inputs import Inputs
+from thunder.lanes.adapter.preflight import Preflight
+from thunder.lanes.adapter.training import ranks, state
+
+BLAS = {"name": "a blas", "version": "1.0"}
+ALIKE = "0" * 64
+GIGABYTE = 10**9
+
+Check = Callable[..., Preflight]
+
+
+def write_data(folder: Path, answers: int, rows: int) -> Path:
+    for split in corpus.SPLITS:
+        files.write_jsonl(folder / f"{split}.jsonl", [_row(n % answers) for n in range(rows)])
+    files.write_json(folder / "manifest.json", {})
+    return folder
+
+
+def _row(answer: int) -> dict[str, Any]:
+    question = {"role": "user", "content": "x"}
+    return {"messages": [question, {"role": "assistant", "content": f"y{answer}"}]}
+
+
+def write_model(folder: Path) -> Path:
+    """Write what a complete model is made of; nobody computes with it."""
+    files.write_json(folder / "config.json", {"text_config": {"num_hidden_layers": 4}})
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        files.write_json(folder / name, {})
+    files.write_bytes(folder / "model.safetensors", (2).to_bytes(8, "little") + b"{}")
+    return folder
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Run the whole preflight on a good machine, with sound inputs and a sound ring of two."""
+    data = write_data(tmp_path / "data", answers=8, rows=8)
+    model = write_model(tmp_path / "model")
+    run = tmp_path / "run"
+    run.mkdir()
+    counts = {split: {"rows": 8, "dropped_too_long": 0} for split in ("train", "valid")}
+    monkeypatch.setattr(tokens, "prepare", lambda *_: counts)
+    monkeypatch.setattr(preflight, "_free_memory", lambda: 100 * GIGABYTE)
+    sums(monkeypatch, 3.0)
+
+    def check(**changes: Any) -> Preflight:
+        train = {"ranks": 2, "rank_weights": [1, 1], "batch_size": 4, "sequence_length": 64}
+        source = {"folder": str(data)}
+        if "digest" in changes:
+            source["digest"] = changes["digest"]
+        outputs = {"outputs": str(tmp_path), "deep": changes.get("deep", False)}
+        config = {
+            "model": {"name": "tiny", "source": {"folder": str(model)}},
+            "data": {"source": source, "too_long": "drop"},
+            "adapter": {"layers": changes.get("layers", 2)},
+            "train": train | {"ranks": changes.get("ranks", 2)},
+            "runtime": {"site": {"hosts": [{"name": "here"}]}, **outputs},
+        }
+        found = Preflight(config, run, Inputs(model, data, ()), tmp_path / "tokens")
+        return preflight.run(found, BLAS)
+
+    return check
+
+
+def sums(monkeypatch: pytest.MonkeyPatch, total: float) -> None:
+    """Let every rank of a ring report a sum; 1 + 2 is the right one."""
+    result = {"size": 2, "sum": total, "latency_ms": 0.1}
+    monkeypatch.setattr(ranks, "_supervise", lambda orders, *_: [result for _ in orders])
+
+
+def by_status(found: Preflight) -> dict[str, list[str]]:
+    statuses: dict[str, list[str]] = {"PASS": [], "FAIL": [], "SKIPPED": []}
+    for row in found.rows:
+        statuses[row["status"]].append(row["check"])
+    return statuses
+
+
+def reasons(found: Preflight) -> dict[str, str]:
+    return {row["check"]: row["reason"] for row in found.rows}
+
+
+def assert_refused(found: Preflight, name: str, cause: str, said: str) -> None:
+    """Assert that one check alone failed, and that it is refused with its cause."""
+    assert by_status(found)["FAIL"] == [name]
+    assert found.causes == [cause]
+    with pytest.raises(Faults, match="nothing was trained") as caught:
+        preflight.refuse(found)
+    assert caught.value.cause == cause
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"{name} (here): ")
+    assert said in fault
+
+
+def test_sound_inputs_on_a_good_machine_are_not_refused(check: Check) -> None:
+    found = check()
+    preflight.refuse(found)
+    statuses = by_status(found)
+    assert statuses["FAIL"] == found.causes == []
+    assert statuses["SKIPPED"] == [
+        "model bytes re-hashed",
+        "earlier checkpoint",
+        "hosts reach each other",
+    ]
+    assert len(statuses["PASS"]) == len(found.rows) - 3
+
+
+def test_each_check_says_that_the_lane_is_at_work(check: Check, tmp_path: Path) -> None:
+    beats: list[int] = []
+    found = check()
+    found = Preflight(
+        found.config, found.folder, found.inputs, found.tokens, lambda: beats.append(1)
+    )
+    preflight.run(found, BLAS)
+    assert len(beats) == len(found.rows)
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "is_old"),
+    [
+        ("mlx", "0.32.0", True),
+        ("mlx", "0.32.1", False),
+        ("mlx", "0.9.9", True),
+        ("mlx", "1.0", False),
+        ("mlx-lm", "0.31.9", True),
+        ("mlx-lm", "0.32.0", False),
+    ],
+)
+def test_a_version_is_too_old_below_the_bound_only(
+    check: Check, monkeypatch: pytest.MonkeyPatch, package: str, version: str, is_old: bool
+) -> None:
+    have = {"mlx": "0.33.0", "mlx-lm": "0.33.0", package: version}
+    monkeypatch.setattr(importlib.metadata, "version", have.__getitem__)
+    found = check()
+    if is_old:
+        assert_refused(found, "versions", "environment", f"{package} {version} is older than")
+    else:
+        assert found.passed("versions")
+
+
+def test_too_little_free_disk_is_refused(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(free=preflight.FREE_BYTES - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    assert_refused(check(), "free disk", "environment", "make room")
+    enough = usage._replace(free=preflight.FREE_BYTES)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: enough)
+    assert check().passed("free disk")
+
+
+def test_memory_is_needed_for_every_rank(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_free_memory", lambda: 500 << 20)
+    assert_refused(check(), "free memory", "environment", "not enough memory for the ranks")
+    assert check(ranks=1).passed("free memory")
+
+
+@pytest.mark.parametrize(
+    ("answers", "rows", "said"),
+    [(1, 8, "8 rows with 1 different answers"), (7, 7, "at least 8 rows (one step)")],
+)
+def test_a_trivial_data_set_is_refused_and_not_tokenised(
+    check: Check, tmp_path: Path, answers: int, rows: int, said: str
+) -> None:
+    write_data(tmp_path / "data", answers, rows)
+    found = check()
+    assert_refused(found, "data set nontrivial", "data", said)
+    assert reasons(found)["rows fit the window"] == "needs: data set nontrivial"
+
+
+def test_two_answers_in_the_rows_of_one_step_are_enough(check: Check, tmp_path: Path) -> None:
+    write_data(tmp_path / "data", answers=2, rows=8)
+    assert check().passed("data set nontrivial")
+
+
+def test_data_that_changed_since_the_job_was_named_are_refused(
+    check: Check, tmp_path: Path
+) -> None:
+    found = check(digest=ALIKE)
+    said = f"the job has {ALIKE[:12]}"
+    assert_refused(found, "data set rows and digests", "data", said)
+    assert not found.passed("data set nontrivial")
+    assert check(digest=corpus.digest(tmp_path / "data")).passed("data set rows and digests")
+
+
+def test_a_missing_split_is_the_cause_and_what_needs_it_is_skipped(
+    check: Check, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "valid.jsonl").unlink()
+    found = check()
+    assert_refused(found, "data set present", "data", "missing valid.jsonl")
+    assert reasons(found)["data set rows and digests"] == "needs: data set present"
+    assert reasons(found)["data set nontrivial"] == "needs: data set rows and digests"
+    assert reasons(found)["rows fit the window"] == "needs: data set nontrivial"
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "model.safetensors"])
+def test_an_incomplete_model_is_the_cause_and_what_needs_it_is_skipped(
+    check: Check, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "model" / name).unlink()
+    found = check()
+    missing = "model*.safetensors" if name == "model.safetensors" else name
+    assert_refused(found, "model complete", "model", f"{missing}: missing")
+    for dependent in ("LoRA fits the model", "rows fit the window"):
+        assert reasons(found)[dependent] == "needs: model complete"
+        assert dependent in by_status(found)["SKIPPED"]
+
+
+def test_lora_deeper_than_the_model_is_refused(check: Check) -> None:
+    said = "adapter.layers is 5, tiny has 4"
+    assert_refused(check(layers=5), "LoRA fits the model", "user", said)
+    assert check(layers=4).passed("LoRA fits the model")
+
+
+def test_rows_that_the_rule_refuses_keep_the_cause_of_their_error(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(*_: Any) -> None:
+        raise ThunderError("line 3 is longer than sequence_length 64", "data")
+
+    monkeypatch.setattr(tokens, "prepare", prepare)
+    assert_refused(check(), "rows fit the window", "data", "line 3 is longer")
+
+
+@pytest.mark.parametrize("total", [1.0, 2.0, 6.0])
+def test_a_ring_with_a_wrong_sum_is_refused(
+    check: Check, monkeypatch: pytest.MonkeyPatch, total: float
+) -> None:
+    sums(monkeypatch, total)
+    assert_refused(check(), "ring smoke", "ranks", f"'sum': {total}")
+
+
+def test_a_ring_that_never_forms_is_refused(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    def smoke(*_: Any) -> None:
+        raise ThunderError("rank 1 (pid 1) was killed by SIGKILL", "ranks")
+
+    monkeypatch.setattr(ranks, "ring_smoke", smoke)
+    assert_refused(check(), "ring smoke", "ranks", "SIGKILL")
+
+
+def test_a_single_rank_makes_no_ring_and_claims_none(check: Check) -> None:
+    found = check(ranks=1)
+    assert "ring smoke" in by_status(found)["SKIPPED"]
+    assert not found.passed("ring smoke")
+
+
+def test_a_damaged_checkpoint_is_told_with_the_step_that_is_left(
+    check: Check, tmp_path: Path
+) -> None:
+    state.folder_of(tmp_path / "run", 5).mkdir(parents=True)
+    (row,) = (row for row in check().rows if row["check"] == "earlier checkpoint")
+    assert row["measured"].startswith("step 0; passed over a damaged checkpoint")
+
+
+def test_deep_says_that_a_plain_folder_has_nothing_to_compare_with(check: Check) -> None:
+    found = check(deep=True)
+    assert not found.passed("model bytes re-hashed")
+    assert "no digests" in reasons(found)["model bytes re-hashed"]
+
+
+def test_refuse_names_every_failure_and_has_the_cause_of_the_first(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums(monkeypatch, 2.0)
+    monkeypatch.setattr(preflight, "_free_memory", lambda: 0)
+    (tmp_path / "model" / "config.json").unlink()
+    found = check(digest=ALIKE)
+    assert found.causes == ["data", "model", "environment", "ranks"]
+    with pytest.raises(Faults) as caught:
+        preflight.refuse(found)
+    assert caught.value.cause == "data"
+    assert [fault.split(" (here)")[0] for fault in caught.value.faults] == [
+        "data set rows and digests",
+        "model complete",
+        "free memory",
+        "ring smoke",
+    ]
+
+
+def test_a_skipped_check_is_never_a_passed_one(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "model" / "config.json").unlink()
+    found = check(ranks=1)
+    skipped = by_status(found)["SKIPPED"]
+    assert len(skipped) == 6
+    assert not any(map(found.passed, skipped))
+    assert all(reasons(found)[name] for name in skipped)

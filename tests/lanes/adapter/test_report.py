@@ -1,0 +1,42 @@
+"""The report of a run that did not reach its step says so, and what stands in the way."""
+
+from pathlib import Path
+from typing import Any
+
+from thunder.commands import launch
+from thunder.ground import files
+from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter import report
+from thunder.lanes.adapter.inputs import Inputs
+from thunder.lanes.adapter.preflight import Preflight
+
+
+def checks_of(folder: Path, **rows: Any) -> Preflight:
+    """Return the preflight of a smoke job that has found nothing yet."""
+    config = launch.read(["+profile=smoke"]).cells[0].job.config
+    return Preflight(config, folder, Inputs(folder / "model", folder / "data", ("model",)), folder)
+
+
+def test_a_failed_run_has_a_report_with_the_cause_first(tmp_path: Path) -> None:
+    checks = checks_of(tmp_path)
+    with checks.check("model complete", "model"):
+        raise ThunderError("model.safetensors ends at 9.8 %", "model")
+    path = report.write_failed(checks, 4, ThunderError("nothing was trained", "model"))
+    found = files.read_json(tmp_path / "report.json")
+    assert found["checkpoint_reached"] is False
+    assert (found["step"], found["goal"]) == (0, 4)
+    assert found["remaining_limits"][0] == "model: nothing was trained"
+    text = path.read_text(encoding="utf-8")
+    assert "step 4 was **not** reached" in text
+    assert "model.safetensors ends at 9.8 %" in text
+
+
+def test_what_was_skipped_is_a_limit_and_never_a_pass(tmp_path: Path) -> None:
+    checks = checks_of(tmp_path)
+    checks.rows.append(
+        {"check": "ring smoke", "host": "h", "status": "SKIPPED", "measured": "", "reason": "r"}
+    )
+    report.write_failed(checks, 4, ThunderError("x", "ranks"))
+    found = files.read_json(tmp_path / "report.json")
+    assert "ring smoke on h was not checked: r" in found["remaining_limits"]
+    assert not checks.passed("ring smoke")

@@ -1,0 +1,180 @@
+# ruff: noqa: F811  (an imported fixture and the argument it fills)
+import os
+import re
+import signal
+import socket
+import threading
+from math import isfinite
+from pathlib import Path
+from queue import SimpleQueue
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from adapter_fixtures import (
+    CACHE,
+    Tiny,
+    is_alive,
+    ranks_of,
+    supervisor,
+    tiny,  # noqa: F401
+    wait_for,
+    wait_for_step,
+)
+
+from thunder.ground import files
+from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter.training import process, rank, ranks, state, watch
+
+pytestmark = pytest.mark.slow
+
+# So many steps that no rank ends by itself before a test has done it harm.
+LONG = 500
+
+
+def harm_at(step: int, number: int, wound: signal.Signals) -> Any:
+    """Return an emit that signals a rank when a step was made."""
+
+    pids: list[int] = []
+
+    def emit(event: dict[str, Any]) -> None:
+        # At the first event all ranks live; whoever looks later may find one of them gone.
+        pids.extend(() if pids else ranks_of(os.getpid()))
+        if event["event"] == "step" and event["step"] == step:
+            os.kill(pids[number], wound)
+
+    return emit
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_killed_rank_is_named_with_its_signal(tiny: Tiny, tmp_path: Path, number: int) -> None:
+    request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1)
+    with pytest.raises(
+        ThunderError, match=rf"rank {number} \(pid \d+\) was killed by SIGKILL"
+    ) as caught:
+        ranks.train_window(request, harm_at(3, number, signal.SIGKILL))
+    assert caught.value.cause == "ranks"
+    assert not ranks_of(os.getpid())
+
+
+def test_a_stopped_rank_is_named_within_its_deadline(tiny: Tiny, tmp_path: Path) -> None:
+    request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1, stall_seconds=1.5)
+    with pytest.raises(ThunderError, match=r"rank 1 \(pid \d+\) is stopped") as caught:
+        ranks.train_window(request, harm_at(3, 1, signal.SIGSTOP))
+    assert caught.value.cause == "ranks"
+    assert not ranks_of(os.getpid())
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_killed_supervisor_leaves_no_ranks(tiny: Tiny, tmp_path: Path, frozen: bool) -> None:
+    request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1, save_every=LONG)
+    with supervisor(request) as found:
+        wait_for_step(found, 3)
+        pids = ranks_of(found.pid)
+        if frozen:
+            os.kill(pids[1], signal.SIGSTOP)
+        found.kill()
+        assert len(pids) == 2
+        assert wait_for(lambda: not any(map(is_alive, pids)), 2.0)
+
+
+def test_a_terminated_supervisor_takes_its_ranks_along(tiny: Tiny, tmp_path: Path) -> None:
+    request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1)
+    with supervisor(request) as found:
+        wait_for_step(found, 3)
+        pids = ranks_of(found.pid)
+        found.terminate()
+        assert len(pids) == 2
+        assert found.wait(5) == 1
+        assert not any(map(is_alive, pids))
+
+
+def test_a_loss_that_is_not_finite_stops_before_saving(tiny: Tiny, tmp_path: Path) -> None:
+    request = tiny.request(tmp_path, 10, learning_rate_factor=1e40, save_every=100)
+    with pytest.raises(ThunderError, match="the loss is") as caught:
+        ranks.train_window(request, lambda event: None)
+    assert caught.value.cause == "training"
+    assert not state.steps(tmp_path)
+    (failed,) = re.findall(r"step (\d+): the loss is", str(caught.value))
+    rows = [row for row in files.read_jsonl(tmp_path / state.METRICS) if "loss" in row]
+    # The step that failed has left no row, those before it have.
+    assert [row["step"] for row in rows] == list(range(1, int(failed)))
+    assert rows
+    assert all(isfinite(row["loss"]) for row in rows)
+
+
+def test_a_model_that_cannot_be_loaded_is_the_cause(tiny: Tiny, tmp_path: Path) -> None:
+    request = tiny.request(tmp_path, 10, ranks=2)
+    empty = ranks.Request(**{**vars(request), "model_folder": str(tmp_path / "empty")})
+    with pytest.raises(ThunderError, match="mlx-lm cannot load the model") as caught:
+        ranks.train_window(empty, lambda event: None)
+    assert caught.value.cause == "model"
+
+
+def test_ranks_of_another_window_are_refused(tmp_path: Path) -> None:
+    inbox: process.Inbox = SimpleQueue()
+    order = {
+        "mode": "smoke",
+        "world": 2,
+        "cache": str(CACHE / "cache"),
+        "ring": ranks._addresses(2),
+    }
+    order |= {"start_seconds": 20.0, "stall_seconds": 20.0}
+    both = [process.Process(n, {**order, "rank": n, "token": f"{n}" * 32}, inbox) for n in range(2)]
+    try:
+        told, ended = _listen(both, inbox)
+    finally:
+        process.end(both)
+    assert [one.code for one in both] == [rank.NO_RING] * 2
+    assert all("another window" in told[number] for number in ended)
+
+
+def _listen(both: list[process.Process], inbox: process.Inbox) -> tuple[dict[int, str], list[int]]:
+    told: dict[int, str] = {}
+    ended: list[int] = []
+    greeted = 0
+    while len(ended) < 2:
+        number, event = inbox.get(timeout=20)
+        if event is None:
+            ended.append(number)
+        elif event["event"] == "no_ring":
+            told[number] = event["text"]
+        elif event["event"] == "hello":
+            greeted += 1
+            for one in both if greeted == 2 else ():
+                one.order("go")
+    return told, ended
+
+
+def test_a_port_that_is_taken_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = ranks._addresses
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        used = [[f"127.0.0.1:{taken.getsockname()[1]}"], *free(1)]
+        offered = iter([used, free(2)])
+        monkeypatch.setattr(ranks, "_addresses", lambda world: next(offered))
+        assert [found["size"] for found in ranks.ring_smoke(2, CACHE / "cache")] == [2, 2]
+    assert next(offered, None) is None
+
+
+def test_smoke_ring_sums_over_all_ranks() -> None:
+    found = ranks.ring_smoke(3, CACHE / "cache")
+    assert [(one["size"], one["sum"]) for one in found] == [(3, 6.0)] * 3
+    assert all(0 < one["latency_ms"] < 1000 for one in found)
+
+
+def test_weights_must_name_every_rank(tiny: Tiny, tmp_path: Path) -> None:
+    request = tiny.request(tmp_path, 10, ranks=2, rank_weights=[1])
+    with pytest.raises(ThunderError, match=r"rank_weights has 1 entries, train\.ranks is 2"):
+        ranks.train_window(request, lambda event: None)
+
+
+def test_ranks_are_not_blamed_for_a_supervisor_that_was_held_up() -> None:
+    inbox: process.Inbox = SimpleQueue()
+    both = [SimpleNamespace(number=number, code=0, pid=0) for number in (0, 1)]
+    found = watch.Watch(cast(Any, both), inbox, lambda event: None, threading.Event())
+    for number in (0, 1):  # all is said before the supervisor comes to listen
+        inbox.put((number, {"event": "done", "within": 30.0, "result": {"step": number}}))
+        inbox.put((number, None))
+    assert found.results(start_seconds=0.0) == [{"step": 0}, {"step": 1}]

@@ -1,0 +1,357 @@
+"""What the tables of a bundle show: missing cells, seeds, comparisons, adaptations, code."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import bundle_runs
+import numpy as np
+import pytest
+from bundle_runs import cell
+
+from thunder import scoring
+from thunder.ground import files
+from thunder.ground.errors import ThunderError
+from thunder.jobs.matrix import Cell, Matrix
+from thunder.lanes.asr.results import bundle
+from thunder.lanes.asr.results.bundle import csvs, measures, values
+from thunder.scoring import intervals
+from thunder.scoring.score import part
+
+ROWS = 30
+SEEDS = {"script": ["nko"], "mode": ["baseline", "trajectory"], "seed": [0, 1, 2]}
+
+
+def built(outputs: Path, matrix: Matrix, cells: Sequence[Cell] | None = None) -> dict[str, Any]:
+    return bundle.build(matrix, cells or bundle_runs.cells(matrix), outputs)
+
+
+def rows(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = next(table for table in document["tables"] if table["name"] == name)
+    return [{**row["values"], "kind": row["kind"], "why": row["reason"]} for row in found["rows"]]
+
+
+@pytest.fixture(scope="module")
+def partial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A bundle of two modes and two scripts: one cell is missing, one failed, one is optional."""
+    outputs = tmp_path_factory.mktemp("partial")
+    axes = {"script": ["nko", "latin"], "mode": ["baseline", "trajectory_ttt"]}
+    optional = [{"script": "latin", "mode": "trajectory_ttt"}]
+    matrix = bundle_runs.matrix(axes=axes, optional=optional)
+    cells = bundle_runs.cells(matrix)
+    bundle_runs.finish(outputs, cells[1], rows=ROWS)
+    failed = bundle_runs.finish(outputs, cells[2], rows=ROWS)
+    record = failed.record()
+    files.write_json(failed.folder / "run.json", {**record, "status": "failed"})
+    return built(outputs, matrix)
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A bundle over three seeds; of the second mode one is missing."""
+    outputs = tmp_path_factory.mktemp("seeded")
+    matrix = bundle_runs.matrix(axes=SEEDS, compare={"mode": "baseline"}, table={"over": "seed"})
+    for found in bundle_runs.cells(matrix)[:5]:
+        bundle_runs.finish(outputs, found, rows=ROWS)
+    return built(outputs, matrix)
+
+
+def test_missing_cells_stand_in_every_table_with_their_reason(partial: dict[str, Any]) -> None:
+    failed = partial["cells"][2]["id"]
+    reasons = ["no run yet", None, f"run {failed} is failed", "optional, not run"]
+    assert [row["why"] for row in rows(partial, "T1_matrix")] == reasons
+    for name in ("T4_partitions", "T11_adaptation"):
+        assert [row["why"] for row in rows(partial, name) if row["why"]] == [
+            *reasons[:1],
+            *reasons[2:],
+        ]
+
+
+def test_a_comparison_without_one_of_its_runs_says_which(partial: dict[str, Any]) -> None:
+    (nko, latin) = rows(partial, "T3_mode_effect")
+    assert nko["why"] == "script=nko mode=baseline: no run yet"
+    assert (nko["cer"] is None, nko["difference"], nko["reference_run"]) == (False, None, None)
+    assert latin["why"].startswith("script=latin mode=trajectory_ttt: optional, not run; ")
+    assert "script=latin mode=baseline: run " in latin["why"]
+
+
+def test_the_page_says_whether_the_bundle_is_complete(partial: dict[str, Any]) -> None:
+    page = bundle.render_markdown(partial)
+    assert "1 of 4 cells; incomplete: 2 required cells without a run." in page
+    assert "- script=latin mode=trajectory_ttt (" in page
+    assert page.startswith("# bundle\n\nWhat do script and mode change?\n\n† stand-in")
+
+
+def test_a_bundle_without_optional_cells_is_complete(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["baseline", "tar"]}, optional=[{"mode": "tar"}])
+    bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=ROWS)
+    page = bundle.render_markdown(built(tmp_path, matrix))
+    assert "1 of 2 cells; complete: every required cell has a run." in page
+
+
+def test_metrics_that_a_bundle_would_not_show_are_refused(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(table={"metrics": ["test_wer"]})
+    with pytest.raises(ThunderError, match="ASR runs have tables of their own"):
+        built(tmp_path, matrix)
+
+
+def test_an_ad_hoc_sweep_over_seeds_has_their_mean(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix("sweep_12345678", axes={"seed": [1, 2]}, compare={})
+    cells = bundle_runs.cells(matrix)
+    for number, found in enumerate(cells):
+        bundle_runs.finish(tmp_path, found, error_rate=0.1 + 0.1 * number)
+    found = rows(built(tmp_path, matrix, cells), "T1_matrix")
+    assert [row["kind"] for row in found] == ["run", "run", "mean"]
+    assert found[2]["cer"]["n"] == 2
+    assert found[2]["seed"] == "mean ± sd (2 of 2)"
+
+
+def test_a_bundle_without_a_run_is_a_table_of_what_is_missing(tmp_path: Path) -> None:
+    document = built(tmp_path, bundle_runs.matrix())
+    assert {row["why"] for row in rows(document, "T1_matrix")} == {"no run yet"}
+    assert document["inputs"] is None
+    assert bundle.write(document, tmp_path / "tables")
+
+
+def test_seeds_are_a_mean_with_its_deviation(seeded: dict[str, Any]) -> None:
+    found = rows(seeded, "T1_matrix")
+    assert [row["kind"] for row in found] == [*["run"] * 3, "mean", *["run"] * 2, "missing", "mean"]
+    cers = [row["cer"] for row in found[:3]]
+    assert found[3]["cer"] == {
+        "mean": pytest.approx(np.mean(cers)), "sd": pytest.approx(np.std(cers, ddof=1)), "n": 3
+    }  # fmt: skip
+    assert found[3]["seed"] == "mean ± sd (3 of 3)"
+    assert found[3]["run"].split() == [row["run"] for row in found[:3]]
+    assert (found[7]["seed"], found[7]["cer"]["n"]) == ("mean ± sd (2 of 3)", 2)
+
+
+def test_comparisons_are_made_seed_by_seed(seeded: dict[str, Any]) -> None:
+    t1, t3 = rows(seeded, "T1_matrix"), rows(seeded, "T3_mode_effect")
+    for number, row in enumerate(t3[:2]):
+        assert (row["reference_run"], row["run"]) == (t1[number]["run"], t1[4 + number]["run"])
+        assert row["difference"] == pytest.approx(t1[4 + number]["cer"] - t1[number]["cer"])
+    assert t3[3]["difference"]["n"] == 2
+    assert t3[3]["p_value"] is None  # a mean of differences has no p-value here
+
+
+def test_csv_gives_a_mean_its_own_columns(seeded: dict[str, Any]) -> None:
+    table = next(t for t in seeded["tables"] if t["name"] == "T1_matrix")
+    found = list(csv.DictReader(io.StringIO(csvs.render(table))))
+    assert (found[3]["row"], found[3]["cer_n"]) == ("mean", "3")
+    assert float(found[3]["cer_sd"]) == table["rows"][3]["values"]["cer"]["sd"]
+    assert found[0]["cer_sd"] == ""
+    assert (found[6]["row"], found[6]["cer"], found[6]["reason"]) == ("missing", "", "no run yet")
+
+
+def test_intervals_and_p_values_are_those_of_the_dumps(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["baseline", "trajectory"]})
+    runs = [bundle_runs.finish(tmp_path, found, rows=ROWS) for found in bundle_runs.cells(matrix)]
+    counts = []
+    for run in runs:
+        dump = list(files.read_jsonl(run.folder / "test_predictions.jsonl"))
+        texts = [[row[key] for row in dump] for key in ("reference_text", "asr_text")]
+        counts.append(scoring.counts(texts[0], texts[1], "nko", "norm"))
+    paired = intervals.paired(counts[1], counts[0], 1000)
+    (row,) = rows(built(tmp_path, matrix), "T3_mode_effect")
+    assert row["difference"] == paired["difference"]
+    assert row["interval"] == [paired["low"], paired["high"]]
+    assert row["p_value"] == row["p_value_holm"] == paired["p_value"]
+
+
+def test_holm_multiplies_the_smallest_most() -> None:
+    assert measures.holm([0.01, 0.04, 0.03, 0.005]) == [
+        pytest.approx(0.03), pytest.approx(0.06), pytest.approx(0.06), pytest.approx(0.02)
+    ]  # fmt: skip
+    assert measures.holm([0.9, None, 0.8]) == [1.0, None, 1.0]
+    assert measures.holm([]) == []
+
+
+def test_any_axis_can_be_compared(tmp_path: Path) -> None:
+    axis = "train.learning_rate"
+    matrix = bundle_runs.matrix(axes={axis: [3e-4, 1e-4]}, compare={axis: 3e-4})
+    cells = [cell(train__learning_rate=value) for value in (3e-4, 1e-4)]
+    for found in cells:
+        rate = found.job.config["train"]["learning_rate"]
+        bundle_runs.finish(tmp_path, found, rows=ROWS, learning_rate=rate)
+    document = built(tmp_path, matrix, cells)
+    (row,) = rows(document, "T3_train_learning_rate_effect")
+    assert (row[axis], row["difference"]) == (1e-4, 0.0)
+    assert "learning_rate" not in rows(document, "T1_matrix")[0]  # it is a coordinate already
+
+
+def test_a_cell_without_a_counterpart_in_the_matrix_says_so(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix()
+    cells = [cell(script="nko", mode="trajectory"), cell(script="latin", mode="baseline")]
+    for found in cells:
+        bundle_runs.finish(tmp_path, found, rows=ROWS)
+    document = built(tmp_path, matrix, cells)
+    (row,) = rows(document, "T3_mode_effect")
+    assert row["why"] == "the matrix has no cell with mode=baseline beside this one"
+    (row,) = rows(document, "T2_script_effect")
+    assert row["why"] == "the matrix has no cell with script=latin beside this one"
+
+
+def test_the_script_effect_keeps_its_sign_whichever_is_the_reference(tmp_path: Path) -> None:
+    axes = {"script": ["nko", "latin"]}
+    for found in bundle_runs.cells(bundle_runs.matrix(axes=axes)):
+        bundle_runs.finish(tmp_path, found, rows=ROWS)
+    found = []
+    for reference in ("latin", "nko"):
+        matrix = bundle_runs.matrix(axes=axes, compare={"script": reference})
+        found += rows(built(tmp_path, matrix), "T2_script_effect")
+    assert found[0]["difference"] == -found[1]["difference"] != 0
+    assert found[0]["interval"] == [-bound for bound in reversed(found[1]["interval"])]
+    assert found[0]["difference"] == pytest.approx(found[0]["cer_nko"] - found[0]["cer_bridged"])
+
+
+def test_a_bridge_that_does_not_meet_the_text_is_warned_of(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"script": ["nko", "latin"]})
+    for found in bundle_runs.cells(matrix):
+        pairs = [("ߓߊߓߊ", "ߓߊ")] * 5 if found.job.config["script"] == "nko" else [("kiti", "k")] * 5
+        bundle_runs.finish(tmp_path, found, pairs=pairs)
+    table = built(tmp_path, matrix)["tables"][1]
+    assert "by a CER of 100.00 % (5 utterances)" in table["notes"][-2]
+    assert table["notes"][-1].startswith("With so much error of its own the bridge cannot show")
+
+
+def test_the_bridge_of_the_runs_is_used(tmp_path: Path) -> None:
+    cells = [cell(script=script, text__bridge="v1_compat") for script in ("nko", "latin")]
+    for found in cells:
+        bundle_runs.finish(tmp_path, found, rows=ROWS)
+    assert built(tmp_path, bundle_runs.matrix(), cells)["bridge"] == "v1_compat"
+    (row,) = rows(built(tmp_path, bundle_runs.matrix(), cells), "T2_script_effect")
+    assert row["bridge_error"] > 0  # the N'Ko of these runs is the other bridge's
+
+
+def test_adaptation_is_measured_on_the_same_rows(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["trajectory_ttt"]})
+    run = bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=240)
+    found = rows(built(tmp_path, matrix), "T11_adaptation")
+    assert [(row["condition"], row["against"], row["subset"], row["rows"]) for row in found] == [
+        ("TTT on", "TTT off", "all", 240),
+        ("TTT on", "TTT off", "text-disjoint", 192),
+        ("TTT on, chunks shuffled", "TTT off", "all", 240),
+        ("TTT on, chunks shuffled", "TTT off", "text-disjoint", 192),
+        ("SUTA on top of TTT on", "TTT on", "all", 200),
+        ("SUTA on top of TTT on", "TTT on", "text-disjoint", 160),
+    ]
+    said = files.read_json(run.folder / "results.json")["adaptation"]
+    assert (found[0]["cer"], found[0]["reference_cer"]) == (
+        said["on"]["cer_micro"], said["off"]["cer_micro"]
+    )  # fmt: skip
+    assert (found[4]["cer"], found[4]["reference_cer"]) == (
+        said["suta"]["cer_micro"], said["suta"]["main_cer_micro"]
+    )  # fmt: skip
+
+
+def test_suta_alone_is_not_called_ttt(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["baseline"]})
+    bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=ROWS)
+    found = rows(built(tmp_path, matrix), "T11_adaptation")
+    assert {(row["condition"], row["against"]) for row in found} == {("SUTA", "no adaptation")}
+
+
+def test_partitions_add_up_to_the_whole(seeded: dict[str, Any]) -> None:
+    for cell_ in seeded["cells"][:5]:
+        found = [row for row in rows(seeded, "T4_partitions") if row["run"] == cell_["run"]]
+        assert [row["partition"] for row in found] == [
+            "stable", "boundary", "uncertain", "novelty", "all"
+        ]  # fmt: skip
+        for key in ("rows", "edits", "characters"):
+            assert sum(row[key] for row in found[:-1]) == found[-1][key]
+
+
+def test_a_partition_without_rows_has_no_rate(seeded: dict[str, Any]) -> None:
+    empty = [row for row in rows(seeded, "T4_partitions") if row["rows"] == 0]
+    assert empty
+    assert {(row["cer"], row["cer_interval"]) for row in empty} == {(None, None)}
+
+
+def test_text_disjoint_rows_have_a_column(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["baseline"]})
+    run = bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=ROWS)
+    dump = list(files.read_jsonl(run.folder / "test_predictions.jsonl"))
+    edits, chars = (np.array([row[k] for row in dump]) for k in ("cer_edits", "reference_chars"))
+    chosen = np.arange(ROWS) % 5 != 0  # as asr_runs marks them
+    counts = part(measures.of_edits(edits, chars), chosen)
+    (row,) = rows(built(tmp_path, matrix), "T1_matrix")
+    assert row["cer_disjoint"] == counts.edits.sum() / counts.chars.sum()
+
+
+def test_code_that_was_not_committed_is_named(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["baseline", "tar"]})
+    runs = [
+        bundle_runs.finish(tmp_path, found, rows=ROWS, dirty=number == 1)
+        for number, found in enumerate(bundle_runs.cells(matrix))
+    ]
+    page = bundle.render_markdown(built(tmp_path, matrix))
+    assert f"- code 000000000000, with uncommitted changes: {runs[1].id}\n" in page
+
+
+def test_code_of_one_commit_is_no_news(seeded: dict[str, Any]) -> None:
+    assert "## Code" not in bundle.render_markdown(seeded)
+    assert [state["dirty"] for state in seeded["code"]] == [False]
+
+
+def test_what_runs_warn_of_is_told_once(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["baseline", "tar"]})
+    changed = {"warnings": ["the router calls 1.0% of test stable"]}
+    runs = [
+        bundle_runs.finish(tmp_path, found, rows=ROWS, changed=changed)
+        for found in bundle_runs.cells(matrix)
+    ]
+    page = bundle.render_markdown(built(tmp_path, matrix))
+    assert page.count("the router calls 1.0% of test stable") == 1
+    assert f"stable ({runs[0].id} {runs[1].id})" in page
+
+
+def test_definitions_that_differ_name_their_runs(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["trajectory"], "seed": [0, 1]})
+    runs = []
+    for number, found in enumerate(bundle_runs.cells(matrix)):
+        run = bundle_runs.finish(tmp_path, found, rows=ROWS)
+        results = files.read_json(run.folder / "results.json")
+        results["definitions"]["trajectory"] = f"meaning {number}"
+        bundle_runs.rewrite(run, "results.json", files.render_json(results))
+        runs.append(run)
+    page = bundle.render_markdown(built(tmp_path, matrix))
+    for number, run in enumerate(runs):
+        assert f"- trajectory: meaning {number} (runs {run.id})\n" in page
+
+
+def test_a_forced_second_run_is_named_by_its_folder(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["baseline"]})
+    found = bundle_runs.cells(matrix)[0]
+    run = bundle_runs.finish(tmp_path, found, rows=ROWS)
+    second = run.folder.with_name(f"{run.id}.2")
+    run.folder.rename(second)
+    bundle_runs.finish(tmp_path, found, rows=ROWS)
+    (row,) = rows(built(tmp_path, matrix), "T1_matrix")
+    assert row["run"] == second.name
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("rate", 0.20571, "20.57"),
+        ("difference", -0.01234, "−1.23"),
+        ("difference", 0.01234, "+1.23"),
+        ("difference", -0.00001, "0.00"),
+        ("rates", [0.1, 0.2], "[10.00, 20.00]"),
+        ("differences", [-0.1, 0.2], "[−10.00, +20.00]"),
+        ("p_value", 0.0004, "<0.001"),
+        ("p_value", 0.0123, "0.012"),
+        ("count", 46897218, "46,897,218"),
+        ("number", 0.63588728, "0.6359"),
+        ("number", 0.0003, "0.0003"),
+        ("rate", {"mean": 0.2, "sd": 0.012, "n": 3}, "20.00 ± 1.20"),
+        ("rate", {"mean": 0.2, "sd": None, "n": 1}, "20.00"),
+        ("difference", {"mean": -0.2, "sd": 0.012, "n": 3}, "−20.00 ± 1.20"),
+        ("count", {"mean": 40.5, "sd": 0.7, "n": 2}, "40.5 ± 0.7"),
+        ("rate", None, "–"),
+    ],
+)
+def test_values_are_rounded_sensibly(kind: str, value: Any, text: str) -> None:
+    assert values.text({"kind": kind}, value) == text

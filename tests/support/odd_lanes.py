@@ -1,0 +1,130 @@
+"""Lanes that misbehave, run in real child processes in place of the dry one."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from thunder.ground.errors import ThunderError
+
+Emit = Callable[[dict[str, Any]], None]
+NUMBERS = {"metrics": {"value": 1.0}}
+
+
+def gated(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Wait until the test opens the gate: a file `go` in the folder of outputs."""
+    (folder / "began").touch()
+    while not (Path(config["runtime"]["outputs"]) / "go").exists():
+        time.sleep(0.01)
+    return NUMBERS
+
+
+def garbage(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Write what is not JSON to the pipe of events."""
+    os.write(int(sys.argv[3]), b"\x00\xff not an event\n")
+    time.sleep(60)
+    return NUMBERS
+
+
+def listed(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Send JSON that is not an event."""
+    os.write(int(sys.argv[3]), b"[1, 2]\n")
+    return NUMBERS
+
+
+def endless(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Send a line that never ends."""
+    while True:
+        os.write(int(sys.argv[3]), b"x" * 4096)
+
+
+def unknown(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Send an event of a kind that nobody knows."""
+    emit({"event": "from_the_future", "text": "ߒߞߏ"})
+    return NUMBERS
+
+
+def torn_step(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Send a step without its keys."""
+    emit({"event": "step"})
+    return NUMBERS
+
+
+def wrong_metrics(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Return numbers that are none."""
+    return {"metrics": {"Not A Name": "text"}}
+
+
+def no_metrics(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Return nothing of what is asked."""
+    return {}
+
+
+def raises(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Fail in a way that nobody foresaw."""
+    print("ߒߞߏ: the last words")
+    raise ZeroDivisionError("a fault of ours")
+
+
+def killed(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Be killed as the out-of-memory killer does it."""
+    print("the last line before the end", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return NUMBERS
+
+
+def leaves_orphan(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Start a process that would outlive it, and be killed."""
+    if not os.fork():
+        time.sleep(120)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return NUMBERS
+
+
+def fills_disk(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Write until the disk is full."""
+    with (folder / "big").open("wb") as stream:
+        while True:
+            stream.write(b"\0" * 65536)
+            stream.flush()
+
+
+def second_time_lucky(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Fail at the first attempt."""
+    marker = folder / "tried"
+    if not marker.exists():
+        marker.touch()
+        raise ThunderError("not yet", "training")
+    return NUMBERS
+
+
+def stepping(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Send what a lane that trains sends."""
+    for step in (1, 2):
+        row = {"event": "step", "step": step, "of": 2, "loss": 1 / step, "tokens_per_second": 1e3}
+        emit(row)
+    emit({"event": "warning", "text": "ߒߞߏ is slow here"})
+    return NUMBERS
+
+
+def counted(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Leave a number for a run that needs this one."""
+    (folder / "rows.txt").write_text("17", encoding="utf-8")
+    return {"metrics": {"rows": 17.0}}
+
+
+def counted_slowly(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Take the time in which another runner comes by."""
+    time.sleep(4)
+    return counted(config, folder, emit)
+
+
+def reads_features(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Read what the run left that this one needs."""
+    needed = Path(config["runtime"]["paths"]["asr_features"])
+    (folder / "a").touch()
+    return {"metrics": {"rows": float((needed / "rows.txt").read_text(encoding="utf-8"))}}

@@ -1,0 +1,1 @@
+"""MLX: the BLAS under it, and what its ranks tell each other."""

@@ -1,0 +1,27 @@
+"""Prints what this machine would compute with, as JSON; for `thunder doctor`."""
+
+import json
+import sys
+from typing import Any
+
+from thunder.backends.mlx import blas
+
+
+def describe() -> dict[str, Any]:
+    """Return BLAS, compiler and device; loads mlx in this process."""
+    found = blas.describe()
+    import mlx.core as mx
+
+    device = str(mx.default_device()).split("(")[-1].split(",")[0]
+    return {
+        "blas": found["name"],
+        "blas version": found["version"],
+        "compiler": found["compiler"],
+        "warning": found["warning"],
+        "device": device,
+        "ring": bool(mx.distributed.is_available()),
+    }
+
+
+if __name__ == "__main__":
+    json.dump(describe(), sys.stdout)

@@ -1,0 +1,1 @@
+"""PyTorch: device, precision, threads, and what its ranks do together."""

@@ -1,0 +1,114 @@
+"""What this machine has: packages, BLAS and backend, and whether each site is ready."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from thunder.config import compose as configs
+from thunder.ground import wording as text
+from thunder.ground.errors import ThunderError
+from thunder.jobs import inputs
+from thunder.runs import provenance
+
+PACKAGES = (
+    "thunder", "hydra-core", "omegaconf", "mlx", "mlx-lm", "datasets", "transformers", "numpy",
+    "jsonschema", "jsonschema-rs", "rfc8785", "invoke", "rich", "babel", "rapidfuzz", "matplotlib",
+)  # fmt: skip
+OF_EXTRAS = {"torch": "asr", "soundfile": "asr", "soxr": "asr"}
+_BACKEND_SECONDS = 120
+
+
+def examine(config_dir: Path | None, outputs: Path) -> dict[str, Any]:
+    """Return what was found, as plain data."""
+    places = configs.sources(config_dir)
+    return {
+        "python": sys.version.split()[0],
+        "host": provenance.host(),
+        "packages": {name: _version(name) for name in (*PACKAGES, *OF_EXTRAS)},
+        "backend": _backend(),
+        "outputs": _outputs(outputs),
+        "sites": {name: _site(name, places) for name in places.groups.get("site", [])},
+    }
+
+
+def render(found: dict[str, Any]) -> str:
+    """Return what was found for a person."""
+    host = found["host"]
+    rows = [
+        ["python", found["python"]],
+        ["host", f"{host['name']}: {host['system']}, {host['machine']}, {host['cores']} cores"],
+        ["outputs", found["outputs"]],
+        *([name, version or _absent(name)] for name, version in found["packages"].items()),
+        *(
+            [f"backend {key}", value]
+            for key, value in found["backend"].items()
+            if value is not None
+        ),
+    ]
+    for name, faults in found["sites"].items():
+        rows += [[f"site {name}", fault] for fault in faults] or [[f"site {name}", "ready"]]
+    return text.columns(["what", "found"], rows) + "\n"
+
+
+def _absent(name: str) -> str:
+    return f"not installed (extra {OF_EXTRAS[name]})" if name in OF_EXTRAS else "MISSING"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _backend() -> dict[str, Any]:
+    """Ask a process of its own: a BLAS that is loaded stays loaded."""
+    command = [sys.executable, "-m", "thunder.backends.mlx.describe"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_BACKEND_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return {"fault": f"no answer within {_BACKEND_SECONDS} s"}
+    said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+    if done.returncode:
+        return {"fault": f"exit code {done.returncode}: {said[-1]}"}
+    try:
+        return dict(json.loads(done.stdout))
+    except ValueError:
+        return {"fault": f"the answer is not JSON: {said[-1]}"}
+
+
+def _outputs(outputs: Path) -> str:
+    if not outputs.exists():
+        return f"{outputs.absolute()} (not there yet)"
+    if not outputs.is_dir():
+        return f"{outputs.absolute()} (not a folder)"
+    free_gb = shutil.disk_usage(outputs).free / 1e9
+    writable = "" if os.access(outputs, os.W_OK) else ", read-only"
+    return f"{outputs.absolute()} ({free_gb:.1f} GB free{writable})"
+
+
+def _site(name: str, places: configs.Sources) -> list[str]:
+    """Return what a site lacks for the models and data sets that it names."""
+    try:
+        template = configs.compose({"site": name}, places)
+    except ThunderError as error:
+        return [str(error)]
+    runtime = template.resolved["runtime"]
+    found = _faults({"runtime": runtime})
+    for kind, word in (("models", "model"), ("data", "data")):
+        for key, source in runtime["site"][kind].items():
+            found += _faults({"runtime": runtime, word: {"name": key, "source": source}})
+    return list(dict.fromkeys(found))  # what the site itself lacks, each of them says
+
+
+def _faults(config: dict[str, Any]) -> list[str]:
+    try:
+        inputs.bind(config)
+    except ThunderError as error:
+        return getattr(error, "faults", [str(error)])
+    return []

@@ -1,0 +1,21 @@
+"""The Invoke collection behind the `thunder` command: questions about what is in outputs/."""
+
+import sys
+
+from invoke.collection import Collection
+
+from thunder.commands import cli
+from thunder.commands.tasks.ask import diff, plan, show, status, why
+from thunder.commands.tasks.prepare import check, corpus, doctor
+from thunder.commands.tasks.prove import errors, promote, report, score, table, verify
+
+namespace = Collection(
+    plan, status, show, why, diff,
+    verify, table, score, report, errors, promote,
+    doctor, check, corpus,
+)  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the `thunder` command."""
+    return cli.run(namespace, sys.argv[1:] if arguments is None else arguments)

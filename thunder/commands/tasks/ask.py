@@ -1,0 +1,170 @@
+"""Tasks that ask: what would run, how far runs are, what they are and how they differ."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from invoke.context import Context
+
+from thunder.commands import cli, views
+from thunder.commands import selection as asked
+from thunder.commands.selection import outputs_dir
+from thunder.ground import files
+from thunder.ground import wording as text
+from thunder.runs import store
+
+
+@cli.task("name", name="a matrix or a profile")
+def plan(
+    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
+    config_dir: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Show what would run, what is done, and what an edit adds, keeps and orphans."""
+    from thunder.commands import launch
+    from thunder.runner import estimate, plans
+    from thunder.runner import loop as runner
+    from thunder.screen import lines as screen
+
+    folder = outputs_dir(outputs, config_dir)
+    request, is_part = asked.part(name, set or (), folder, config_dir)
+    planned = runner.plan(request.cells, folder)
+    seconds = estimate.seconds_left(planned, folder)
+    changed: dict[str, Any] = {}
+    is_kept = request.matrix is not None and not is_part and not asked.is_another(request)
+    if is_kept:
+        new = plans.document(request.matrix, planned, seconds)
+        changed = plans.changes(plans.read(folder, request.matrix.name), new)
+        launch.keep(folder, new, may_fail=True)
+    if json:
+        cells = [
+            {**views.planned_json(row), "seconds_left": left}
+            for row, left in zip(planned, seconds, strict=True)
+        ]
+        print(files.render_json({"name": name, "cells": cells, "changes": changed}), end="")
+        return None
+    earlier = launch.earlier_of(request, planned)
+    lines = [*screen.stage_lines(earlier), *screen.plan_lines(planned)]
+    print("\n".join(lines))
+    if left := launch.left_text(request, seconds, earlier):
+        print(left)
+    if request.matrix is not None:
+        print(screen.summary(request.matrix.name, planned))
+        if not is_kept:
+            print(f"not kept: {asked.NOT_WHOLE}")
+    for line in views.change_lines(changed):
+        print(line)
+    return None
+
+
+@cli.task("name", name="a matrix or a profile; every run in outputs/ by default")
+def status(
+    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
+    config_dir: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Show how far runs are."""
+    folder = outputs_dir(outputs, config_dir)
+    if name or set:
+        from thunder.runner import loop as runner
+        from thunder.screen import lines as screen
+
+        request, _ = asked.part(name, set or (), folder, config_dir)
+        planned = runner.plan(request.cells, folder)
+        rows = [views.planned_json(row) for row in planned]
+        foot = screen.summary(name or "these", planned)
+    else:
+        rows = [views.run_json(run) for run in store.all_runs(folder)]
+        foot = f"{text.count(len(rows), 'run')} in {folder.absolute()}"
+        if not folder.exists():
+            foot = f"no runs: there is no folder {folder.absolute()} yet"
+    if json:
+        print(files.render_json(rows), end="")
+        return None
+    head = ["id", "kind", "what", "status", "step", "stand-in"]
+    keys = ["run", "kind", "label", "status", "steps", "stand_in"]
+    if any(row.get("lacks") for row in rows):
+        head, keys = [*head, "lacks"], [*keys, "lacks"]
+    if rows:
+        print(text.columns(head, [[row[key] for key in keys] for row in _marked(rows)]))
+    for fault in [row["fault"] for row in rows if row.get("fault")]:
+        print(fault)
+    print(foot)
+    return None
+
+
+@cli.task("run", run="an id, or its beginning")
+def show(
+    context: Context, run: str, outputs: str | None = None, config_dir: str = "",
+    json: bool = False,
+) -> int | None:  # fmt: skip
+    """Show one run: its config, record and numbers."""
+    import yaml
+
+    found = store.by_prefix(outputs_dir(outputs, config_dir), run)
+    record, document, metrics = found.record(), found.document(), found.metrics()
+    if json:
+        value = {
+            "record": record,
+            "config": document,
+            "metrics": metrics,
+            "folder": str(found.folder.absolute()),
+        }
+        print(files.render_json(value), end="")
+        return None
+    last, status = record["attempts"][-1], found.status(record)
+    mark = "  stand-in" if record["stand_in"] else ""
+    print(f"{record['kind']} {found.folder.name}  {status}  {views.steps(record)}{mark}".rstrip())
+    print(f"folder   {found.folder.absolute()}")
+    print(f"command  {shlex.join(last['provenance']['command'])}")
+    print(f"code     {last['provenance']['commit'] or last['provenance']['reason']}"
+          f"{' + uncommitted changes' if last['provenance']['dirty'] else ''}")  # fmt: skip
+    print(f"host     {last['provenance']['host']['name']}, {last['provenance']['host']['cpu']}")
+    print("\n".join(views.attempt_lines(record, status)))
+    if metrics:
+        print(text.columns(["metric", "value"], sorted(metrics.items())))
+    print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).rstrip())
+    return None
+
+
+@cli.task("name", name="a matrix or a profile")
+def why(
+    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
+    config_dir: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Say what makes cells new runs: the nearest run, the keys that differ, what set them."""
+    from thunder.runs import explain
+
+    folder = outputs_dir(outputs, config_dir)
+    request, _ = asked.part(name, set or (), folder, config_dir)
+    reasons = explain.why(request.cells, request.matrix, request.words, request.places, folder)
+    if json:
+        print(files.render_json([views.reason_json(reason) for reason in reasons]), end="")
+        return None
+    for reason in reasons:
+        print("\n".join(views.reason_lines(reason)))
+    return None
+
+
+@cli.task("first", "second", first="an id, or its beginning", second="another")
+def diff(
+    context: Context, first: str, second: str, outputs: str | None = None, config_dir: str = "",
+    json: bool = False,
+) -> int | None:  # fmt: skip
+    """Show in which keys two runs differ."""
+    folder = outputs_dir(outputs, config_dir)
+    runs = [store.by_prefix(folder, word) for word in (first, second)]
+    rows = store.differences(*(run.document() for run in runs))
+    if json:
+        print(files.render_json([views.difference_json(*row) for row in rows]), end="")
+    elif rows:
+        print(text.columns(["key", *(run.folder.name for run in runs)], rows))
+    else:
+        print("the two runs are of one job")
+    return None
+
+
+def _marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows whose stand-ins and missing artifacts can be seen at a glance."""
+    return [
+        {**row, "stand_in": "yes" if row["stand_in"] else "", "lacks": views.lacks_text(row)}
+        for row in rows
+    ]

@@ -1,0 +1,115 @@
+"""Tasks that prepare: what a machine has, whether every config is right, corpora."""
+
+from pathlib import Path
+
+from invoke.context import Context
+
+from thunder.commands import cli
+from thunder.commands import selection as asked
+from thunder.commands.selection import outputs_dir, places_dir
+from thunder.config import sources as places
+from thunder.ground import files
+from thunder.ground import wording as text
+from thunder.ground.errors import ThunderError
+
+_SHOWN_NAMES = 5
+
+
+@cli.task()
+def doctor(
+    context: Context, outputs: str | None = None, config_dir: str = "", json: bool = False
+) -> int | None:
+    """Say what is installed, which BLAS and backend there are, and what each site has."""
+    from thunder.commands import doctor as doctors
+
+    found = doctors.examine(places_dir(config_dir), outputs_dir(outputs, config_dir))
+    print(files.render_json(found) if json else doctors.render(found), end="")
+    return None
+
+
+@cli.task()
+def check(context: Context, config_dir: str = "", outputs: str | None = None) -> int | None:
+    """Compose and check every profile and matrix, and run nothing."""
+    read = places.sources(places_dir(config_dir))
+    folder = outputs_dir(outputs, config_dir)
+    matrices = sorted({path.stem for root in read.matrices for path in root.glob("*.yaml")})
+    bad = 0
+    for name in dict.fromkeys([*read.groups.get("profile", []), *matrices]):
+        try:
+            cells = len(asked.request(name, [], folder, config_dir).cells)
+            print(f"ok    {name} ({cells} cell{'s' * (cells != 1)})")
+        except ThunderError as error:
+            bad += 1
+            print(f"FAIL  {name}\n{error}")
+    return 1 if bad else None
+
+
+@cli.task(
+    "action", "target", "transcripts", "into", action="build or import-speech",
+    target="build: the folder to make; import-speech: the folder of recordings",
+    transcripts="import-speech: lines `name: text`, a TSV or a JSON Lines file of path and text",
+    into="import-speech: the folder to make (default: speech-NAME, here)",
+    source="build: a JSON Lines file of sentences; the built-in generator by default",
+    column="build: the column of the file that has the text",
+    id_column="build: the column that names a row", script="build: nko, nko_bridged or latin",
+    seed="build: seed of the perturbations", rows="build: rows to generate",
+    license="the licence of the text, for the manifest",
+)  # fmt: skip
+def corpus(
+    context: Context, action: str, target: str, transcripts: str = "", into: str = "",
+    source: str = "", column: str = "text", id_column: str = "", script: str = "nko",
+    seed: int = 0, rows: int = 640, license: str = "",
+) -> int | None:  # fmt: skip
+    """Make a data set: `corpus build FOLDER`, or `corpus import-speech FOLDER TRANSCRIPTS`."""
+    if action == "import-speech":
+        _import_speech(Path(target), transcripts, into, license)
+        return None
+    if action != "build":
+        raise ThunderError(f"corpus {action!r}: not an action; actions: build, import-speech")
+    from thunder.corpora import build
+
+    folder = Path(target)
+    _refuse_existing(folder)
+    if source:
+        found = build.build_from_file(
+            Path(source), column, folder, script=script, seed=seed,
+            id_column=id_column or None, license=license or None,
+        )  # fmt: skip
+    else:
+        recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script}
+        found = build.build_recipe(recipe, folder)
+    counts = found["counts"]
+    splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "valid", "test"))
+    print(f"{folder.absolute()}: {splits} rows")
+    for reason, count in counts["dropped"].items():
+        print(f"  dropped {count}: {reason}")
+    _say_use("+profile=… data=folder", folder)
+    return None
+
+
+def _import_speech(folder: Path, transcripts: str, into: str, license: str) -> None:
+    """Make a data folder of recordings and transcripts; all that is left out is named."""
+    if not transcripts:
+        raise ThunderError("corpus import-speech needs FOLDER and TRANSCRIPTS, a file of texts")
+    from thunder.lanes.asr.data import prompts
+
+    target = Path(into or f"speech-{folder.name}")
+    _refuse_existing(target)
+    found = prompts.import_speech(folder, Path(transcripts), target, license or None)
+    print(f"{target.absolute()}: {text.count(found['counts']['rows'], 'row')}")
+    for reason, entries in found["omitted"].items():
+        names = list(entries)
+        shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if len(names) > _SHOWN_NAMES else "")
+        print(f"  left out {len(names)}: {reason}: {shown}")
+    _say_use("+profile=asr_ctc data=speech_folder data.columns.nko=null script=latin", target)
+
+
+def _refuse_existing(folder: Path) -> None:
+    if folder.exists():
+        raise ThunderError(
+            f"{folder} exists; a corpus is never built over another: name a new folder"
+        )
+
+
+def _say_use(words: str, folder: Path) -> None:
+    print(f"use it: python -m thunder {words} data.source.folder={folder.absolute()}")

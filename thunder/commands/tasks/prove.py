@@ -1,0 +1,165 @@
+"""Tasks that prove: manifests, tables and reports, from what the runs left."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+
+from thunder.commands import cli, views
+from thunder.commands import selection as asked
+from thunder.commands.selection import outputs_dir
+from thunder.ground import files, schema
+from thunder.ground import wording as text
+from thunder.ground.errors import ThunderError
+from thunder.runs import store
+
+
+@cli.task("run", run="an id, its beginning, a matrix, or nothing for every run")
+def verify(
+    context: Context,
+    run: str = "",
+    outputs: str | None = None,
+    config_dir: str = "",
+    json: bool = False,
+) -> int | None:
+    """Prove that runs are what their manifests say, byte by byte."""
+    runs = asked.runs_of(run, outputs_dir(outputs, config_dir), config_dir)
+    rows = [views.verified(found) for found in runs]
+    bad = sum(row["result"] == "FAIL" for row in rows)
+    proven = sum(row["result"] == "PASS" for row in rows)
+    if json:
+        print(files.render_json(rows), end="")
+    else:
+        for row in rows:
+            print("  ".join([row["run"], row["result"], *row["faults"][:1]]))
+            for fault in row["faults"][1:]:
+                print(f"  {fault}")
+        total = text.count(len(rows), "run")
+        print(f"{proven} of {total} proven, {bad} not what they should be")
+    return 1 if bad or not proven else None
+
+
+@cli.task(
+    "name", name="a matrix", check="fail when the tables on disk no longer follow from the runs"
+)
+def table(
+    context: Context, name: str, set: Sequence[str] | None = None, outputs: str | None = None,
+    config_dir: str = "", check: bool = False, json: bool = False,
+) -> int | None:  # fmt: skip
+    """Regenerate the tables of a matrix from outputs/: Markdown, CSV, JSON; LaTeX and plots too."""
+    root = outputs_dir(outputs, config_dir)
+    request = asked.request(name, set or (), root, config_dir)
+    if request.matrix is None:
+        raise ThunderError(f"{name!r} is a profile; a table needs a matrix")
+    is_another = asked.is_another(request)
+    if check and is_another:
+        raise ThunderError(f"--check: {asked.NOT_WHOLE}; there is no table of it on disk")
+    tables = _tables_of(request.cells)
+    found = tables.build(request.matrix, request.cells, root)
+    folder = root / "tables"
+    if check:
+        return _say_stale(tables.stale(found, folder), folder / f"{name}.md", json=json)
+    paths = [] if is_another else tables.write(found, folder)
+    print(files.render_json(found) if json else tables.render_brief(found), end="")
+    if not json:
+        said = [f"written  {path}" for path in paths] or [f"not written: {asked.NOT_WHOLE}"]
+        print("\n".join(said))
+    return None
+
+
+def _tables_of(cells: Any) -> Any:
+    """Return the package that makes the tables of such cells."""
+    from thunder.lanes.asr.results import bundle
+    from thunder.results.tables import plain
+
+    return bundle if bundle.is_bundle(cells) else plain
+
+
+def _say_stale(old: Sequence[Path], page: Path, *, json: bool) -> int | None:
+    if json:
+        print(files.render_json({"stale": [str(path) for path in old]}), end="")
+    for path in old if not json else ():
+        print(f"stale    {path}")
+    if not old and not json:
+        print(f"fresh    {page} follows from the runs")
+    return 1 if old else None
+
+
+@cli.task("run", run="an id, or its beginning")
+def report(
+    context: Context, run: str, outputs: str | None = None, config_dir: str = "",
+    json: bool = False,
+) -> int | None:  # fmt: skip
+    """Print the report of a run."""
+    found = store.by_prefix(outputs_dir(outputs, config_dir), run)
+    path = found.folder / ("report.json" if json else "report.md")
+    if not path.is_file():
+        name, more = found.folder.name, " or thunder errors" if found.kind == "asr" else ""
+        raise ThunderError(
+            f"{path}: no report; the run is {found.status()}: ask thunder show{more} {name}"
+        )
+    print(path.read_text(encoding="utf-8"), end="")
+    return None
+
+
+@cli.task(
+    "predictions", "references", predictions="a *_predictions.jsonl",
+    references="the *_references.jsonl of the same rows", samples="resamples of each interval",
+    seed="seed of the resampling", bridge="v1_compat or v2_standard: score Latin rows in N'Ko, too",
+)  # fmt: skip
+def score(
+    context: Context, predictions: str, references: str, samples: int = 1000, seed: int = 0,
+    bridge: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Score recognised text again from two dumps alone: `thunder score PREDICTIONS REFERENCES`."""
+    from thunder.scoring import documents, dumps
+
+    dump = dumps.read(Path(predictions), Path(references))
+    found = documents.of_dump(dump, samples, seed, bridge or None)
+    schema.check("asr_score", found, "the scores", cause="crash")
+    print(files.render_json(found) if json else documents.render(found), end="")
+    return None
+
+
+@cli.task(
+    "run", run="an id of kind asr, or its beginning", rows="rows of each selection",
+    variant="the form of the texts that is shown: raw, norm or toneless",
+)  # fmt: skip
+def errors(
+    context: Context, run: str, rows: int = 60, variant: str = "norm", outputs: str | None = None,
+    config_dir: str = "",
+) -> int | None:  # fmt: skip
+    """Write a page that shows what a run got wrong: references above hypotheses, edits marked."""
+    from thunder.lanes.asr.results.pages import errors as pages
+
+    found = store.by_prefix(outputs_dir(outputs, config_dir), run)
+    print(f"written  {pages.write(found.folder, rows=rows, variant=variant).absolute()}")
+    return None
+
+
+@cli.task(
+    "name", name="an id, its beginning, or a matrix", record="name of the record",
+    several_commits="allow runs of several commits; the record says so",
+)  # fmt: skip
+def promote(
+    context: Context, name: str, record: str = "", several_commits: bool = False,
+    outputs: str | None = None, config_dir: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Write the promotion record of a run or a bundle: ids, data, numbers, commands, claims."""
+    from thunder.results import promotion
+
+    root = outputs_dir(outputs, config_dir)
+    said: dict[str, Any] = {"name": record or None, "several_commits": several_commits}
+    if asked.is_run(name):
+        found = promotion.of_run(store.by_prefix(root, name), **said)
+    else:
+        request = asked.request(name, [], root, config_dir)
+        if request.matrix is None:
+            raise ThunderError(f"{name!r} is a profile; promote a run by its id, or a matrix")
+        found = promotion.of_matrix(request.matrix, request.cells, root, **said)
+    paths = promotion.write(found, root)
+    print(files.render_json(found) if json else paths[1].read_text(encoding="utf-8"), end="")
+    if not json:
+        print("\n".join(f"written  {path.absolute()}" for path in paths))
+    return None

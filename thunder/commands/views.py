@@ -1,0 +1,152 @@
+"""What the tasks show of runs, cells and reasons: plain data for scripts, lines for people."""
+
+from typing import Any
+
+from thunder.ground.errors import ThunderError
+from thunder.jobs import job as jobs
+from thunder.runs import store
+
+_SHOWN_CELLS = 20
+
+
+def planned_json(row: Any) -> dict[str, Any]:
+    """Return a planned cell for scripts."""
+    job = row.cell.job
+    return {
+        "run": row.run.folder.name,
+        "kind": job.kind,
+        "label": row.cell.label or job.runtime["profile"],
+        "cell": row.cell.coordinates,
+        "status": row.status,
+        "step": row.step,
+        "goal": job.goal,
+        "steps": "" if job.total is None else f"{row.step or 0} → {job.goal} of {job.total}",
+        "reached": row.is_reached,
+        "stand_in": job.is_stand_in,
+        "lacks": lacks(row.run),
+        "folder": str(row.run.folder.absolute()),
+    }
+
+
+def run_json(run: store.Run) -> dict[str, Any]:
+    """Return a run for scripts; one whose record cannot be read is shown, and why."""
+    try:
+        record = run.record()
+        label = _label(run, record)
+    except ThunderError as error:
+        return {
+            "run": run.folder.name, "kind": run.kind, "label": "", "status": "unreadable",
+            "step": None, "total": None, "steps": "", "stand_in": None, "lacks": [],
+            "folder": str(run.folder.absolute()), "fault": str(error),
+        }  # fmt: skip
+    return {
+        "run": run.folder.name, "kind": run.kind, "label": label,
+        "status": run.status(record), "step": record["step"], "total": record["total"],
+        "steps": steps(record), "stand_in": record["stand_in"], "lacks": lacks(run),
+        "folder": str(run.folder.absolute()), "fault": None,
+    }  # fmt: skip
+
+
+def _label(run: store.Run, record: dict[str, Any]) -> str:
+    """Return what a run is: its profile, and what tells its cells apart where a kind has cells."""
+    keys = jobs.KINDS[run.kind].told_by
+    found = run.document() if keys else {}
+    return " ".join([record["profile"] or "", *(f"{key}={found[key]}" for key in keys)]).strip()
+
+
+def lacks(run: store.Run) -> list[str]:
+    """Return which artifacts of its kind a run has not got."""
+    return [name for name in jobs.KINDS[run.kind].artifacts if not (run.folder / name).is_file()]
+
+
+def lacks_text(row: dict[str, Any]) -> str:
+    """Return what a row lacks, as short as it can be said."""
+    whole = jobs.KINDS[row["kind"]].artifacts
+    missing = row["lacks"]
+    return f"all {len(whole)} files" if len(missing) == len(whole) > 1 else " ".join(missing)
+
+
+def steps(record: dict[str, Any]) -> str:
+    """Return how far a record is."""
+    return "" if record["total"] is None else f"step {record['step'] or 0} of {record['total']}"
+
+
+def reason_json(reason: Any) -> dict[str, Any]:
+    """Return why a cell is new, for scripts."""
+    keys = [_present(key=k, old=a, new=b, place=place) for k, a, b, place in reason.keys]
+    nearest = reason.nearest.folder.name if reason.nearest else None
+    return {
+        "id": reason.cell.job.id, "cell": reason.cell.coordinates, "exists": reason.exists,
+        "nearest": nearest, "keys": keys,
+    }  # fmt: skip
+
+
+def difference_json(key: str, first: Any, second: Any) -> dict[str, Any]:
+    """Return a key in which two runs differ, for scripts; a side that lacks it has no entry."""
+    return _present(key=key, first=first, second=second)
+
+
+def _present(**entries: Any) -> dict[str, Any]:
+    return {name: value for name, value in entries.items() if value is not store.ABSENT}
+
+
+def reason_lines(reason: Any) -> list[str]:
+    """Return why a cell is new, for people."""
+    name = f"{reason.cell.job.id} {reason.cell.label}".strip()
+    if reason.exists:
+        return [f"{name}: a run of it exists ({reason.run.status()})"]
+    if reason.nearest is None:
+        return [f"{name}: new; there is no run of kind {reason.cell.job.kind} yet"]
+    lines = [f"{name}: new; the nearest run is {reason.nearest.folder.name}"]
+    return [*lines, *(f"  {k}: {a!r} → {b!r}  ({place})" for k, a, b, place in reason.keys)]
+
+
+def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return what an edit of a matrix adds, keeps and orphans, for people."""
+    lines = []
+    for word, cells in changed.items():
+        lines.append(f"since the last plan: {len(cells)} {word}")
+        shown = [] if word == "kept" else cells[:_SHOWN_CELLS]
+        for cell in shown:
+            point = " ".join(f"{key}={value}" for key, value in cell["cell"].items())
+            lines.append(f"  {cell['id']}  {point}")
+        if shown and len(cells) > len(shown):
+            lines.append(f"  … and {len(cells) - len(shown):,} more")
+    return lines
+
+
+def verified(run: store.Run) -> dict[str, Any]:
+    """Verify a run; one that is not over has nothing that counts as a result."""
+    try:
+        status = run.status()
+    except ThunderError as error:
+        return {"run": run.folder.name, "result": "FAIL", "faults": [str(error)]}
+    if not store.is_proven(run) or status in ("running", "lost"):
+        return {"run": run.folder.name, "result": "SKIPPED", "faults": [f"the run is {status}"]}
+    faults = store.verify(run)
+    return {"run": run.folder.name, "result": "FAIL" if faults else "PASS", "faults": faults}
+
+
+def attempt_lines(record: dict[str, Any], status: str) -> list[str]:
+    """Return the attempts of a run; one that nobody ended, and nobody works on, was lost."""
+    lines = []
+    for attempt in record["attempts"]:
+        is_last = attempt is record["attempts"][-1]
+        said = attempt["status"]
+        if said == "running":
+            said = status if is_last else "lost"
+        goal = attempt["to_step"]
+        way = "" if goal is None else f"  step {attempt['from_step']} → {goal}"
+        lines.append(f"attempt  {attempt['number']}  {attempt['started']}  {said}{way}")
+        if attempt["error"]:
+            lines += _error_lines(attempt["error"], is_last=is_last)
+    return lines
+
+
+def _error_lines(error: dict[str, Any], *, is_last: bool) -> list[str]:
+    first, *rest = error["message"].splitlines() or [""]
+    lines = [f"         {error['cause']}: {first}", *(f"           {line}" for line in rest)]
+    if is_last:
+        lines += [f"log      {line}" for line in error["last_lines"]]
+        lines += [f"again    {error['reproduce']}"] if error["reproduce"] else []
+    return lines

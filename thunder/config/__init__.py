@@ -1,0 +1,1 @@
+"""Hydra in, plain data out, and where each value was set; the only importer of hydra, omegaconf."""

@@ -1,0 +1,98 @@
+"""What Hydra and YAML find wrong with the files of conf/, in words and with its place."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from thunder.config import origin
+from thunder.config.sources import Sources
+from thunder.ground.schema import nearest
+
+
+def option_name(group: str, option: str) -> str:
+    """Return how a message names an option that does not exist."""
+    return f"no {group} {option!r}"
+
+
+def no_option(group: str, option: str, places: Sources) -> str:
+    """Return the message for a choice that does not exist, group or option."""
+    if group not in places.groups:
+        groups = list(places.groups)
+        return f"{group!r} is not a group{nearest(group, groups)}; groups: {', '.join(groups)}"
+    have = places.groups[group]
+    return f"{option_name(group, option)}{nearest(option, have)}; conf/{group}/ has " + (
+        ", ".join(have)
+    )
+
+
+def hydra_fault(error: Exception, choices: Mapping[str, str], places: Sources) -> str:
+    """Return one of Hydra's errors in a person's words, with its place."""
+    said = f"{error}\n{error.__cause__ or ''}\n{type(error).__name__}"
+    text = next(line for line in said.splitlines() if line.strip())
+    if found := re.search(r"Could not override '([^']+)'", text):
+        group = found[1]
+        place = chosen_at(group, choices.get(group, ""), choices, places)
+        if group not in places.groups:
+            return place + no_option(group, "", places)
+        return (
+            f"{place}this profile chooses no {group}; leave {group} out, "
+            f"or add `- /{group}: NAME` to its defaults"
+        )
+    return f"{profile_place(choices, places)}{text}"
+
+
+def profile_place(choices: Mapping[str, str], places: Sources) -> str:
+    """Return `file: ` of the chosen profile, or nothing."""
+    profile = choices.get("profile")
+    return f"{origin.shown(places.find(f'profile/{profile}'))}: " if profile else ""
+
+
+def chosen_at(group: str, option: str, choices: Mapping[str, str], places: Sources) -> str:
+    """Return `file:line: ` of the choice in a defaults list, or nothing."""
+    local, profile = places.local_file(), places.find(f"profile/{choices.get('profile')}")
+    for path, own in ((profile, "profile"), (local, ""), (places.find("config"), "")):
+        if path is None or not path.is_file():
+            continue
+        for number, chosen in _choices_in(path, own):
+            if chosen == (group, option) or (not option and chosen[0] == group):
+                return f"{origin.shown(path)}:{number}: "
+    return ""
+
+
+def _choices_in(path: Path, own: str) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield what a file chooses, group and option, with its line.
+
+    Args:
+        own: the group that the file is an option of; names in its list are relative to it.
+    """
+    with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError):  # told elsewhere, with its place
+        for key, line, value in origin.lines(path):
+            if len(key) == 1 and value is not None:  # conf/local.yaml has choices as plain keys
+                yield line, (str(key[0]), value)
+            elif key[0] == "defaults" and value is not None:
+                words = str(key[2]).split()[-1] if len(key) > 2 else ""
+                name = f"{words.partition('@')[0]}/{value}" if words else str(value)
+                full = name[1:] if name.startswith("/") else f"{own}/{name}".lstrip("/")
+                group, _, option = full.rpartition("/")
+                yield line, (group, option)
+
+
+def not_text(places: Sources) -> str:
+    """Return the first file of conf/ that is not UTF-8."""
+    for path in (path for root in places.conf for path in sorted(root.rglob("*.yaml"))):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return origin.shown(path)
+    return "conf/"
+
+
+def yaml_fault(error: Any) -> str:
+    """Return one line for a YAML fault: file, line, what was found."""
+    mark = error.problem_mark
+    place = f"{origin.shown(Path(mark.name))}:{mark.line + 1}" if mark else "YAML"
+    return f"{place}: {error.problem or error.context}"

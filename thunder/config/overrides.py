@@ -1,0 +1,201 @@
+"""The words of a command line: Hydra's grammar in, choices and values out, and back again."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from thunder.config import mistakes
+from thunder.config.compose import plain, quoted
+from thunder.config.sources import Sources
+from thunder.ground import schema
+from thunder.ground.errors import Faults, ThunderError
+
+# Words that people type without `runtime.` in front.
+SHORTHAND = (
+    "window", "target", "jobs", "dry_run", "force", "outputs", "deep",
+    "eval_every", "save_every", "stall_seconds", "start_seconds",
+)  # fmt: skip
+# What a command asks of all its cells at once; and what is filled in when a job is made.
+OF_ALL = ("runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.outputs")
+FILLED = tuple(
+    f"runtime.{key}" for key in ("profile", "command", "reproduce", "paths", "stand_ins")
+)
+# Strings that Hydra's grammar reads back as themselves without quotes.
+_BARE = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[A-Z_/][\w./-]*", re.ASCII | re.IGNORECASE)
+_KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The overrides of a command line, sorted: group choices, values, and what -m sweeps over."""
+
+    choices: Mapping[str, str]
+    values: Mapping[str, Any]
+    sweeps: Mapping[str, list[Any]]
+    spelt: Mapping[str, str]  # dotted key → the word as it was typed
+
+
+def full_key(key: str) -> str:
+    """Return the dotted key of a shorthand word: `window` is `runtime.window`."""
+    return f"runtime.{key}" if key in SHORTHAND else key
+
+
+def parse(words: Sequence[str], places: Sources) -> Words:
+    """Sort the overrides of a command line; faults of spelling are reported together."""
+    choices: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    sweeps: dict[str, list[Any]] = {}
+    spelt: dict[str, str] = {}
+    faults = []
+    for word in words:
+        try:
+            override = _parser().parse_override(word)
+        except Exception as error:  # Hydra raises its lexer's and parser's errors bare
+            faults.append(f"{word!r}: {_spelling(word, error)}")
+            continue
+        key = override.key_or_group
+        fault = _refusal(override, places) or _second(full_key(key), word, spelt)
+        if fault:
+            faults.append(f"{word!r}: {fault}")
+            continue
+        spelt[full_key(key)] = word
+        if override.is_sweep_override():
+            sweeps[key] = _sweep_values(override)
+        elif key in places.groups:
+            choices[key] = str(override.value())
+        else:
+            values[full_key(key)] = plain(override.value())
+    faults += [f"{spelt[full_key(key)]!r}: {fault}" for key, fault in _value_faults(values, sweeps)]
+    if faults:
+        raise Faults("the command line cannot be read:", faults)
+    _check_choices(choices, places)
+    return Words(choices, values, sweeps, spelt)
+
+
+@cache
+def _parser() -> Any:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create()
+
+
+def _spelling(word: str, error: Exception) -> str:
+    key, equals, value = word.partition("=")
+    if not equals:
+        return "not an override; write key=value"
+    if not _KEY.fullmatch(key.lstrip("+~").replace("/", ".")):
+        return f"{key!r} is not a key; a key is words with dots between them, train.steps"
+    typed = shlex.quote(f"{key}={quoted(value)}")
+    if not value.isascii():
+        return f"text that is not ASCII needs quotes inside quotes: {typed}"
+    return f"{str(error).splitlines()[0]}; to give it as text, quote it: {typed}"
+
+
+def key_fault(key: str) -> str | None:
+    """Return why a key cannot be set, None when it can."""
+    full = full_key(key)
+    if not _KEY.fullmatch(key.replace("/", ".")):
+        return f"{key!r} is not a key; a key is words with dots between them, train.steps"
+    if any(full == name or full.startswith(f"{name}.") for name in FILLED):
+        return f"{full} is filled in when a job is made; it cannot be set"
+    return None
+
+
+def value_fault(value: Any) -> str | None:
+    """Return why a value cannot be set, None when it can."""
+    found = schema.unwritable(value)
+    if found:
+        return found[0].message
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return next(filter(None, map(value_fault, items)), None)
+    if isinstance(value, str) and "${" in value:
+        return f"{value!r}: references like ${{KEY}} belong into a profile"
+    return None
+
+
+def _refusal(override: Any, places: Sources) -> str | None:
+    from hydra.core.override_parser.types import Glob, IntervalSweep
+
+    if override.is_delete():
+        return "a key cannot be taken away; set it to another value"
+    if override.package is not None:
+        return "a group cannot be moved to another package; leave out the @"
+    value = override.value()
+    if isinstance(value, IntervalSweep | Glob):
+        return "intervals and globs cannot be run; list the values: a,b,c"
+    if override.is_sweep_override():
+        return key_fault(override.key_or_group)
+    if override.key_or_group in places.groups and not isinstance(value, str | int | float):
+        return f"one name is needed, not {value!r}"
+    return key_fault(override.key_or_group)
+
+
+def _second(key: str, word: str, spelt: Mapping[str, str]) -> str | None:
+    if spelt.get(key, word) == word:
+        return None
+    return f"{key} is given twice, also as {spelt[key]!r}"
+
+
+def _value_faults(
+    values: Mapping[str, Any], sweeps: Mapping[str, list[Any]]
+) -> Iterator[tuple[str, str]]:
+    for key, value in [*values.items(), *((k, v) for k, vs in sweeps.items() for v in vs)]:
+        if fault := value_fault(value):
+            yield key, fault
+
+
+def _sweep_values(override: Any) -> list[Any]:
+    from hydra.core.override_parser.types import Transformer
+
+    found = override.sweep_iterator(transformer=Transformer.identity)
+    return [plain(_unquoted(value)) for value in found]
+
+
+def _unquoted(value: Any) -> Any:
+    """Return a value of Hydra's grammar without the marks of its quotes."""
+    from hydra.core.override_parser.types import QuotedString
+
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, dict):
+        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+    return [_unquoted(item) for item in value] if isinstance(value, list) else value
+
+
+def _check_choices(choices: Mapping[str, str], places: Sources) -> None:
+    faults = [
+        mistakes.no_option(group, option, places)
+        for group, option in choices.items()
+        if option not in places.groups[group]
+    ]
+    if faults:
+        raise Faults("no such option:", faults) if len(faults) > 1 else ThunderError(faults[0])
+
+
+def command(choices: Mapping[str, str], values: Mapping[str, Any], flags: Sequence[str]) -> str:
+    """Return the command line that makes one job: its choices and values as overrides."""
+    words = [
+        f"{'+' if key == 'profile' else ''}{key}={_word(text)}" for key, text in choices.items()
+    ]
+    words += [f"{_short(key)}={_word(value)}" for key, value in values.items()]
+    return shlex.join(["python", "-m", "thunder", *flags, *words])
+
+
+def _short(key: str) -> str:
+    name = key.removeprefix("runtime.")
+    return name if name in SHORTHAND else key
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str) and not _BARE.fullmatch(value):
+        return quoted(value)
+    if isinstance(value, list):
+        return f"[{','.join(_word(item) for item in value)}]"
+    if isinstance(value, dict):  # Hydra's grammar has no quotes around keys
+        return f"{{{','.join(f'{key}:{_word(item)}' for key, item in value.items())}}}"
+    return str(value) if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,143 @@
+"""A corpus folder: checked line by line, then handed on as data sets."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thunder.ground import digest as digests
+from thunder.ground import json_lines as lines
+from thunder.ground import schema
+from thunder.ground.errors import ThunderError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SPLITS = ("train", "valid", "test")
+MANIFEST = "manifest.json"
+NAMES = (*(f"{split}.jsonl" for split in SPLITS), MANIFEST)
+ROLES = ("system", "user", "assistant")
+SHAPE = '{"messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]}'
+
+
+def load(folder: Path) -> "dict[str, Dataset]":
+    """Return the rows of every split, or name everything that is broken."""
+    check_is_complete(folder)
+    manifest = _manifest(folder)
+    data = {split: lines.read(folder / f"{split}.jsonl") for split in SPLITS}
+    _check_digests(folder, manifest, data)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    faults: list[str] = []
+    for split in SPLITS:
+        rows[split], broken = _rows(data[split])
+        faults += lines.placed(f"{split}.jsonl", broken)
+    lines.refuse(f"corpus {folder}: broken rows: {len(faults)}", faults)
+    empty = [f"{split}.jsonl" for split in SPLITS if not rows[split]]
+    if empty:
+        raise ThunderError(f"corpus {folder}: no rows in {', '.join(empty)}", "data")
+    return _data_sets(rows)
+
+
+def digest(folder: Path) -> str:
+    """Return the digest of a corpus's content, wherever it lies."""
+    check_is_complete(folder)
+    return digests.of_folder(folder, NAMES)
+
+
+def check_is_complete(folder: Path) -> None:
+    """Refuse a folder that lacks one of the four files."""
+    if not folder.is_dir():
+        raise ThunderError(f"corpus {folder}: no such folder", "data")
+    missing = [name for name in NAMES if not (folder / name).is_file()]
+    if missing:
+        hint = f"; a {MANIFEST} of {{}} is enough" if MANIFEST in missing else ""
+        raise ThunderError(f"corpus {folder}: missing {', '.join(missing)}{hint}", "data")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest; one of our own must be whole, one of others an object."""
+    path = folder / MANIFEST
+    found, faults = lines.rows(lines.read(path).replace(b"\n", b" "))
+    if faults or len(found) != 1:
+        raise ThunderError(f"{path}: {faults.get(1, 'empty; {} is the least')}", "data")
+    manifest = found[1]
+    if manifest.get("created_by") == "thunder":
+        schema.check("corpus_manifest", manifest, str(path), cause="data")
+    return manifest
+
+
+def _check_digests(folder: Path, manifest: dict[str, Any], data: dict[str, bytes]) -> None:
+    """Compare every file with the digest that the manifest has for it, if it has any."""
+    expected = manifest.get("sha256")
+    if not isinstance(expected, dict):
+        return
+    found = {f"{split}.jsonl": digests.of_bytes(data[split]) for split in SPLITS}
+    changed = [
+        f"{name}: expected sha256 {expected[name]}, found {found[name]}"
+        for name in found
+        if name in expected and expected[name] != found[name]
+    ]
+    lines.refuse(f"corpus {folder}: files changed since the manifest was written", changed)
+
+
+def _rows(data: bytes) -> tuple[list[dict[str, Any]], dict[int, str]]:
+    """Return the usable rows and the faults by line."""
+    found, faults = lines.rows(data)
+    for number, row in found.items():
+        fault = _fault(row)
+        if fault:
+            faults[number] = fault
+    return [{**row, "line": number} for number, row in found.items()], faults
+
+
+def _fault(row: dict[str, Any]) -> str | None:
+    """Return what is wrong with a row: any keys may stand beside `messages`, and are not read."""
+    if "messages" not in row:
+        return f"no 'messages', only {', '.join(map(repr, row)) or 'nothing'}; a row is {SHAPE}"
+    messages = row["messages"]
+    if not isinstance(messages, list) or not messages:
+        what = "an empty list" if messages == [] else lines.kind(messages)
+        return f"'messages' must be a list of messages, is {what}"
+    if not isinstance(row.get("meta", {}), dict):
+        return f"'meta' must be an object, is {lines.kind(row['meta'])}"
+    faults = (_message_fault(i, message) for i, message in enumerate(messages))
+    return next(filter(None, faults), None) or _order_fault(messages)
+
+
+def _message_fault(i: int, message: Any) -> str | None:
+    if not isinstance(message, dict):
+        return f"messages[{i}] must be an object, is {lines.kind(message)}"
+    for key in ("role", "content"):
+        if not isinstance(message.get(key), str):
+            what = lines.kind(message[key]) if key in message else "missing"
+            return f"messages[{i}].{key} must be text, is {what}"
+    if message["role"] not in ROLES:
+        return f"messages[{i}].role: {message['role']!r} is not one of {', '.join(ROLES)}"
+    if message["role"] != "system" and not message["content"].strip():
+        return f"messages[{i}].content: the {message['role']} says nothing"
+    return None
+
+
+def _order_fault(messages: list[dict[str, str]]) -> str | None:
+    """Check for a system message or none, then user and assistant in turn."""
+    roles = [message["role"] for message in messages]
+    turns = roles[1:] if roles[0] == "system" else roles
+    if turns and len(turns) % 2 == 0 and turns == ["user", "assistant"] * (len(turns) // 2):
+        return None
+    order = "user and assistant in turn, the assistant last, after one system message or none"
+    return f"the roles are {', '.join(roles)}; they must be {order}"
+
+
+def _data_sets(rows: dict[str, list[dict[str, Any]]]) -> "dict[str, Dataset]":
+    """Return data sets held in memory; nothing is written to a cache."""
+    from datasets import Dataset, Features, Json, List, Value  # takes a second to import
+
+    message = {"role": Value("string"), "content": Value("string")}
+    features = Features({"messages": List(message), "meta": Json(), "line": Value("int64")})
+    return {
+        split: Dataset.from_list([_columns(row) for row in found], features=features)
+        for split, found in rows.items()
+    }
+
+
+def _columns(row: dict[str, Any]) -> dict[str, Any]:
+    messages = [{key: message[key] for key in ("role", "content")} for message in row["messages"]]
+    return {"messages": messages, "meta": row.get("meta", {}), "line": row["line"]}

@@ -1,0 +1,122 @@
+"""The process in which one run happens: loads the lane, runs it, tells the runner how it ended.
+
+It lives as long as its runner: when the pipe on standard input closes, it stops.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from thunder.ground.errors import Stopped, ThunderError
+
+TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_BEAT_SECONDS = 1.0
+_STOP_SECONDS = 8.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job of a run folder.
+
+    Args:
+        arguments: the run folder, the lane function as `module:function`, and the descriptor
+            that events are written to.
+    """
+    folder, function, descriptor = Path(arguments[0]), arguments[1], int(arguments[2])
+    emit = _emitter(descriptor)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch_lease, args=(emit,), daemon=True).start()
+    try:
+        result = _call(function, folder, emit)
+        emit({"event": "result", **result})
+    except ThunderError as error:
+        return _fail(emit, str(error), error.cause)
+    except OSError as error:
+        return _fail(emit, _os_error(error), "write", traced=True)
+    except BaseException as error:
+        return _fail(emit, f"{type(error).__name__}: {error}", "crash", traced=True)
+    return 0
+
+
+def _fail(
+    emit: Callable[[dict[str, Any]], None], message: str, cause: str, *, traced: bool = False
+) -> int:
+    try:
+        if traced:
+            _print_traceback()
+    except OSError:
+        pass  # a full disk has no room for the log, but the runner must hear of it
+    try:
+        emit({"event": "error", "message": message, "cause": cause})
+    except OSError as error:  # no runner is left to tell
+        print(f"{cause}: {message} (not told: {error})", file=sys.stderr)
+    return 1
+
+
+def _call(function: str, folder: Path, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    config = {k: v for k, v in document.items() if k not in ("identity", "revision")}
+    config["runtime"] = record["attempts"][-1]["runtime"]
+    module, _, name = function.partition(":")
+    return dict(getattr(importlib.import_module(module), name)(config, folder, emit))
+
+
+def _emitter(descriptor: int) -> Callable[[dict[str, Any]], None]:
+    lock = threading.Lock()
+
+    def emit(event: dict[str, Any]) -> None:
+        data = (json.dumps(event, ensure_ascii=False) + "\n").encode()
+        with lock:
+            while data:
+                data = data[os.write(descriptor, data) :]
+
+    return emit
+
+
+def _watch_lease(emit: Callable[[dict[str, Any]], None]) -> None:
+    while True:
+        readable, _, _ = select.select([0], [], [], _BEAT_SECONDS)
+        try:
+            if readable and not os.read(0, 1):
+                break
+            emit({"event": "alive"})  # of the process: what the lane says is told apart
+        except OSError:
+            break
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    threading.Event().wait(_STOP_SECONDS)
+    os._exit(1)
+
+
+def _stop(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _os_error(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is written: tidying up the interpreter takes longer than a dry job

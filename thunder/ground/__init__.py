@@ -1,0 +1,1 @@
+"""What every room stands on: errors, digests, files, wording, schemas, draws; nothing of runs."""

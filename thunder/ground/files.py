@@ -1,0 +1,116 @@
+"""Files that appear whole or not at all: written beside, synced, renamed."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_WHEEL = _PACKAGE / "shipped"
+# A checkout has conf/ beside the package; a wheel carries the same folders inside it.
+SHIPPED = _WHEEL if _WHEEL.is_dir() else _PACKAGE.parent
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that takes a path's name in one step when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file in one step; a crash leaves the old file or the new one."""
+    with replacing(path) as stream:
+        stream.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step, in UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def render_json(value: Any) -> str:
+    """Return JSON as it lies on disk: readable N'Ko, sorted, indented, newline at the end."""
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file in one step."""
+    write_text(path, render_json(value))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def render_jsonl(rows: Iterable[Any]) -> str:
+    """Return rows as JSON Lines."""
+    return "".join(
+        json.dumps(row, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n" for row in rows
+    )
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """Replace a JSON Lines file in one step."""
+    write_text(path, render_jsonl(rows))
+
+
+def append_jsonl(path: Path, row: Any) -> None:
+    """Add one row to a JSON Lines file, in one write."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(render_jsonl([row]))
+
+
+def read_jsonl(path: Path) -> Iterator[Any]:
+    """Yield the rows of a JSON Lines file of our own; a torn last line is left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as stream:
+        for line in stream:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+@contextmanager
+def fresh_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `target` by rename when the block ends well.
+
+    A target that appeared meanwhile is kept, and the new folder is dropped.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        yield work
+        work.chmod(0o755)
+        _sync_folder(work)
+        try:
+            work.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

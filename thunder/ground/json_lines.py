@@ -1,0 +1,69 @@
+"""JSON Lines that people bring: every broken line is named, none is skipped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from thunder.ground.errors import Faults, ThunderError
+
+MOST_SHOWN = 20
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a file, or say in words why they cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
+
+
+def rows(data: bytes) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
+    """Return the rows by line number, and a fault for every line that is not a JSON object."""
+    found: dict[int, dict[str, Any]] = {}
+    faults: dict[int, str] = {}
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.strip():
+            try:
+                found[number] = _row(line)
+            except (ValueError, RecursionError) as error:
+                faults[number] = _why(error)
+    return found, faults
+
+
+def placed(name: str, faults: dict[int, str]) -> list[str]:
+    """Return faults with file and line, in the order of the lines."""
+    return [f"{name}:{number}: {faults[number]}" for number in sorted(faults)]
+
+
+def refuse(title: str, faults: list[str]) -> None:
+    """Raise the faults, if there are any; a long list is cut, and its length is said."""
+    if faults:
+        more = len(faults) - MOST_SHOWN
+        shown = [*faults[:MOST_SHOWN], *([f"… and {more} more"] if more > 0 else [])]
+        raise Faults(title, shown, "data")
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    text = line.decode("utf-8")
+    row = json.loads(text)
+    if not isinstance(row, dict):
+        raise ValueError(f"a row is a JSON object, this is {kind(row)}")
+    if "\\u" in text:  # only an escape can bring half a character into text
+        json.dumps(row, ensure_ascii=False).encode("utf-8")
+    return row
+
+
+def kind(value: object) -> str:
+    """Return what a JSON value is, in JSON's words."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8: byte {error.object[error.start]:#04x} at column {error.start + 1}"
+    if isinstance(error, UnicodeEncodeError):
+        return "a lone surrogate (half a character) in the text"
+    if isinstance(error, json.JSONDecodeError):
+        return f"invalid JSON: {error.msg} at column {error.colno}"
+    return "invalid JSON: nested too deep" if isinstance(error, RecursionError) else str(error)

@@ -1,0 +1,1 @@
+"""What to compute: checked configs and their ids, what they read, matrices, what is comparable."""

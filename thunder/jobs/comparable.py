@@ -1,0 +1,68 @@
+"""Matched bundles: what all arms must share, checked before compute and by tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thunder.config import compose as configs
+from thunder.ground import digest
+from thunder.ground.errors import Faults
+from thunder.ground.schema import nearest
+
+Documents = Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def check(name: str, spec: Mapping[str, Any], documents: Documents) -> None:
+    """Raise Faults when arms that must match do not.
+
+    Args:
+        spec: a matrix; its `same` lists keys that must be equal, its `differ` the only
+            keys that may not be.
+        documents: label and config.json document of each arm.
+    """
+    if not documents or not ("same" in spec or "differ" in spec):
+        return
+    flat = [(label, {".".join(p): v for p, v in configs.leaves(doc)}) for label, doc in documents]
+    keys = {key for _, values in flat for key in values}
+    faults = [
+        f"{word}: no cell has such a key{nearest(word, _with_sections(keys))}"
+        for word in _words_without_key(spec, keys)
+    ]
+    for key in sorted(keys):
+        if _must_match(key, spec) and (odd := _odd_one(key, flat)):
+            faults.append(odd)
+    if faults:
+        raise Faults(f"the cells of {name!r} are not comparable:", faults)
+
+
+def _must_match(key: str, spec: Mapping[str, Any]) -> bool:
+    if "same" in spec and any(_inside(key, word) for word in spec["same"]):
+        return True
+    return "differ" in spec and not any(_inside(key, word) for word in spec["differ"])
+
+
+def _inside(key: str, word: str) -> bool:
+    return key == word or key.startswith(f"{word}.")
+
+
+def _words_without_key(spec: Mapping[str, Any], keys: set[str]) -> list[str]:
+    words = [*spec.get("same", []), *spec.get("differ", [])]
+    return [word for word in words if not any(_inside(key, word) for key in keys)]
+
+
+def _with_sections(keys: set[str]) -> list[str]:
+    parts = [key.split(".") for key in keys]
+    return sorted({".".join(key[:end]) for key in parts for end in range(1, len(key) + 1)})
+
+
+def _odd_one(key: str, flat: list[tuple[str, dict[str, Any]]]) -> str | None:
+    first_label, first = flat[0]
+    for label, values in flat[1:]:
+        one, other = first.get(key), values.get(key)
+        if (key in first) != (key in values) or not digest.is_same(one, other):
+            texts = _said(first, key), _said(values, key)
+            return f"{key}: {texts[0]} in ({first_label}) but {texts[1]} in ({label})"
+    return None
+
+
+def _said(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "nothing"

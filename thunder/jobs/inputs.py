@@ -1,0 +1,183 @@
+"""What a job reads, bound to content: a folder becomes its digest, a hub model its commit."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import digest, files, schema
+from thunder.ground.errors import Faults
+
+_SAID_BYTES = 4 << 30
+_LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and inode
+# What a recipe's code and words are, as a digest; strings, so that a lane is imported when asked.
+RECIPES = {
+    "sentences": "thunder.corpora.build:builder_digest",
+    "spoken": "thunder.lanes.asr.speech.spoken:builder_digest",
+    "tiny_gemma4": "thunder.lanes.adapter.model.standin:builder_digest",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was bound before: cells of a matrix share most of their inputs."""
+
+    sources: dict[str, tuple[dict[str, Any], Path | None]] = field(default_factory=dict)
+    sections: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+
+
+def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
+    """Return the config with every `source` named by its content; paths move to `runtime.paths`.
+
+    Raises:
+        Faults: folders or snapshots that this machine does not have, all of them.
+    """
+    known = Known() if known is None else known
+    bound, paths, missing = dict(config), dict(config["runtime"]["paths"]), []
+    marked = []
+    cache = Path(config["runtime"]["outputs"]) / "cache"
+    for name, section in sources_of(config).items():
+        try:
+            bound[name], path = _bind_section(section, cache, known)
+        except _Missing as error:
+            missing.append(f"{name} {section['name']!r}: {error}")
+            continue
+        if path is not None:
+            paths[name] = str(path)
+            marked += [name] if _says_stand_in(path) else []
+    missing += _executor_missing(config)
+    if missing:
+        site = config["runtime"]["site"]["name"]
+        raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
+    marked += ["model"] if _is_small(config) and "model" not in marked else []
+    bound["runtime"] = {**config["runtime"], "paths": paths, "stand_ins": marked}
+    return bound
+
+
+def _is_small(config: Mapping[str, Any]) -> bool:
+    """Say whether a model has a size that no result is made with: its own factor on the rate."""
+    size = config.get("model", {}).get("size", {})
+    return bool(size.get("learning_rate_factor", 1) != 1)
+
+
+def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the sections of a config that read something, by name."""
+    return {k: v for k, v in config.items() if isinstance(v, dict) and "source" in v}
+
+
+def stand_ins(config: Mapping[str, Any]) -> list[str]:
+    """Return the inputs that are stand-ins: built by a recipe, small, or saying so themselves."""
+    marked = config["runtime"]["stand_ins"]
+    found = {name for name, section in sources_of(config).items() if "recipe" in section["source"]}
+    return sorted({*found, *marked})
+
+
+def hub_snapshot(repository: str, commit: str) -> Path | None:
+    """Return the folder of a hub model in this machine's cache, without asking the network."""
+    root = hub_cache() / f"models--{repository.replace('/', '--')}"
+    reference = root / "refs" / commit
+    found = reference.read_text(encoding="utf-8").strip() if reference.is_file() else commit
+    folder = root / "snapshots" / found
+    return folder if len(found) == 40 and folder.is_dir() else None
+
+
+def hub_cache() -> Path:
+    """Return where the hub's cache lies on this machine."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or os.path.join(home, "huggingface")
+    cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
+    return Path(os.path.expanduser(os.path.expandvars(cache)))
+
+
+class _Missing(Exception):
+    """What a source names is not on this machine."""
+
+
+def _bind_section(
+    section: dict[str, Any], cache: Path, known: Known
+) -> tuple[dict[str, Any], Path | None]:
+    key = repr(section["source"])
+    if key not in known.sources:
+        known.sources[key] = _bind_one(section["source"], cache)
+    source, path = known.sources[key]
+    if id(section) not in known.sections:  # cells that share a section share what it becomes
+        known.sections[id(section)] = (section, {**section, "source": source})
+    return known.sections[id(section)][1], path
+
+
+def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path | None]:
+    if "folder" in source:
+        folder = Path(os.path.expanduser(source["folder"])).absolute()
+        if not folder.is_dir():
+            raise _Missing(f"no folder {folder}")
+        return {"digest": _folder_digest(folder, cache)}, folder
+    if "hub" in source:
+        snapshot = hub_snapshot(source["hub"], source["commit"])
+        if snapshot is None:
+            raise _Missing(
+                f"no snapshot of {source['hub']} ({source['commit']}) in {hub_cache()}; "
+                f"fetch it with: hf download {source['hub']}"
+            )
+        return {"hub": source["hub"], "commit": snapshot.name}, snapshot
+    if "recipe" in source:
+        module, _, function = RECIPES[source["recipe"]].partition(":")
+        return {**source, "builder": getattr(import_module(module), function)(source)}, None
+    return source, None
+
+
+def _says_stand_in(folder: Path) -> bool:
+    """Say whether a folder carries the mark that thunder puts into what it builds in place."""
+    for name, mark in (("config.json", "thunder_stand_in"), ("manifest.json", "stand_in")):
+        with suppress(OSError, ValueError, AttributeError):
+            if files.read_json(folder / name).get(mark) is True:
+                return True
+    return False
+
+
+def _executor_missing(config: Mapping[str, Any]) -> list[str]:
+    site = config["runtime"]["site"]
+    if site["executor"] == "local":
+        return []
+    hosts = ", ".join(host["name"] for host in site["hosts"])
+    return [f"hosts {hosts}: ranks cannot be started over {site['executor']} yet; use site=local"]
+
+
+def _folder_digest(folder: Path, cache: Path) -> str:
+    names = digest.visible_files(folder)
+    if odd := [name for name in names if not schema.is_text(name)]:
+        raise _Missing(f"{folder}: {odd[0]!a} is not a name in UTF-8")
+    size = sum((folder / name).stat().st_size for name in names)
+    if size <= _LARGE_BYTES:
+        return digest.of_folder(folder)
+    memory = cache / "digests" / f"{digest.of_value(_stamp(folder, names))}.json"
+    if found := _remembered(memory):
+        return found
+    if size > _SAID_BYTES:
+        print(f"reading {size / 1e9:,.0f} GB in {folder}, once, to name them", file=sys.stderr)
+    found = digest.of_folder(folder)
+    with suppress(OSError):  # a memory that cannot be kept costs time alone
+        files.write_json(memory, {"folder": str(folder), "digest": found})
+    return found
+
+
+def _remembered(memory: Path) -> str | None:
+    try:
+        found = str(files.read_json(memory)["digest"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return found if re.fullmatch(r"[0-9a-f]{64}", found) else None
+
+
+def _stamp(folder: Path, names: Sequence[str]) -> list[list[str]]:
+    rows = []
+    for path in (folder / name for name in names):
+        stat = path.stat()
+        # The time of change, too: the time of writing can be set back.
+        numbers = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        rows.append([str(path), *map(str, numbers)])
+    return rows

@@ -1,0 +1,244 @@
+"""What to compute: a checked config and its id; and KINDS, which function computes it."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from thunder.config import compose as configs
+from thunder.config import origin, overrides
+from thunder.ground import digest, schema
+from thunder.ground.errors import Faults
+from thunder.jobs import inputs
+from thunder.jobs import rules as across
+
+IDENTITY = 1  # version of the id's preimage; raising it renames every run
+ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job.
+
+    Args:
+        function: `module:function`, a string so that no lane is imported before it runs.
+        revision: raised when the meaning of the lane's code changes; part of the id.
+        needs: kinds whose run comes first, each with the sections that it shares with this one.
+        artifacts: files that a complete run has, by the names its users know.
+        packages: what must be installed besides thunder itself, with the extra `asr`.
+        headline: the metric that a run of it is about.
+        told_by: keys that tell its runs apart in a list, besides the profile.
+    """
+
+    function: str
+    revision: int
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    artifacts: Sequence[str] = ()
+    packages: Sequence[str] = ()
+    headline: str | None = None
+    told_by: Sequence[str] = ()
+
+
+_ASR_PACKAGES = ("torch", "soundfile", "soxr")
+KINDS = {
+    "adapter": Kind("thunder.lanes.adapter.job:run", 1),
+    "asr": Kind(
+        "thunder.lanes.asr.job:run",
+        1,
+        needs={"asr_features": ("data", "features")},
+        artifacts=(
+            "results.json", "train.log", "run.log", "split.json", "vocab.json", "best.pt",
+            "test_predictions.jsonl", "test_references.jsonl", "test_metrics_by_partition.json",
+        ),
+        packages=_ASR_PACKAGES,
+        headline="test_cer_micro",
+        told_by=("script", "mode", "seed"),
+    ),
+    "asr_features": Kind("thunder.lanes.asr.features.job:run", 1, packages=_ASR_PACKAGES),
+    "dry": Kind("thunder.lanes.dry.job:run", 1),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked config, the id that its content gives it, and the jobs that come first."""
+
+    id: str
+    config: dict[str, Any]
+    needs: tuple["Job", ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The kind: which function computes it."""
+        return str(self.config["kind"])
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """How and where to run; outside the id."""
+        return dict(self.config["runtime"])
+
+    @property
+    def total(self) -> int | None:
+        """Steps of the whole job; None for a kind that has no steps."""
+        return total_of(self.config)
+
+    @property
+    def goal(self) -> int | None:
+        """Absolute step that is asked for now; None for a kind that has no steps."""
+        runtime, total = self.config["runtime"], self.total
+        if total is None:
+            return None
+        return int(min(runtime["target"] or runtime["window"] or total, total))
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether model or data are stand-ins."""
+        return bool(inputs.stand_ins(self.config))
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The preimage of the id, as it lies in config.json."""
+        return document(self.config)
+
+
+Memo = dict[int, tuple[Any, bytes]]
+Origins = Callable[[], Mapping[origin.Key, str]]
+
+
+def document(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the id is made of: the config without `runtime`, and two versions."""
+    rest = {key: value for key, value in config.items() if key != "runtime"}
+    return {"identity": IDENTITY, "revision": KINDS[config["kind"]].revision, **rest}
+
+
+def id_of(found: Mapping[str, Any], memo: Memo | None = None) -> str:
+    """Return the id of a document: 12 hex digits of the sha256 of its canonical JSON.
+
+    Args:
+        memo: canonical sections of earlier documents, by object; cells of a matrix share most.
+    """
+    memo = {} if memo is None else memo
+    # RFC 8785 is compositional: the whole is its sorted keys with the canonical JSON of each value.
+    parts = [b'"%s":%s' % (key.encode(), _canonical(found[key], memo)) for key in sorted(found)]
+    return digest.of_bytes(b"{" + b",".join(parts) + b"}")[:ID_DIGITS]
+
+
+def _canonical(value: Any, memo: Memo) -> bytes:
+    if not isinstance(value, dict):
+        return digest.canonical(value)
+    known = memo.get(id(value))
+    if known is None:
+        known = memo[id(value)] = (value, digest.canonical(value))
+    return known[1]
+
+
+def _needs_a_look(section: Any, memo: Memo) -> bool:
+    # A search in canonical bytes that are needed anyway: walking every config would cost more.
+    try:
+        return configs.MISSING.encode() in _canonical(section, memo)
+    except ValueError:  # a number or text that JSON cannot carry
+        return True
+
+
+def make(
+    config: dict[str, Any],
+    memo: Memo | None = None,
+    reproduce: str | None = None,
+    known: inputs.Known | None = None,
+) -> Job:
+    """Make the job of a checked config: bind its inputs to content and name it.
+
+    Args:
+        reproduce: the command that makes this one job again.
+        known: inputs that were bound before.
+    """
+    needs = tuple(make(needed, memo, reproduce, known) for needed in _needed(config))
+    bound = inputs.bind(_at_home(config), known)
+    bound["runtime"] = {**bound["runtime"], "reproduce": reproduce}
+    if needs:
+        bound["needs"] = {job.kind: job.id for job in needs}
+    return Job(id_of(document(bound), memo), bound, needs)
+
+
+def _needed(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the configs of the jobs that a job needs done before it; nothing is drawn in them."""
+    for kind, sections in KINDS[config["kind"]].needs.items():
+        shared = {name: config[name] for name in sections}
+        yield {"kind": kind, "seed": 0, **shared, "runtime": {**config["runtime"], "profile": None}}
+
+
+def _at_home(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config whose outputs are no `~`: a shell leaves it in `outputs=~/runs`."""
+    runtime = config["runtime"]
+    return {**config, "runtime": {**runtime, "outputs": os.path.expanduser(runtime["outputs"])}}
+
+
+def total_of(config: Mapping[str, Any]) -> int | None:
+    """Return the steps of the whole job; a kind that trains says so as `train.steps`."""
+    steps = config.get("train", {}).get("steps")
+    return None if steps is None else int(steps)
+
+
+def faults_of(
+    config: dict[str, Any], places: configs.Sources, origins: Origins, memo: Memo | None = None
+) -> list[str]:
+    """Return every fault of a config, each with the place that set the value; empty when right."""
+    memo = {} if memo is None else memo
+    kind = config.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        return [_placed(path, text, origins()) for path, text in _kind_faults(config, places)]
+    found = {fault.path: fault.message for fault in schema.faults(kind, config, places.schemas)}
+    if found:
+        allowed = sorted(_sections(kind, places))
+        unknown = [key for key in config if (key,) in found and key not in allowed]
+        words = overrides.SHORTHAND
+        found |= {(key,): schema.unknown_key(key, allowed, words) for key in unknown}
+    if any(_needs_a_look(section, memo) for section in config.values()):
+        found |= {fault.path: fault.message for fault in schema.unwritable(config)}
+        absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
+        found |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
+    if not found:
+        found = dict(across.faults(config, total_of(config)))
+    return [_placed(path, message, origins()) for path, message in found.items()]
+
+
+def check(config: dict[str, Any], places: configs.Sources, origins: Origins, title: str) -> None:
+    """Raise Faults when a config cannot become a job."""
+    if found := faults_of(config, places, origins):
+        raise Faults(f"{title}:", found)
+
+
+def _kind_faults(
+    config: Mapping[str, Any], places: configs.Sources
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    if "kind" in config:
+        kind = config["kind"]
+        hint = schema.nearest(str(kind), list(KINDS))
+        yield ("kind",), f"{kind!r} is not a kind{hint}; kinds: {', '.join(KINDS)}"
+        return
+    runtime = config.get("runtime")
+    chosen = runtime.get("profile") if isinstance(runtime, dict) else None
+    if chosen:
+        path = places.find(f"profile/{chosen}")
+        configs.read_yaml(path)
+        header = "# @package _global_"
+        yield ("kind",), f"{origin.shown(path)} sets none; its first line must be {header!r}"
+        return
+    words = ["matrix", *places.groups, *overrides.SHORTHAND]
+    known = {key for kind in KINDS for key in _sections(kind, places)}
+    for key in (key for key in config if key not in known):
+        if hint := schema.nearest(key, words):
+            yield (key,), f"not a key here{hint}"
+    profiles = ", ".join(places.groups.get("profile", []))
+    yield (), f"no profile is chosen: add +profile=NAME; conf/profile/ has {profiles}"
+
+
+def _sections(kind: str, places: configs.Sources) -> dict[str, Any]:
+    """Return the keys that a config of a kind may have at its top."""
+    return dict(schema.load(kind, places.schemas).get("properties", {}))
+
+
+def _placed(path: tuple[str | int, ...], message: str, origins: Mapping[origin.Key, str]) -> str:
+    place = origin.find(origins, path)
+    words = [*([place] if place else []), *([schema.dotted(path)] if path else []), message]
+    return ": ".join(words)

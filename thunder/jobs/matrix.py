@@ -1,0 +1,245 @@
+"""A profile varied over axes: profile × axes → cells, composed once per choice of groups."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from thunder.config import compose as configs
+from thunder.config import origin, overrides
+from thunder.ground import digest
+from thunder.ground.errors import Faults, ThunderError
+from thunder.jobs import comparable as matched
+from thunder.jobs import inputs
+from thunder.jobs import job as jobs
+from thunder.jobs.matrix_file import Matrix as Matrix
+from thunder.jobs.matrix_file import load as load
+from thunder.jobs.matrix_file import names as names
+from thunder.jobs.matrix_file import of_words as of_words
+from thunder.jobs.matrix_file import path_of as path_of
+
+_SHOWN_FAULTS = 20
+_EXPLAINED_CELLS = 100  # to explain a fault costs as much as to expand a hundred cells
+Coordinates = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a matrix: where it lies on the axes, and the job there."""
+
+    coordinates: Coordinates
+    job: jobs.Job
+
+    @property
+    def label(self) -> str:
+        """The coordinates as a person reads them."""
+        return " ".join(f"{key}={value}" for key, value in self.coordinates.items())
+
+    def is_required(self, matrix: Matrix) -> bool:
+        """Say whether a bundle of the matrix is incomplete without this cell."""
+        patterns = matrix.spec.get("optional", [])
+        return not any(_matches(self.coordinates, pattern) for pattern in patterns)
+
+
+def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> list[Cell]:
+    """Return the checked cells of a matrix, in file order.
+
+    Args:
+        words: overrides for all cells; they win over the matrix's `set`.
+
+    Raises:
+        Faults: faults of any cell's config, duplicate cells, cells that break `same` or `differ`.
+    """
+    _refuse_overridden_axes(matrix, words)
+    coordinates = list(_points(matrix.spec))
+    if not coordinates:
+        raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its exclude")
+    expansion = _Expansion(matrix, words, places)
+    configs_of_cells = [expansion.config(point) for point in coordinates]
+    expansion.check(coordinates, configs_of_cells)
+    cells = [
+        Cell(point, expansion.job(point, config))
+        for point, config in zip(coordinates, configs_of_cells, strict=True)
+    ]
+    _refuse_duplicates(cells, matrix)
+    matched.check(matrix.name, matrix.spec, [(cell.label, cell.job.document) for cell in cells])
+    return cells
+
+
+def single(words: overrides.Words, places: configs.Sources) -> Cell:
+    """Return the one cell of a command line without a matrix."""
+    template = configs.compose(words.choices, places)
+    config = template.fill(words.values)
+    jobs.check(config, places, lambda: _origins(words.choices, words, places), _title(words))
+    command = overrides.command(words.choices, words.values, places.flags)
+    return Cell({}, jobs.make(config, None, command))
+
+
+def origins_of(
+    cell: Cell, matrix: Matrix | None, words: overrides.Words, places: configs.Sources
+) -> origin.Origins:
+    """Return the place that set each key of a cell."""
+    if matrix is None:
+        return _origins(words.choices, words, places)
+    return _Expansion(matrix, words, places).origins(cell.coordinates)
+
+
+class _Expansion:
+    """Composes once per choice of groups and sets the rest per cell."""
+
+    def __init__(self, matrix: Matrix, words: overrides.Words, places: configs.Sources) -> None:
+        self.matrix, self.words, self.places = matrix, words, places
+        self.groups = {"profile", *places.groups}
+        common = {**matrix.spec.get("set", {})}
+        if "profile" in matrix.spec:
+            common = {"profile": matrix.spec["profile"], **common}
+        self.common = {**common, **words.choices, **words.values}
+        self.templates: dict[tuple[tuple[str, str], ...], configs.Template] = {}
+        self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
+        self.memo: jobs.Memo = {}
+        self.known = inputs.Known()
+
+    def sides(self, point: Coordinates) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return the group choices and the values of a cell."""
+        merged = {**self.common, **point}
+        choices = {key: str(value) for key, value in merged.items() if key in self.groups}
+        values = {overrides.full_key(k): v for k, v in merged.items() if k not in self.groups}
+        return choices, values
+
+    def config(self, point: Coordinates) -> dict[str, Any]:
+        """Return the config of a cell."""
+        choices, values = self.sides(point)
+        key = tuple(choices.items())
+        if key not in self.templates:
+            try:
+                self.templates[key] = configs.compose(choices, self.places)
+            except ThunderError as error:
+                raise ThunderError(f"matrix {self.matrix.name!r}: {error}", error.cause) from error
+        return self.templates[key].fill(values)
+
+    def job(self, point: Coordinates, config: dict[str, Any]) -> jobs.Job:
+        """Return the job of a cell, with the command that makes it alone."""
+        command = overrides.command(*self.sides(point), self.places.flags)
+        return jobs.make(config, self.memo, command, self.known)
+
+    def check(self, points: list[Coordinates], found: list[dict[str, Any]]) -> None:
+        """Raise Faults for all cells at once; a fault that many cells share is told once."""
+        faults: dict[str, list[Coordinates]] = {}
+        failing = 0
+        for point, config in zip(points, found, strict=True):
+            if len(faults) > _SHOWN_FAULTS or failing == _EXPLAINED_CELLS:
+                break
+            told = self._faults(point, config)
+            failing += bool(told)
+            for fault in told:
+                faults.setdefault(fault, []).append(point)
+        if faults:
+            lines = [f"{fault}{_cells_text(cells, points)}" for fault, cells in faults.items()]
+            raise Faults(f"matrix {self.matrix.name!r} has cells that cannot run:", lines)
+
+    def _faults(self, point: Coordinates, config: dict[str, Any]) -> list[str]:
+        return jobs.faults_of(config, self.places, lambda: self.origins(point), self.memo)
+
+    def origins(self, point: Coordinates) -> origin.Origins:
+        """Return where the values of a cell were set."""
+        choices, _ = self.sides(point)
+        key_of_files = tuple(choices.items())
+        if key_of_files not in self.files:
+            layers = configs.origins_list(choices, self.places)
+            self.files[key_of_files] = origin.of_files(layers)
+        found = dict(self.files[key_of_files])
+        for key in self.matrix.spec.get("set", {}):
+            self._put(found, key, ("set", key))
+        _put_words(found, self.words)
+        for key in point:
+            self._put(found, key, self._axis_path(point, key))
+        return found
+
+    def _put(self, found: origin.Origins, key: str, path: origin.Key) -> None:
+        place = origin.find(self.matrix.origins, path)
+        if place and key in self.groups:  # what it chose keeps the lines of its file
+            found[_path(key)] = place
+        elif place:
+            origin.put(found, _path(key), place)
+
+    def _axis_path(self, point: Coordinates, key: str) -> origin.Key:
+        for index, extra in enumerate(self.matrix.spec.get("include", [])):
+            if digest.is_same(extra, point):
+                return ("include", index, key)
+        values = self.matrix.axes[key]
+        return ("axes", key, next(i for i, v in enumerate(values) if digest.is_same(v, point[key])))
+
+
+def _points(spec: Mapping[str, Any]) -> Iterator[Coordinates]:
+    axes = spec["axes"]
+    for values in product(*axes.values()):
+        point = dict(zip(axes, values, strict=True))
+        if not any(_matches(point, pattern) for pattern in spec.get("exclude", [])):
+            yield point
+    yield from (dict(point) for point in spec.get("include", []))
+
+
+def _matches(point: Coordinates, pattern: Mapping[str, Any]) -> bool:
+    return all(key in point and digest.is_same(point[key], value) for key, value in pattern.items())
+
+
+def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
+    both = [key for key in (*words.choices, *words.values) if key in _axis_keys(matrix)]
+    if both:
+        raise ThunderError(
+            f"{both[0]!r} is an axis of matrix {matrix.name!r}; edit the matrix, or use -m instead"
+        )
+
+
+def _axis_keys(matrix: Matrix) -> set[str]:
+    included = [key for extra in matrix.spec.get("include", []) for key in extra]
+    return {overrides.full_key(axis) for axis in (*matrix.axes, *included)}
+
+
+def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
+    seen: dict[tuple[str, int | None], Cell] = {}
+    faults = []
+    for cell in cells:
+        key = (cell.job.id, cell.job.goal)
+        if key in seen:
+            faults.append(f"({seen[key].label}) and ({cell.label}) are one job, {cell.job.id}")
+        seen.setdefault(key, cell)
+    if faults:
+        raise Faults(
+            f"matrix {matrix.name!r} has duplicate cells (keys of runtime are outside the id):",
+            faults[:_SHOWN_FAULTS],
+        )
+
+
+def _origins(
+    choices: Mapping[str, str], words: overrides.Words, places: configs.Sources
+) -> origin.Origins:
+    found = origin.of_files(configs.origins_list(choices, places))
+    _put_words(found, words)
+    return found
+
+
+def _put_words(found: origin.Origins, words: overrides.Words) -> None:
+    for key in words.choices:
+        found[_path(key)] = f"command line {words.spelt[key]!r}"
+    for key in words.values:
+        origin.put(found, _path(key), f"command line {words.spelt[key]!r}")
+
+
+def _path(key: str) -> origin.Key:
+    return tuple(overrides.full_key(key).split("."))
+
+
+def _title(words: overrides.Words) -> str:
+    profile = words.choices.get("profile")
+    return f"profile {profile!r} cannot run" if profile else "nothing can run"
+
+
+def _cells_text(cells: list[Coordinates], points: list[Coordinates]) -> str:
+    if len(cells) == len(points):
+        return " (in every cell)"
+    first = " ".join(f"{key}={value}" for key, value in cells[0].items())
+    if len(cells) == 1:
+        return f" (cell {first})"
+    more = " or more" if len(cells) == _EXPLAINED_CELLS else ""
+    return f" ({len(cells)} cells{more}, first {first})"

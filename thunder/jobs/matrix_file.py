@@ -1,0 +1,166 @@
+"""A matrix as its file or its words have it: read, and checked before a cell is made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from thunder.config import compose as configs
+from thunder.config import mistakes, origin, overrides
+from thunder.ground import digest, schema
+from thunder.ground.errors import Faults, ThunderError
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix as its file has it, and where its keys were set."""
+
+    name: str
+    spec: dict[str, Any]
+    origins: Mapping[origin.Key, str]
+    question: str | None = None  # the first comment of its file
+
+    @property
+    def axes(self) -> dict[str, list[Any]]:
+        """The axes with their values."""
+        return dict(self.spec["axes"])
+
+
+def load(name: str, places: configs.Sources) -> Matrix:
+    """Read and check matrices/<name>.yaml."""
+    have = {path.stem: path for root in reversed(places.matrices) for path in root.glob("*.yaml")}
+    if name not in have:
+        raise ThunderError(
+            f"no matrix {name!r}{schema.nearest(name, list(have))}; "
+            f"matrices/ has {', '.join(sorted(have)) or 'none'}"
+        )
+    spec = configs.read_yaml(have[name])
+    place = origin.shown(have[name])
+    origins = {(): place, **{k: f"{place}:{line}" for k, line, _ in origin.lines(have[name])}}
+    return replace(checked(name, spec, origins, places), question=_question(have[name]))
+
+
+def _question(path: Path) -> str | None:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.lstrip("# ").strip() or None if first.startswith("#") else None
+
+
+def checked(
+    name: str, spec: dict[str, Any], origins: Mapping[origin.Key, str], places: configs.Sources
+) -> Matrix:
+    """Check a matrix against its schema, and its own words against each other."""
+    found = [
+        (fault.path, f"{fault.key}: {fault.message}")
+        for fault in schema.faults("matrix", spec, places.schemas)
+    ]
+    found = found or [
+        *_key_faults(spec, places), *_inner_faults(spec), *_requires_faults(name, spec, places)
+    ]  # fmt: skip
+    if found:
+        lines = [f"{origin.find(origins, path) or origins[()]}: {text}" for path, text in found]
+        raise Faults(f"matrix {name!r} is not right:", list(dict.fromkeys(lines)))
+    return Matrix(name, spec, origins)
+
+
+def of_words(words: overrides.Words, places: configs.Sources) -> Matrix:
+    """Make the matrix of an ad-hoc `-m` sweep."""
+    spec: dict[str, Any] = {"axes": dict(words.sweeps)}
+    if "profile" in words.choices:
+        spec["profile"] = words.choices["profile"]
+    fixed = {k: v for k, v in words.values.items() if k not in overrides.OF_ALL}
+    asked = {**spec, "choices": dict(words.choices), "set": fixed}
+    name = f"sweep_{digest.of_value(asked)[:8]}"
+    origins: dict[origin.Key, str] = {
+        (): "command line",
+        **{
+            ("axes", axis): f"command line {words.spelt[overrides.full_key(axis)]!r}"
+            for axis in words.sweeps
+        },
+    }
+    return checked(name, spec, origins, places)
+
+
+def path_of(name: str, places: configs.Sources) -> Path | None:
+    """Return the file of a matrix, None for an ad-hoc one."""
+    return next((p for root in places.matrices if (p := root / f"{name}.yaml").is_file()), None)
+
+
+def names(places: configs.Sources) -> list[str]:
+    """Return the names of all matrices."""
+    return sorted({path.stem for root in places.matrices for path in root.glob("*.yaml")})
+
+
+def _requires_faults(
+    name: str, spec: Mapping[str, Any], places: configs.Sources
+) -> Iterator[tuple[origin.Key, str]]:
+    have = [other for other in names(places) if other != name]
+    for index, other in enumerate(spec.get("requires", [])):
+        if other not in have:
+            hint = schema.nearest(other, have)
+            yield ("requires", index), f"requires: no matrix {other!r}{hint} besides this one"
+
+
+def _key_faults(
+    spec: Mapping[str, Any], places: configs.Sources
+) -> Iterator[tuple[origin.Key, str]]:
+    for path, key, value in _settings(spec):
+        of_cell = path[0] in ("axes", "include")
+        if fault := overrides.key_fault(key):
+            yield path, fault
+        elif fault := overrides.value_fault(value):
+            yield path, f"{key}: {fault}"
+        elif of_cell and overrides.full_key(key) in overrides.OF_ALL:
+            yield path, f"{key} holds for all cells; give it on the command line or in `set`"
+        elif key in places.groups and value not in places.groups[key]:
+            yield path, f"{key}: {mistakes.no_option(key, str(value), places)}"
+
+
+def _settings(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str, Any]]:
+    if "profile" in spec:
+        yield ("profile",), "profile", spec["profile"]
+    for key, value in spec.get("set", {}).items():
+        yield ("set", key), key, value
+    for key, values in spec["axes"].items():
+        yield from ((("axes", key, index), key, value) for index, value in enumerate(values))
+    for index, extra in enumerate(spec.get("include", [])):
+        yield from ((("include", index, key), key, value) for key, value in extra.items())
+
+
+def _inner_faults(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str]]:
+    axes = spec["axes"]
+    full = [overrides.full_key(axis) for axis in axes]
+    for axis, key in zip(axes, full, strict=True):
+        if full.count(key) > 1:
+            yield ("axes", axis), f"axes: {key} is an axis twice"
+    for key in spec.get("set", {}):
+        if overrides.full_key(key) in full:
+            yield ("set", key), f"set: {key!r} is an axis as well"
+    for word in ("exclude", "optional"):
+        for index, pattern in enumerate(spec.get(word, [])):
+            yield from (((word, index), text) for text in _pattern_faults(word, pattern, axes))
+    for key, value in spec.get("compare", {}).items():
+        yield from (
+            (("compare", key), text) for text in _pattern_faults("compare", {key: value}, axes)
+        )
+    table = spec.get("table", {})
+    if "over" in table and table["over"] not in axes:
+        hint = schema.nearest(table["over"], list(axes))
+        yield ("table", "over"), f"table.over: {table['over']!r} is not an axis{hint}"
+    if "profile" in axes or "profile" in spec:
+        return
+    yield (), "profile: missing (the profile that is varied)"
+
+
+def _pattern_faults(
+    word: str, pattern: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]
+) -> Iterator[str]:
+    unknown = [key for key in pattern if key not in axes]
+    for key in unknown:
+        hint = schema.nearest(key, list(axes))
+        yield f"{word} {pattern}: {key!r} is not an axis{hint}; axes: {', '.join(axes)}"
+    if not unknown and not all(_has(axes[key], value) for key, value in pattern.items()):
+        yield f"{word} {pattern} matches no cell; was the axis edited?"
+
+
+def _has(values: Sequence[Any], wanted: Any) -> bool:
+    return any(digest.is_same(value, wanted) for value in values)

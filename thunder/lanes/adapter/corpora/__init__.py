@@ -1,1 +1,0 @@
-"""Correction corpora: the noise put into sentences, and the folders that hold rows."""

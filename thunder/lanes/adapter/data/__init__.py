@@ -1,0 +1,1 @@
+"""The rows of an adapter's corpus as tokens, and as batches."""

@@ -1,0 +1,214 @@
+"""Token rows: a corpus through the model's own tokenizer and chat template, once, for all ranks."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thunder.ground import files
+from thunder.ground.errors import ThunderError
+
+SPLITS = ("train", "valid")
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Token rows of one split, flat.
+
+    Args:
+        ids: all tokens, row after row.
+        offsets: where each row begins in `ids`, and the end.
+        starts: the first supervised token within each row; all tokens after it are supervised.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    starts: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Return the number of tokens in each row."""
+        return np.diff(self.offsets)
+
+    @property
+    def supervised(self) -> NDArray[np.int64]:
+        """Return the number of supervised tokens in each row."""
+        return self.lengths - self.starts
+
+    def row(self, number: int) -> NDArray[np.int32]:
+        """Return the tokens of one row."""
+        return self.ids[self.offsets[number] : self.offsets[number + 1]]
+
+    def first(self, count: int) -> "Rows":
+        """Return the first rows only."""
+        count = min(count, len(self))
+        end = self.offsets[count]
+        return Rows(self.ids[:end], self.offsets[: count + 1], self.starts[:count])
+
+
+def pack(rows: Iterable[tuple[Sequence[int], int]]) -> Rows:
+    """Return rows of (tokens, first supervised token) as one flat structure."""
+    kept = list(rows)
+    ids = [token for tokens, _ in kept for token in tokens]
+    offsets = np.cumsum([0, *(len(tokens) for tokens, _ in kept)], dtype=np.int64)
+    starts = np.array([start for _, start in kept], np.int32)
+    return Rows(np.array(ids, np.int32), offsets, starts)
+
+
+def load(path: Path) -> Rows:
+    """Read the token rows of one split."""
+    with np.load(path) as stored:
+        return Rows(stored["ids"], stored["offsets"], stored["starts"])
+
+
+def prepare(
+    rows_by_split: Mapping[str, Sequence[Mapping[str, Any]]],
+    model_folder: Path,
+    sequence_length: int,
+    too_long: str,
+    target: Path,
+) -> dict[str, dict[str, int]]:
+    """Write `train.npz` and `valid.npz` into a folder and return what was counted.
+
+    Only the last message is supervised: the assistant's tokens with the end of the turn. A row of
+    more tokens than `sequence_length` is dropped and counted, or refused; no row is ever cut short.
+
+    Args:
+        too_long: `drop` or `refuse`.
+    """
+    tokenizer = _tokenizer(model_folder)
+    return {
+        split: _prepare_split(
+            split, rows_by_split[split], tokenizer, sequence_length, too_long, target
+        )
+        for split in SPLITS
+    }
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ThunderError(f"{folder}: no usable tokenizer: {error}", "model") from error
+    if not tokenizer.chat_template:
+        raise ThunderError(
+            f"{folder}: the tokenizer has no chat template, as of a base model; put a "
+            "chat_template.jinja into a copy of the folder: model=folder model.source.folder=COPY",
+            "model",
+        )
+    return tokenizer
+
+
+def _prepare_split(
+    split: str,
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: Any,
+    sequence_length: int,
+    too_long: str,
+    target: Path,
+) -> dict[str, int]:
+    tokenised = encode(split, rows, tokenizer)
+    long = [n for n, (tokens, _) in enumerate(tokenised) if len(tokens) > sequence_length]
+    if long and too_long == "refuse":
+        places = {_line(rows[n], n): len(tokenised[n][0]) for n in long}
+        raise ThunderError(_long_rows(split, places, len(rows), sequence_length), "data")
+    kept = pack(row for row in tokenised if len(row[0]) <= sequence_length)
+    if not len(kept):
+        raise ThunderError(
+            f"{split}: none of the {len(rows)} rows fits into sequence_length {sequence_length}",
+            "data",
+        )
+    _write(target / f"{split}.npz", kept)
+    return {
+        "rows": len(kept),
+        "dropped_too_long": len(long),
+        "tokens": int(kept.lengths.sum()),
+        "supervised_tokens": int(kept.supervised.sum()),
+        "longest": int(kept.lengths.max()),
+    }
+
+
+def _line(row: Mapping[str, Any], number: int) -> int:
+    """Return the line of its file that a row stands on; files may have empty ones between."""
+    return int(row.get("line", number + 1))
+
+
+def _long_rows(split: str, places: Mapping[int, int], count: int, limit: int) -> str:
+    named = [f"line {line} ({length} tokens)" for line, length in places.items()]
+    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    return (
+        f"{split}.jsonl: {len(named)} of {count} rows are longer than sequence_length {limit}: "
+        f"{', '.join(named[:SHOWN])}{more}; "
+        "raise train.sequence_length, shorten the rows, or set data.too_long to 'drop'"
+    )
+
+
+def encode(
+    split: str, rows: Sequence[Mapping[str, Any]], tokenizer: Any
+) -> list[tuple[list[int], int]]:
+    """Return each row's tokens and its first supervised token."""
+    talks = [row["messages"] for row in rows]
+    for number, talk in enumerate(talks, 1):
+        if len(talk) < 2 or talk[-1]["role"] != "assistant":
+            raise ThunderError(
+                f"{split} line {number}: the last message is not the assistant's", "data"
+            )
+    if not talks:
+        return []
+    from jinja2 import TemplateError
+
+    try:
+        whole = _tokens(tokenizer, talks, generation=False)
+        prompts = _tokens(tokenizer, [talk[:-1] for talk in talks], generation=True)
+    except TemplateError as error:
+        raise ThunderError(
+            f"{split}: the chat template refuses the rows: {error}", "model"
+        ) from error
+    ends = _end_tokens(tokenizer)
+    return [_span(*pair, ends) for pair in zip(whole, prompts, strict=True)]
+
+
+def _tokens(tokenizer: Any, talks: list[Any], generation: bool) -> list[list[int]]:
+    texts = tokenizer.apply_chat_template(talks, tokenize=False, add_generation_prompt=generation)
+    # The template has written the special tokens; a post-processor would double the first one.
+    return list(tokenizer(texts, add_special_tokens=False)["input_ids"])
+
+
+def _end_tokens(tokenizer: Any) -> set[int]:
+    known = [tokenizer.eos_token_id, *map(tokenizer.convert_tokens_to_ids, _END_OF_TURN)]
+    return {token for token in known if token is not None and token != tokenizer.unk_token_id}
+
+
+_END_OF_TURN = ("<turn|>", "<end_of_turn>", "<|im_end|>", "<|eot_id|>")
+
+
+def _span(whole: list[int], prompt: list[int], ends: set[int]) -> tuple[list[int], int]:
+    # A generation prompt may hold more than the row (an empty thought): what they share counts.
+    start = _common(whole, prompt)
+    # What a template writes after the end of the turn is never generated, so it is not learned.
+    last = max((n for n in range(start, len(whole)) if whole[n] in ends), default=len(whole) - 1)
+    # The first token is never predicted.
+    return whole[: last + 1], max(1, start)
+
+
+def _common(whole: list[int], prompt: list[int]) -> int:
+    if whole[: len(prompt)] == prompt:
+        return len(prompt)
+    pairs = zip(whole, prompt, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(whole), len(prompt)))
+
+
+def _write(path: Path, rows: Rows) -> None:
+    stream = io.BytesIO()
+    np.savez(stream, ids=rows.ids, offsets=rows.offsets, starts=rows.starts)
+    files.write_bytes(path, stream.getvalue())

@@ -1,0 +1,1 @@
+"""Windows of training: ranks and their watch, steps, checkpoints."""

@@ -1,0 +1,150 @@
+"""The supervisor of ranks: spawns them, has them watched, and leaves none behind."""
+
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter.training import process
+from thunder.lanes.adapter.training.process import Inbox, Process
+from thunder.lanes.adapter.training.watch import STOP, Emit, NoRing, Watch
+
+LOCAL = "127.0.0.1"
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that the ranks of a window need to know.
+
+    Args:
+        config: the whole checked config of the job.
+        folder: the run folder.
+        run_id: the id of the run, for its checkpoints.
+        stop: the absolute step at which the window ends.
+        model_folder: where the model lies.
+        tokens: the folder that `tokens.prepare` wrote.
+        inputs: the digests of model and data.
+        stand_in: whether either of them only stands in for the real one.
+    """
+
+    config: Mapping[str, Any]
+    folder: str
+    run_id: str
+    stop: int
+    model_folder: str
+    tokens: str
+    inputs: Mapping[str, str]
+    stand_in: bool
+
+
+def train_window(
+    request: Request, emit: Emit, stop: threading.Event | None = None
+) -> dict[str, Any]:
+    """Train a window on all ranks and return {"start", "step", "valid_loss"} as rank 0 saw it."""
+    train = request.config["train"]
+    world, weights = train["ranks"], train["rank_weights"]
+    if len(weights) != world:
+        raise ThunderError(f"train.rank_weights has {len(weights)} entries, train.ranks is {world}")
+    return _supervise(_orders(request, "train", world), emit, stop)[0]
+
+
+def evaluate(request: Request, step: int, emit: Emit) -> dict[str, Any]:
+    """Return what a fresh single process finds in the checkpoint of a step."""
+    orders = _orders(request, "verify", 1)
+    return _supervise([{**orders[0], "stop": step}], emit, None)[0]
+
+
+def ring_smoke(world: int, cache: Path, seconds: float = 30.0) -> list[dict[str, Any]]:
+    """Form a ring and sum over it; return each rank's {"size", "sum", "latency_ms"}."""
+    order = {
+        "mode": "smoke",
+        "world": world,
+        "cache": str(cache),
+        "start_seconds": seconds,
+        "stall_seconds": seconds,
+    }
+    orders = [{**order, "rank": rank} for rank in range(world)]
+    results = _supervise(orders, lambda event: None, None)
+    expected = world * (world + 1) / 2
+    for rank, result in enumerate(results):
+        if result["size"] != world or result["sum"] != expected:
+            raise ThunderError(f"rank {rank} of {world} found a ring of {result}", "ranks")
+    return results
+
+
+def _orders(request: Request, mode: str, world: int) -> list[dict[str, Any]]:
+    runtime = request.config["runtime"]
+    order = {
+        **asdict(request),
+        "mode": mode,
+        "world": world,
+        "cache": str(Path(runtime["outputs"]) / "cache"),
+        "start_seconds": runtime["start_seconds"],
+        "stall_seconds": runtime["stall_seconds"],
+    }
+    return [{**order, "rank": rank} for rank in range(world)]
+
+
+def _supervise(
+    orders: list[dict[str, Any]], emit: Emit, stop: threading.Event | None
+) -> list[dict[str, Any]]:
+    """Run the ranks to their end, with new ports if others use the first ones."""
+    reason = ""
+    for attempt in range(1, TRIES + 1):
+        # What an earlier try still says must not be heard in this one.
+        inbox: Inbox = SimpleQueue()
+        with _stoppable(inbox), _spawned(orders, inbox) as processes:
+            try:
+                watch = Watch(processes, inbox, emit, stop or threading.Event())
+                return watch.results(orders[0]["start_seconds"])
+            except NoRing as error:
+                reason = str(error)
+                emit({"event": "note", "text": f"no ring in try {attempt} of {TRIES}: {reason}"})
+    raise ThunderError(f"the ranks could not form a ring in {TRIES} tries: {reason}", "ranks")
+
+
+@contextmanager
+def _stoppable(inbox: Inbox) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a message, so that no clean-up is torn apart."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    old = {n: signal.signal(n, lambda *_: inbox.put((STOP, None))) for n in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _spawned(orders: list[dict[str, Any]], inbox: Inbox) -> Iterator[list[Process]]:
+    shared = {"token": secrets.token_hex(16), "ring": _addresses(len(orders))}
+    processes: list[Process] = []
+    try:
+        for number, order in enumerate(orders):
+            processes.append(Process(number, {**order, **shared}, inbox))
+        yield processes
+    finally:
+        process.end(processes)
+
+
+def _addresses(world: int) -> list[list[str]]:
+    """Return free addresses; as another process may still take one, the ranks shake hands."""
+    sockets = [socket.socket() for _ in range(world)]
+    try:
+        for found in sockets:
+            found.bind((LOCAL, 0))
+        return [[f"{LOCAL}:{found.getsockname()[1]}"] for found in sockets]
+    finally:
+        for found in sockets:
+            found.close()

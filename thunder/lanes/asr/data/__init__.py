@@ -1,0 +1,1 @@
+"""Pairs of audio and text: read, split, spelt as classes."""

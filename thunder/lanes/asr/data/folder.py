@@ -1,0 +1,24 @@
+"""The data folder of a job: where the site says, or the stand-in, built in place."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import digest
+from thunder.lanes.asr.speech import spoken
+from thunder.training.beats import Emit, Progress
+
+
+def data_folder(config: Mapping[str, Any], emit: Emit) -> Path:
+    """Return the folder of the pairs file and its audio; a stand-in that is not there is built."""
+    source = config["data"]["source"]
+    if "recipe" not in source:
+        return Path(config["runtime"]["paths"]["data"])
+    cache = Path(config["runtime"]["outputs"]) / "cache"
+    target = cache / f"speech-{digest.of_value(source)[:12]}"
+    if not target.is_dir():
+        text = f"building the stand-in speech: {source['rows']} utterances"
+        emit({"event": "phase", "name": "prepare", "text": text})
+    shown = Progress(emit, 0, source["rows"])
+    spoken.build(source, target, lambda done, of: shown.add())
+    return target

@@ -1,0 +1,80 @@
+"""One row of a pairs file: which of its columns count, and what may be wrong with them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from thunder.ground import json_lines as lines
+
+AUDIO = "audio"
+DURATIONS = ("duration_s", "duration")
+LONGEST_ID = 200  # bytes: a file system takes 255, and a suffix comes after it
+_LABELS = ("feat_id", "origin", "group")  # whole numbers may stand for their digits
+
+
+def of(raw: Mapping[str, Any], wanted: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:
+    """Return the columns of a row, and the first thing that is wrong with it.
+
+    Args:
+        wanted: what a column is for (feat_id, nko, latin, origin, group), to its name in the file.
+    """
+    row: dict[str, Any] = {}
+    for what, column in wanted.items():
+        value = raw.get(column)
+        if what in _LABELS and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if fault := _CHECKS[what](value, column in raw):
+            return row, f"{column!r} {fault}"
+        row[what] = value
+    for column in (AUDIO, *DURATIONS):
+        if fault := _CHECKS[column](raw.get(column)):
+            return row, f"{column!r} {fault}"
+    seconds = next((raw[name] for name in DURATIONS if raw.get(name) is not None), None)
+    return {**row, "audio": raw.get(AUDIO), "duration_s": seconds}, None
+
+
+def id_fault(value: object, is_there: bool = True) -> str | None:
+    """Return why a value cannot name a row: the name is that of a file, too."""
+    if fault := _text_fault(value, is_there):
+        return fault
+    text = str(value)
+    if text != text.strip() or not text.isprintable():
+        return f"is {text!a}: a name for a file, without spaces around it or control characters"
+    if "/" in text or "\\" in text or text in (".", ".."):
+        return f"is {text!r}: a name for a file, without / or \\"
+    if len(text.encode("utf-8")) > LONGEST_ID:
+        return f"is {text[:20]!r}…: more than {LONGEST_ID} bytes"
+    return None
+
+
+def _text_fault(value: object, is_there: bool) -> str | None:
+    if not isinstance(value, str):
+        return f"must be text, is {lines.kind(value) if is_there else 'missing'}"
+    return None if value.strip() else "is empty"
+
+
+def _origin_fault(value: object, is_there: bool) -> str | None:
+    """Where a row comes from may be unknown, and is null then."""
+    return None if value is None and is_there else _text_fault(value, is_there)
+
+
+def _audio_fault(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        return f"must be a path inside the folder, is {value!r}"
+    outside = value.startswith(("/", "~")) or "\\" in value or ".." in value.split("/")
+    return f"is {value!r}: a path inside the folder is needed, with /" if outside else None
+
+
+def _duration_fault(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9:
+        return None
+    return f"must be seconds, more than 0, is {lines.kind(value)}: {value!r:.40}"
+
+
+_CHECKS: dict[str, Any] = {
+    "feat_id": id_fault, "nko": _text_fault, "latin": _text_fault, "group": _text_fault,
+    "origin": _origin_fault, AUDIO: _audio_fault, **dict.fromkeys(DURATIONS, _duration_fault),
+}  # fmt: skip

@@ -1,0 +1,239 @@
+"""Recorded prompts with a list of transcripts, made into a data folder: every omission is named."""
+
+import importlib.util
+import os
+import shutil
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import digest, files, schema
+from thunder.ground import json_lines as lines
+from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data import pair, recordings, transcripts
+from thunder.lanes.asr.speech.spoken import MANIFEST, PAIRS, folder_digests
+from thunder.language import spelling
+
+REVISION = 1  # raise it when the same recordings and transcripts give other rows
+JOINT = "__"  # stands in an id where the path has a /
+LONGEST_SECONDS = 3600.0
+# Why something was left out; the transcript or the fault stands beside each name.
+NO_AUDIO = "no_audio"
+NO_TRANSCRIPT = "no_transcript"
+UNREADABLE = "unreadable_audio"
+SECOND_RECORDING = "second_recording"
+OTHER_FILE = "not_audio"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What an import gathers."""
+
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the name of the recording
+    omitted: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def omit(self, reason: str, name: str, what: str) -> None:
+        self.omitted.setdefault(reason, {})[name] = what
+
+
+def import_speech(
+    folder: Path,
+    transcript_file: Path,
+    target: Path,
+    license: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Make a data folder of recordings and their transcripts, and return its manifest.
+
+    Rows have the columns feat_id, latin, duration_s and origin (the folder inside `folder`).
+    Recordings are copied as they are. What is left out is named under `omitted`, by reason.
+
+    Args:
+        folder: recordings, in folders of any depth.
+        transcript_file: `name: text` lines as in Debian's asterisk-core-sounds-en, or a table,
+            see `transcripts.read`; may be gzipped.
+        license: of the recordings; read from a Debian `copyright` beside the transcripts if null.
+        progress: told how many recordings are done, and of how many.
+    """
+    if target.exists():
+        raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
+    if not folder.is_dir():
+        raise ThunderError(f"{folder}: no such folder", "data")
+    _check_installed()
+    listed = transcripts.read(transcript_file)
+    found = _Found()
+    audio = _usable(_recordings(folder, found), listed, found)
+    paired = _paired(folder, transcript_file, audio, listed, found)
+    with files.fresh_folder(target) as made:
+        (made / recordings.FOLDER).mkdir()
+        for done, name in enumerate(paired, 1):
+            _add(name, audio[name], listed.texts[name], made, found)
+            if progress is not None:
+                progress(done, len(paired))
+        _check_any(folder, found)
+        files.write_jsonl(made / PAIRS, found.rows.values())
+        license = license or transcripts.debian_license(transcript_file)
+        manifest = _manifest(folder, transcript_file, listed, found, license)
+        manifest["sha256"] = folder_digests(made)
+        schema.check("pairs_manifest", manifest, MANIFEST, cause="crash")
+        files.write_json(made / MANIFEST, manifest)
+    return manifest
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("soundfile", "soxr") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ThunderError(
+            f"{' and '.join(missing)} not installed; recordings are read with it: "
+            "pip install -c constraints.txt -e '.[asr]'",
+            "environment",
+        )
+
+
+def _recordings(folder: Path, found: _Found) -> dict[str, Path]:
+    """Return every recording by its path without suffix; what else lies there is named."""
+    audio: dict[str, Path] = {}
+    for place in sorted(digest.visible_files(folder), key=_rank):
+        if not schema.is_text(place):
+            raise ThunderError(f"{folder}: {place!a} is not a name in UTF-8; rename it", "data")
+        stem, _, suffix = unicodedata.normalize("NFC", place).rpartition(".")
+        if suffix.lower() not in recordings.SUFFIXES:
+            found.omit(OTHER_FILE, place, "")
+        elif stem in audio:
+            found.omit(SECOND_RECORDING, place, f"{audio[stem].name} was taken")
+        else:
+            audio[stem] = folder / place
+    return audio
+
+
+def _usable(
+    audio: Mapping[str, Path], listed: transcripts.Transcripts, found: _Found
+) -> dict[str, Path]:
+    """Return the recordings but for those whose transcript cannot be used, which are named."""
+    for reason, entries in listed.omitted.items():
+        for name, text in entries.items():
+            found.omit(reason, name, text)
+    # A transcript that is there twice is used once.
+    out = {name for entries in listed.omitted.values() for name in entries} - listed.texts.keys()
+    return {name: path for name, path in audio.items() if name not in out}
+
+
+def _check_any(folder: Path, found: _Found) -> None:
+    if not found.rows:
+        why = [f"{name}: {what}" for name, what in found.omitted[UNREADABLE].items()]
+        lines.refuse(f"{folder}: none of its recordings could be used", why)
+
+
+def _rank(place: str) -> tuple[int, str]:
+    """Order names so that of two forms of a recording the one that lost nothing comes first."""
+    suffix = place.rpartition(".")[2].lower()
+    known = suffix in recordings.SUFFIXES
+    return recordings.SUFFIXES.index(suffix) if known else len(recordings.SUFFIXES), place
+
+
+def _paired(
+    folder: Path,
+    transcript_file: Path,
+    audio: Mapping[str, Path],
+    listed: transcripts.Transcripts,
+    found: _Found,
+) -> list[str]:
+    """Return the names that have both a recording and a transcript."""
+    for name in sorted(audio.keys() - listed.texts.keys()):
+        found.omit(NO_TRANSCRIPT, name, "")
+    for name in sorted(listed.texts.keys() - audio.keys()):
+        found.omit(NO_AUDIO, name, listed.texts[name])
+    paired = sorted(audio.keys() & listed.texts.keys())
+    if not paired:
+        raise ThunderError(_nothing_paired(folder, transcript_file, audio, listed), "data")
+    return paired
+
+
+def _nothing_paired(
+    folder: Path,
+    transcript_file: Path,
+    audio: Mapping[str, Path],
+    listed: transcripts.Transcripts,
+) -> str:
+    left_out = [f"{len(texts)} for {reason}" for reason, texts in listed.omitted.items() if texts]
+    if left_out and not listed.texts:
+        return (
+            f"{transcript_file}: no transcript can be used; left out {', '.join(left_out)}. They "
+            "must be Latin letters, numbers written as words; for N'Ko write a pairs.jsonl "
+            "yourself, with feat_id and nko, beside audio/FEAT_ID.wav"
+        )
+    return (
+        f"{transcript_file}: no transcript is of a recording in {folder}; "
+        f"transcripts name {_some(listed.texts)}, recordings are {_some(audio)}"
+    )
+
+
+def _some(names: Mapping[str, Any]) -> str:
+    shown = [repr(name) for name in sorted(names)[:3]]
+    return ", ".join(shown) + (" …" if len(names) > 3 else "") if shown else "nothing"
+
+
+def _add(name: str, source: Path, text: str, made: Path, found: _Found) -> None:
+    """Copy a recording and keep its row, if it can be read."""
+    from thunder.lanes.asr.features import audio  # soundfile and soxr, which planning must not load
+
+    try:
+        seconds = audio.read(source, LONGEST_SECONDS).duration_s
+    except audio.Unreadable as error:
+        found.omit(UNREADABLE, name, str(error))
+        return
+    feat_id = name.replace("/", JOINT)
+    if fault := pair.id_fault(feat_id):
+        raise ThunderError(f"{source}: the id of the recording {fault}; rename it", "data")
+    target = made / recordings.FOLDER / f"{feat_id}{source.suffix.lower()}"
+    if target.exists():
+        raise ThunderError(f"{source}: its id {feat_id!r} is that of another recording", "data")
+    shutil.copyfile(source, target)
+    row = {
+        "feat_id": feat_id,
+        "latin": text,
+        "duration_s": round(seconds, 4),
+        "origin": os.path.dirname(name) or ".",
+    }
+    schema.check("pairs_row", row, PAIRS, cause="crash")
+    found.rows[name] = row
+
+
+def _manifest(
+    folder: Path,
+    transcript_file: Path,
+    listed: transcripts.Transcripts,
+    found: _Found,
+    license: str | None,
+) -> dict[str, Any]:
+    changed = {name: text for name, text in listed.changed.items() if name in found.rows}
+    return {
+        "name": f"{folder.name}-{transcript_file.name.partition('.')[0]}",
+        "created_by": "thunder",
+        "builder": "import_speech",
+        "builder_sha256": digest.of_value({"revisions": [REVISION, transcripts.REVISION]}),
+        "stand_in": False,
+        "seed": None,
+        "inputs": [
+            {
+                "path": transcript_file.name,
+                "sha256": digest.of_file(transcript_file),
+                "rows": listed.count,
+            }
+        ],
+        "license": license,
+        "bridge_version": None,
+        "normaliser_version": spelling.NORMALISER_VERSION,
+        "counts": {
+            "rows": len(found.rows),
+            "omitted": {reason: len(names) for reason, names in found.omitted.items()},
+            "changed": len(changed),
+        },
+        "seconds": round(sum(row["duration_s"] for row in found.rows.values()), 3),
+        "omitted": found.omitted,
+        "changed": changed,
+    }

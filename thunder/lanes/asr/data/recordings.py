@@ -1,0 +1,51 @@
+"""Which recording belongs to which id: the folder audio/, listed once."""
+
+import os
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from thunder.ground.errors import ThunderError
+
+SUFFIXES = ("wav", "flac", "ogg", "mp3")
+FOLDER = "audio"
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What lies in audio/, by id in NFC: some file systems hand out names in NFD."""
+
+    first: dict[str, str]
+    several: dict[str, list[str]]  # all paths of an id that has more than one
+
+    def of(self, feat_id: str) -> str | None:
+        """Return the path of an id's recording, relative to the data folder."""
+        return self.first.get(unicodedata.normalize("NFC", feat_id))
+
+    def rivals(self, feat_id: str) -> list[str]:
+        """Return the paths of an id that has more than one recording."""
+        return self.several.get(unicodedata.normalize("NFC", feat_id), [])
+
+
+def find(folder: Path) -> Recordings:
+    """List audio/<id>.{wav,flac,ogg,mp3} of a data folder; there may be no such folder."""
+    first: dict[str, str] = {}
+    several: dict[str, list[str]] = {}
+    for name in _names(folder / FOLDER):
+        stem, _, suffix = name.rpartition(".")
+        key = unicodedata.normalize("NFC", stem)
+        if key and suffix.lower() in SUFFIXES:
+            path = f"{FOLDER}/{name}"
+            if key in first:
+                several.setdefault(key, [first[key]]).append(path)
+            first.setdefault(key, path)
+    return Recordings(first, several)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ThunderError(f"{folder}: {error.strerror or error}", "data") from error

@@ -1,0 +1,113 @@
+"""What a model is to write: a row's reference text, and the classes of its normal form."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thunder.ground import files
+from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data.vocabulary import Vocabulary
+from thunder.lanes.asr.speech.spoken import MANIFEST
+from thunder.language import bridge, spelling
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+NO_BRIDGE = "none"
+WORST_SHOWN = 8
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The text of every row, in the order of the rows."""
+
+    references: list[str]  # NFC, as in the data or as bridged
+    classes: list[list[int]]  # of the normal form; what the vocabulary lacks is left out
+    chars: Numbers  # of the normal form
+    foreign_chars: Numbers  # of those, what the vocabulary lacks
+
+
+def make(rows: "Dataset", script: str, text: Mapping[str, Any], vocabulary: Vocabulary) -> Targets:
+    """Return references and classes.
+
+    Args:
+        text: the section `text` of a config.
+
+    Raises:
+        ThunderError: no column has the text, or more of it is outside the vocabulary than allowed.
+    """
+    references = _references(rows, script, text["bridge"])
+    foreign: Counter[str] = Counter()
+    classes, chars, missing = [], [], []
+    for reference in references:
+        normal = spelling.scored(reference, script, "norm")
+        found, outside = vocabulary.encode(normal)
+        classes.append(found)
+        chars.append(len(found) + len(outside))
+        missing.append(len(outside))
+        foreign.update(outside)
+    made = Targets(references, classes, np.array(chars), np.array(missing))
+    _check_foreign(made, foreign, script, text["most_foreign"])
+    return made
+
+
+def frames_needed(classes: Sequence[int]) -> int:
+    """Return the fewest frames that CTC can write classes in: equal neighbours need a blank."""
+    repeats = sum(one == other for one, other in pairwise(classes))
+    return len(classes) + repeats
+
+
+def bridge_version(config: Mapping[str, Any], folder: Path) -> str:
+    """Return which bridge wrote the references: that of the run, or of the builder of the data.
+
+    Args:
+        folder: of the data.
+    """
+    own = config["text"]["bridge"]
+    if config["script"] != "nko":
+        return NO_BRIDGE
+    if own != NO_BRIDGE:
+        return str(own)
+    said = None
+    with suppress(OSError, ValueError, AttributeError):  # a folder of others need not say
+        said = files.read_json(folder / MANIFEST).get("bridge_version")
+    return said if said in bridge.VERSIONS else NO_BRIDGE
+
+
+def _references(rows: "Dataset", script: str, version: str) -> list[str]:
+    is_bridged = script == "nko" and version != NO_BRIDGE
+    column = "latin" if is_bridged else script
+    texts = list(rows[column])
+    if any(text is None for text in texts):
+        more = "; or make it from the Latin column by text.bridge=v2_standard"
+        raise ThunderError(
+            f"data.columns.{column} names no column, and {script} text is needed"
+            f"{more if script == 'nko' and not is_bridged else ''}"
+        )
+    if is_bridged:
+        texts = [bridge.to_nko(text, version) for text in texts]
+    return [unicodedata.normalize("NFC", text) for text in texts]
+
+
+def _check_foreign(made: Targets, foreign: Counter[str], script: str, most: float) -> None:
+    chars, count = int(made.chars.sum()), foreign.total()
+    if count > most * chars:
+        worst = ", ".join(
+            f"{char!r} (U+{ord(char):04X}) {number}×"
+            for char, number in foreign.most_common(WORST_SHOWN)
+        )
+        raise ThunderError(
+            f"{count} of {chars} characters ({count / chars:.2%}) are not in the {script} "
+            f"vocabulary, and text.most_foreign allows {most:.2%}; most often {worst}",
+            "data",
+        )

@@ -1,0 +1,118 @@
+"""The characters a model can write: one class each; the only source of the blank's index."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import digest as digests
+from thunder.ground import files, schema
+from thunder.ground.errors import ThunderError
+
+VERSION = 1  # raise it when `make` gives other tokens, or the same in another order
+BLANK = "<blank>"
+NKO = tuple(chr(point) for point in range(0x07C0, 0x0800))
+LATIN = tuple("abcdefghijklmnopqrstuvwxyzɛɔŋɲàèéìòù")
+# Spec §1.3: 66 and 40 classes; the apostrophe is the one that the normaliser writes.
+CHARACTERS = {"nko": (*NKO, " "), "latin": (*LATIN, " ", "’", "-")}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens by class; every token but the blank is one character."""
+
+    tokens: tuple[str, ...]
+    blank: int
+    script: str
+    version: int
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The content of vocab.json."""
+        return {
+            "blank": self.blank,
+            "script": self.script,
+            "tokens": list(self.tokens),
+            "version": self.version,
+        }
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the document."""
+        return digests.of_value(self.document)
+
+    def encode(self, text: str) -> tuple[list[int], list[str]]:
+        """Return the classes of a text, and the characters that no class stands for.
+
+        Latin is read in lower case. The text counts in NFC: é is one character, one class.
+        """
+        composed = unicodedata.normalize("NFC", text)
+        folded = composed.lower() if self.script == "latin" else composed
+        classes = [self._classes[char] for char in folded if char in self._classes]
+        return classes, [char for char in folded if char not in self._classes]
+
+    def decode(self, classes: Iterable[int]) -> str:
+        """Return the text of classes that are collapsed already; a blank among them is dropped."""
+        return "".join(self.tokens[index] for index in classes if index != self.blank)
+
+    @cached_property
+    def _classes(self) -> dict[str, int]:
+        """The class of each character; the blank is none."""
+        return {token: i for i, token in enumerate(self.tokens) if i != self.blank}
+
+
+def make(script: str) -> Vocabulary:
+    """Return the vocabulary of a script, `nko` or `latin`; the blank is class 0 (spec §1.3)."""
+    if script not in CHARACTERS:
+        raise ThunderError(f"vocabulary: no script {script!r}; there is {', '.join(CHARACTERS)}")
+    return Vocabulary((BLANK, *CHARACTERS[script]), 0, script, VERSION)
+
+
+def load(path: Path) -> Vocabulary:
+    """Read a vocab.json, wherever its blank is.
+
+    Raises:
+        ThunderError: the file is missing, not JSON, or no vocabulary.
+    """
+    found = schema.read("vocab", path)
+    _check(found, path)
+    return Vocabulary(tuple(found["tokens"]), found["blank"], found["script"], found["version"])
+
+
+def write(path: Path, vocabulary: Vocabulary) -> None:
+    """Write a vocab.json."""
+    schema.check("vocab", vocabulary.document, str(path), cause="crash")
+    files.write_json(path, vocabulary.document)
+
+
+def _check(found: Mapping[str, Any], path: Path) -> None:
+    """Refuse what a schema cannot see: a blank beyond the end, a token that is no character.
+
+    Also tokens that NFC joins to one character: a text would be shorter than its classes.
+    """
+    tokens, blank = found["tokens"], found["blank"]
+    if blank >= len(tokens):
+        raise ThunderError(
+            f"{path}: blank is class {blank}, and there are {len(tokens)} tokens: "
+            f"0 to {len(tokens) - 1} are allowed",
+            "data",
+        )
+    long = [token for i, token in enumerate(tokens) if i != blank and len(token) != 1]
+    if long:
+        raise ThunderError(
+            f"{path}: {', '.join(map(repr, long[:5]))}: a token other than the blank is one "
+            "character",
+            "data",
+        )
+    characters = [token for i, token in enumerate(tokens) if i != blank]
+    marks = [char for char in characters if unicodedata.combining(char)]
+    pairs = (base + mark for mark in marks for base in characters)
+    joined = [pair for pair in pairs if len(unicodedata.normalize("NFC", pair)) != 2]
+    if joined:
+        raise ThunderError(
+            f"{path}: {joined[0][0]!r} and {joined[0][1]!r} are one character in NFC: give the "
+            "joined one a class instead of the mark",
+            "data",
+        )

@@ -1,0 +1,1 @@
+"""What a trained model recognises: rows, labels, scores."""

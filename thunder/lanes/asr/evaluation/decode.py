@@ -1,0 +1,107 @@
+"""From posteriors to text: greedy for a whole batch at once; which frames each character has."""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from unicodedata import combining
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thunder.lanes.asr.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was decoded in one utterance: texts in NFC, the best one with its frames."""
+
+    text: str
+    spans: list[tuple[int, int]]  # frames of each character: first, one past the last
+    confidences: list[float]  # of each character: its largest posterior over its frames
+    n_best: list[tuple[str, float]]  # text and log probability, best first
+
+
+def greedy(log_probs: Tensor, lengths: Tensor, vocabulary: Vocabulary) -> list[str]:
+    """Return the text of the best path of each utterance."""
+    return [one.text for one in heard(log_probs, lengths, vocabulary)]
+
+
+def heard(log_probs: Tensor, lengths: Tensor, vocabulary: Vocabulary) -> list[Heard]:
+    """Return the best path of each utterance: argmax, repeats collapsed, blanks dropped.
+
+    Args:
+        log_probs: (B, T, classes), log softmax.
+        lengths: (B,) frames that count.
+    """
+    best, classes = log_probs.max(dim=-1)
+    inside = torch.arange(best.shape[1], device=best.device) < lengths[:, None]
+    changes = torch.ones_like(inside)
+    changes[:, 1:] = classes[:, 1:] != classes[:, :-1]
+    changes[:, 1:] |= ~inside[:, 1:]  # padding belongs to no run
+    run = changes.cumsum(dim=1) - 1
+    # The largest posterior and the number of frames of each run, by the run's number.
+    peaks = torch.full_like(best, -torch.inf).scatter_reduce(1, run, best, "amax")
+    sizes = torch.zeros_like(run).scatter_add(1, run, inside.long())
+    starts = changes & inside & (classes != vocabulary.blank)
+    scores = torch.where(inside, best, 0).sum(dim=1).tolist()
+    rows, frames = starts.nonzero(as_tuple=True)
+    found = torch.stack([frames, sizes[rows, run[rows, frames]], classes[rows, frames]]).cpu()
+    peak = peaks[rows, run[rows, frames]].exp().cpu()
+    counts = starts.sum(dim=1).tolist()
+    pieces = zip(found.split(counts, dim=1), peak.split(counts), scores, strict=True)
+    return [_heard(*piece, vocabulary) for piece in pieces]
+
+
+def aligned(log_probs: np.ndarray, classes: list[int], blank: int) -> list[tuple[int, int]]:
+    """Return the frames of each class on the most probable path that spells the classes.
+
+    Args:
+        log_probs: (T, classes).
+        classes: without blanks; T frames must be enough for them (one each, one between equals).
+    """
+    states = np.full(2 * len(classes) + 1, blank)
+    states[1::2] = classes
+    may_skip = np.zeros(len(states), bool)
+    may_skip[3::2] = states[3::2] != states[1:-2:2]
+    scores = np.full(len(states), -np.inf)
+    scores[:2] = log_probs[0, states[:2]]
+    back = np.zeros((len(log_probs), len(states)), np.int8)
+    for frame in range(1, len(log_probs)):
+        stay, step, skip = scores, _shifted(scores, 1), _shifted(scores, 2)
+        options = np.stack([stay, step, np.where(may_skip, skip, -np.inf)])
+        back[frame] = options.argmax(axis=0)
+        scores = options.max(axis=0) + log_probs[frame, states]
+    return _spans(back, int(len(states) - 2 + scores[-2:].argmax()) if classes else 0)
+
+
+def canonical(text: str) -> list[int]:
+    """Return the order of a text's characters in NFC: marks on one letter have one order.
+
+    A model may write them in another; its characters themselves are never joined by NFC, which
+    `vocabulary.load` makes sure of.
+    """
+    cluster = list(accumulate(combining(char) == 0 for char in text))
+    return sorted(range(len(text)), key=lambda place: (cluster[place], combining(text[place])))
+
+
+def _heard(found: Tensor, peaks: Tensor, score: float, vocabulary: Vocabulary) -> Heard:
+    starts, sizes, classes = found.tolist()
+    written = vocabulary.decode(classes)
+    order = canonical(written)
+    text = "".join(written[place] for place in order)
+    spans = [(starts[place], starts[place] + sizes[place]) for place in order]
+    return Heard(text, spans, peaks[order].tolist(), [(text, score)])
+
+
+def _shifted(values: np.ndarray, by: int) -> np.ndarray:
+    return np.concatenate([np.full(by, -np.inf), values])[: len(values)]
+
+
+def _spans(back: np.ndarray, state: int) -> list[tuple[int, int]]:
+    """Return the first and one past the last frame of each odd state, walking from the end."""
+    found: dict[int, tuple[int, int]] = {}
+    for frame in range(len(back) - 1, -1, -1):
+        if state % 2:
+            found[state] = (frame, found.get(state, (0, frame + 1))[1])
+        state -= int(back[frame, state])
+    return [found[state] for state in sorted(found)]

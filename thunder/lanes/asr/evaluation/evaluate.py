@@ -1,0 +1,178 @@
+"""A trained model on valid and test: the dumps of its rows, its partition policy, its results."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from thunder.backends.torch.machine import Machine
+from thunder.ground import files
+from thunder.lanes.asr.evaluation import adaptation, dumps, partition, results, tally
+from thunder.lanes.asr.evaluation import recognised as hearing
+from thunder.lanes.asr.evaluation.adaptation import Pass
+from thunder.lanes.asr.evaluation.dumps import Spool
+from thunder.lanes.asr.evaluation.recognised import Listener
+from thunder.lanes.asr.evaluation.results import Scored
+from thunder.lanes.asr.model.ctc import CTCModel
+from thunder.lanes.asr.training import batches, epoch
+from thunder.lanes.asr.training.batches import Batch
+from thunder.language import spelling
+from thunder.training.progress import Emit, News
+
+if TYPE_CHECKING:
+    from thunder.lanes.asr.material import Material
+
+POLICY = "partition_policy.json"
+RESULTS = "results.json"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every step of an evaluation needs."""
+
+    listener: Listener
+    folder: Path
+    emit: Emit
+
+    @property
+    def material(self) -> "Material":
+        return self.listener.material
+
+
+def run(
+    material: "Material", model: CTCModel, training: Mapping[str, Any], folder: Path, emit: Emit
+) -> dict[str, float | None]:
+    """Write the dumps of valid and test and results.json; return the run's metrics.
+
+    All of it is computed anew each time: that takes minutes, and no dump can be of another model.
+
+    Args:
+        model: on its device; left in evaluation mode, its weights as they were.
+        training: epochs_trained, best_epoch, best_val_loss, stopped_because, nan_batches,
+            train_seconds, utterances_per_second, device (its name), precision (float32 or
+            bfloat16).
+
+    Raises:
+        ThunderError: posteriors that are not finite (training), no row of valid (data), parts
+            that do not add up to the whole (verification).
+    """
+    started = time.monotonic()
+    device = next(model.parameters()).device
+    machine = Machine(device, training["precision"], torch.get_num_threads())
+    run_id = folder.name.partition(".")[0]
+    work = _Work(Listener(material, model.eval(), machine, run_id), folder, emit)
+    policy, scored = _dump_all(work)
+    found = results.document(
+        material,
+        training,
+        policy,
+        scored,
+        run_id=run_id,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        seconds=time.monotonic() - started,
+    )
+    for text in found["warnings"]:
+        emit({"event": "warning", "text": text})
+    files.write_json(folder / RESULTS, found)
+    return results.metrics(found, training)
+
+
+def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:
+    """Write all dumps, those of valid first, because the policy is fitted on it."""
+    config = work.material.config
+    main = adaptation.main(config["mode"])
+    with _heard(work, "valid", main) as rows:
+        policy = partition.fit(rows, work.listener.run_id)
+        partition.write(work.folder / POLICY, policy)
+        scored = {"valid": _dump(work, "valid", main, rows, policy)}
+    others = adaptation.others(config["mode"], config["evaluate"]["suta"]["rows"])
+    for name, one in {"test": main, **{one.column: one for one in others}}.items():
+        with _heard(work, "test", one) as rows:
+            scored[name] = _dump(work, "test", one, rows, policy)
+    for split in ("valid", "test"):
+        _references(work, split)
+        _metrics(work, split, policy)
+    return policy, scored
+
+
+@contextmanager
+def _heard(work: _Work, split: str, one: Pass) -> Iterator[Spool]:
+    """Yield the rows of a split as one pass hears them, in order of their ids, without labels."""
+    of = min(len(work.material.splits[split].ids), one.most or 2**62)
+    work.emit({"event": "note", "text": f"{split}{one.suffix}: {of:,} utterances"})
+    news, started = News(work.emit), time.monotonic()
+    with dumps.spooling(work.folder) as spool:
+        for batch in batches.ahead(_batches(work, split, of)):
+            for row in hearing.rows(work.listener, split, one, batch):
+                spool.add(row)
+            pace = len(spool) / max(1e-9, time.monotonic() - started)
+            news.tell(_step(len(spool), of, pace), surely=len(spool) == of)
+        yield spool
+
+
+def _batches(work: _Work, split: str, rows: int) -> Iterator[Batch]:
+    """Yield the first rows of a split, those of like length together."""
+    material, utterances = work.material, work.material.splits[split]
+    size, window = material.config["train"]["batch_size"], epoch.window(material)
+    for chosen in batches.evaluation(utterances.frames[:rows], size):
+        yield batches.collate(material.store, utterances, chosen, window)
+
+
+def _step(done: int, of: int, pace: float) -> dict[str, Any]:
+    more = {"loss": None, "unit": "utterances", "per_second": pace}
+    return {"event": "step", "step": done, "of": of, **more}
+
+
+def _dump(work: _Work, split: str, one: Pass, rows: Spool, policy: Mapping[str, Any]) -> Scored:
+    """Write the rows of a pass with their labels; return them scored, as the file has them."""
+    path = work.folder / f"{split}_predictions{one.suffix}.jsonl"
+    labelled = (partition.labelled(row, policy) for row in rows)
+    dumps.write(path, "asr_prediction", _beating(work, labelled))
+    return results.score(_beating(work, dumps.read(path)), work.material.config["script"])
+
+
+def _references(work: _Work, split: str) -> None:
+    script, utterances = work.material.config["script"], work.material.splits[split]
+    is_new = work.material.text_disjoint
+    columns = zip(utterances.ids, utterances.references, utterances.origins, strict=True)
+    rows = (
+        {
+            "feat_id": feat_id,
+            "script": script,
+            "reference_text": text,
+            "reference_norm": spelling.scored(text, script, hearing.MAIN),
+            "origin": origin,
+            "text_disjoint": feat_id in is_new,
+        }
+        for feat_id, text, origin in columns
+    )
+    path = work.folder / f"{split}_references.jsonl"
+    dumps.write(path, "asr_reference", _beating(work, rows))
+
+
+def _metrics(work: _Work, split: str, policy: Mapping[str, Any]) -> None:
+    """Write the metrics by partition, from the dump as it lies on disk."""
+    utterances = work.material.splits[split]
+    origins = dict(zip(utterances.ids, utterances.origins, strict=True))
+    found = tally.by_partition(
+        _beating(work, dumps.read(work.folder / f"{split}_predictions.jsonl")),
+        origins.__getitem__,
+        run_id=work.listener.run_id,
+        split=split,
+        policy=policy,
+    )
+    files.write_json(work.folder / f"{split}_metrics_by_partition.json", found)
+
+
+def _beating(work: _Work, items: Iterable[T]) -> Iterator[T]:
+    """Yield items, and say every now and then that work goes on."""
+    news = News(work.emit)
+    for item in items:
+        news.beat()
+        yield item

@@ -1,0 +1,120 @@
+"""A batch of utterances through a model: one row per utterance, with all but its label."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from thunder.backends.torch.machine import Machine
+from thunder.lanes.asr.evaluation import adaptation, beam, decode, repetition, telemetry
+from thunder.lanes.asr.evaluation.adaptation import Pass
+from thunder.lanes.asr.evaluation.decode import Heard
+from thunder.lanes.asr.model import suta
+from thunder.lanes.asr.model.ctc import CTCModel, Output
+from thunder.lanes.asr.training.batches import Batch
+from thunder.lanes.asr.training.learner import on_device
+from thunder.language import spelling
+from thunder.scoring.score import counts
+
+if TYPE_CHECKING:
+    from thunder.lanes.asr.material import Material
+
+MAIN = "norm"  # the variant that the edits of a row are counted in
+CONFIDENCE_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A trained model, what it hears, and where it computes."""
+
+    material: "Material"
+    model: CTCModel
+    machine: Machine
+    run_id: str
+
+
+def rows(listener: Listener, split: str, one: Pass, batch: Batch) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a batch, but for their labels.
+
+    Raises:
+        ThunderError: posteriors that are not finite numbers, with the cause `training`.
+    """
+    output = _output(listener, one, batch)
+    assert output.scalars is not None
+    found = _decoded(listener, output)
+    references = [listener.material.splits[split].references[row] for row in batch.rows]
+    script, blank = listener.material.config["script"], listener.material.vocabulary.blank
+    edits = counts(references, [heard.text for heard in found], script, MAIN)
+    columns = zip(
+        batch.rows.tolist(),
+        found,
+        telemetry.of_posteriors(output.log_probs, output.lengths, blank),
+        telemetry.of_scalars(output.scalars, output.lengths),
+        output.lengths.tolist(),
+        edits.edits.tolist(),
+        edits.chars.tolist(),
+        strict=True,
+    )
+    for row, heard, posteriors, scalars, frames, wrong, chars in columns:
+        yield {
+            **_who(listener, split, one, row),
+            **_text(heard, script),
+            **posteriors,
+            **scalars,
+            "n_frames": frames,
+            "cer_edits": wrong,
+            "reference_chars": chars,
+        }
+
+
+def _output(listener: Listener, one: Pass, batch: Batch) -> Output:
+    frames, lengths = on_device(batch, listener.machine)
+    with torch.no_grad(), listener.machine.autocast():
+        plain = listener.model(frames, lengths, ttt=one.ttt, scalars=True)
+    if one.adapted != adaptation.SUTA:
+        return plain
+    settings = listener.material.config["evaluate"]["suta"]
+    blank = listener.material.vocabulary.blank
+    adapted = suta.adapt_batch(listener.model, frames, lengths, settings, blank=blank)
+    # The scalars are of the frames before any normalisation, which is all that SUTA moves.
+    return replace(adapted, scalars=plain.scalars)
+
+
+def _decoded(listener: Listener, output: Output) -> list[Heard]:
+    width, vocabulary = listener.material.config["evaluate"]["beam"], listener.material.vocabulary
+    if not width:
+        return decode.heard(output.log_probs, output.lengths, vocabulary)
+    log_probs, lengths = output.log_probs.cpu().numpy(), output.lengths.cpu().numpy()
+    return beam.search(log_probs, lengths, vocabulary, width)
+
+
+def _who(listener: Listener, split: str, one: Pass, row: int) -> dict[str, Any]:
+    config, utterances = listener.material.config, listener.material.splits[split]
+    return {
+        "feat_id": utterances.ids[row],
+        "audio_id": utterances.ids[row],  # one utterance, one recording
+        "split": split,
+        "script": config["script"],
+        "mode": config["mode"],
+        "reference_text": utterances.references[row],
+        "duration_s": round(float(utterances.seconds[row]), telemetry.DIGITS),
+        "model_run_id": listener.run_id,
+        "adapted": one.adapted,
+        "bridge_version": listener.material.bridge_version,
+    }
+
+
+def _text(heard: Heard, script: str) -> dict[str, Any]:
+    confidences = [round(value, CONFIDENCE_DIGITS) for value in heard.confidences]
+    pure = spelling.purity(heard.text, spelling.script(script)) if heard.text else 1.0
+    return {
+        "asr_text": heard.text,
+        "char_conf": confidences,
+        "min_char_conf": min(confidences, default=None),
+        "repetition": repetition.measure(heard.text),
+        "oov": round(1 - pure, telemetry.DIGITS),
+        "n_best": [
+            {"text": text, "score": round(score, telemetry.DIGITS)} for text, score in heard.n_best
+        ],
+    }

@@ -1,0 +1,246 @@
+"""results.json: what a run was, and how well it recognises; every number follows from its dumps."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thunder.ground import schema
+from thunder.lanes.asr.data import vocabulary
+from thunder.lanes.asr.evaluation.partition import LABELS
+from thunder.lanes.asr.evaluation.recognised import MAIN
+from thunder.lanes.asr.model import definitions
+from thunder.lanes.asr.training.learner import peak_rate
+from thunder.language import spelling
+from thunder.scoring import intervals
+from thunder.scoring.score import VARIANTS, Counts, counts, part, summary
+
+if TYPE_CHECKING:
+    from thunder.lanes.asr.material import Material
+
+SCHEDULER = "linear_warmup_cosine"
+# Spec §2.2: a router that lets nearly nothing or nearly everything pass routes nothing.
+STABLE_SHARE = (0.20, 0.95)
+MOST_BLANK = 0.98
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A dump as edits per row, its rows in order of their ids."""
+
+    ids: list[str]
+    counts: dict[str, Counts]  # by variant
+    labels: list[str]
+    blank_mass: list[float] = field(repr=False)
+
+
+def score(rows: Iterable[Mapping[str, Any]], script: str) -> Scored:
+    """Return the edits of the rows of a dump, in every variant."""
+    found = [
+        (
+            row["feat_id"],
+            row["reference_text"],
+            row["asr_text"],
+            row["partition"],
+            row["blank_mass"],
+        )
+        for row in rows
+    ]
+    ids, references, texts, labels, blanks = (
+        map(list, zip(*found, strict=True)) if found else [[]] * 5
+    )
+    by_variant = {name: counts(references, texts, script, name) for name in VARIANTS}
+    return Scored(ids, by_variant, labels, blanks)
+
+
+def document(
+    material: "Material",
+    training: Mapping[str, Any],
+    policy: Mapping[str, Any],
+    scored: Mapping[str, Scored],
+    *,
+    run_id: str,
+    parameters: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return the content of results.json.
+
+    Args:
+        training: how training went, as `evaluate.run` takes it.
+        scored: `valid` and `test`, and the columns of `adaptation` that there are.
+        seconds: that evaluation took.
+    """
+    main = scored["test"].counts[MAIN]
+    found = {
+        "run_id": run_id,
+        "kind": "asr",
+        **_settings(material.config),
+        **_inputs(material),
+        "n_params": parameters,
+        "policy_sha256": policy["sha256"],
+        **_training(training, seconds),
+        "test_cer": summary(main)["cer_micro"],
+        "cer_ci95": _interval(main, material.config["evaluate"]["bootstrap"]),
+        "splits": _splits(material),
+        "test": _summaries(scored["test"].counts),
+        "valid": _summaries(scored["valid"].counts),
+        "text_disjoint": _text_disjoint(scored["test"], material.text_disjoint),
+        "adaptation": _adaptation(material.config["mode"], scored),
+        "blank_mass": _mean(scored["test"].blank_mass),
+        "stable_share": stable_share(scored["test"].labels),
+        "warnings": warnings(scored["test"]),
+        "definitions": definitions.definitions(material.config["mode"]),
+    }
+    schema.check("asr_results", found, "results.json", cause="crash")
+    return found
+
+
+def metrics(found: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the numbers of results.json that a run is looked up by."""
+    test, valid, adapted = found["test"], found["valid"], found["adaptation"]
+    low, high = found["cer_ci95"] or (None, None)
+    numbers = {
+        "test_cer_micro": test[MAIN]["cer_micro"],
+        "test_cer_low": low,
+        "test_cer_high": high,
+        "test_cer_macro": test[MAIN]["cer_macro"],
+        "test_cer_raw": test["raw"]["cer_micro"],
+        "test_cer_toneless": test["toneless"]["cer_micro"],
+        "test_wer": test[MAIN]["wer_micro"],
+        "test_exact": test[MAIN]["exact"],
+        "valid_cer_micro": valid[MAIN]["cer_micro"],
+        "valid_loss": found["best_val_loss"],
+        "best_epoch": found["best_epoch"],
+        "epochs_trained": found["epochs_trained"],
+        "parameters": found["n_params"],
+        **{f"infeasible_{name}": found["splits"][name]["infeasible"] for name in found["splits"]},
+        "nan_batches": found["nan_batches"],
+        "train_seconds": training["train_seconds"],
+        "utterances_per_second": training["utterances_per_second"],
+        "blank_mass": found["blank_mass"],
+        "stable_share": found["stable_share"],
+    }
+    columns = {"off": "ttt_off", "shuffled": "ttt_shuffled", "suta": "suta"}
+    for column, name in columns.items():
+        if adapted[column] is not None:
+            numbers[f"test_cer_{name}"] = adapted[column]["cer_micro"]
+    return numbers
+
+
+def warnings(test: Scored) -> list[str]:
+    """Return what a reader must know before using a number of test."""
+    found = []
+    share, (low, high) = stable_share(test.labels), STABLE_SHARE
+    # Not a failure, as §2.2 has it: the model is trained and its error rate right, whatever the
+    # router makes of it, and a sanity run of one epoch is unsure of everything.
+    if share is not None and not low <= share <= high:
+        found.append(
+            f"the router calls {share:.1%} of test stable; a useful one says so of {low:.0%} to "
+            f"{high:.0%}: do not route by these partitions"
+        )
+    blank = _mean(test.blank_mass)
+    if blank is not None and blank > MOST_BLANK:
+        found.append(
+            f"{blank:.1%} of the posteriors of test are blank: the model writes nothing; it was "
+            "trained too little, or its frames are too few for the text"
+        )
+    return found
+
+
+def stable_share(labels: Sequence[str]) -> float | None:
+    """Return the share of rows that are stable."""
+    return labels.count(LABELS[0]) / len(labels) if labels else None
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    mode, train = definitions.flags(config["mode"]), config["train"]
+    return {
+        "script": config["script"],
+        "mode": config["mode"],
+        "use_trajectory": mode.use_trajectory,
+        "use_tar": mode.use_tar,
+        "use_ttt": mode.use_ttt,
+        "lr": peak_rate(config),
+        "batch_size": train["batch_size"],
+        "dropout": config["model"]["dropout"],
+        "seed": config["seed"],
+        "stride": config["model"]["stride"],
+        "lengths": config["model"]["lengths"],
+        "features_run": config["needs"]["asr_features"],
+        "scheduler": SCHEDULER,
+        "patience": train["patience"],
+        "ranks": train["ranks"],
+    }
+
+
+def _inputs(material: "Material") -> dict[str, Any]:
+    return {
+        "stand_in": material.stand_in,
+        "feature_layout": material.store.layout,
+        "snapshot_sha256": material.digests["data"],
+        "split_sha256": material.digests["split"],
+        "features_sha256": material.digests["features"],
+        "vocab_sha256": material.vocabulary.digest,
+        "bridge_version": material.bridge_version,
+        "normaliser_version": spelling.SCORED_VERSION,
+        "vocabulary_version": vocabulary.VERSION,
+    }
+
+
+def _training(training: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    keys = (
+        "epochs_trained",
+        "best_epoch",
+        "best_val_loss",
+        "stopped_because",
+        "nan_batches",
+        "device",
+        "precision",
+    )
+    wall = training["train_seconds"] + seconds
+    return {**{key: training[key] for key in keys}, "wall_s": wall}
+
+
+def _splits(material: "Material") -> dict[str, Any]:
+    return {
+        name: {
+            **material.counts[name],
+            "hours": float(found.seconds.sum(dtype=np.float64)) / 3600,
+        }
+        for name, found in material.splits.items()
+    }
+
+
+def _summaries(found: Mapping[str, Counts]) -> dict[str, Any]:
+    return {variant: summary(one) for variant, one in found.items()}
+
+
+def _text_disjoint(test: Scored, ids: frozenset[str]) -> dict[str, Any]:
+    rows = np.array([feat_id in ids for feat_id in test.ids], bool)
+    return _summaries({variant: part(one, rows) for variant, one in test.counts.items()})
+
+
+def _adaptation(mode: str, scored: Mapping[str, Scored]) -> dict[str, Any]:
+    """Return every column that was heard; `on` is the main way of a model with fast weights."""
+    heard = {**scored, **({"on": scored["test"]} if definitions.flags(mode).use_ttt else {})}
+    return {
+        column: _column(heard[column], scored["test"]) if column in heard else None
+        for column in ("off", "on", "shuffled", "suta")
+    }
+
+
+def _column(found: Scored, test: Scored) -> dict[str, Any]:
+    """Return a summary, beside the error rate of the run's own way on the same rows."""
+    rows = np.isin(np.array(test.ids, np.str_), np.array(found.ids, np.str_))
+    same = summary(part(test.counts[MAIN], rows))
+    return {**summary(found.counts[MAIN]), "main_cer_micro": same["cer_micro"]}
+
+
+def _interval(found: Counts, samples: int) -> list[float] | None:
+    """Return what anybody gets from the dumps alone: the seed is scoring's, not the run's."""
+    return list(intervals.bootstrap(found, samples)) if len(found.edits) else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,1 @@
+"""What ASR runs show when they are done: tables, plots, pages."""

@@ -1,0 +1,39 @@
+"""The tables of a bundle as a terminal shows them: the numbers that a person looks for first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from thunder.ground import wording as text
+from thunder.lanes.asr.results.bundle import notes, values
+
+_TABLES = ("T1", "T2", "T3")
+_KEYS = (
+    "cer", "cer_interval", "wer", "cer_nko", "cer_bridged", "reference_cer", "difference",
+    "interval", "p_value_holm", "run",
+)  # fmt: skip
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return the first tables in few columns; a table without a measured row is left out."""
+    lines = [document["question"] or document["name"], *notes.completeness(document)]
+    lines += [notes.STAND_IN_NOTE] if document["stand_in"] else []
+    for table in document["tables"]:
+        if table["name"].partition("_")[0] in _TABLES and _is_measured(table):
+            lines += ["", table["title"], _table(table)]
+    return "\n".join(lines) + "\n\n"
+
+
+def _is_measured(table: Mapping[str, Any]) -> bool:
+    return any(row["reason"] is None for row in table["rows"])
+
+
+def _table(table: Mapping[str, Any]) -> str:
+    columns = [c for c in table["columns"] if c["kind"] == "label" or c["key"] in _KEYS]
+    has_reasons = any(row["reason"] for row in table["rows"])
+    rows = []
+    for row in table["rows"]:
+        cells = [values.text(column, row["values"][column["key"]]) for column in columns]
+        cells[0] += f" {values.STAND_IN}" if row["stand_in"] else ""
+        rows.append([*cells, *([row["reason"] or ""] if has_reasons else [])])
+    head = [*(values.title(column) for column in columns), *(["note"] if has_reasons else [])]
+    return text.columns(head, rows)

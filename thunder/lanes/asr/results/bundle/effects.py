@@ -1,0 +1,167 @@
+"""T2 and T3: what one axis changes, each cell against its counterpart on the same utterances."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from thunder.lanes.asr.results.bundle import columns as c
+from thunder.lanes.asr.results.bundle import comparisons, measures
+from thunder.lanes.asr.results.bundle.comparisons import Pair
+from thunder.lanes.asr.results.bundle.evidence import Dump, Evidence
+from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
+
+SCRIPT = "T2_script_effect"
+_MUCH = 0.1  # CER of the bridge alone beyond which it hides the effect
+
+
+def script(gathered: Gathered, reference: str, over: str | None, samples: int) -> dict[str, Any]:
+    """Return T2: N'Ko beside Latin, and beside Latin as the bridge writes it in N'Ko."""
+    pairs = comparisons.pairs(gathered.arms, "script", reference)
+    rows = [_script_row(pair, gathered, reference, samples) for pair in pairs]
+    rows = comparisons.adjust(comparisons.adjust(rows), "letters_p_value")
+    axes = c.coordinates(gathered, without=["script"])
+    keys = [found["key"] for found in axes]
+    averaged = ("cer_nko", "cer_latin", "cer_bridged", "difference", "letters_difference")
+    filled = c.with_means(rows, over, keys, averaged, ["run_nko", "run_latin"])
+    title = "Script effect: N'Ko against Latin, same utterances"
+    return c.table(SCRIPT, title, [*axes, *_script_columns()], filled,
+                   _script_notes(gathered, pairs, reference, samples))  # fmt: skip
+
+
+def axis(
+    gathered: Gathered, name: str, reference: Any, over: str | None, samples: int
+) -> dict[str, Any]:
+    """Return T3: every other value of an axis against the reference, all else equal."""
+    pairs = comparisons.pairs(gathered.arms, name, reference)
+    rows = comparisons.adjust([_axis_row(pair, name, reference, samples) for pair in pairs])
+    axes = c.coordinates(gathered)
+    keys = [found["key"] for found in axes]
+    averaged = ("cer", "reference_cer", "difference")
+    filled = c.with_means(rows, over, keys, averaged, ["run", "reference_run"])
+    word = name.rpartition(".")[2].replace("_", " ")
+    notes = [
+        f"Δ CER: CER of the row minus CER of {word} {reference}, in percentage points; below zero "
+        "is better than the reference.",
+        measures.paired_note(samples, sum(pair.is_complete for pair in pairs)),
+    ]
+    title = f"{word.capitalize()} effect: against {word} {reference}, same utterances"
+    return c.table(axis_name(name), title, [*axes, *_axis_columns(str(reference))], filled, notes)
+
+
+def axis_name(name: str) -> str:
+    """Return the name of the table for an axis."""
+    return f"T3_{name.replace('.', '_')}_effect"
+
+
+def _script_columns() -> list[dict[str, Any]]:
+    return [
+        c.column("rows", "utterances", c.COUNT),
+        c.column("cer_nko", "N'Ko CER", c.RATE),
+        c.column("cer_latin", "Latin CER", c.RATE),
+        c.column("cer_bridged", "Latin via bridge CER", c.RATE),
+        c.column("bridge_error", "bridge alone CER", c.RATE, is_printed=False),
+        c.column("difference", "Δ CER, one alphabet", c.DIFFERENCE),
+        c.column("interval", "95 % interval", c.DIFFERENCES),
+        c.column("p_value", "p", c.P_VALUE),
+        c.column("p_value_holm", "p (Holm)", c.P_VALUE),
+        c.column("letters_difference", "Δ CER, two alphabets", c.DIFFERENCE),
+        c.column("letters_interval", "its 95 % interval", c.DIFFERENCES, is_printed=False),
+        c.column("letters_p_value", "its p", c.P_VALUE, is_printed=False),
+        c.column("letters_p_value_holm", "its p (Holm)", c.P_VALUE, is_printed=False),
+        c.column("run_nko", "N'Ko run", c.RUN),
+        c.column("run_latin", "Latin run", c.RUN),
+    ]
+
+
+def _script_row(pair: Pair, gathered: Gathered, reference: str, samples: int) -> dict[str, Any]:
+    arms = {arm.script: arm for arm in (pair.arm, pair.reference) if arm is not None}
+    values: dict[str, Any] = dict(pair.arm.point)
+    for name, arm in arms.items():
+        if arm.evidence:
+            values |= {
+                f"cer_{name}": measures.cer(arm.evidence.test.counts[measures.MAIN]),
+                f"run_{name}": arm.evidence.name,
+            }
+    reason = pair.reason("script", reference)
+    if reason is not None:
+        return c.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
+    latin = _evidence(arms["latin"])
+    if latin.bridged is None or gathered.bridge is None:
+        raise RuntimeError(f"{latin.name}: both scripts have runs, yet nothing was bridged")
+    values |= {
+        "cer_bridged": measures.cer(latin.bridged.counts[measures.MAIN]),
+        "bridge_error": gathered.bridge.error,
+    }
+    nko, sign = _evidence(arms["nko"]).test, 1 if pair.arm.script == "nko" else -1
+    values |= _difference(nko, latin.bridged, samples, sign)
+    letters = _difference(nko, latin.test, samples, sign)
+    values |= {f"letters_{key}": value for key, value in letters.items() if key != "rows"}
+    return c.row(values, stand_in=pair.is_stand_in)
+
+
+def _script_notes(
+    gathered: Gathered, pairs: Sequence[Pair], reference: str, samples: int
+) -> list[str]:
+    other = "N'Ko" if reference == "latin" else "Latin"
+    base = "Latin" if reference == "latin" else "N'Ko"
+    notes = [
+        "The CERs of two alphabets are not directly comparable: one spelling needs more letters "
+        "than the other. Compare N'Ko CER with Latin via bridge: the Latin hypotheses written in "
+        "N'Ko and scored against the N'Ko references of the same utterances.",
+        f"Δ CER: {other} minus {base}, in percentage points.",
+        measures.paired_note(samples, sum(pair.is_complete for pair in pairs)),
+    ]
+    if gathered.bridge:
+        found = gathered.bridge
+        notes.append(
+            f"bridge: {found.version}. It brings an error of its own: the Latin references as "
+            f"N'Ko differ from the N'Ko references by a CER of {100 * found.error:.2f} % "
+            f"({found.rows:,} utterances)."
+        )
+        if found.error > _MUCH:
+            notes.append(
+                "With so much error of its own the bridge cannot show which script is better."
+            )
+    return notes
+
+
+def _axis_columns(reference: str) -> list[dict[str, Any]]:
+    return [
+        c.column("rows", "utterances", c.COUNT),
+        c.column("reference_cer", f"{reference} CER", c.RATE),
+        c.column("cer", "CER", c.RATE),
+        *c.paired(),
+        c.column("run", "run", c.RUN),
+        c.column("reference_run", f"{reference} run", c.RUN),
+    ]
+
+
+def _axis_row(pair: Pair, name: str, reference: Any, samples: int) -> dict[str, Any]:
+    values: dict[str, Any] = dict(pair.arm.point)
+    for arm, prefix in ((pair.arm, ""), (pair.reference, "reference_")):
+        if arm is not None and arm.evidence:
+            found = arm.evidence
+            values |= {
+                f"{prefix}cer": measures.cer(found.test.counts[measures.MAIN]),
+                f"{prefix}run": found.name,
+            }
+    reason = pair.reason(name, reference)
+    if reason is not None or pair.reference is None:
+        return c.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
+    first, second = _evidence(pair.arm).test, _evidence(pair.reference).test
+    return c.row(values | _difference(first, second, samples), stand_in=pair.is_stand_in)
+
+
+def _difference(first: Dump, second: Dump, samples: int, sign: int = 1) -> dict[str, Any]:
+    found = comparisons.paired(first, second, samples)
+    return {
+        "rows": found["rows"],
+        "difference": sign * found["difference"],
+        "interval": sorted([sign * found["low"], sign * found["high"]]),
+        "p_value": found["p_value"],
+    }
+
+
+def _evidence(arm: Arm) -> Evidence:
+    if arm.evidence is None:
+        raise RuntimeError(f"{arm.cell.label}: a comparison without a run")
+    return arm.evidence

@@ -1,0 +1,220 @@
+"""What one ASR run proves: its dumps as counts per row, never the texts of more than one run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thunder.ground import schema
+from thunder.ground.errors import Faults
+from thunder.lanes.asr.results.bundle import measures
+from thunder.runs import proof, store
+
+RESULTS, PREDICTIONS, REFERENCES = (
+    "results.json",
+    "test_predictions.jsonl",
+    "test_references.jsonl",
+)
+BY_PARTITION = "test_metrics_by_partition.json"
+NEEDED = (
+    store.CONFIG, store.METRICS, store.ROWS, RESULTS, PREDICTIONS, REFERENCES, BY_PARTITION,
+)  # fmt: skip
+ADAPTED = {
+    "off": "test_predictions_ttt_off.jsonl",
+    "shuffled": "test_predictions_ttt_shuffled.jsonl",
+    "suta": "test_predictions_suta.jsonl",
+}
+_KEYS = (
+    "feat_id", "script", "asr_text", "reference_text", "cer_edits", "reference_chars", "partition",
+    "model_run_id",
+)  # fmt: skip
+_SHOWN_FAULTS = 10
+_DISORDER = "the ids are not in ascending order, each once"
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class References:
+    """The test rows of one script, as all its runs must have them."""
+
+    script: str
+    sha256: str  # of test_references.jsonl
+    run: str
+    ids: Sequence[str]
+    texts: Sequence[str]
+    text_disjoint: npt.NDArray[np.bool_]  # whose text train does not have
+    place: Mapping[str, int]  # row by id
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A file of predictions as counts: `rows` are indices into its references, ascending."""
+
+    references: References
+    rows: Indices
+    counts: Mapping[str, measures.Counts]  # by variant
+    labels: Sequence[str] = ()  # partition of each row
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that tables read of one run."""
+
+    run: store.Run
+    record: Mapping[str, Any]
+    config: Mapping[str, Any]
+    results: Mapping[str, Any]
+    by_partition: Mapping[str, Any]
+    curve: Sequence[Mapping[str, Any]]  # rows of metrics.jsonl
+    dumps: Mapping[str, Dump]  # test, and those of ADAPTED that there are
+    written: Mapping[str, measures.Counts]  # cer_edits and reference_chars as the dumps have them
+    interval: Sequence[float]  # of the micro CER of the test dump
+    bridged: Dump | None  # Latin hypotheses as N'Ko, against the N'Ko references
+
+    @property
+    def name(self) -> str:
+        """The id behind the numbers."""
+        return self.run.folder.name
+
+    @property
+    def test(self) -> Dump:
+        """The dump of the test split as the run's mode decodes it."""
+        return self.dumps["test"]
+
+
+def references(run: store.Run, script: str, sha256: str) -> References:
+    """Read test_references.jsonl of a run."""
+    path = run.folder / REFERENCES
+    ids, texts, disjoint = [], [], []
+    for number, row in enumerate(proof.rows(path), 1):
+        if faults := schema.faults("asr_reference", row):
+            _refuse(path, [f"line {number}: {fault.key}: {fault.message}" for fault in faults])
+        ids.append(row["feat_id"])
+        texts.append(row["reference_text"])
+        disjoint.append(row["text_disjoint"])
+    _refuse(path, [] if _ascends(ids) else [_DISORDER])
+    place = {name: index for index, name in enumerate(ids)}
+    is_disjoint = np.array(disjoint, dtype=bool)
+    return References(script, sha256, run.folder.name, ids, texts, is_disjoint, place)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The rows of one dump while it is scored."""
+
+    rows: Indices
+    hypotheses: list[str]
+    labels: list[str]
+    written: measures.Counts
+
+
+def read(
+    run: store.Run,
+    digests: Mapping[str, str],
+    refs: References,
+    bridge: tuple[str, References] | None,
+) -> Evidence:
+    """Read and score one proven run.
+
+    Args:
+        bridge: version that Latin goes over to N'Ko, and the references there; None: not at all.
+    """
+    names = {"test": PREDICTIONS, **{k: v for k, v in ADAPTED.items() if v in digests}}
+    dumps, written, bridged = {}, {}, None
+    for key, name in names.items():
+        texts = _texts(run.folder / name, refs, run, is_whole=key == "test")
+        variants = measures.VARIANTS if key == "test" else (measures.MAIN,)
+        dumps[key] = _scored(texts, refs, variants)
+        written[key] = texts.written
+        if key == "test" and bridge:
+            bridged = _bridged(texts, refs, *bridge)
+    config = run.document()
+    samples = int(config["evaluate"]["bootstrap"])
+    return Evidence(
+        run=run,
+        record=run.record(),
+        config=config,
+        results=proof.document(run.folder / RESULTS, "asr_results"),
+        by_partition=proof.document(run.folder / BY_PARTITION, "asr_partitions"),
+        curve=run.rows(),
+        dumps=dumps,
+        written=written,
+        interval=measures.interval(dumps["test"].counts[measures.MAIN], samples),
+        bridged=bridged,
+    )
+
+
+def _texts(path: Path, refs: References, run: store.Run, *, is_whole: bool) -> _Texts:
+    rows, hypotheses, labels, edits, chars = [], [], [], [], []
+    faults: list[str] = []
+    for number, row in enumerate(proof.rows(path), 1):
+        index = refs.place.get(row.get("feat_id", ""))
+        if fault := _row_fault(row, index, refs, run):
+            faults.append(f"line {number}: {row.get('feat_id')}: {fault}")
+            continue
+        rows.append(index)
+        hypotheses.append(row["asr_text"])
+        labels.append(row["partition"])
+        edits.append(row["cer_edits"])
+        chars.append(row["reference_chars"])
+    if not _ascends(rows):
+        faults.append(_DISORDER)
+    if is_whole and not faults and len(rows) != len(refs.ids):
+        faults.append(f"{len(rows):,} rows for {len(refs.ids):,} references")
+    _refuse(path, faults)
+    written = measures.of_edits(np.array(edits, dtype=np.int64), np.array(chars, dtype=np.int64))
+    return _Texts(np.array(rows, dtype=np.int64), hypotheses, labels, written)
+
+
+def _row_fault(
+    row: Mapping[str, Any], index: int | None, refs: References, run: store.Run
+) -> str | None:
+    if missing := [key for key in _KEYS if key not in row]:
+        return f"no {', '.join(missing)}"
+    if index is None:
+        return f"no such row in {REFERENCES}"
+    if row["model_run_id"] != run.id:
+        return f"it is of run {row['model_run_id']}"
+    if row["script"] != refs.script:
+        return f"its script is {row['script']!r}, the run's is {refs.script!r}"
+    if row["reference_text"] != refs.texts[index]:
+        return f"its reference is not that of {REFERENCES}"
+    return None
+
+
+def _scored(texts: _Texts, refs: References, variants: Sequence[str]) -> Dump:
+    wanted = [refs.texts[index] for index in texts.rows]
+    counts = {
+        variant: measures.counts(wanted, texts.hypotheses, refs.script, variant)
+        for variant in variants
+    }
+    return Dump(refs, texts.rows, counts, texts.labels)
+
+
+def _bridged(texts: _Texts, refs: References, version: str, onto: References) -> Dump:
+    """Score Latin hypotheses as N'Ko, in the rows that have an N'Ko reference."""
+    ids = [refs.ids[index] for index in texts.rows]
+    pairs = [
+        (onto.place[name], text)
+        for name, text in zip(ids, texts.hypotheses, strict=True)
+        if name in onto.place
+    ]
+    rows = np.array([index for index, _ in pairs], dtype=np.int64)
+    wanted, heard = [onto.texts[index] for index in rows], [text for _, text in pairs]
+    found = measures.bridged(wanted, heard, version, measures.MAIN)
+    return Dump(onto, rows, {measures.MAIN: found})
+
+
+def _ascends(values: Sequence[Any]) -> bool:
+    return all(one < other for one, other in pairwise(values))
+
+
+def _refuse(path: Path, faults: Sequence[str]) -> None:
+    if faults:
+        more = [f"… and {len(faults) - _SHOWN_FAULTS:,} more"] * (len(faults) > _SHOWN_FAULTS)
+        shown = [*faults[:_SHOWN_FAULTS], *more]
+        raise Faults(f"{path}: not a dump of this run:", shown, "verification")

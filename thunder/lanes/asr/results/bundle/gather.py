@@ -1,0 +1,167 @@
+"""Cells become arms: what each run proves, or why there is nothing; mixed inputs are refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from thunder.ground.errors import Faults, ThunderError
+from thunder.jobs import comparable as matched
+from thunder.jobs.matrix import Cell, Matrix
+from thunder.lanes.asr.results.bundle import agree, bridging, evidence
+from thunder.lanes.asr.results.bundle.evidence import Evidence, References
+from thunder.runs import proof, store
+
+# An input in the record of a run, and the key of results.json that says the same.
+MATCHED = {
+    "data": "snapshot_sha256",
+    "split": "split_sha256",
+    "features": "features_sha256",
+}
+_DONE = "done"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One cell of the bundle: its evidence, or the reason why it has none."""
+
+    cell: Cell
+    is_optional: bool
+    evidence: Evidence | None
+    reason: str | None
+
+    @property
+    def script(self) -> str:
+        """The script that is recognised."""
+        return str(self.cell.job.config["script"])
+
+    @property
+    def mode(self) -> str:
+        """The conditioning of the model."""
+        return str(self.cell.job.config["mode"])
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether model, data or features are stand-ins."""
+        found = self.evidence
+        marked = found is not None and (found.record["stand_in"] or found.results["stand_in"])
+        return bool(marked or self.cell.job.is_stand_in)
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """Script, mode, seed and all further coordinates, in this order."""
+        config = self.cell.job.config
+        main = {key: config[key] for key in ("script", "mode", "seed")}
+        return {**main, **self.cell.coordinates}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A run that is done and proven, before its dumps are read."""
+
+    arm: Arm
+    run: store.Run
+    digests: Mapping[str, str]
+    results: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The arms of a bundle in the order of the matrix, and what takes Latin to N'Ko."""
+
+    arms: Sequence[Arm]
+    bridge: bridging.Bridge | None
+
+    @property
+    def present(self) -> list[Evidence]:
+        """The runs that there are."""
+        return [arm.evidence for arm in self.arms if arm.evidence]
+
+
+def gather(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Gathered:
+    """Return an arm per cell.
+
+    Raises:
+        ThunderError: an artifact is not what its manifest says, numbers and dumps disagree,
+            or runs of different snapshots, splits or features would be compared.
+    """
+    looked = [_look(matrix, cell, outputs) for cell in cells]
+    found = [item for item in looked if isinstance(item, _Found)]
+    _refuse_mixed_inputs(matrix, found)
+    documents = [(item.arm.cell.label, item.run.document()) for item in found]
+    matched.check(matrix.name, matrix.spec, documents)
+    references = _references(matrix, found)
+    bridge = bridging.choose([document for _, document in documents], references)
+    arms = [
+        _read(item, references, bridge) if isinstance(item, _Found) else item for item in looked
+    ]
+    return Gathered(arms, bridge)
+
+
+def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Found:
+    run = store.find(outputs, cell.job.kind, cell.job.id)
+    arm = Arm(cell, not cell.is_required(matrix), None, None)
+    if not run.exists():
+        return replace(arm, reason="optional, not run" if arm.is_optional else "no run yet")
+    status = run.status()
+    if status != _DONE:
+        return replace(arm, reason=f"run {run.folder.name} is {status}")
+    digests = proof.digests(run, evidence.NEEDED, tuple(evidence.ADAPTED.values()))
+    return _Found(arm, run, digests, proof.document(run.folder / evidence.RESULTS, "asr_results"))
+
+
+def _refuse_mixed_inputs(matrix: Matrix, found: Sequence[_Found]) -> None:
+    """Refuse runs that read different bytes, and runs whose record and results say different."""
+    first: dict[str, tuple[str, str]] = {}
+    for item in found:
+        name, inputs = item.run.folder.name, item.run.record()["inputs"]
+        for key, said in MATCHED.items():
+            of_record, of_results = inputs.get(key), item.results.get(said)
+            if of_record is None or of_record != of_results:
+                raise ThunderError(
+                    f"run {name}: its record has {key} {_short(of_record)}, its "
+                    f"{evidence.RESULTS} has {said} {_short(of_results)}",
+                    "verification",
+                )
+            other, before = first.setdefault(key, (name, of_record))
+            if before != of_record:
+                raise ThunderError(
+                    f"matrix {matrix.name!r}: runs {other} and {name} have different {key} "
+                    f"({said} {_short(before)} and {_short(of_record)}); they cannot be compared",
+                    "verification",
+                )
+
+
+def _short(sha256: Any) -> str:
+    return f"{sha256[:12]}…" if isinstance(sha256, str) else "none"
+
+
+def _references(matrix: Matrix, found: Sequence[_Found]) -> dict[str, References]:
+    """Read the references of each script once; all its runs must have the same bytes."""
+    read: dict[str, References] = {}
+    for item in found:
+        script, sha256 = item.arm.script, item.digests[evidence.REFERENCES]
+        if script not in read:
+            read[script] = evidence.references(item.run, script, sha256)
+        if read[script].sha256 != sha256:
+            raise ThunderError(
+                f"matrix {matrix.name!r}: runs {read[script].run} and {item.run.folder.name} have "
+                f"different {evidence.REFERENCES} for {script}; they cannot be compared",
+                "verification",
+            )
+    return read
+
+
+def _read(
+    item: _Found, references: Mapping[str, References], bridge: bridging.Bridge | None
+) -> Arm:
+    script = item.arm.script
+    over = (bridge.version, references["nko"]) if bridge and script == "latin" else None
+    found = evidence.read(item.run, item.digests, references[script], over)
+    if faults := agree.faults(found):
+        raise Faults(
+            f"run {found.name}: {evidence.RESULTS} and the dumps do not agree ({item.run.folder}):",
+            faults,
+            "verification",
+        )
+    return replace(item.arm, evidence=found)

@@ -1,0 +1,106 @@
+"""T1: one row per cell of the matrix, with everything that its run measured on the test split."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thunder.lanes.asr.results.bundle import columns as c
+from thunder.lanes.asr.results.bundle import measures
+from thunder.lanes.asr.results.bundle.evidence import Evidence
+from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
+
+NAME = "T1_matrix"
+_SPLITS = ("train", "valid", "test")
+_AVERAGED = (
+    "cer",
+    "cer_macro",
+    "cer_raw",
+    "cer_toneless",
+    "cer_disjoint",
+    "wer",
+    "valid_loss",
+    "epochs",
+)
+
+
+def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
+    """Return T1; `over` is the axis that gets a mean ± sd."""
+    axes = c.coordinates(gathered)
+    rows = [_row(arm) for arm in gathered.arms]
+    keys = [found["key"] for found in axes]
+    table_rows = c.with_means(rows, over, keys, _AVERAGED, ["run"])
+    notes = [
+        f"CER: micro, all edits over all reference characters, on normalised text; the interval is "
+        f"the 95 % bootstrap interval over utterances ({samples:,} samples, seed {measures.SEED}).",
+        "macro: mean over utterances. raw: text as written. toneless: without tones as well. "
+        "text-disjoint: over the utterances whose text no training utterance has. "
+        "WER: micro, on normalised text.",
+        "infeasible: utterances with more characters (and repeats) than frames, which CTC can "
+        "not align.",
+    ]
+    if any(found["kind"] == "mean" for found in table_rows):
+        notes.append(f"± is the sample standard deviation over {over}.")
+    return c.table(NAME, "Matrix: every cell on the same test rows", [*axes, *_columns(keys)],
+                   table_rows, notes)  # fmt: skip
+
+
+def _columns(axes: list[str]) -> list[dict[str, Any]]:
+    learning_rate = c.column("learning_rate", "lr", c.NUMBER)
+    return [
+        c.column("rows", "rows", c.COUNT, is_printed=False),
+        c.column("cer", "CER", c.RATE),
+        c.column("cer_interval", "95 % interval", c.RATES),
+        c.column("cer_macro", "macro", c.RATE),
+        c.column("cer_raw", "raw", c.RATE, is_printed=False),
+        c.column("cer_toneless", "toneless", c.RATE, is_printed=False),
+        c.column("cer_disjoint", "text-disjoint", c.RATE, is_printed=False),
+        c.column("wer", "WER", c.RATE),
+        c.column("valid_loss", "best valid loss", c.NUMBER),
+        c.column("epochs", "epochs", c.COUNT),
+        c.column("best_epoch", "best epoch", c.COUNT, is_printed=False),
+        *([] if "train.learning_rate" in axes else [learning_rate]),
+        c.column("patience", "patience", c.COUNT),
+        c.column("parameters", "parameters", c.COUNT),
+        *(
+            c.column(f"infeasible_{split}", f"infeasible {split}", c.COUNT,
+                     is_printed=split == "test")
+            for split in _SPLITS
+        ),
+        c.column("run", "run", c.RUN),
+    ]  # fmt: skip
+
+
+def _row(arm: Arm) -> dict[str, Any]:
+    if arm.evidence is None:
+        return c.absent(arm)
+    values = {**arm.point, **_values(arm.evidence)}
+    return c.row(values, stand_in=arm.is_stand_in)
+
+
+def _values(found: Evidence) -> dict[str, Any]:
+    results, counts = found.results, found.test.counts
+    scores = {variant: measures.summary(counts[variant]) for variant in measures.VARIANTS}
+    main = scores[measures.MAIN]
+    return {
+        "rows": main["rows"],
+        "cer": main["cer_micro"],
+        "cer_interval": list(found.interval),
+        "cer_macro": main["cer_macro"],
+        "cer_raw": scores["raw"]["cer_micro"],
+        "cer_toneless": scores["toneless"]["cer_micro"],
+        "cer_disjoint": measures.cer(measures.part(counts[measures.MAIN], _disjoint(found))),
+        "wer": main["wer_micro"],
+        "valid_loss": results["best_val_loss"],
+        "epochs": results["epochs_trained"],
+        "best_epoch": results["best_epoch"],
+        "learning_rate": results["lr"],
+        "patience": results["patience"],
+        "parameters": results["n_params"],
+        **{f"infeasible_{split}": results["splits"][split]["infeasible"] for split in _SPLITS},
+        "run": found.name,
+    }
+
+
+def _disjoint(found: Evidence) -> npt.NDArray[np.bool_]:
+    return found.test.references.text_disjoint[found.test.rows]

@@ -1,0 +1,80 @@
+"""What a reader of any rendering must know: stand-ins, completeness, inputs, meanings, code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from thunder.ground import wording as text
+from thunder.lanes.asr.results.bundle import adaptation
+from thunder.lanes.asr.results.bundle.values import STAND_IN
+
+_MEANT = {"trajectory": "trajectory", "tar": "TAR (mode tar)", "ttt": "TTT", "suta": "SUTA"}
+STAND_IN_NOTE = (
+    f"{STAND_IN} stand-in model, data or features: these numbers show that the machinery works, "
+    "no more."
+)
+
+
+def completeness(document: Mapping[str, Any]) -> list[str]:
+    """Return how many cells there are and whether all required ones, then every missing one."""
+    cells = document["cells"]
+    done = sum(cell["run"] is not None for cell in cells)
+    required = sum(cell["run"] is None and not cell["optional"] for cell in cells)
+    ending = (
+        f"incomplete: {text.count(required, 'required cell')} without a run."
+        if required
+        else "complete: every required cell has a run."
+    )
+    missing = [
+        f"{cell['label'] or 'the one cell'} ({cell['id']}): {cell['reason']}"
+        for cell in cells
+        if cell["reason"]
+    ]
+    return [f"{done} of {len(cells)} cells; {ending}", *missing]
+
+
+def inputs(document: Mapping[str, Any]) -> str | None:
+    """Return what all runs read."""
+    found = document["inputs"]
+    if found is None:
+        return None
+    said = ", ".join(f"{name} sha256 {found[name]}" for name in sorted(found))
+    return f"All runs read the same: {said}."
+
+
+def definitions(document: Mapping[str, Any], *, has_suta: bool = True) -> list[str]:
+    """Return what the runs mean by their modes, so that no acronym passes for another's method."""
+    found = [one for one in document["definitions"] if has_suta or one["word"] != "suta"]
+    words = [one["word"] for one in found]
+    return [
+        f"{_MEANT[one['word']]}: {one['meaning']}"
+        + (f" (runs {' '.join(one['runs'])})" if words.count(one["word"]) > 1 else "")
+        for one in found
+    ]
+
+
+def code(document: Mapping[str, Any]) -> list[str]:
+    """Return the states of code, when there are several or one that was not committed."""
+    states = document["code"]
+    if len(states) < 2 and not any(state["dirty"] for state in states):
+        return []
+    return [
+        f"code {state['commit'][:12]}{', with uncommitted changes' if state['dirty'] else ''}: "
+        + " ".join(state["runs"])
+        for state in states
+    ]
+
+
+def warnings(document: Mapping[str, Any]) -> list[str]:
+    """Return what the runs warn of themselves; one warning of many runs is told once."""
+    by_warning: dict[str, list[str]] = {}
+    for found in document["warnings"]:
+        by_warning.setdefault(found["text"], []).append(found["run"])
+    return [f"{warning} ({' '.join(runs)})" for warning, runs in by_warning.items()]
+
+
+def of_table(document: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
+    """Return the footnotes of one table that stands alone, as in a paper."""
+    marked = [STAND_IN_NOTE] if any(row["stand_in"] for row in table["rows"]) else []
+    meant = definitions(document, has_suta=table["name"] == adaptation.NAME)
+    told = [*meant, *warnings(document), *code(document)]
+    return [*marked, *table["notes"], *told]

@@ -1,0 +1,72 @@
+"""T4: error rates by the router's label, for every run."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from thunder.lanes.asr.results.bundle import columns as c
+from thunder.lanes.asr.results.bundle import measures
+from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
+
+NAME = "T4_partitions"
+ALL = "all"
+ORDER = ("stable", "boundary", "uncertain", "novelty")  # what the router calls a row, by trust
+
+
+def build(gathered: Gathered, samples: int) -> dict[str, Any]:
+    """Return T4."""
+    rows = [found for arm in gathered.arms for found in _rows(arm, samples)]
+    notes = [
+        "partition: what the router calls an utterance by the model's own telemetry; its "
+        "thresholds were fitted on the validation rows of the same run, so rows change partition "
+        "from run to run and the CERs of a partition are over different utterances.",
+        f"CER: micro, on normalised text; 95 % bootstrap interval ({samples:,} samples).",
+    ]
+    return c.table(NAME, "Partitions of the test split, by run",
+                   [*c.coordinates(gathered), *_columns()], rows, notes)  # fmt: skip
+
+
+def _columns() -> list[dict[str, Any]]:
+    return [
+        c.column("partition", "partition", c.TEXT),
+        c.column("rows", "rows", c.COUNT),
+        c.column("share", "share", c.RATE),
+        c.column("edits", "edits", c.COUNT, is_printed=False),
+        c.column("characters", "characters", c.COUNT, is_printed=False),
+        c.column("cer", "CER", c.RATE),
+        c.column("cer_interval", "95 % interval", c.RATES),
+        c.column("run", "run", c.RUN),
+    ]
+
+
+def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
+    found = arm.evidence
+    if found is None:
+        yield c.absent(arm)
+        return
+    counts, labels = found.test.counts[measures.MAIN], np.array(found.test.labels)
+    said = found.by_partition["partitions"]
+    known = [label for label in ORDER if label in said]
+    for label in [*known, *sorted({*said} - {*ORDER})]:
+        part = measures.part(counts, labels == label)
+        interval = measures.interval(part, samples) if len(part.edits) else None
+        yield _row(arm, label, said[label], interval)
+    yield _row(arm, ALL, found.by_partition["all"], list(found.interval))
+
+
+def _row(
+    arm: Arm, label: str, numbers: Mapping[str, Any], interval: list[float] | None
+) -> dict[str, Any]:
+    values = {
+        **arm.point,
+        "partition": label,
+        "rows": numbers["rows"],
+        "share": numbers["share"],
+        "edits": numbers["edits"],
+        "characters": numbers["ref_chars"],
+        "cer": numbers["cer_micro"],
+        "cer_interval": interval,
+        "run": arm.evidence.name if arm.evidence else None,
+    }
+    return c.row(values, stand_in=arm.is_stand_in)

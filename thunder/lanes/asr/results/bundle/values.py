@@ -1,0 +1,59 @@
+"""Values of tables as short texts: rounded for people, the same in Markdown and LaTeX."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from thunder.lanes.asr.results.bundle import columns as c
+
+MISSING = "–"
+STAND_IN = "†"
+MINUS = "−"
+_SMALL_P = 0.001
+_DIGITS = 4
+_UNITS = {c.RATE: " %", c.DIFFERENCE: " (pp)", c.RATES: " (%)", c.DIFFERENCES: " (pp)"}
+
+
+def title(column: Mapping[str, Any]) -> str:
+    """Return the head of a column, with its unit."""
+    return str(column["title"]) + _UNITS.get(column["kind"], "")
+
+
+def is_number(column: Mapping[str, Any]) -> bool:
+    """Say whether a column holds numbers, which are aligned on the right."""
+    return column["kind"] not in (c.TEXT, c.LABEL, c.RUN)
+
+
+def text(column: Mapping[str, Any], value: Any) -> str:
+    """Return one value as people read it."""
+    kind = column["kind"]
+    if value is None:
+        return MISSING
+    if isinstance(value, dict):
+        return _spread(kind, value)
+    if kind in (c.RATES, c.DIFFERENCES):
+        one = c.RATE if kind == c.RATES else c.DIFFERENCE
+        return f"[{_number(one, value[0])}, {_number(one, value[1])}]"
+    if kind in (c.TEXT, c.LABEL, c.RUN) or isinstance(value, str):
+        return str(value)
+    return _number(kind, value)
+
+
+def _number(kind: str, value: float) -> str:
+    if kind == c.RATE:
+        return f"{100 * value:.2f}"
+    if kind == c.DIFFERENCE:
+        rounded = f"{100 * value:+.2f}"
+        return "0.00" if float(rounded) == 0 else rounded.replace("-", MINUS)
+    if kind == c.P_VALUE:
+        return f"<{_SMALL_P}" if value < _SMALL_P else f"{value:.3f}"
+    if kind == c.COUNT:
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+    return f"{value:.{_DIGITS}g}".replace("-", MINUS)
+
+
+def _spread(kind: str, value: Mapping[str, Any]) -> str:
+    mean = _number(kind, value["mean"])
+    if value["sd"] is None:
+        return mean
+    sd = f"{value['sd']:.2g}" if kind == c.NUMBER else _number(kind, value["sd"]).lstrip("+")
+    return f"{mean} ± {sd}"

@@ -1,0 +1,221 @@
+"""The error page of an asr run: which rows went wrong, and how, edit by edit."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thunder.ground import files
+from thunder.ground import wording as text
+from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.results.pages import aligned, choice, histogram
+from thunder.lanes.asr.results.pages.scored import (
+    PARTITIONS,
+    PREDICTIONS,
+    REFERENCES,
+    Scored,
+    read,
+    rows_of,
+)
+from thunder.language import spelling
+from thunder.results.pages import template
+from thunder.runs import proof, store
+from thunder.scoring import VARIANTS, edits, intervals, summary
+
+RESULTS = "results.json"
+_HERE = Path(__file__).resolve().parent
+_MOST_CONFUSIONS = 40
+_SCRIPTS = {"nko": ("N'Ko", "nqo", "rtl"), "latin": ("Latin", "bm", "ltr")}  # bm: Bambara
+_VARIANTS = {
+    "raw": "texts as they are",
+    "norm": "normalised texts",
+    "toneless": "normalised texts without tones",
+}
+_KINDS = (
+    ("substitute", "substitution", "≠", "another letter"),
+    ("insert", "insertion", "+", "a letter too many"),
+    ("delete", "deletion", "−", "a letter left out"),
+)
+_SAME = 1e-9
+
+
+def write(run_folder: Path, *, rows: int = 60, variant: str = "norm") -> Path:
+    """Write the page of a run into `pages/` of its outputs, and return its path.
+
+    It lies outside the run folder, whose manifest lists every file in it.
+    """
+    document = build(run_folder, rows=rows, variant=variant)
+    name = f"errors-{run_folder.name}{'' if variant == 'norm' else f'-{variant}'}.html"
+    path = run_folder.parent.parent / "pages" / name
+    files.write_text(path, render(document))
+    return path
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return the page as one HTML file that needs nothing else."""
+    script_name, lang, direction = _SCRIPTS[document["script"]]
+    values = {
+        "script_name": script_name,
+        "lang": lang,
+        "dir": direction,
+        "variant_text": _VARIANTS[document["variant"]],
+        "titles": choice.TITLES,
+        "bars": histogram.bars(document["histogram"], document["cer"]["median"]),
+    }
+    return template.render(_HERE, "errors", {**document, **values})
+
+
+def build(run_folder: Path, *, rows: int = 60, variant: str = "norm") -> dict[str, Any]:
+    """Return what the page shows, as plain data.
+
+    Args:
+        rows: how many rows of each selection of thunder.lanes.asr.results.pages.choice.
+        variant: the form of the texts that is scored and shown, one of scoring.VARIANTS.
+
+    Raises:
+        ThunderError: the run is of another kind, not done, or not what its manifest says.
+    """
+    if rows < 1:
+        raise ThunderError(f"{rows} rows: at least 1 of each selection is needed")
+    if variant not in VARIANTS:
+        raise ThunderError(f"no variant {variant!r}; variants: {', '.join(VARIANTS)}")
+    run = store.Run(run_folder)
+    record = _record(run)
+    proof.digests(run, (store.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
+    results = proof.document(run.folder / RESULTS, "asr_results")
+    found = read(run, variant)
+    cer = _cer(found)
+    if variant == "norm":
+        _check_agreement(run, results, cer)
+    chosen = choice.choose(found, rows, run.id)
+    return {
+        "run": run.folder.name,
+        "script": found.dump.script,
+        "mode": results["mode"],
+        "seed": results["seed"],
+        "stand_in": record["stand_in"],
+        "variant": variant,
+        "cer": cer,
+        "partitions": _partitions(found),
+        "histogram": histogram.bins(found.rates),
+        **_edits(found),
+        "selections": {name: len(indices) for name, indices in chosen.items()},
+        "rows": _rows(run, found, chosen),
+    }
+
+
+def _record(run: store.Run) -> dict[str, Any]:
+    """Return the record of a run that has what the page shows."""
+    record = run.record()
+    name = run.folder.name
+    if record["kind"] != "asr":
+        raise ThunderError(f"run {name} is of kind {record['kind']}; error pages are of kind asr")
+    if (status := run.status(record)) != "done":
+        raise ThunderError(f"run {name} is {status}; its error page needs it done")
+    return record
+
+
+def _cer(found: Scored) -> dict[str, Any]:
+    said = summary(found.counts)
+    low, high = intervals.bootstrap(found.counts)
+    return {
+        "micro": said["cer_micro"],
+        "low": low,
+        "high": high,
+        "macro": said["cer_macro"],
+        "median": said["cer_median"],
+        "rows": said["rows"],
+        "edits": said["edits"],
+        "ref_chars": said["ref_chars"],
+        "exact": said["exact"],
+    }
+
+
+def _check_agreement(run: store.Run, results: Mapping[str, Any], cer: Mapping[str, Any]) -> None:
+    said, counted = results["test_cer"], cer["micro"]
+    if said is None or abs(said - counted) > _SAME:
+        raise ThunderError(
+            f"{run.folder}: test_cer of {RESULTS} is {said}, its dumps give {counted} (normaliser "
+            f"{results['normaliser_version']} then, {spelling.SCORED_VERSION} now)",
+            "verification",
+        )
+
+
+def _partitions(found: Scored) -> list[dict[str, Any]]:
+    labels = np.array(found.dump.partitions)
+    total = max(int(found.counts.edits.sum()), 1)
+    rows = []
+    for name in PARTITIONS:
+        is_here = labels == name
+        wrong, chars = (int(n[is_here].sum()) for n in (found.counts.edits, found.counts.chars))
+        rows.append(
+            {
+                "name": name,
+                "rows": int(is_here.sum()),
+                "share": float(is_here.mean()),
+                "cer_micro": wrong / chars if chars else None,
+                "share_of_edits": wrong / total,
+            }
+        )
+    return [row for row in rows if row["rows"]]
+
+
+def _edits(found: Scored) -> dict[str, Any]:
+    """Count kinds of edits and confusions of letters over all rows, not those shown alone."""
+    kinds: Counter[str] = Counter()
+    confusions: Counter[tuple[str, str]] = Counter()
+    for index in np.flatnonzero(found.counts.edits).tolist():
+        alignment = found.alignment(index)
+        kinds.update(edits.totals([alignment]))
+        confusions.update((one, other) for op, one, other in alignment if op == "substitute")
+    total = max(sum(kinds[name] for name, *_ in _KINDS), 1)
+    most = sorted(confusions.items(), key=lambda item: (-item[1], item[0]))[:_MOST_CONFUSIONS]
+    return {
+        "kinds": [
+            {"name": name, "mark": mark, "title": title, "count": kinds[name],
+             "share": kinds[name] / total}
+            for name, _, mark, title in _KINDS
+        ],
+        "confusions": [
+            {"reference": one, "hypothesis": other, "count": count, "share": count / total}
+            for (one, other), count in most
+        ],
+    }  # fmt: skip
+
+
+def _rows(
+    run: store.Run, found: Scored, chosen: Mapping[str, Sequence[int]]
+) -> list[dict[str, Any]]:
+    """Return the chosen rows, those with most edits first, each with why it was chosen."""
+    kinds: dict[int, list[str]] = {}
+    for name, indices in chosen.items():
+        for index in indices:
+            kinds.setdefault(index, []).append(name)
+    whole = rows_of(run, {found.dump.ids[index] for index in kinds})
+    order = sorted(kinds, key=lambda index: (-int(found.counts.edits[index]), index))
+    return [
+        {**_row(found, index, whole[found.dump.ids[index]]), "kinds": kinds[index]}
+        for index in order
+    ]
+
+
+def _row(found: Scored, index: int, whole: Mapping[str, Any]) -> dict[str, Any]:
+    alignment = found.alignment(index)
+    totals = edits.totals([alignment])
+    said = [text.count(totals[name], noun) for name, noun, *_ in _KINDS if totals[name]]
+    return {
+        "feat_id": whole["feat_id"],
+        "reference": whole["reference_text"],
+        "hypothesis": whole["asr_text"],
+        "partition": whole["partition"],
+        "partition_fine": whole["partition_fine"],
+        "duration_s": whole["duration_s"],
+        "confidence": whole["mean_maxp"],
+        "edits": int(found.counts.edits[index]),
+        "chars": int(found.counts.chars[index]),
+        "cer": float(found.rates[index]),
+        "said": f"alignment: {', '.join(said) or 'no edit'}",
+        "words": aligned.words(alignment),
+    }

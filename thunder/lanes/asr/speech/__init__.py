@@ -1,0 +1,1 @@
+"""The stand-in for recorded speech: sentences, spoken by a synthesizer."""

@@ -1,0 +1,1 @@
+"""Runs become tables, pages and promotions: every number with the run that wrote it."""

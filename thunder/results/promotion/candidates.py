@@ -1,0 +1,121 @@
+"""The runs that a promotion would rest on: those of its cells, and those that they need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from thunder.ground.errors import ThunderError
+from thunder.jobs.matrix import Cell, Matrix
+from thunder.runs import store
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that is looked at, and where it stands.
+
+    Args:
+        goal: the step that is asked of it; None: the whole job.
+        needed_by: names of the runs that were made from it; empty for a run of its own.
+    """
+
+    run: store.Run
+    coordinates: Mapping[str, Any]
+    goal: int | None
+    is_required: bool
+    record: Mapping[str, Any] | None
+    document: Mapping[str, Any]
+    fault: str | None  # why record or document cannot be read
+    needed_by: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """The run as a person finds it."""
+        return self.run.folder.name
+
+    @property
+    def label(self) -> str:
+        """The run with its coordinates."""
+        point = " ".join(f"{key}={value}" for key, value in self.coordinates.items())
+        return f"{self.name} ({point})" if point else self.name
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it is a result."""
+        return self.record is not None and self.fault is None and self.shortfall is None
+
+    @property
+    def shortfall(self) -> str | None:
+        """What it lacks to be a result; None when it is one."""
+        if self.record is None:
+            return None if self.fault else "no run yet"
+        status, step = self.run.status(self.record), self.record["step"]
+        is_there = status == "done"
+        if self.goal is not None and status in ("done", "paused"):  # a window of a longer job
+            is_there = step is not None and step >= self.goal
+        way = "" if self.record["total"] is None else f" at step {step} of {self.goal}"
+        return None if is_there else f"the run is {status}{way}"
+
+
+def of_run(run: store.Run) -> list[Candidate]:
+    """Return a run, and what it needs and is here."""
+    found = _look(run, {}, None, is_required=True)
+    goal = found.record["total"] if found.record else None
+    found = replace(found, goal=goal)
+    return [found, *_needed([found], run.folder.parent.parent)]
+
+
+def of_cells(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> list[Candidate]:
+    """Return the runs of cells, done or not, and what they need and is here."""
+    found = [
+        _look(
+            store.find(outputs, cell.job.kind, cell.job.id),
+            cell.coordinates,
+            cell.job.goal,
+            is_required=cell.is_required(matrix),
+        )
+        for cell in cells
+    ]
+    return [*found, *_needed(found, outputs)]
+
+
+def needs_of(candidate: Candidate) -> dict[str, str]:
+    """Return the ids of the runs that a run was made from, by kind."""
+    return dict(candidate.document.get("needs", {}))
+
+
+def _needed(candidates: Sequence[Candidate], outputs: Path) -> list[Candidate]:
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for candidate in candidates:
+        if candidate.record is not None:
+            for kind, id in needs_of(candidate).items():
+                read = _folder_read(candidate.record, kind) or id
+                wanted.setdefault((kind, read), []).append(candidate.name)
+    found = {need: store.Run(outputs / need[0] / need[1]) for need in wanted}
+    return [
+        _look(run, {}, None, is_required=True, needed_by=wanted[need])
+        for need, run in found.items()
+        if run.exists()
+    ]
+
+
+def _folder_read(record: Mapping[str, Any], kind: str) -> str | None:
+    """Return which run of a kind was read: a second one may have been made beside it since."""
+    path = record["attempts"][-1]["runtime"]["paths"].get(kind)
+    return Path(path).name if path else None
+
+
+def _look(
+    run: store.Run, coordinates: Mapping[str, Any], goal: int | None, *, is_required: bool,
+    needed_by: Sequence[str] = (),
+) -> Candidate:  # fmt: skip
+    record: dict[str, Any] | None = None
+    document: dict[str, Any] = {}
+    fault = None
+    if run.exists():
+        try:
+            record = run.record()
+            document = run.document()
+        except ThunderError as error:
+            record, fault = None, str(error)
+    return Candidate(run, coordinates, goal, is_required, record, document, fault, needed_by)

@@ -1,0 +1,101 @@
+"""What a promotion rests on, as plain data: runs, numbers with intervals, words, machines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from thunder.ground import digest, files
+from thunder.results.promotion.candidates import Candidate, needs_of
+from thunder.runs import manifest
+
+RESULTS = "results.json"
+_MICRO = ("test_cer", "test_cer_micro")  # by these names a run has what cer_ci95 is of
+_WORDS = {
+    "baseline": (),
+    "trajectory": ("trajectory",),
+    "tar": ("tar",),
+    "trajectory_ttt": ("trajectory", "ttt"),
+}
+
+
+def run(one: Candidate) -> dict[str, Any]:
+    """Return one run: how it was made, what it read, what it measured."""
+    record = one.record or {}
+    last, path = record["attempts"][-1], one.run.folder / manifest.NAME
+    artifacts = files.read_json(path)["artifacts"]
+    return {
+        "run": one.name,
+        "label": one.label,
+        "kind": one.run.kind,
+        "id": one.run.id,
+        "cell": dict(one.coordinates),
+        "needed_by": list(dict.fromkeys(one.needed_by)),
+        "needs": needs_of(one),
+        "profile": record["profile"],
+        "status": one.run.status(record),
+        "step": record["step"],
+        "goal": one.goal,
+        "total": record["total"],
+        "inputs": dict(record["inputs"]),
+        "metrics": _metrics(one),
+        "commits": list(dict.fromkeys(a["provenance"]["commit"] for a in record["attempts"])),
+        "attempts": len(record["attempts"]),
+        "started": record["attempts"][0]["started"],
+        "ended": last["ended"],
+        "command": last["runtime"]["command"],
+        "reproduce": last["runtime"]["reproduce"],
+        "manifest_sha256": digest.of_file(path),
+        "files": len(artifacts),
+        "bytes": sum(artifact["bytes"] for artifact in artifacts),
+    }
+
+
+def environments(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Return the machines, devices and package versions, each with its runs."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in candidates:
+        for attempt in (one.record or {})["attempts"]:
+            made = attempt["provenance"]
+            here = {
+                "host": made["host"], "backend": attempt["backend"], "versions": made["versions"]
+            }  # fmt: skip
+            row = found.setdefault(digest.of_value(here), {**here, "runs": []})
+            row["runs"] = list(dict.fromkeys([*row["runs"], one.name]))
+    return list(found.values())
+
+
+def definitions(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Return what runs mean by the words of their modes, each with its runs."""
+    meant: dict[tuple[str, str], list[str]] = {}
+    for one in candidates:
+        if results := results_of(one):
+            words = [*_WORDS[results["mode"]], *(["suta"] if results["adaptation"]["suta"] else [])]
+            for word in words:
+                meant.setdefault((word, results["definitions"][word]), []).append(one.name)
+    return [
+        {"word": word, "meaning": meaning, "runs": list(dict.fromkeys(runs))}
+        for (word, meaning), runs in sorted(meant.items())
+    ]
+
+
+def results_of(one: Candidate) -> dict[str, Any] | None:
+    """Return results.json of an asr run, None of another kind."""
+    if one.run.kind != "asr":
+        return None
+    found: dict[str, Any] = files.read_json(one.run.folder / RESULTS)
+    return found
+
+
+def _metrics(one: Candidate) -> list[dict[str, Any]]:
+    """Return the numbers of a run; those at its goal where a longer job goes on."""
+    record = one.record or {}
+    is_window = one.goal is not None and one.goal != record["step"]
+    found = one.run.at_step(one.goal or 0) if is_window else one.run.metrics()
+    intervals: dict[str, Any] = {}
+    if results := results_of(one):
+        name = next((name for name in _MICRO if name in found), _MICRO[0])
+        found, intervals = {**found, name: results["test_cer"]}, {name: results["cer_ci95"]}
+    rows = []
+    for name, value in sorted(found.items()):
+        low, high = intervals.get(name) or (None, None)
+        rows.append({"name": name, "value": value, "low": low, "high": high})
+    return [row for row in rows if row["name"] != "step"]

@@ -1,0 +1,111 @@
+"""Why runs cannot be promoted: every reason, not the first one alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from thunder.ground import files
+from thunder.jobs import job as jobs
+from thunder.results.promotion.candidates import Candidate
+from thunder.runs import manifest, store
+
+# Inputs that all runs of a kind must have read alike, unless an axis varies them.
+MATCHED = ("data", "split", "features", "model")
+_SHOWN_FAULTS = 5
+
+
+def reasons(candidates: Sequence[Candidate], *, several_commits: bool) -> list[str]:
+    """Return what stands against promoting these runs, their bytes aside; empty when nothing."""
+    found = [reason for one in candidates for reason in _incomplete(one)]
+    present = [one for one in candidates if one.is_present]
+    runs = {one.run.folder: one for one in present}  # windows of one job are one run
+    found += [reason for one in runs.values() for reason in _of_record(one)]
+    found += _mixed_inputs(present)
+    if not several_commits:
+        found += _several_commits(present)
+    return list(dict.fromkeys(found))
+
+
+def unproven(candidates: Sequence[Candidate]) -> list[str]:
+    """Return what is wrong with the bytes of runs: missing, changed, or not listed."""
+    runs = {one.run.folder: one for one in candidates if one.is_present}
+    return [fault for one in runs.values() for fault in _of_proof(one)]
+
+
+def commits(candidates: Sequence[Candidate]) -> dict[str, list[str]]:
+    """Return the commits of the code that made runs, each with the names of its runs."""
+    found: dict[str, dict[str, None]] = {}
+    for candidate in candidates:
+        for attempt in (candidate.record or {}).get("attempts", []):
+            if commit := attempt["provenance"]["commit"]:
+                found.setdefault(commit, {})[candidate.name] = None
+    return {commit: list(names) for commit, names in sorted(found.items())}
+
+
+def _incomplete(one: Candidate) -> Iterator[str]:
+    if one.fault:
+        yield f"run {one.label}: {one.fault}"
+    elif one.shortfall and one.is_required:
+        yield f"required {'cell' if one.record is None else 'run'} {one.label}: {one.shortfall}"
+
+
+def _of_record(one: Candidate) -> Iterator[str]:
+    if (one.record or {})["stand_in"]:
+        yield f"run {one.label}: a stand-in model or data; it shows that the machinery works"
+    yield from _of_attempts(one)
+
+
+def _of_attempts(one: Candidate) -> Iterator[str]:
+    attempts: Sequence[Mapping[str, Any]] = (one.record or {})["attempts"]
+    for attempt in attempts:
+        made, place = attempt["provenance"], f"run {one.label}, attempt {attempt['number']}"
+        if made["commit"] is None:
+            yield f"{place}: the commit of its code is not known ({made['reason'] or 'no reason'})"
+        elif made["dirty"]:
+            way = "commit them, then run it again with force=true"
+            yield f"{place}: code with uncommitted changes on commit {made['commit'][:12]}; {way}"
+    if not attempts[-1]["runtime"]["reproduce"]:
+        yield f"run {one.label}: no command is recorded that makes it again"
+
+
+def _of_proof(one: Candidate) -> Iterator[str]:
+    if not store.is_proven(one.run):
+        yield f"run {one.label}: it has no manifest to prove it by"
+        return
+    faults = store.verify(one.run)
+    yield from (f"run {one.label}: {fault}" for fault in faults[:_SHOWN_FAULTS])
+    if len(faults) > _SHOWN_FAULTS:
+        yield f"run {one.label}: … and {len(faults) - _SHOWN_FAULTS:,} more faults"
+    if not faults:
+        artifacts = files.read_json(one.run.folder / manifest.NAME)["artifacts"]
+        listed = {artifact["path"] for artifact in artifacts}
+        wanted = jobs.KINDS[one.run.kind].artifacts
+        if lacking := [name for name in wanted if name not in listed]:
+            yield f"run {one.label}: lacks {', '.join(lacking)}"
+
+
+def _mixed_inputs(present: Sequence[Candidate]) -> Iterator[str]:
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    for one in present:
+        for name, sha256 in (one.record or {})["inputs"].items():
+            if name not in MATCHED or _is_varied(one, name):
+                continue
+            label, before = first.setdefault((one.run.kind, name), (one.label, sha256))
+            if before != sha256:
+                yield (
+                    f"runs {label} and {one.label}: different {name} "
+                    f"(sha256 {before[:12]}… and {sha256[:12]}…); one snapshot is needed"
+                )
+
+
+def _is_varied(one: Candidate, name: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for key in one.coordinates)
+
+
+def _several_commits(present: Sequence[Candidate]) -> Iterator[str]:
+    found = commits(present)
+    if len(found) > 1:
+        said = "; ".join(f"{commit[:12]}: {' '.join(names)}" for commit, names in found.items())
+        yield (
+            f"made by {len(found)} commits of the code, {said} (--several-commits allows it, and "
+            "the record says so)"
+        )

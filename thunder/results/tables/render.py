@@ -1,0 +1,127 @@
+"""A table as files: JSON, Markdown for people, CSV for programs."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from math import floor, log10
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import files
+
+DIGITS = 4
+_PLAIN_FROM = 1000  # above this a number has no decimals, and no exponent
+MISSING = "–"
+
+
+def write(table: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write a table as JSON, Markdown and CSV; the same runs give the same bytes."""
+    texts = renderings(table)
+    for name, text in texts.items():
+        files.write_text(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def stale(table: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Return the files on disk that do not follow from the runs any more."""
+    return [
+        folder / name
+        for name, text in renderings(table).items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+    ]
+
+
+def renderings(table: Mapping[str, Any]) -> dict[str, str]:
+    """Return every file of a table by name."""
+    name = table["name"]
+    return {
+        f"{name}.json": files.render_json(table),
+        f"{name}.md": render_markdown(table),
+        f"{name}.csv": render_csv(table),
+    }
+
+
+def render_markdown(table: Mapping[str, Any]) -> str:
+    """Return the table for people: rounded, missing runs shown, run ids at the end of each row."""
+    axes = _axes(table)
+    head = [*axes, "runs", *table["metrics"], "run ids"]
+    lines = [f"# {table['name']}", ""]
+    lines += [table["question"], ""] if table["question"] else []
+    if any(row["stand_in"] for row in table["rows"]):
+        lines += [
+            "† stand-in model or data: these numbers show that the machinery works, no more.",
+            "",
+        ]
+    lines += [_line(head), _line(["---"] * len(head))]
+    for row in table["rows"]:
+        mark = " †" if row["stand_in"] else ""
+        cells = [_cell_text(row["point"].get(axis, MISSING)) for axis in axes]
+        cells.append(f"{row['present']}/{row['wanted']}{mark}")
+        cells += [_mean_text(row["values"][metric], row["present"]) for metric in table["metrics"]]
+        lines.append(_line([*cells, " ".join(row["runs"]) or MISSING]))
+    lines += _notes(table)
+    missing = [f"- {reason}" for row in table["rows"] for reason in row["missing"]]
+    if missing:
+        lines += ["", "Missing:", "", *missing]
+    return "\n".join(lines) + "\n"
+
+
+def render_csv(table: Mapping[str, Any]) -> str:
+    """Return the table for programs: full precision, one mean, sd and count per metric."""
+    axes, stream = _axes(table), io.StringIO()
+    head = [*axes, "present", "wanted", "stand_in"]
+    for metric in table["metrics"]:
+        head += [f"{metric}_mean", f"{metric}_sd", f"{metric}_n"]
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*head, "runs"])
+    for row in table["rows"]:
+        cells = [row["point"].get(axis, "") for axis in axes]
+        cells += [row["present"], row["wanted"], row["stand_in"]]
+        for metric in table["metrics"]:
+            value = row["values"][metric]
+            cells += ["" if value[key] is None else value[key] for key in ("mean", "sd", "n")]
+        writer.writerow([*cells, " ".join(row["runs"])])
+    return stream.getvalue()
+
+
+def _axes(table: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(axis for row in table["rows"] for axis in row["point"]))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell_text(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _notes(table: Mapping[str, Any]) -> list[str]:
+    """Return what a reader must know: what ± means, and code that was not committed or not one."""
+    notes = []
+    if any(value["sd"] is not None for row in table["rows"] for value in row["values"].values()):
+        notes.append(f"mean ± sample standard deviation over {table['over']}")
+    if len(table["code"]) > 1 or any(state["dirty"] for state in table["code"]):
+        for state in table["code"]:
+            changed = ", with uncommitted changes" if state["dirty"] else ""
+            runs = " ".join(state["runs"])
+            notes.append(f"code {state['commit'][:12]}{changed}: {runs}")
+    return ["", *(f"- {note}" for note in notes)] if notes else []
+
+
+def _mean_text(value: Mapping[str, Any], present: int) -> str:
+    if value["mean"] is None:
+        return MISSING
+    text = _number_text(value["mean"])
+    if value["sd"]:
+        # As many decimals as two digits of the spread have, in both numbers.
+        decimals = max(0, 1 - floor(log10(value["sd"])))
+        text = f"{value['mean']:,.{decimals}f} ± {value['sd']:,.{decimals}f}"
+    elif value["sd"] is not None:
+        text += " ± 0"
+    # A run that did not measure this metric may not pass for one that did.
+    return text + (f" (n={value['n']})" if value["n"] < present else "")
+
+
+def _number_text(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= _PLAIN_FROM else f"{value:.{DIGITS}g}"

@@ -1,0 +1,230 @@
+"""The table of a matrix: mean ± sd over one axis, one row per point of the other axes."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import digest
+from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.schema import nearest
+from thunder.jobs import comparable as matched
+from thunder.jobs import inputs
+from thunder.jobs.matrix import Cell, Matrix
+from thunder.runs import store
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one cell contributes: its run, and the numbers that the run wrote for its step."""
+
+    cell: Cell
+    run: store.Run
+    record: Mapping[str, Any]
+    values: Mapping[str, float | None]
+    reason: str | None  # why there are no values
+
+    @property
+    def name(self) -> str:
+        """The id behind the numbers."""
+        return self.run.folder.name
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a point of the axes that are shown, and the cells behind it."""
+
+    point: Mapping[str, Any]
+    readings: Sequence[Reading]
+
+
+def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any]:
+    """Return the table of a matrix as plain data, the one source of every rendering.
+
+    Raises:
+        ThunderError: the matrix has no `table:`, an artifact is not what its manifest says, or
+            runs of different snapshots would be compared.
+    """
+    if "metrics" not in matrix.spec.get("table", {}):
+        raise ThunderError(
+            f"matrix {matrix.name!r} names no metrics; add table: {{metrics: [valid_loss]}}"
+        )
+    settings = matrix.spec["table"]
+    metrics, over = settings["metrics"], over_of(matrix)
+    found = [_reading(cell, outputs, metrics) for cell in cells]
+    present = [reading for reading in found if reading.reason is None]
+    _refuse_unknown_metrics(metrics, [reading for reading in found if reading.record])
+    _refuse_mixed_inputs(matrix, present)
+    documents = [(reading.cell.label, reading.run.document()) for reading in present]
+    matched.check(matrix.name, matrix.spec, documents)
+    return {
+        "name": matrix.name,
+        "question": matrix.question,
+        "over": over,
+        "metrics": metrics,
+        "rows": [_summary(row, metrics) for row in _rows(found, over)],
+        "code": code_states([(reading.name, reading.record) for reading in present]),
+    }
+
+
+def with_table(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Matrix:
+    """Return an ad-hoc sweep with the table that shows all its runs have; a matrix as it is."""
+    if not _is_sweep(matrix):
+        return matrix
+    runs = [_run(cell, outputs) for cell in cells]
+    found = {name for run in runs if run.exists() for name in run.metrics()}
+    metrics = sorted(found - {*matrix.axes})
+    if not metrics:
+        raise ThunderError(f"{matrix.name}: no run has numbers yet; run it first")
+    return replace(matrix, spec={**matrix.spec, "table": {"metrics": metrics}})
+
+
+def over_of(matrix: Matrix) -> str | None:
+    """Return the axis that a table averages over; an ad-hoc sweep over seeds averages them."""
+    settings = matrix.spec.get("table", {})
+    if "over" in settings:
+        return str(settings["over"])
+    return "seed" if matrix.name.startswith("sweep_") and "seed" in matrix.axes else None
+
+
+def _is_sweep(matrix: Matrix) -> bool:
+    return matrix.name.startswith("sweep_") and "table" not in matrix.spec
+
+
+def code_states(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the states of the code that made the runs, each with its runs.
+
+    Args:
+        runs: name and record of each.
+    """
+    states: dict[tuple[str, bool], set[str]] = {}
+    for name, record in runs:
+        for attempt in record["attempts"]:
+            made = attempt["provenance"]
+            state = (made["commit"] or made["reason"] or "unknown", bool(made["dirty"]))
+            states.setdefault(state, set()).add(name)
+    return [
+        {"commit": commit, "dirty": dirty, "runs": sorted(runs)}
+        for (commit, dirty), runs in sorted(states.items())
+    ]
+
+
+def _reading(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Reading:
+    run = _run(cell, outputs)
+    if not run.exists():
+        return Reading(cell, run, {}, {}, "no run yet")
+    record = run.record()
+    goal, step, status = cell.job.goal, record["step"], run.status(record)
+    if goal is None and status != "done":
+        return Reading(cell, run, record, {}, f"the run is {status}")
+    if goal is not None and (step is None or step < goal):
+        return Reading(cell, run, record, {}, f"the run is {status} at step {step} of {goal}")
+    found = _numbers(run, goal)
+    values = {metric: found.get(metric) for metric in metrics}
+    if all(value is None for value in values.values()):
+        return Reading(cell, run, record, {}, f"the run is at step {step}; nothing for {goal}")
+    return Reading(cell, run, record, values, None)
+
+
+def _numbers(run: store.Run, goal: int | None) -> dict[str, float | None]:
+    """Read what the run wrote for a step, proven by its manifest."""
+    if faults := store.verify_numbers(run, has_steps=goal is not None):
+        raise Faults(
+            f"{run.folder}: not what its manifest says (restore it, or move the folder away):",
+            faults,
+            "verification",
+        )
+    return run.metrics() if goal is None else run.at_step(goal)
+
+
+def _run(cell: Cell, outputs: Path) -> store.Run:
+    return store.find(outputs, cell.job.kind, cell.job.id)
+
+
+def _refuse_unknown_metrics(metrics: Sequence[str], begun: Sequence[Reading]) -> None:
+    known = {name for reading in begun for name in reading.run.metrics()}
+    unknown = [metric for metric in metrics if known and metric not in known]
+    if unknown:
+        have = sorted(known)
+        raise ThunderError(
+            f"no run has the metric {unknown[0]!r}{nearest(unknown[0], have)}; "
+            f"metrics: {', '.join(have)}"
+        )
+
+
+def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Reading]) -> None:
+    """Refuse runs that read different bytes under one name, unless an axis in sight says so."""
+    over = over_of(matrix)
+    seen: dict[str, tuple[str, Reading]] = {}
+    for reading in present:
+        shown = {k: v for k, v in reading.cell.coordinates.items() if k != over}
+        for name, found in reading.record["inputs"].items():
+            key = digest.of_value([name, _meant(reading, name, shown)])
+            first, other = seen.setdefault(key, (found, reading))
+            if first != found:
+                raise ThunderError(
+                    f"matrix {matrix.name!r}: runs {other.name} and {reading.name} read different "
+                    f"{name} (sha256 {first[:12]}… and {found[:12]}…); they cannot be compared",
+                    "verification",
+                )
+
+
+def _meant(reading: Reading, name: str, shown: Mapping[str, Any]) -> Any:
+    """Return what names an input: runs that agree in it must have read the same bytes."""
+    config = reading.cell.job.config
+    if "recipe" in config.get(name, {}).get("source", {}):
+        # What a recipe builds may depend on the other inputs: a tokenizer learns from the corpus.
+        sources = {k: v["source"] for k, v in inputs.sources_of(config).items()}
+        return {"sources": sources, "row": _of_input(shown, "data")}
+    return {"name": config.get(name, {}).get("name"), "row": _of_input(shown, name)}
+
+
+def _of_input(shown: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in shown.items() if key.startswith(f"{name}.")}
+
+
+def _refuse_mixed_rows(row: Row) -> None:
+    """Refuse to average runs that read different bytes, whatever they call them."""
+    read: dict[str, dict[str, str]] = {}
+    for reading in row.readings:
+        for name, found in reading.record.get("inputs", {}).items():
+            read.setdefault(name, {})[found] = reading.name
+    for name, runs in read.items():
+        if len(runs) > 1:
+            raise ThunderError(
+                f"runs {' and '.join(runs.values())} would be averaged, but read different {name}; "
+                "table.over must be an axis that changes no input, such as seed",
+                "verification",
+            )
+
+
+def _rows(readings: Sequence[Reading], over: str | None) -> list[Row]:
+    grouped: dict[tuple[tuple[str, Any], ...], list[Reading]] = {}
+    for reading in readings:
+        point = tuple((k, v) for k, v in reading.cell.coordinates.items() if k != over)
+        grouped.setdefault(point, []).append(reading)
+    return [Row(dict(point), group) for point, group in grouped.items()]
+
+
+def _summary(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
+    _refuse_mixed_rows(row)
+    present = [reading for reading in row.readings if reading.reason is None]
+    return {
+        "point": dict(row.point),
+        "wanted": len(row.readings),
+        "present": len(present),
+        "stand_in": any(reading.cell.job.is_stand_in for reading in row.readings),
+        "values": {metric: _spread([r.values[metric] for r in present]) for metric in metrics},
+        "runs": [reading.name for reading in present],
+        "missing": [f"{r.name} ({r.cell.label}): {r.reason}" for r in row.readings if r.reason],
+    }
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, Any]:
+    found = [value for value in values if value is not None]
+    return {
+        "n": len(found),
+        "mean": statistics.fmean(found) if found else None,
+        "sd": statistics.stdev(found) if len(found) > 1 else None,
+    }

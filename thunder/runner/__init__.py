@@ -1,0 +1,1 @@
+"""Plan and run: what comes first, what is skipped, resumed or executed, and how long it takes."""

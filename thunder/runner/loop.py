@@ -1,0 +1,273 @@
+"""Plan and run: what is done is skipped, what was begun is resumed, the rest is executed."""
+
+import contextlib
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from thunder.executors import local
+from thunder.ground import wording as text
+from thunder.ground.errors import ThunderError
+from thunder.jobs import job as jobs
+from thunder.runs import attempts, provenance, store
+from thunder.runs.cells import Planned as Planned
+from thunder.runs.cells import plan as plan
+
+EXIT_FAILED, EXIT_ELSEWHERE, EXIT_STOPPED = 1, 3, 130
+_WAIT_SECONDS = 0.2
+# SIGHUP is how a closed terminal or a lost ssh connection says goodbye.
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a planned cell: reached, failed, blocked (by a need), stopped, elsewhere."""
+
+    planned: Planned
+    ending: str
+    seconds: float
+    error: dict[str, Any] | None = None
+
+
+class Screen(Protocol):
+    """What the runner tells; a terminal and a log show it in their own ways."""
+
+    def begin(self, planned: Planned) -> None:
+        """A run begins."""
+
+    def event(self, planned: Planned, event: dict[str, Any]) -> None:
+        """A run says something."""
+
+    def end(self, outcome: Outcome) -> None:
+        """A run ended."""
+
+    def note(self, text: str) -> None:
+        """Something to know about the whole."""
+
+
+def run(planned: Sequence[Planned], screen: Screen, *, at_once: int = 1) -> list[Outcome]:
+    """Run what is not reached yet, `at_once` at a time; a failure never stops the others.
+
+    Cells of one job (its windows) run one after the other, in order of their goals.
+    """
+    todo = [row for row in planned if not row.is_reached]
+    outcomes = [Outcome(row, "reached", 0.0) for row in planned if row.is_reached]
+    if not todo:
+        return outcomes
+    provenance.changes()  # with the rest, before any work: the tree may move while we run
+    groups: dict[Path, list[Planned]] = {}
+    for row in todo:
+        groups.setdefault(row.run.folder, []).append(row)
+    stop = threading.Event()
+    with _signals(stop, screen), ThreadPoolExecutor(at_once) as pool:
+        futures = [
+            pool.submit(_run_group, sorted(rows, key=_goal), screen, stop)
+            for rows in groups.values()
+        ]
+        for future in _completed(futures):
+            outcomes += future.result()
+    return outcomes
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Return 0 when everything was reached, else what went wrong, the gravest first."""
+    endings = {outcome.ending for outcome in outcomes}
+    for ending, code in (
+        ("stopped", EXIT_STOPPED), ("failed", EXIT_FAILED), ("blocked", EXIT_FAILED),
+        ("elsewhere", EXIT_ELSEWHERE),
+    ):  # fmt: skip
+        if ending in endings:
+            return code
+    return 0
+
+
+def _goal(row: Planned) -> int:
+    return row.cell.job.goal or 0
+
+
+def _completed(futures: list[Future[list[Outcome]]]) -> Iterator[Future[list[Outcome]]]:
+    pending = set(futures)
+    while pending:  # a bounded wait, so that signals are heard
+        finished, pending = wait(pending, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+        yield from finished
+
+
+@contextmanager
+def _signals(stop: threading.Event, screen: Screen) -> Iterator[None]:
+    def ask(*_: object) -> None:
+        if not stop.is_set():
+            stop.set()
+            screen.note("stopping; every run stays resumable")
+
+    # Under nohup SIGHUP is ignored, and stays so.
+    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+    heard = [number for number in _STOP_SIGNALS if number not in ignored]
+    before = [(number, signal.signal(number, ask)) for number in heard]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _run_group(rows: list[Planned], screen: Screen, stop: threading.Event) -> list[Outcome]:
+    """Run the cells of one job in turn; what ends one of them ends those after it."""
+    outcomes: list[Outcome] = []
+    for row in rows:
+        if stop.is_set():
+            outcomes.append(Outcome(row, "stopped", 0.0))
+        elif outcomes and outcomes[-1].ending != "reached":
+            outcomes.append(replace(outcomes[-1], planned=row, seconds=0.0))
+        else:
+            outcomes.append(_run_one(row, screen, stop))
+            screen.end(outcomes[-1])
+    return outcomes
+
+
+def _run_one(row: Planned, screen: Screen, stop: threading.Event) -> Outcome:
+    begun = time.monotonic()
+    try:
+        row = _with_paths_of_needs(row)
+    except store.Busy:
+        return Outcome(row, "elsewhere", 0.0)
+    except ThunderError as error:
+        return Outcome(row, "blocked", 0.0, _described(error, row))
+    try:
+        with store.owned(row.run) as lock:
+            return _run_owned(row, lock, screen, stop)
+    except store.Busy:
+        return Outcome(row, "elsewhere", time.monotonic() - begun)
+    except (ThunderError, OSError) as error:
+        return Outcome(row, "failed", time.monotonic() - begun, _described(error, row))
+
+
+def _with_paths_of_needs(row: Planned) -> Planned:
+    """Return a row whose config says where the runs lie that it needs.
+
+    Raises:
+        Busy: one of them is being run by another process.
+        ThunderError: one of them is not done.
+    """
+    job, paths = row.cell.job, dict(row.cell.job.runtime["paths"])
+    for need in job.needs:
+        run = store.find(Path(job.runtime["outputs"]), need.kind, need.id)
+        status = run.status()
+        if status == "running":
+            raise store.Busy(f"{run.folder} is being run by another process")
+        if status != "done":
+            raise ThunderError(f"it needs {need.kind} {need.id}, which is {status}", "data")
+        paths[need.kind] = str(run.folder.absolute())
+    if not job.needs:
+        return row
+    config = {**job.config, "runtime": {**job.runtime, "paths": paths}}
+    return replace(row, cell=replace(row.cell, job=replace(job, config=config)))
+
+
+def _run_owned(row: Planned, lock: int, screen: Screen, stop: threading.Event) -> Outcome:
+    begun = time.monotonic()
+    row = _again(row)
+    if row.is_reached:
+        return Outcome(row, "reached", 0.0)
+    screen.begin(row)
+    watch = _Watch(
+        row.run,
+        attempts.start(row.run, row.cell.job, provenance.collect(), provenance.changes()),
+        lambda event: screen.event(row, event),
+    )
+    try:
+        ending = _execute(row, lock, stop, watch)
+        if ending.result is not None:
+            seconds = time.monotonic() - begun
+            attempts.finish(row.run, watch.record, ending.result, seconds)
+            return Outcome(row, "reached", seconds)
+        error = _complete(ending.error or {}, row)
+    except Exception as mishap:  # whatever befell the job, its record says so
+        error = _described(mishap, row)
+    return _ended_badly(row, watch.record, error, time.monotonic() - begun, stop)
+
+
+def _execute(row: Planned, lock: int, stop: threading.Event, watch: "_Watch") -> local.Ending:
+    job = row.cell.job
+    return local.execute(
+        row.run.folder,
+        jobs.KINDS[job.kind].function,
+        lock=lock,
+        stop=stop,
+        deadlines=local.Deadlines(job.runtime["stall_seconds"], job.runtime["start_seconds"]),
+        on_event=watch,
+    )
+
+
+def _ended_badly(
+    row: Planned,
+    record: dict[str, Any],
+    error: dict[str, Any],
+    seconds: float,
+    stop: threading.Event,
+) -> Outcome:
+    is_stopped = stop.is_set() or error["cause"] == "stopped"
+    with contextlib.suppress(OSError):  # a full disk: without a record of its end the run is lost
+        if is_stopped:
+            attempts.stop(row.run, record, record["step"], seconds)
+        else:
+            attempts.fail(row.run, record, error, seconds)
+    row = replace(row, step=record["step"])
+    if is_stopped:
+        return Outcome(row, "stopped", seconds)
+    return Outcome(row, "failed", seconds, error)
+
+
+def _again(row: Planned) -> Planned:
+    """Look again at a run that is ours now: another runner may have finished it, or died in it."""
+    if not row.run.exists():
+        return row
+    record = row.run.record()
+    if record["status"] != "running":
+        return Planned(row.cell, row.run, record["status"], record["step"])
+    found = Planned(row.cell, row.run, "paused", record["step"])
+    if found.is_reached:  # nothing will be run that would mend the record
+        attempts.stop(row.run, record, record["step"], None)
+    return found
+
+
+def _described(error: Exception, row: Planned) -> dict[str, Any]:
+    """Return an error as records have it."""
+    if isinstance(error, ThunderError):
+        return _complete({"message": str(error), "cause": error.cause}, row)
+    if isinstance(error, OSError):
+        return _complete({"message": text.of_os_error(error), "cause": "write"}, row)
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    message = f"{type(error).__name__}: {error}"
+    return _complete({"message": message, "cause": "crash", "last_lines": lines}, row)
+
+
+def _complete(error: dict[str, Any], row: Planned) -> dict[str, Any]:
+    return {"last_lines": [], **error, "reproduce": row.cell.job.runtime["reproduce"] or ""}
+
+
+class _Watch:
+    """Passes events on, and keeps in the record what it must know: verified steps, the backend."""
+
+    def __init__(
+        self, run: store.Run, record: dict[str, Any], show: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.run = run
+        self.record = record
+        self.show = show
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if event["event"] == "checkpoint":
+            # Written at once: a runner that is killed later must not forget a verified window.
+            self.record = attempts.advance(self.run, self.record, event)
+        elif event["event"] == "backend":
+            *before, last = self.record["attempts"]
+            last = {**last, "backend": event["backend"]}
+            self.record = {**self.record, "attempts": [*before, last]}
+        self.show(event)

@@ -1,0 +1,81 @@
+"""outputs/plans/: what a matrix stood for when it was last planned, and what an edit changed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import files, schema
+from thunder.ground.errors import ThunderError
+from thunder.jobs.job import IDENTITY
+from thunder.jobs.matrix import Matrix
+from thunder.runner.loop import Planned
+
+
+def path_of(outputs: Path, name: str) -> Path:
+    """Return where the plan of a matrix lies."""
+    return outputs / "plans" / f"{name}.json"
+
+
+def document(
+    matrix: Matrix, planned: Sequence[Planned], seconds: Sequence[float | None]
+) -> dict[str, Any]:
+    """Return a plan as it lies on disk: the run matrix, before anything is launched.
+
+    Args:
+        seconds: what each cell will take, None where no run is there to go by.
+    """
+    return {
+        "name": matrix.name,
+        "identity": IDENTITY,
+        "matrix": matrix.spec,
+        "cells": [
+            {
+                "cell": row.cell.coordinates,
+                "kind": row.cell.job.kind,
+                "id": row.cell.job.id,
+                "target": row.cell.job.goal,
+                "status": row.status,
+                "seed": row.cell.job.config["seed"],
+                "required": row.cell.is_required(matrix),
+                "stand_in": row.cell.job.is_stand_in,
+                "folder": str(row.run.folder),
+                "command": row.cell.job.runtime["reproduce"],
+                "needs": row.cell.job.config.get("needs", {}),
+                "seconds_left": None if left is None else round(left, 1),
+            }
+            for row, left in zip(planned, seconds, strict=True)
+        ],
+    }
+
+
+def write(outputs: Path, plan: dict[str, Any]) -> Path:
+    """Check and write a plan."""
+    path = path_of(outputs, plan["name"])
+    schema.check("plan", plan, str(path), cause="crash")
+    files.write_text(path, files.render_jsonl([plan]))
+    return path
+
+
+def read(outputs: Path, name: str) -> dict[str, Any] | None:
+    """Read the last plan of a matrix, None when there is none."""
+    path = path_of(outputs, name)
+    if not path.is_file():
+        return None
+    advice = "move it away to plan afresh"
+    try:
+        found = files.read_json(path)
+    except ValueError as error:
+        raise ThunderError(f"{path}: not JSON: {error}; {advice}") from error
+    schema.check("plan", found, f"{path} ({advice})")
+    return dict(found)
+
+
+def changes(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the cells that an edit adds, keeps and orphans; orphans' runs stay readable."""
+    before = {(cell["id"], cell["target"]): cell for cell in (old or {"cells": []})["cells"]}
+    after = {(cell["id"], cell["target"]): cell for cell in new["cells"]}
+    return {
+        "added": [cell for key, cell in after.items() if key not in before],
+        "kept": [cell for key, cell in after.items() if key in before],
+        "orphaned": [cell for key, cell in before.items() if key not in after],
+    }

@@ -1,0 +1,153 @@
+"""What comes first, planned and run: jobs that cells need, and matrices that a matrix requires."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from thunder.config import compose as configs
+from thunder.config import overrides
+from thunder.ground import wording as text
+from thunder.ground.errors import ThunderError
+from thunder.jobs import matrix as matrices
+from thunder.jobs.matrix import Cell, Matrix
+from thunder.runner import loop as runner
+
+_WAIT_SECONDS = 0.5
+Left = Callable[[Sequence[Cell]], list[Cell]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Cells that are run before others.
+
+    Args:
+        matrix: the matrix that they are, None for jobs that cells need.
+    """
+
+    cells: list[Cell]
+    matrix: Matrix | None
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether nothing further starts unless all of it is reached."""
+        return self.matrix is not None
+
+
+Earlier = list[tuple[Stage, list[runner.Planned]]]
+
+
+def plan(
+    cells: Sequence[Cell],
+    matrix: Matrix | None,
+    words: overrides.Words,
+    places: configs.Sources,
+    outputs: Path,
+) -> Earlier:
+    """Return what comes before cells that are not reached, and how far it is."""
+
+    def left(cells: Sequence[Cell]) -> list[Cell]:
+        return [row.cell for row in runner.plan(cells, outputs) if not row.is_reached]
+
+    found = before(cells, matrix, words, places, left)
+    return [(stage, runner.plan(stage.cells, outputs)) for stage in found]
+
+
+def run(earlier: Earlier, screen: runner.Screen, *, at_once: int) -> list[runner.Outcome]:
+    """Run what comes first, up to a required matrix that is not whole."""
+    outcomes: list[runner.Outcome] = []
+    for stage, planned in earlier:
+        found = _run_shared(planned, screen, at_once)
+        outcomes += found
+        is_whole = all(row.ending == "reached" for row in found)
+        if any(row.ending == "stopped" for row in found) or (stage.is_gate and not is_whole):
+            break
+    return outcomes
+
+
+def lacking(earlier: Earlier, outcomes: Sequence[runner.Outcome]) -> str | None:
+    """Say which required matrix is not whole, None when all are."""
+    reached = {row.planned.run.folder for row in outcomes if row.ending == "reached"}
+    for stage, planned in earlier:
+        missing = [row for row in planned if row.run.folder not in reached]
+        if stage.matrix is not None and missing:
+            left = text.count(len(missing), "cell")
+            return f"it requires {stage.matrix.name}, which lacks {left}"
+    return None
+
+
+def _run_shared(
+    planned: Sequence[runner.Planned], screen: runner.Screen, at_once: int
+) -> list[runner.Outcome]:
+    """Run a stage; wait for what another runner has of it, since nothing can start without.
+
+    The wait ends: what runs has deadlines of its own, and its lock goes with its process.
+    """
+    found = runner.run(planned, screen, at_once=at_once)
+    while busy := [row.planned for row in found if row.ending == "elsewhere"]:
+        screen.note(f"waiting for {text.count(len(busy), 'run')} that another runner has")
+        time.sleep(_WAIT_SECONDS)
+        while any(row.run.is_owned() for row in busy):
+            time.sleep(_WAIT_SECONDS)
+        found = [row for row in found if row.ending != "elsewhere"]
+        found += runner.run(busy, screen, at_once=at_once)
+    return found
+
+
+def before(
+    cells: Sequence[Cell],
+    matrix: Matrix | None,
+    words: overrides.Words,
+    places: configs.Sources,
+    left: Left = list,
+) -> list[Stage]:
+    """Return what comes before cells of a matrix or a profile, in the order of running.
+
+    Args:
+        cells: those that are not reached yet; what is reached needs nothing any more.
+        left: which cells of a required matrix are not reached yet.
+
+    Raises:
+        ThunderError: matrices require each other in a circle.
+    """
+    if not cells:
+        return []
+    return [*_required(matrix, words, places, left, ()), *_needed(cells)]
+
+
+def _needed(cells: Sequence[Cell]) -> list[Stage]:
+    found = {job.id: Cell({}, job) for cell in cells for job in cell.job.needs}
+    return [Stage(list(found.values()), None)] if found else []
+
+
+def _required(
+    matrix: Matrix | None,
+    words: overrides.Words,
+    places: configs.Sources,
+    left: Left,
+    above: tuple[str, ...],
+) -> Iterator[Stage]:
+    if matrix is None:
+        return
+    above = (*above, matrix.name)
+    for name in matrix.spec.get("requires", []):
+        if name in above:
+            raise ThunderError(f"matrices require each other: {' → '.join((*above, name))}")
+        required = matrices.load(name, places)
+        cells = matrices.expand(required, _without_own(words, required), places)
+        if rest := left(cells):
+            yield from _required(required, words, places, left, above)
+            yield from _needed(rest)
+        yield Stage(cells, required)
+
+
+def _without_own(words: overrides.Words, matrix: Matrix) -> overrides.Words:
+    """Return the words of a command line that a required matrix does not settle itself."""
+    points = [matrix.axes, matrix.spec.get("set", {}), *matrix.spec.get("include", [])]
+    own = {overrides.full_key(key) for point in points for key in point}
+    return replace(
+        words,
+        choices={key: value for key, value in words.choices.items() if key not in own},
+        values={key: value for key, value in words.values.items() if key not in own},
+        sweeps={},
+    )

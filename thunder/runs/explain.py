@@ -1,0 +1,107 @@
+"""Why a cell is a new run: the keys that differ from the nearest one, and what set them."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thunder.config import compose as configs
+from thunder.config import origin, overrides
+from thunder.ground import digest
+from thunder.ground.errors import ThunderError
+from thunder.jobs import matrix as matrices
+from thunder.jobs.matrix import Cell
+from thunder.runs import store
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FILLED_IN = {
+    ".source.builder": "code or words of the recipe",
+    ".source.digest": "content of the folder",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What stands between a cell and a run.
+
+    Args:
+        nearest: the run of the same kind that differs in the fewest keys, None when there is none.
+        keys: dotted key, value of that run, value of the cell, the place that set it.
+    """
+
+    cell: Cell
+    run: store.Run
+    exists: bool
+    nearest: store.Run | None
+    keys: Sequence[tuple[str, Any, Any, str]]
+
+
+def why(
+    cells: Sequence[Cell],
+    matrix: matrices.Matrix | None,
+    words: overrides.Words,
+    places: configs.Sources,
+    outputs: Path,
+) -> list[Reason]:
+    """Return for each cell the nearest run there is, and what makes the cell another one."""
+    known = [_Known(run, document, _flat(document)) for run, document in _readable(outputs)]
+    return [_reason(cell, matrix, words, places, outputs, known) for cell in cells]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A run there is, with the canonical bytes of every value, which are compared at once."""
+
+    run: store.Run
+    document: dict[str, Any]
+    flat: dict[tuple[str, ...], bytes]
+
+    def distance(self, other: dict[tuple[str, ...], bytes]) -> int:
+        """Return in how many keys a document differs."""
+        return len({key for key, _ in self.flat.items() ^ other.items()})
+
+
+def _flat(document: dict[str, Any]) -> dict[tuple[str, ...], bytes]:
+    return {path: digest.canonical(value) for path, value in configs.leaves(document)}
+
+
+def _readable(outputs: Path) -> Iterator[tuple[store.Run, dict[str, Any]]]:
+    for run in store.all_runs(outputs):
+        # A run that drifted is `verify`'s news; it explains no cell.
+        with contextlib.suppress(ThunderError):
+            yield run, run.document()
+
+
+def _reason(
+    cell: Cell,
+    matrix: matrices.Matrix | None,
+    words: overrides.Words,
+    places: configs.Sources,
+    outputs: Path,
+    known: Sequence[_Known],
+) -> Reason:
+    run = store.find(outputs, cell.job.kind, cell.job.id)
+    if run.exists():
+        return Reason(cell, run, True, run, [])
+    same_kind = [one for one in known if one.document["kind"] == cell.job.kind]
+    if not same_kind:
+        return Reason(cell, run, False, None, [])
+    flat = _flat(cell.job.document)
+    nearest = min(same_kind, key=lambda one: (one.distance(flat), one.run.folder.name))
+    changes = store.differences(nearest.document, cell.job.document)
+    origins = matrices.origins_of(cell, matrix, words, places)
+    keys = [(key, old, new, place_of(key, old, origins)) for key, old, new in changes]
+    return Reason(cell, run, False, nearest.run, keys)
+
+
+def place_of(key: str, old: Any, origins: origin.Origins) -> str:
+    """Return what set a key; what is filled in follows from content and not from a line."""
+    filled_in = next((said for end, said in _FILLED_IN.items() if key.endswith(end)), None)
+    if filled_in and isinstance(old, str) and _DIGEST.fullmatch(old):
+        return filled_in
+    kept, _, needed = key.partition(".")
+    if kept == "needs":
+        return f"follows from what {needed or 'the run before it'} is made of"
+    return origin.find(origins, key.split(".")) or "code: the kind's revision"

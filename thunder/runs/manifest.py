@@ -1,0 +1,96 @@
+"""Every artifact of a run with its size and digest, and the proof that they are still those."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import digest, files, schema
+from thunder.ground.errors import ThunderError
+
+NAME = "manifest.json"
+
+
+def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()) -> None:
+    """List what lies in a folder, hidden files and `leave_out` aside.
+
+    Args:
+        keep: files whose entry in the manifest of before stays as it is.
+    """
+    before = _read(folder, run_id)[0] if keep else {}
+    kept = {name: before[name] for name in keep if name in before}
+    found_now = {name: _artifact(folder, name) for name in _names(folder, leave_out)}
+    artifacts = [artifact for _, artifact in sorted({**found_now, **kept}.items())]
+    found = {"id": run_id, "artifacts": artifacts}
+    schema.check("manifest", found, str(folder / NAME), cause="crash")
+    files.write_json(folder / NAME, found)
+
+
+def faults(
+    folder: Path, run_id: str, *, leave_out: Sequence[str], may_grow: bool = False
+) -> list[str]:
+    """Return what is not as the manifest says: missing, changed, or not listed.
+
+    Args:
+        may_grow: whether rows may have been added to `.jsonl` files, as by a run that went on.
+    """
+    expected, wrong = _read(folder, run_id)
+    if wrong:
+        return wrong
+    stray = [name for name in _names(folder, leave_out) if name not in expected]
+    wrong = [f"{name}: not in the manifest" for name in stray]
+    for name, artifact in expected.items():
+        wrong += _changed(folder / name, artifact, may_grow=may_grow and name.endswith(".jsonl"))
+    return wrong
+
+
+def faults_of(folder: Path, run_id: str, names: Sequence[str]) -> list[str]:
+    """Return what is wrong with some artifacts; a run that went on may have added rows to them."""
+    expected, wrong = _read(folder, run_id)
+    for name in names:
+        if name in expected:
+            wrong += _changed(folder / name, expected[name], may_grow=name.endswith(".jsonl"))
+        elif (folder / name).is_file() and not wrong:
+            wrong.append(f"{name}: not in the manifest")
+    return wrong
+
+
+def _artifact(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    return {"path": name, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}
+
+
+def _names(folder: Path, leave_out: Sequence[str]) -> list[str]:
+    hidden = {NAME, *leave_out}
+    return [name for name in digest.visible_files(folder) if name not in hidden]
+
+
+def _read(folder: Path, run_id: str) -> tuple[dict[str, Any], list[str]]:
+    path = folder / NAME
+    try:
+        listed = files.read_json(path)
+        schema.check("manifest", listed, str(path))
+    except (ThunderError, OSError, ValueError) as error:
+        return {}, [f"{path}: {error}"]
+    if listed["id"] != run_id:
+        return {}, [f"{path}: it is of run {listed['id']}"]
+    return {artifact["path"]: artifact for artifact in listed["artifacts"]}, []
+
+
+def _changed(path: Path, artifact: Mapping[str, Any], *, may_grow: bool = False) -> list[str]:
+    name, size = artifact["path"], artifact["bytes"]
+    if not path.is_file():
+        return [f"{name}: missing"]
+    found = path.stat().st_size
+    if found != size and not (may_grow and found > size):
+        return [f"{name}: {found} bytes, the manifest has {size}"]
+    if _digest_of_first(path, size) != artifact["sha256"]:
+        return [f"{name}: its bytes are not those of the manifest (sha256 differs)"]
+    return []
+
+
+def _digest_of_first(path: Path, size: int) -> str:
+    if path.stat().st_size == size:
+        return digest.of_file(path)
+    with path.open("rb") as stream:
+        return hashlib.sha256(stream.read(size)).hexdigest()

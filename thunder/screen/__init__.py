@@ -1,0 +1,1 @@
+"""What a person sees while runs go on: in a terminal, and in a log."""

@@ -1,0 +1,246 @@
+"""What a person sees while runs go on: bars and tables in a terminal, plain lines elsewhere."""
+
+import shlex
+import threading
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from thunder.ground.wording import count as counted
+from thunder.ground.wording import forget_output
+from thunder.jobs import job as jobs
+from thunder.runner import stages
+from thunder.runner.loop import Outcome, Planned, Screen
+
+_SHOWN_ROWS = 40
+_SHOWN_FAILURES = 20
+
+
+class Shown(Screen, Protocol):
+    """A screen that whoever plans can talk to as well."""
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+
+    def __enter__(self) -> "Shown":
+        """Begin to show."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave everything as it is shown."""
+
+
+def plan_lines(planned: Sequence[Planned]) -> list[str]:
+    """Return the plan, one line per cell, the first ones of a long one."""
+    lines = [plan_line(row, with_folder=len(planned) == 1) for row in planned[:_SHOWN_ROWS]]
+    more = len(planned) - _SHOWN_ROWS
+    return [*lines, f"… and {more:,} more"] if more > 0 else lines
+
+
+def plan_line(row: Planned, *, with_folder: bool) -> str:
+    """Return one planned cell: what, which id, where, from and to which step."""
+    job = row.cell.job
+    name = row.cell.label or str(job.runtime["profile"] or job.kind)
+    mark = " [stand-in]" if job.is_stand_in else ""
+    place = f"  {row.run.folder.absolute()}" if with_folder else ""
+    return f"{name}{mark}  {job.kind} {row.run.folder.name}{place}  {steps_text(row)}"
+
+
+def steps_text(row: Planned) -> str:
+    """Return how far a cell is and where it goes: `step 0 → 10 of 80`."""
+    job = row.cell.job
+    if job.goal is None:
+        return row.status
+    here = row.step or 0
+    if row.is_reached:
+        past = f"; the run is at step {here}" if here > job.goal else ""
+        return f"step {job.goal} of {job.total} is reached{past}"
+    word = {"planned": "", "paused": "resumed ", "failed": "retried ", "lost": "lost, resumed "}
+    return f"{word.get(row.status, '')}step {here} → {job.goal} of {job.total}"
+
+
+def summary(name: str, planned: Sequence[Planned]) -> str:
+    """Return the counts of a plan in one line."""
+    reached = sum(row.is_reached for row in planned)
+    counts: dict[str, int] = {}
+    for row in planned:
+        if not row.is_reached:
+            counts[row.status] = counts.get(row.status, 0) + 1
+    rest = "".join(f", {count} {status}" for status, count in counts.items())
+    runs = len({row.run.folder for row in planned})
+    cells = f"{counted(len(planned), 'cell')}, {counted(runs, 'run')}"
+    return f"{name}: {cells}: {reached} reached{rest}"
+
+
+def stage_lines(earlier: stages.Earlier) -> list[str]:
+    """Return what comes first, one line per required matrix and per job that is not done."""
+    said = []
+    for stage, planned in earlier:
+        if stage.matrix is not None:
+            said.append(f"first   {summary(stage.matrix.name, planned)}")
+        else:
+            left = [row for row in planned if not row.is_reached]
+            said += [f"first   {line}" for line in plan_lines(left)]
+    return said
+
+
+class Plain:
+    """Plain lines, for logs and pipes."""
+
+    def __init__(self, *, many: bool) -> None:
+        self.many = many
+        self.lock = threading.Lock()
+
+    def say(self, text: str) -> None:
+        """Print one line at once; when nobody reads any more, the runs go on."""
+        try:
+            with self.lock:
+                print(text, flush=True)
+        except OSError:
+            forget_output()
+
+    def begin(self, planned: Planned) -> None:
+        """Name the run that begins."""
+        if self.many:
+            self.say(f"run     {plan_line(planned, with_folder=False)}")
+
+    def event(self, planned: Planned, event: dict[str, Any]) -> None:
+        """Show one event of a run."""
+        prefix = f"{planned.cell.job.id} " if self.many else ""
+        for line in [] if _is_between(event) else event_lines(event):
+            if not self.many or _is_for_many(event):
+                self.say(f"{prefix}{line}")
+
+    def end(self, outcome: Outcome) -> None:
+        """Say how a run ended."""
+        if lines := end_lines(outcome, many=self.many):
+            self.say("\n".join(lines))  # at once: other runs are telling their ends too
+
+    def note(self, text: str) -> None:
+        """Show a note."""
+        self.say(f"note    {text}")
+
+    def __enter__(self) -> "Plain":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def event_lines(event: dict[str, Any]) -> list[str]:
+    """Return an event as plain lines."""
+    match event["event"]:
+        case "phase":
+            return [f"{event['name']:<7} {event['text']}"]
+        case "note" | "warning":
+            return [f"{event['event']:<7} {event['text']}"]
+        case "checks":
+            rows = event["rows"]
+            width = max((len(row["check"]) for row in rows), default=0)
+            hosts = max((len(row["host"]) for row in rows), default=0)
+            return [event["title"], *(_check_line(row, width, hosts) for row in rows)]
+        case "step":
+            return [f"{step_word(event)} {event['step']}/{event['of']}  {numbers_text(event)}"]
+        case "valid":
+            rate = event.get("valid_cer")
+            cer = "" if rate is None else f"  valid_cer {rate:.4f}"
+            unit = "epoch" if "valid_cer" in event else "step"
+            return [f"valid   {unit} {event['step']}  valid_loss {event['valid_loss']:.4f}{cer}"]
+        case "checkpoint":
+            return [f"saved   step {event['step']}  {event['path']}"]
+        case "report":
+            return [f"report  {event['path']}"]
+    return []
+
+
+def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
+    """Return how a run ended, in plain lines."""
+    row, seconds = outcome.planned, f"{outcome.seconds:.1f} s"
+    name = f"{row.cell.job.id} {row.cell.label}".strip()
+    if outcome.ending == "reached":  # the last line of a job with steps is where its report is
+        is_last = many or row.cell.job.goal is None
+        return [f"done    {name}  {_headline(row)}{seconds}"] if is_last else []
+    if outcome.ending == "stopped":
+        here = "" if row.step is None else f" from step {row.step}"
+        return [f"stopped {name}; the same command goes on{here}"]
+    if outcome.ending == "elsewhere":
+        return [f"busy    {name}: another runner has it"]
+    if outcome.ending == "blocked":
+        return [f"blocked {name}: {(outcome.error or {})['message']}"]
+    return [f"FAILED  {name}  {seconds}", *error_lines(outcome.error or {}, row)]
+
+
+def _headline(row: Planned) -> str:
+    """Return the number that a run of its kind is about, as its files have it."""
+    metric = jobs.KINDS[row.cell.job.kind].headline
+    value = row.run.metrics().get(metric) if metric else None
+    return "" if value is None else f"{metric} {value:.4g}  "
+
+
+def error_lines(error: dict[str, Any], row: Planned) -> list[str]:
+    """Return a failure in the words that the user needs."""
+    lines = [f"  cause   {error['cause']}", *_indented("  what    ", error["message"])]
+    if error["cause"] in ("crash", "ranks") and not _says_last_words(error):
+        lines += ["  log     " + line for line in error["last_lines"][-8:]]
+    lines.append(f"  where   {row.run.folder.absolute()}")
+    if error["reproduce"]:
+        lines.append(f"  again   {error['reproduce']}")
+    return lines
+
+
+def _says_last_words(error: dict[str, Any]) -> bool:
+    """Say whether the message has the end of the log in it already."""
+    end = error["message"].strip().splitlines()[-1:]
+    return any(words.strip() in line for words in end for line in error["last_lines"])
+
+
+def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
+    """Return the failed cells of a matrix, one line each, with the command that tells more."""
+    failed = {row.planned.run.folder: row for row in outcomes if row.ending == "failed"}
+    where = "" if outputs == "outputs" else f" --outputs {shlex.quote(outputs)}"
+    lines = [_failure_line(row, where) for row in list(failed.values())[:_SHOWN_FAILURES]]
+    if len(failed) > _SHOWN_FAILURES:
+        lines.append(f"  … and {len(failed) - _SHOWN_FAILURES:,} more: thunder status{where}")
+    return ["failed:", *lines] if lines else []
+
+
+def _failure_line(outcome: Outcome, where: str) -> str:
+    row, error = outcome.planned, outcome.error or {}
+    name, what = row.run.folder.name, (error["message"].splitlines() or [""])[0]
+    label = f"  {row.cell.label}" if row.cell.label else ""
+    return f"  {name}{label}  {error['cause']}: {what}  (thunder show {name}{where})"
+
+
+def _indented(head: str, text: str) -> list[str]:
+    first, *rest = text.splitlines() or [""]
+    return [head + first, *(" " * len(head) + line for line in rest)]
+
+
+def _check_line(row: dict[str, Any], width: int, hosts: int) -> str:
+    text = "  ".join(part for part in (row["measured"], row["reason"]) if part)
+    return f"  {row['status']:<7}  {row['host']:<{hosts}}  {row['check']:<{width}}  {text}"
+
+
+def step_word(event: dict[str, Any]) -> str:
+    """Return what a step is of: training has a loss, reading or evaluating rows has none."""
+    is_training = event["loss"] is not None or "epoch" in event
+    return "train   step" if is_training else "rows   "
+
+
+def numbers_text(event: dict[str, Any]) -> str:
+    """Return the numbers of a step: the epoch and the loss, where there are any, and the speed."""
+    epoch = f"epoch {event['epoch']}" if "epoch" in event else ""
+    loss = "" if event["loss"] is None else f"loss {event['loss']:.4f}"
+    unit = event.get("unit", "tokens")
+    speed = f"{event['per_second' if 'unit' in event else 'tokens_per_second']:,.0f} {unit}/s"
+    return "  ".join(part for part in (epoch, loss, speed) if part)
+
+
+def _is_for_many(event: dict[str, Any]) -> bool:
+    """Say whether an event is worth a line in the log of many runs: of an epoch, its validation."""
+    name = event["event"]
+    counts_rows, ends_epoch = name == "step" and "unit" in event, "valid_cer" in event
+    return (name in ("warning", "step", "checkpoint") and not counts_rows) or ends_epoch
+
+
+def _is_between(event: dict[str, Any]) -> bool:
+    """Say whether a step is one of thousands, of which a log shows the last of each epoch."""
+    return event["event"] == "step" and "unit" in event and event["step"] != event["of"]

@@ -1,0 +1,1 @@
+"""What every lane that trains needs: windows, progress, ranks and their watch."""
