@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from thunder.jobs.kinds import KINDS
+from thunder.jobs.kinds import LANES as LANE_NAMES
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "thunder"
 # From the ground up, as in docs/contracts.md. A room imports from itself and from rooms before it.
@@ -16,11 +19,8 @@ ROOMS = (
     "ground", "config", "jobs", "runs", "executors", "runner", "screen",
     "language", "scoring", "corpora", "training", "backends", "lanes", "results", "commands",
 )  # fmt: skip
-# Until lanes tell the core of themselves.
-STILL_NAME_A_LANE = {
-    ("commands.tasks.prepare", "lanes"), ("commands.tasks.prove", "lanes"),
-    ("results.promotion.comparisons", "lanes"),
-}  # fmt: skip
+BACKENDS = ("mlx", "mlx_lm", "numpy", "datasets", "transformers", "torch")
+HEAVY = (*BACKENDS, "hydra", "omegaconf")
 # What runs in a child process: no thought of configs, runs or matrices.
 LANE_MAY_IMPORT = ("ground", "language", "scoring", "corpora", "training", "backends")
 # What reads the runs of a lane afterwards: no backend.
@@ -106,8 +106,6 @@ def test_the_rooms_are_the_folders() -> None:
 def test_imports_go_one_way(module: str) -> None:
     room = _room(module)
     for other in _inner(MODULES[module], also_inside=True) - {module, "__init__"}:
-        if (module, _room(other)) in STILL_NAME_A_LANE:
-            continue
         assert _room(other) != "lanes", f"{module} → {other}"
         assert ROOMS.index(_room(other)) <= ROOMS.index(room), f"{module} → {other}"
 
@@ -134,6 +132,45 @@ def test_what_reads_the_runs_of_a_lane_loads_no_backend(module: str) -> None:
         assert is_own or _room(other) in LANE_RESULTS_MAY_IMPORT, f"{module} → {other}"
     behind = {name for other in _closure(module) for name in _imports(MODULES[other])}
     assert not {"mlx", "mlx_lm", "torch"} & {name.partition(".")[0] for name in behind}
+
+
+def _words_of(module: str) -> set[str]:
+    """Everything that a module names: its strings, but for docstrings, and its identifiers."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+        elif isinstance(node, ast.Name | ast.Attribute):
+            found.add(node.id if isinstance(node, ast.Name) else node.attr)
+    documents = [
+        n for n in ast.walk(tree) if isinstance(n, ast.Module | ast.FunctionDef | ast.ClassDef)
+    ]
+    return found - {ast.get_docstring(node, clean=False) for node in documents}
+
+
+SHARED_ARTIFACTS = {"run.log"}  # of every run
+ALL = [name for kind in KINDS.values() for name in (*kind.artifacts, kind.headline) if name]
+OF_LANES = {*LANE_NAMES, *KINDS, *ALL} - SHARED_ARTIFACTS
+
+
+@pytest.mark.parametrize("module", [module for module in OURS if module != "jobs.kinds"])
+def test_nothing_outside_lanes_names_a_lane(module: str) -> None:
+    parts = {part for word in _words_of(module) for part in re.findall(r"[\w.]+", word)}
+    assert not parts & OF_LANES
+    assert "kind ==" not in MODULES[module].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("lane", LANE_NAMES)
+def test_what_a_lane_tells_of_itself_is_light(lane: str) -> None:
+    for other in _closure(f"lanes.{lane}.kind") - {"__init__"}:
+        assert _room(other) == "ground" or _lane(other) == f"lanes.{lane}", other
+    libraries = {
+        name.partition(".")[0]
+        for other in _closure(f"lanes.{lane}.kind")
+        for name in _imports(MODULES[other])
+    }
+    assert not {*HEAVY} & libraries
 
 
 def test_every_room_is_in_the_contracts_and_in_the_tree_of_the_readme() -> None:
@@ -182,10 +219,6 @@ def test_only_provenance_calls_git() -> None:
         if re.search(r"""["']git["'\s]""", path.read_text(encoding="utf-8"))
     }
     assert found == {"runs.provenance"}
-
-
-BACKENDS = ("mlx", "mlx_lm", "numpy", "datasets", "transformers", "torch")
-HEAVY = (*BACKENDS, "hydra", "omegaconf")
 
 
 @pytest.mark.slow

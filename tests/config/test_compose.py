@@ -7,7 +7,7 @@ from thunder.commands import launch
 from thunder.config import compose as configs
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.jobs import job
+from thunder.jobs import kinds
 
 PLACES = configs.sources()
 PROFILES = PLACES.groups["profile"]
@@ -17,7 +17,7 @@ PROFILES = PLACES.groups["profile"]
 def test_every_committed_profile_composes_and_checks(profile: str) -> None:
     found = launch.read([f"+profile={profile}"]).cells[0].job
     assert found.runtime["profile"] == profile
-    assert found.kind in job.KINDS
+    assert found.kind in kinds.KINDS
     assert found.runtime["reproduce"] == f"python -m thunder +profile={profile}"
 
 

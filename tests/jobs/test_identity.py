@@ -19,7 +19,7 @@ from projects import DRY, Project
 from thunder.commands import launch
 from thunder.ground import schema
 from thunder.ground.errors import Faults
-from thunder.jobs import inputs, job
+from thunder.jobs import inputs, job, kinds
 
 STABLE = "+profile=partial_real_stage1_stable"
 
@@ -86,14 +86,14 @@ def _changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     section = found
     for part in path[:-1]:
         section = section[part]
-    other = next(kind for kind in job.KINDS if kind != config["kind"])
+    other = next(kind for kind in kinds.KINDS if kind != config["kind"])
     section[path[-1]] = other if path == ("kind",) else ["changed", section[path[-1]]]
     return found
 
 
 @pytest.mark.parametrize(
     ("kind", "path"),
-    [(kind, path) for kind in job.KINDS for path in _leaves(schema.load(kind))],
+    [(kind, path) for kind in kinds.KINDS for path in _leaves(schema.load(kind))],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else value,
 )
 def test_runtime_is_outside_the_id_and_every_other_key_inside(
@@ -117,7 +117,7 @@ def configs_by_kind() -> dict[str, dict[str, Any]]:
 
 
 def test_every_kind_is_covered(configs_by_kind: dict[str, dict[str, Any]]) -> None:
-    assert set(configs_by_kind) == set(job.KINDS)
+    assert set(configs_by_kind) == set(kinds.KINDS)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_how_and_where_to_run_is_outside_the_id(word: str) -> None:
 
 def test_a_revision_of_the_code_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
     before = job_of("+profile=dry").id
-    kind = job.KINDS["dry"]
-    monkeypatch.setitem(job.KINDS, "dry", replace(kind, revision=kind.revision + 1))
+    kind = kinds.KINDS["dry"]
+    monkeypatch.setitem(kinds.KINDS, "dry", replace(kind, revision=kind.revision + 1))
     assert job_of("+profile=dry").id != before
 
 

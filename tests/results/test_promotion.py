@@ -8,15 +8,16 @@ import bundle_runs
 import pytest
 import running
 
-from thunder.commands import launch  # fmt: skip
-from thunder.ground import digest, files  # fmt: skip
+from thunder.commands import launch
+from thunder.ground import digest, files
 from thunder.ground.errors import Faults, ThunderError
-from thunder.jobs import job  # fmt: skip
+from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.results import promotion  # fmt: skip
+from thunder.results import promotion
 from thunder.results.promotion import claims
-from thunder.runner import loop as runner  # fmt: skip
-from thunder.runs import attempts, manifest, provenance, store  # fmt: skip
+from thunder.results.promotion.comparison import Comparison
+from thunder.runner import loop as runner
+from thunder.runs import attempts, manifest, provenance, store
 
 QUESTION = """\
 # Does the value matter?
@@ -122,11 +123,9 @@ def test_every_comparison_is_claimed_or_said_not_to_be(document: dict[str, Any])
     assert f"({trajectory}) is lower than of mode=baseline ({baseline}) by " in said
     assert by_runs[baseline, latin]["bridge_cer"] is not None
     for row in document["comparisons"]:
-        numbers = claims._numbers(row)
-        assert (numbers in said, numbers in denied) == (
-            claims.is_real(row),
-            not claims.is_real(row),
-        )
+        found = Comparison(**row)
+        numbers, is_real = claims._numbers(found), claims.is_real(found)
+        assert (numbers in said, numbers in denied) == (is_real, not is_real)
 
 
 def test_what_must_not_be_read_into_it_is_said(document: dict[str, Any]) -> None:
@@ -154,9 +153,10 @@ def test_the_markdown_has_every_run_digest_metric_and_command(document: dict[str
     assert "## Not claimed" in text
 
 
-def comparison(**words: Any) -> dict[str, Any]:
+def comparison(**words: Any) -> Comparison:
     found = {"difference": -0.05, "low": -0.07, "high": -0.03, "p_value_holm": 0.01}
-    return {**found, "bridge_cer": None, **words}
+    sides = {"table": "T3", "label": "tar", "reference": "baseline", "runs": ["a", "b"], "rows": 9}
+    return Comparison(**{**sides, **found, "p_value": 0.01, **words})
 
 
 def test_a_difference_is_claimed_when_nothing_else_explains_it() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import bundle_runs
@@ -12,7 +13,7 @@ import running
 
 from thunder.commands import launch, tasks
 from thunder.ground.errors import ThunderError
-from thunder.jobs import job
+from thunder.jobs import kinds
 from thunder.jobs.matrix import Cell
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
@@ -32,10 +33,17 @@ optional:
 def needing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an asr job be a dry one that needs a dry run of features, without a backend."""
     monkeypatch.setenv("PYTHONPATH", str(running.HERE))
-    features = job.Kind("odd_lanes:counted", 1)
-    monkeypatch.setitem(job.KINDS, "asr_features", features)
-    asr = job.Kind("odd_lanes:reads_features", 1, {"asr_features": ("data", "features")}, ("a",))
-    monkeypatch.setitem(job.KINDS, "asr", asr)
+    let_features_be(monkeypatch, "odd_lanes:counted")
+    asr = replace(
+        kinds.KINDS["asr"], function="odd_lanes:reads_features", artifacts=("a",), packages=()
+    )
+    monkeypatch.setitem(kinds.KINDS, "asr", asr)
+
+
+def let_features_be(monkeypatch: pytest.MonkeyPatch, function: str, packages: str = "") -> None:
+    """Let a lane of the tests make the features."""
+    features = replace(kinds.KINDS["asr_features"], function=function, packages=packages.split())
+    monkeypatch.setitem(kinds.KINDS, "asr_features", features)
 
 
 def own(folder: Path, **matrices: str) -> Path:
@@ -90,7 +98,7 @@ def test_a_cell_whose_needed_run_failed_is_not_started(
     tmp_path: Path, needing: None, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setitem(job.KINDS, "asr_features", job.Kind("odd_lanes:raises", 1))
+    let_features_be(monkeypatch, "odd_lanes:raises")
     assert running.here("+profile=asr_ctc", f"outputs={tmp_path}") == runner.EXIT_FAILED
     assert [run.kind for run in store.all_runs(tmp_path)] == ["asr_features"]
     assert "which is failed" in capsys.readouterr().out
@@ -131,7 +139,7 @@ def test_two_runners_share_what_comes_first_and_what_comes_after(
     tmp_path: Path, needing: None, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setitem(job.KINDS, "asr_features", job.Kind("odd_lanes:counted_slowly", 1))
+    let_features_be(monkeypatch, "odd_lanes:counted_slowly")
     words = ["+profile=asr_ctc", f"outputs={tmp_path}"]
     (cell,) = asked(words).cells
     (need,) = cell.job.needs
@@ -291,8 +299,7 @@ def test_a_plan_of_before_is_not_misread(tmp_path: Path) -> None:
 def test_a_lane_whose_packages_are_missing_is_refused_before_anything_runs(
     tmp_path: Path, needing: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lacking = job.Kind("odd_lanes:counted", 1, packages=("no_such_package",))
-    monkeypatch.setitem(job.KINDS, "asr_features", lacking)
+    let_features_be(monkeypatch, "odd_lanes:counted", packages="no_such_package")
     with pytest.raises(ThunderError, match=r"needs no_such_package: install .*\.\[asr\]"):
         running.here("+profile=asr_ctc", f"outputs={tmp_path}")
     assert store.all_runs(tmp_path) == []

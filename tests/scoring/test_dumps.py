@@ -64,7 +64,7 @@ def test_a_strangers_dump_needs_ids_scripts_and_texts_alone(tmp_path: Path) -> N
     found = documents.of_dump(dumps.read(*_write(tmp_path, predictions, references)))
     assert found["all"]["norm"]["edits"] == 1
     assert [found[key] for key in ("text_disjoint", "by_partition", "by_origin")] == [None] * 3
-    schema.check("asr_score", found, "score")
+    schema.check("score", found, "score")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_rescoring_agrees_to_the_last_digit_with_what_a_run_scored(tmp_path: Pat
 
 def test_parts_add_up_to_the_whole() -> None:
     found = documents.of_dump(dumps.of_rows(*_rows(100)), samples=20)
-    schema.check("asr_score", found, "score")
+    schema.check("score", found, "score")
     assert list(found["by_partition"]) == ["stable", "uncertain"]
     assert list(found["by_origin"]) == ["(none)", "radio"]
     for variant in score.VARIANTS:
@@ -188,7 +188,7 @@ def test_a_subset_without_rows_has_no_rates() -> None:
     predictions, references = _rows(5)
     references = [{**row, "text_disjoint": False} for row in references]
     found = documents.of_dump(dumps.of_rows(predictions, references), samples=20)
-    schema.check("asr_score", found, "score")
+    schema.check("score", found, "score")
     assert found["text_disjoint"]["raw"]["rows"] == 0
     assert found["text_disjoint"]["raw"]["cer_ci95"] is None
     assert "–" in documents.render(found)
@@ -196,7 +196,7 @@ def test_a_subset_without_rows_has_no_rates() -> None:
 
 def test_without_samples_there_are_no_intervals() -> None:
     found = documents.of_dump(dumps.of_rows(*_rows(5)), samples=0)
-    schema.check("asr_score", found, "score")
+    schema.check("score", found, "score")
     assert found["all"]["norm"]["cer_ci95"] is None
     assert "no intervals" in documents.render(found)
 
@@ -204,7 +204,7 @@ def test_without_samples_there_are_no_intervals() -> None:
 def test_a_latin_dump_can_be_scored_as_nko() -> None:
     dump = dumps.of_rows(*_rows(30))
     found = documents.of_dump(dump, samples=20, bridge_version="v2_standard")
-    schema.check("asr_score", found, "score")
+    schema.check("score", found, "score")
     assert found["bridged"]["version"] == "v2_standard"
     assert 0 < found["bridged"]["norm"]["cer_micro"] != found["all"]["norm"]["cer_micro"]
     with pytest.raises(ThunderError, match=r"a bridge maps Latin text; .* of script 'nko'"):

@@ -14,7 +14,7 @@ import pytest
 
 from thunder.commands import launch
 from thunder.ground import files
-from thunder.jobs import job
+from thunder.jobs import kinds
 from thunder.runner.loop import Outcome, Planned
 from thunder.runs import store
 
@@ -25,8 +25,8 @@ DRY_FOLDER = {".lock", "config.json", "manifest.json", "metrics.json", "run.json
 
 _WITH_LANE = """
 import sys
-from thunder.jobs import job
-job.KINDS["dry"] = job.Kind("odd_lanes:" + sys.argv.pop(1), 1)
+from thunder.jobs import kinds
+kinds.KINDS["dry"] = kinds.Kind("odd_lanes:" + sys.argv.pop(1), 1)
 from thunder.__main__ import main
 sys.exit(main())
 """
@@ -84,7 +84,7 @@ def here(*words: str, sweep: bool = False) -> int:
 def with_lane(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Let the dry kind be a lane of the tests, in this process."""
     monkeypatch.setenv("PYTHONPATH", str(HERE))
-    monkeypatch.setitem(job.KINDS, "dry", job.Kind(f"odd_lanes:{name}", 1))
+    monkeypatch.setitem(kinds.KINDS, "dry", kinds.Kind(f"odd_lanes:{name}", 1))
 
 
 def only_run(outputs: Path) -> store.Run:

@@ -13,13 +13,14 @@ from thunder.config import compose as configs
 from thunder.ground import wording as text
 from thunder.ground.errors import ThunderError
 from thunder.jobs import inputs
+from thunder.jobs.kinds import KINDS
 from thunder.runs import provenance
 
 PACKAGES = (
     "thunder", "hydra-core", "omegaconf", "mlx", "mlx-lm", "datasets", "transformers", "numpy",
     "jsonschema", "jsonschema-rs", "rfc8785", "invoke", "rich", "babel", "rapidfuzz", "matplotlib",
 )  # fmt: skip
-OF_EXTRAS = {"torch": "asr", "soundfile": "asr", "soxr": "asr"}
+OF_EXTRAS = {name: kind.extra for kind in KINDS.values() for name in kind.packages}
 _BACKEND_SECONDS = 120
 
 
@@ -30,7 +31,7 @@ def examine(config_dir: Path | None, outputs: Path) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "host": provenance.host(),
         "packages": {name: _version(name) for name in (*PACKAGES, *OF_EXTRAS)},
-        "backend": _backend(),
+        "backend": _backends(),
         "outputs": _outputs(outputs),
         "sites": {name: _site(name, places) for name in places.groups.get("site", [])},
     }
@@ -66,9 +67,15 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _backend() -> dict[str, Any]:
+def _backends() -> dict[str, Any]:
+    """Return what the backends of all kinds say; a fault of one hides no other."""
+    modules = dict.fromkeys(kind.backend for kind in KINDS.values() if kind.backend)
+    return {key: value for module in modules for key, value in _backend(module).items()}
+
+
+def _backend(module: str) -> dict[str, Any]:
     """Ask a process of its own: a BLAS that is loaded stays loaded."""
-    command = [sys.executable, "-m", "thunder.backends.mlx.describe"]
+    command = [sys.executable, "-m", module]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_BACKEND_SECONDS, check=False)
     except subprocess.TimeoutExpired:

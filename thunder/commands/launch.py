@@ -11,8 +11,8 @@ from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.ground.errors import ThunderError
 from thunder.ground.schema import nearest
-from thunder.jobs import job as jobs
 from thunder.jobs import matrix as matrices
+from thunder.jobs.kinds import KINDS
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
 from thunder.screen import lines as screen
@@ -148,11 +148,11 @@ def _check_packages(planned: Sequence[runner.Planned]) -> None:
     """Refuse before anything runs when the lane of a cell that is left cannot be imported."""
     kinds = {row.cell.job.kind for row in planned if not row.is_reached}
     for kind in sorted(kinds):
-        missing = [name for name in jobs.KINDS[kind].packages if find_spec(name) is None]
+        missing = [name for name in KINDS[kind].packages if find_spec(name) is None]
         if missing:
             raise ThunderError(
                 f"kind {kind} needs {', '.join(missing)}: install thunder with its extra, "
-                "pip install -c constraints.txt -e '.[asr]'",
+                f"pip install -c constraints.txt -e '.[{KINDS[kind].extra}]'",
                 "environment",
             )
 
@@ -246,7 +246,7 @@ def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: screen
         shown.say(line)
     found = ", ".join(f"{count} {ending}" for ending, count in counts.items() if count)
     shown.say(f"{request.matrix.name}: {found}")
-    has_table = "table" in request.matrix.spec or jobs.KINDS[request.cells[0].job.kind].headline
+    has_table = "table" in request.matrix.spec or KINDS[request.cells[0].job.kind].headline
     if counts["reached"] == len(outcomes) and has_table:
         shown.say(f"its numbers: thunder table {request.matrix.name}")
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.jobs import job as jobs
+from thunder.jobs.kinds import KINDS
 from thunder.runs import store
 
 _SHOWN_CELLS = 20
@@ -49,19 +49,19 @@ def run_json(run: store.Run) -> dict[str, Any]:
 
 def _label(run: store.Run, record: dict[str, Any]) -> str:
     """Return what a run is: its profile, and what tells its cells apart where a kind has cells."""
-    keys = jobs.KINDS[run.kind].told_by
+    keys = KINDS[run.kind].told_by
     found = run.document() if keys else {}
     return " ".join([record["profile"] or "", *(f"{key}={found[key]}" for key in keys)]).strip()
 
 
 def lacks(run: store.Run) -> list[str]:
     """Return which artifacts of its kind a run has not got."""
-    return [name for name in jobs.KINDS[run.kind].artifacts if not (run.folder / name).is_file()]
+    return [name for name in KINDS[run.kind].artifacts if not (run.folder / name).is_file()]
 
 
 def lacks_text(row: dict[str, Any]) -> str:
     """Return what a row lacks, as short as it can be said."""
-    whole = jobs.KINDS[row["kind"]].artifacts
+    whole = KINDS[row["kind"]].artifacts
     missing = row["lacks"]
     return f"all {len(whole)} files" if len(missing) == len(whole) > 1 else " ".join(missing)
 

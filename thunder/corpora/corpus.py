@@ -141,3 +141,16 @@ def _data_sets(rows: dict[str, list[dict[str, Any]]]) -> "dict[str, Dataset]":
 def _columns(row: dict[str, Any]) -> dict[str, Any]:
     messages = [{key: message[key] for key in ("role", "content")} for message in row["messages"]]
     return {"messages": messages, "meta": row.get("meta", {}), "line": row["line"]}
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise when a folder that is to be made is there."""
+    if folder.exists():
+        raise ThunderError(
+            f"{folder} exists; a corpus is never built over another: name a new folder"
+        )
+
+
+def use_text(words: str, folder: Path) -> str:
+    """Return the command that trains on a folder that was made."""
+    return f"use it: python -m thunder {words} data.source.folder={folder.absolute()}"

@@ -6,21 +6,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults
+from thunder.jobs import kinds
+from thunder.jobs.kinds import KINDS
 
 _SAID_BYTES = 4 << 30
 _LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and inode
-# What a recipe's code and words are, as a digest; strings, so that a lane is imported when asked.
-RECIPES = {
-    "sentences": "thunder.corpora.build:builder_digest",
-    "spoken": "thunder.lanes.asr.speech.spoken:builder_digest",
-    "tiny_gemma4": "thunder.lanes.adapter.model.standin:builder_digest",
-}
 
 
 @dataclass(frozen=True)
@@ -54,15 +49,10 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     if missing:
         site = config["runtime"]["site"]["name"]
         raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
-    marked += ["model"] if _is_small(config) and "model" not in marked else []
+    kind = KINDS.get(config.get("kind", ""))  # a site is looked at without a job
+    marked += [name for name in (kind.stand_ins(config) if kind else ()) if name not in marked]
     bound["runtime"] = {**config["runtime"], "paths": paths, "stand_ins": marked}
     return bound
-
-
-def _is_small(config: Mapping[str, Any]) -> bool:
-    """Say whether a model has a size that no result is made with: its own factor on the rate."""
-    size = config.get("model", {}).get("size", {})
-    return bool(size.get("learning_rate_factor", 1) != 1)
 
 
 def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -125,8 +115,7 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
             )
         return {"hub": source["hub"], "commit": snapshot.name}, snapshot
     if "recipe" in source:
-        module, _, function = RECIPES[source["recipe"]].partition(":")
-        return {**source, "builder": getattr(import_module(module), function)(source)}, None
+        return {**source, "builder": kinds.loaded(kinds.recipes()[source["recipe"]])(source)}, None
     return source, None
 
 

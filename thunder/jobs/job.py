@@ -1,62 +1,19 @@
-"""What to compute: a checked config and its id; and KINDS, which function computes it."""
+"""What to compute: a checked config and its id, and the jobs that come first."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import origin, overrides
 from thunder.ground import digest, schema
 from thunder.ground.errors import Faults
-from thunder.jobs import inputs
-from thunder.jobs import rules as across
+from thunder.jobs import inputs, rules
+from thunder.jobs.kinds import KINDS
 
 IDENTITY = 1  # version of the id's preimage; raising it renames every run
 ID_DIGITS = 12
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of job.
-
-    Args:
-        function: `module:function`, a string so that no lane is imported before it runs.
-        revision: raised when the meaning of the lane's code changes; part of the id.
-        needs: kinds whose run comes first, each with the sections that it shares with this one.
-        artifacts: files that a complete run has, by the names its users know.
-        packages: what must be installed besides thunder itself, with the extra `asr`.
-        headline: the metric that a run of it is about.
-        told_by: keys that tell its runs apart in a list, besides the profile.
-    """
-
-    function: str
-    revision: int
-    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    artifacts: Sequence[str] = ()
-    packages: Sequence[str] = ()
-    headline: str | None = None
-    told_by: Sequence[str] = ()
-
-
-_ASR_PACKAGES = ("torch", "soundfile", "soxr")
-KINDS = {
-    "adapter": Kind("thunder.lanes.adapter.job:run", 1),
-    "asr": Kind(
-        "thunder.lanes.asr.job:run",
-        1,
-        needs={"asr_features": ("data", "features")},
-        artifacts=(
-            "results.json", "train.log", "run.log", "split.json", "vocab.json", "best.pt",
-            "test_predictions.jsonl", "test_references.jsonl", "test_metrics_by_partition.json",
-        ),
-        packages=_ASR_PACKAGES,
-        headline="test_cer_micro",
-        told_by=("script", "mode", "seed"),
-    ),
-    "asr_features": Kind("thunder.lanes.asr.features.job:run", 1, packages=_ASR_PACKAGES),
-    "dry": Kind("thunder.lanes.dry.job:run", 1),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -198,7 +155,7 @@ def faults_of(
         absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
         found |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
     if not found:
-        found = dict(across.faults(config, total_of(config)))
+        found = dict(rules.faults(config, total_of(config)))
     return [_placed(path, message, origins()) for path, message in found.items()]
 
 

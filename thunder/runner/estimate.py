@@ -8,12 +8,9 @@ from typing import Any
 
 from thunder.ground import wording as text
 from thunder.ground.errors import ThunderError
+from thunder.jobs.kinds import KINDS
 from thunder.runner.loop import Planned
 from thunder.runs import store
-
-# Sections that set how long a job takes.
-_LIKE = ("model", "data", "features", "train", "evaluate", "dry")
-_WORK = ("model", "data", "features", "dry")  # those that set it for one step
 
 
 def seconds_left(planned: Sequence[Planned], outputs: Path) -> list[float | None]:
@@ -40,7 +37,7 @@ def _of_row(row: Planned, finished: dict[str, list[float]]) -> float | None:
     if not finished:  # ten thousand cells are planned before the first of them has run
         return None
     job = row.cell.job
-    keys = _keys(job.kind, job.document, job.total)
+    keys = _keys(job.kind, job.document)
     found = next((finished[key] for key in keys if key in finished), None)
     if found is None:
         return None
@@ -60,7 +57,7 @@ def _finished(outputs: Path, kinds: set[str]) -> dict[str, list[float]]:
             continue
         rate = _rate(record)
         if rate is not None:
-            for key in _keys(run.kind, document, record["total"]):
+            for key in _keys(run.kind, document):
                 found.setdefault(key, []).append(rate)
     return found
 
@@ -72,10 +69,9 @@ def _rate(record: dict[str, Any]) -> float | None:
     return float(sum(spent)) / (record["total"] or 1)
 
 
-def _keys(kind: str, document: dict[str, Any], total: int | None) -> Iterator[str]:
+def _keys(kind: str, document: dict[str, Any]) -> Iterator[str]:
     """Yield what runs that take as long have in common, the closest likeness first."""
-    of_mode = ("mode", *_LIKE)  # one mode of a model may be slower than another
-    for names in [of_mode, _LIKE] if total is None else [of_mode, _LIKE, _WORK]:
+    for names in KINDS[kind].timed_by:
         # Not the canonical form, which costs ten times as much: an estimate is no identity.
         alike = {name: document[name] for name in names if name in document}
         yield json.dumps([kind, alike], sort_keys=True)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from thunder.executors import local
 from thunder.ground import wording as text
 from thunder.ground.errors import ThunderError
-from thunder.jobs import job as jobs
+from thunder.jobs.kinds import KINDS
 from thunder.runs import attempts, provenance, store
 from thunder.runs.cells import Planned as Planned
 from thunder.runs.cells import plan as plan
@@ -197,7 +197,7 @@ def _execute(row: Planned, lock: int, stop: threading.Event, watch: "_Watch") ->
     job = row.cell.job
     return local.execute(
         row.run.folder,
-        jobs.KINDS[job.kind].function,
+        KINDS[job.kind].function,
         lock=lock,
         stop=stop,
         deadlines=local.Deadlines(job.runtime["stall_seconds"], job.runtime["start_seconds"]),

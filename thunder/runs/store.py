@@ -14,6 +14,7 @@ from thunder.config import compose as configs
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job as jobs
+from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
 
 CONFIG, RECORD, METRICS, ROWS = "config.json", "run.json", "metrics.json", "metrics.jsonl"
@@ -200,7 +201,7 @@ def beside(outputs: Path, run: Run) -> Run:
 
 def all_runs(outputs: Path) -> list[Run]:
     """Return every run in a folder of outputs."""
-    kinds = [outputs / kind for kind in jobs.KINDS]
+    kinds = [outputs / kind for kind in KINDS]
     return [
         Run(folder)
         for kind in kinds

@@ -31,7 +31,7 @@ def of_dump(
     seed: int = intervals.SEED,
     bridge_version: str | None = None,
 ) -> dict[str, Any]:
-    """Return the scores of a dump in every variant, with intervals, as schemas/asr_score.json.
+    """Return the scores of a dump in every variant, with intervals, as schemas/score.json.
 
     Args:
         samples: of the bootstrap; 0 leaves the intervals out.

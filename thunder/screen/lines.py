@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from thunder.ground.wording import count as counted
 from thunder.ground.wording import forget_output
-from thunder.jobs import job as jobs
+from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
 from thunder.runner.loop import Outcome, Planned, Screen
 
@@ -170,7 +170,7 @@ def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
 
 def _headline(row: Planned) -> str:
     """Return the number that a run of its kind is about, as its files have it."""
-    metric = jobs.KINDS[row.cell.job.kind].headline
+    metric = KINDS[row.cell.job.kind].headline
     value = row.run.metrics().get(metric) if metric else None
     return "" if value is None else f"{metric} {value:.4g}  "
 

@@ -9,10 +9,8 @@ from thunder.commands import selection as asked
 from thunder.commands.selection import outputs_dir, places_dir
 from thunder.config import sources as places
 from thunder.ground import files
-from thunder.ground import wording as text
 from thunder.ground.errors import ThunderError
-
-_SHOWN_NAMES = 5
+from thunder.jobs import kinds
 
 
 @cli.task()
@@ -61,15 +59,20 @@ def corpus(
     seed: int = 0, rows: int = 640, license: str = "",
 ) -> int | None:  # fmt: skip
     """Make a data set: `corpus build FOLDER`, or `corpus import-speech FOLDER TRANSCRIPTS`."""
-    if action == "import-speech":
-        _import_speech(Path(target), transcripts, into, license)
+    imports = kinds.imports()
+    if action in imports:
+        make = kinds.loaded(imports[action])
+        for line in make(Path(target), transcripts, into, license or None):
+            print(line)
         return None
     if action != "build":
-        raise ThunderError(f"corpus {action!r}: not an action; actions: build, import-speech")
+        known = ", ".join(["build", *imports])
+        raise ThunderError(f"corpus {action!r}: not an action; actions: {known}")
     from thunder.corpora import build
+    from thunder.corpora import corpus as corpora
 
     folder = Path(target)
-    _refuse_existing(folder)
+    corpora.refuse_existing(folder)
     if source:
         found = build.build_from_file(
             Path(source), column, folder, script=script, seed=seed,
@@ -83,33 +86,5 @@ def corpus(
     print(f"{folder.absolute()}: {splits} rows")
     for reason, count in counts["dropped"].items():
         print(f"  dropped {count}: {reason}")
-    _say_use("+profile=… data=folder", folder)
+    print(corpora.use_text("+profile=… data=folder", folder))
     return None
-
-
-def _import_speech(folder: Path, transcripts: str, into: str, license: str) -> None:
-    """Make a data folder of recordings and transcripts; all that is left out is named."""
-    if not transcripts:
-        raise ThunderError("corpus import-speech needs FOLDER and TRANSCRIPTS, a file of texts")
-    from thunder.lanes.asr.data import prompts
-
-    target = Path(into or f"speech-{folder.name}")
-    _refuse_existing(target)
-    found = prompts.import_speech(folder, Path(transcripts), target, license or None)
-    print(f"{target.absolute()}: {text.count(found['counts']['rows'], 'row')}")
-    for reason, entries in found["omitted"].items():
-        names = list(entries)
-        shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if len(names) > _SHOWN_NAMES else "")
-        print(f"  left out {len(names)}: {reason}: {shown}")
-    _say_use("+profile=asr_ctc data=speech_folder data.columns.nko=null script=latin", target)
-
-
-def _refuse_existing(folder: Path) -> None:
-    if folder.exists():
-        raise ThunderError(
-            f"{folder} exists; a corpus is never built over another: name a new folder"
-        )
-
-
-def _say_use(words: str, folder: Path) -> None:
-    print(f"use it: python -m thunder {words} data.source.folder={folder.absolute()}")

@@ -12,6 +12,7 @@ from thunder.commands.selection import outputs_dir
 from thunder.ground import files, schema
 from thunder.ground import wording as text
 from thunder.ground.errors import ThunderError
+from thunder.jobs.kinds import KINDS
 from thunder.runs import store
 
 
@@ -52,10 +53,12 @@ def table(
     request = asked.request(name, set or (), root, config_dir)
     if request.matrix is None:
         raise ThunderError(f"{name!r} is a profile; a table needs a matrix")
+    from thunder.results.tables import makers
+
     is_another = asked.is_another(request)
     if check and is_another:
         raise ThunderError(f"--check: {asked.NOT_WHOLE}; there is no table of it on disk")
-    tables = _tables_of(request.cells)
+    tables = makers.of(request.cells)
     found = tables.build(request.matrix, request.cells, root)
     folder = root / "tables"
     if check:
@@ -66,14 +69,6 @@ def table(
         said = [f"written  {path}" for path in paths] or [f"not written: {asked.NOT_WHOLE}"]
         print("\n".join(said))
     return None
-
-
-def _tables_of(cells: Any) -> Any:
-    """Return the package that makes the tables of such cells."""
-    from thunder.lanes.asr.results import bundle
-    from thunder.results.tables import plain
-
-    return bundle if bundle.is_bundle(cells) else plain
 
 
 def _say_stale(old: Sequence[Path], page: Path, *, json: bool) -> int | None:
@@ -95,7 +90,7 @@ def report(
     found = store.by_prefix(outputs_dir(outputs, config_dir), run)
     path = found.folder / ("report.json" if json else "report.md")
     if not path.is_file():
-        name, more = found.folder.name, " or thunder errors" if found.kind == "asr" else ""
+        name, more = found.folder.name, " or thunder errors" if KINDS[found.kind].page else ""
         raise ThunderError(
             f"{path}: no report; the run is {found.status()}: ask thunder show{more} {name}"
         )
@@ -117,13 +112,13 @@ def score(
 
     dump = dumps.read(Path(predictions), Path(references))
     found = documents.of_dump(dump, samples, seed, bridge or None)
-    schema.check("asr_score", found, "the scores", cause="crash")
+    schema.check("score", found, "the scores", cause="crash")
     print(files.render_json(found) if json else documents.render(found), end="")
     return None
 
 
 @cli.task(
-    "run", run="an id of kind asr, or its beginning", rows="rows of each selection",
+    "run", run="an id, or its beginning", rows="rows of each selection",
     variant="the form of the texts that is shown: raw, norm or toneless",
 )  # fmt: skip
 def errors(
@@ -131,10 +126,10 @@ def errors(
     config_dir: str = "",
 ) -> int | None:  # fmt: skip
     """Write a page that shows what a run got wrong: references above hypotheses, edits marked."""
-    from thunder.lanes.asr.results.pages import errors as pages
+    from thunder.results import pages
 
     found = store.by_prefix(outputs_dir(outputs, config_dir), run)
-    print(f"written  {pages.write(found.folder, rows=rows, variant=variant).absolute()}")
+    print(f"written  {pages.write(found, rows=rows, variant=variant).absolute()}")
     return None
 
 

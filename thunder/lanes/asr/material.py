@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.data import folder as located
 from thunder.lanes.asr.data import groups, pairs, split, targets, vocabulary
 from thunder.lanes.asr.data.targets import Targets
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SLOWEST_HZ = 12.0  # of frames that CTC sees; below, no row of speech fits (spec §1.2)
-VOCABULARY = "vocab.json"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _split(
     rows: "Dataset", snapshot: str, config: Mapping[str, Any], folder: Path, where: Path
 ) -> dict[str, Any]:
     """Return the split of this run: made at its first start, read and checked ever after."""
-    path = folder / split.NAME
+    path = folder / artifacts.SPLIT
     if not path.exists():
         files.write_json(path, split.make(rows, config["split"], where))
     document = split.load(path)
@@ -131,7 +131,7 @@ def _split(
 
 def _vocabulary(config: Mapping[str, Any], folder: Path) -> Vocabulary:
     """Return the classes of this run: written at its first start, read from there ever after."""
-    path = folder / VOCABULARY
+    path = folder / artifacts.VOCABULARY
     if not path.exists():
         vocabulary.write(path, vocabulary.make(config["script"]))
     return vocabulary.load(path)
@@ -147,7 +147,7 @@ def _splits(
     place = {name: number for number, name in enumerate(rows["feat_id"])}
     origins = list(rows["origin"])
     splits, counts = {}, {}
-    for name in split.SPLITS:
+    for name in artifacts.SPLITS:
         ids = document["ids"][name]
         have = [feat_id for feat_id in ids if feat_id in opened.index]
         numbers = [place[feat_id] for feat_id in have]

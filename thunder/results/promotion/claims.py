@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from thunder.results.promotion import support
 from thunder.results.promotion.candidates import Candidate, needs_of
-from thunder.results.promotion.evidence import results_of
+from thunder.results.promotion.comparison import Comparison, Comparisons
 
 LEVEL = 0.05
 Claim = dict[str, Any]
@@ -14,38 +15,34 @@ _MEANT_TO_BE_OURS = (
 )
 
 
-def claimed(
-    runs: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]]
-) -> list[Claim]:
+def claimed(runs: Sequence[Mapping[str, Any]], comparisons: Sequence[Comparison]) -> list[Claim]:
     """Return what was measured, and every difference that is more than noise."""
     return [
         *(_claim(_measured(run), [run["run"]]) for run in runs),
-        *(_claim(_difference(row), row["runs"]) for row in comparisons if is_real(row)),
+        *(_claim(_difference(found), found.runs) for found in comparisons if is_real(found)),
     ]
 
 
-def is_real(row: Mapping[str, Any]) -> bool:
+def is_real(found: Comparison) -> bool:
     """Say whether a difference is not 0, alone and among all comparisons of its table.
 
     One that a bridge took part in must be larger than the error that the bridge itself brings.
     """
-    adjusted, bridge = row["p_value_holm"], row["bridge_cer"]
-    is_apart = row["low"] > 0 or row["high"] < 0
-    is_left = adjusted is None or adjusted < LEVEL
-    return bool(is_apart and is_left and abs(row["difference"]) > (bridge or 0.0))
+    is_apart = found.low > 0 or found.high < 0
+    is_left = found.p_value_holm is None or found.p_value_holm < LEVEL
+    return is_apart and is_left and abs(found.difference) > (found.bridge_cer or 0.0)
 
 
 def not_claimed(
     candidates: Sequence[Candidate],
     runs: Sequence[Mapping[str, Any]],
-    comparisons: Mapping[str, Sequence[Mapping[str, Any]]],
+    comparisons: Comparisons,
     words: Sequence[str],
     shown: Mapping[str, Any],
 ) -> list[Claim]:
     """Return what a reader might think, and why it does not follow.
 
     Args:
-        comparisons: `made`, and `missing` with reasons.
         words: names of modes that are defined in the record.
         shown: what else the record has: `code`, `environments`.
     """
@@ -60,23 +57,16 @@ def not_claimed(
     if words:
         found.append(_claim(_MEANT_TO_BE_OURS.format(words=", ".join(words)), names))
     present = [one for one in candidates if one.is_present]
-    kinds = {one.run.kind for one in present}
-    found += [
-        _claim(text, _of_kind(present, kind)) for kind in sorted(kinds) for text in _fixed(kind)
-    ]
-    found += [_claim(text, list(dict.fromkeys(of))) for text, of in _of_configs(present)]
+    found += _of_kinds(present)
     found += _of_seeds(present)
     found += [
         _claim(f"what a warning of the run puts in doubt: {warning}", [one.name])
         for one in present
-        for warning in (results_of(one) or {}).get("warnings", [])
+        for warning in support.of_kind(one.run.kind).warnings(one)
     ]
+    found += [_claim(_no_difference(one), one.runs) for one in comparisons.made if not is_real(one)]
     found += [
-        _claim(_no_difference(row), row["runs"]) for row in comparisons["made"] if not is_real(row)
-    ]
-    found += [
-        _claim(f"any difference in {row['label']}: {row['reason']}", [])
-        for row in comparisons["missing"]
+        _claim(f"any difference in {one.label}: {one.reason}", []) for one in comparisons.missing
     ]
     found += _of_places(names, shown)
     return [*found, *_unverified(present)]
@@ -104,63 +94,36 @@ def _short(inputs: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {sha256[:12]}…" for name, sha256 in sorted(inputs.items()))
 
 
-def _difference(row: Mapping[str, Any]) -> str:
-    word = "lower" if row["difference"] < 0 else "higher"
+def _difference(found: Comparison) -> str:
+    word = "lower" if found.difference < 0 else "higher"
     return (
-        f"CER of {row['label']} is {word} than of {row['reference']} by "
-        f"{100 * abs(row['difference']):.2f} percentage points: {_numbers(row)}"
+        f"CER of {found.label} is {word} than of {found.reference} by "
+        f"{100 * abs(found.difference):.2f} percentage points: {_numbers(found)}"
     )
 
 
-def _no_difference(row: Mapping[str, Any]) -> str:
-    return f"a difference in CER between {row['label']} and {row['reference']}: {_numbers(row)}"
+def _no_difference(found: Comparison) -> str:
+    return f"a difference in CER between {found.label} and {found.reference}: {_numbers(found)}"
 
 
-def _numbers(row: Mapping[str, Any]) -> str:
-    adjusted = "" if row["p_value_holm"] is None else f", p (Holm) {row['p_value_holm']:.3g}"
-    bridge = (
-        "" if row["bridge_cer"] is None else f"; the bridge alone: {100 * row['bridge_cer']:.2f}"
-    )
+def _numbers(found: Comparison) -> str:
+    holm, bridge = found.p_value_holm, found.bridge_cer
+    adjusted = "" if holm is None else f", p (Holm) {holm:.3g}"
+    alone = "" if bridge is None else f"; the bridge alone: {100 * bridge:.2f}"
     return (
-        f"{100 * row['difference']:+.2f}, 95 % interval {100 * row['low']:+.2f} to "
-        f"{100 * row['high']:+.2f}, p {row['p_value']:.3g}{adjusted}, paired over "
-        f"{row['rows']:,} utterances{bridge}"
+        f"{100 * found.difference:+.2f}, 95 % interval {100 * found.low:+.2f} to "
+        f"{100 * found.high:+.2f}, p {found.p_value:.3g}{adjusted}, paired over "
+        f"{found.rows:,} utterances{alone}"
     )
 
 
-def _fixed(kind: str) -> Iterator[str]:
-    if kind == "asr":
-        yield (
-            "that a correction adapter lowers these error rates: what is scored is what the "
-            "recogniser wrote, and nothing corrected it"
-        )
-        yield "a new acoustic model: a CTC head was trained on frames that stayed as they were"
-    if kind == "adapter":
-        yield (
-            "that the adapter lowers an error rate of speech recognition: it was judged by its "
-            "loss on rows of its own corpus, and no recogniser took part"
-        )
-
-
-def _of_configs(present: Sequence[Candidate]) -> list[tuple[str, list[str]]]:
-    """Return limits that follow from how runs were made, each with the runs that it holds for."""
+def _of_kinds(present: Sequence[Candidate]) -> list[Claim]:
+    """Return the limits that the lanes of runs know of, each with the runs that it holds for."""
     found: dict[str, list[str]] = {}
-    for one in present:
-        bridge = one.document.get("text", {}).get("bridge", "none")
-        if bridge != "none" and one.document.get("script") == "nko":
-            text = (
-                f"anything about N'Ko as people spell it, or about tone: the N'Ko texts were made "
-                f"from Latin by the bridge {bridge}"
-            )
+    for one in sorted(present, key=lambda one: one.run.kind):
+        for text in support.of_kind(one.run.kind).limits(one):
             found.setdefault(text, []).append(one.name)
-        if one.run.kind == "asr" and one.document.get("split", {}).get("rule") == "random":
-            text = (
-                "that unseen speakers or recordings are recognised as well: the split is by row, "
-                "so train may have others of the same (results.json has the rows of unseen text "
-                "apart)"
-            )
-            found.setdefault(text, []).append(one.name)
-    return list(found.items())
+    return [_claim(text, list(dict.fromkeys(names))) for text, names in found.items()]
 
 
 def _of_seeds(present: Sequence[Candidate]) -> list[Claim]:
@@ -212,7 +175,3 @@ def _unverified(present: Sequence[Candidate]) -> Iterator[Claim]:
             "outputs; its digest is among the inputs",
             names,
         )
-
-
-def _of_kind(present: Sequence[Candidate], kind: str) -> list[str]:
-    return list(dict.fromkeys(one.name for one in present if one.run.kind == kind))

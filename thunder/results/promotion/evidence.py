@@ -4,17 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from thunder.ground import digest, files
+from thunder.results.promotion import support
 from thunder.results.promotion.candidates import Candidate, needs_of
 from thunder.runs import manifest
-
-RESULTS = "results.json"
-_MICRO = ("test_cer", "test_cer_micro")  # by these names a run has what cer_ci95 is of
-_WORDS = {
-    "baseline": (),
-    "trajectory": ("trajectory",),
-    "tar": ("tar",),
-    "trajectory_ttt": ("trajectory", "ttt"),
-}
 
 
 def run(one: Candidate) -> dict[str, Any]:
@@ -67,33 +59,20 @@ def definitions(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """Return what runs mean by the words of their modes, each with its runs."""
     meant: dict[tuple[str, str], list[str]] = {}
     for one in candidates:
-        if results := results_of(one):
-            words = [*_WORDS[results["mode"]], *(["suta"] if results["adaptation"]["suta"] else [])]
-            for word in words:
-                meant.setdefault((word, results["definitions"][word]), []).append(one.name)
+        for said in support.of_kind(one.run.kind).definitions(one):
+            meant.setdefault(said, []).append(one.name)
     return [
         {"word": word, "meaning": meaning, "runs": list(dict.fromkeys(runs))}
         for (word, meaning), runs in sorted(meant.items())
     ]
 
 
-def results_of(one: Candidate) -> dict[str, Any] | None:
-    """Return results.json of an asr run, None of another kind."""
-    if one.run.kind != "asr":
-        return None
-    found: dict[str, Any] = files.read_json(one.run.folder / RESULTS)
-    return found
-
-
 def _metrics(one: Candidate) -> list[dict[str, Any]]:
     """Return the numbers of a run; those at its goal where a longer job goes on."""
     record = one.record or {}
     is_window = one.goal is not None and one.goal != record["step"]
-    found = one.run.at_step(one.goal or 0) if is_window else one.run.metrics()
-    intervals: dict[str, Any] = {}
-    if results := results_of(one):
-        name = next((name for name in _MICRO if name in found), _MICRO[0])
-        found, intervals = {**found, name: results["test_cer"]}, {name: results["cer_ci95"]}
+    said = one.run.at_step(one.goal or 0) if is_window else one.run.metrics()
+    found, intervals = support.of_kind(one.run.kind).numbers(one, said)
     rows = []
     for name, value in sorted(found.items()):
         low, high = intervals.get(name) or (None, None)

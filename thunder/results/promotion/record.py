@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.results.promotion import candidates, claims, comparisons, evidence, markdown, refusals
+from thunder.results.promotion import candidates, claims, evidence, markdown, refusals, support
 from thunder.results.promotion.candidates import Candidate
-from thunder.results.promotion.comparisons import Comparisons
+from thunder.results.promotion.comparison import Comparisons
 from thunder.runs import attempts, store
 
 FOLDER = "promotions"
@@ -34,7 +35,7 @@ def of_run(
     reasons = _reasons(found, several_commits=several_commits)
     _refuse(name, reasons)
     subject = {"run": run.folder.name, "matrix": None, "question": None}
-    return _document(name, subject, found, comparisons.none())
+    return _document(name, subject, found, Comparisons())
 
 
 def of_matrix(
@@ -53,10 +54,10 @@ def of_matrix(
     name = name or matrix.name
     found = candidates.of_cells(matrix, cells, outputs)
     reasons = _reasons(found, several_commits=several_commits)
-    compared = comparisons.none()
+    compared = Comparisons()
     if not refusals.unproven(found):
         try:
-            compared = comparisons.of_matrix(matrix, cells, outputs)
+            compared = support.of_cells(cells).comparisons(matrix, cells, outputs)
         except ThunderError as error:
             reasons.append(str(error))
     _refuse(name, reasons)
@@ -118,8 +119,8 @@ def _document(
             if not one.is_present
         ],
         "definitions": defined,
-        "comparisons": compared["made"],
-        "claimed": claims.claimed(own, compared["made"]),
+        "comparisons": [asdict(one) for one in compared.made],
+        "claimed": claims.claimed(own, compared.made),
         "not_claimed": claims.not_claimed(found, own, compared, words, shown),
         **shown,
     }

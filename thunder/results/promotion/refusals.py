@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from thunder.ground import files
-from thunder.jobs import job as jobs
+from thunder.jobs.kinds import KINDS
 from thunder.results.promotion.candidates import Candidate
 from thunder.runs import manifest, store
 
@@ -78,7 +78,7 @@ def _of_proof(one: Candidate) -> Iterator[str]:
     if not faults:
         artifacts = files.read_json(one.run.folder / manifest.NAME)["artifacts"]
         listed = {artifact["path"] for artifact in artifacts}
-        wanted = jobs.KINDS[one.run.kind].artifacts
+        wanted = KINDS[one.run.kind].artifacts
         if lacking := [name for name in wanted if name not in listed]:
             yield f"run {one.label}: lacks {', '.join(lacking)}"
 

@@ -12,6 +12,7 @@ import pytest
 
 from thunder.ground import digest, files
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import labels
 from thunder.lanes.asr.evaluation import dumps, partition, repetition, tally
 from thunder.lanes.asr.model.oracle import NAMES
 from thunder.scoring.score import counts, summary
@@ -116,7 +117,7 @@ def test_the_first_match_wins() -> None:
 def test_recovery_is_uncertain_among_four_labels() -> None:
     found = partition.labelled(row(repetition={"repeats": 8, "ratio": 0.2}), policy())
     assert (found["partition"], found["partition_fine"]) == ("uncertain", "recovery")
-    assert {partition.merged(label) for label in partition.FINE} == set(partition.LABELS)
+    assert {partition.merged(label) for label in labels.FINE} == set(labels.LABELS)
 
 
 def valid_rows() -> list[Row]:
@@ -254,7 +255,7 @@ def tallied(rows: list[Row], origin: Callable[[str], str | None] = lambda name: 
 def test_metrics_by_partition_are_those_of_scoring(folder: Path) -> None:
     rows = list(dumps.read(folder / "test_predictions.jsonl"))
     found = tallied(rows)
-    for label in (*partition.LABELS, None):
+    for label in (*labels.LABELS, None):
         part = [one for one in rows if label in (None, one["partition"])]
         texts = [[one[key] for one in part] for key in ("reference_text", "asr_text")]
         expected = summary(counts(texts[0], texts[1], "nko", "norm"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from thunder.ground import files, schema
-from thunder.jobs.job import KINDS
+from thunder.jobs.kinds import KINDS
 from thunder.lanes.asr.data import vocabulary
 from thunder.lanes.asr.evaluation import dumps, partition, results
 from thunder.lanes.asr.features import log_mel

@@ -8,7 +8,7 @@ import running
 
 from thunder.commands import tasks
 from thunder.ground import files
-from thunder.jobs import job
+from thunder.jobs import kinds
 from thunder.runs import store
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def test_the_models_learn_the_stand_in(outputs: Path) -> None:
 
 def test_every_run_leaves_its_nine_artifacts_and_proves_them(outputs: Path) -> None:
     for run in cells(outputs):
-        assert all((run.folder / name).stat().st_size for name in job.KINDS["asr"].artifacts)
+        assert all((run.folder / name).stat().st_size for name in kinds.KINDS["asr"].artifacts)
         assert store.verify(run) == []
 
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from thunder.ground import digest, files, schema
 from thunder.ground import draws as draw
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.artifacts import SPLIT, SPLITS
 from thunder.lanes.asr.data import groups, pairs
 from thunder.language import spelling
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SPLITS = ("train", "valid", "test")
-NAME = "split.json"
 MOST_SHOWN = 5
 
 
@@ -41,7 +40,7 @@ def make(rows: "Dataset", split: Mapping[str, Any], folder: Path) -> dict[str, A
     count: int | None = None
     given: str | None = None
     if split["rule"] == "given":
-        found, given = _given(folder / NAME, ids)
+        found, given = _given(folder / SPLIT, ids)
     elif split["rule"] == "grouped":
         labels = groups.of(rows, split["by"])
         count = len(set(labels))
@@ -227,7 +226,7 @@ def _document(
     }
     document["digest"] = _digest(document)
     check(document)
-    schema.check("split", document, NAME, cause="crash")
+    schema.check("split", document, SPLIT, cause="crash")
     return document
 
 

@@ -11,6 +11,7 @@ import torch
 
 from thunder.backends.torch.machine import Machine
 from thunder.ground import files
+from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.evaluation import adaptation, dumps, partition, results, tally
 from thunder.lanes.asr.evaluation import recognised as hearing
 from thunder.lanes.asr.evaluation.adaptation import Pass
@@ -25,9 +26,6 @@ from thunder.training.progress import Emit, News
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
-
-POLICY = "partition_policy.json"
-RESULTS = "results.json"
 
 T = TypeVar("T")
 
@@ -79,7 +77,7 @@ def run(
     )
     for text in found["warnings"]:
         emit({"event": "warning", "text": text})
-    files.write_json(folder / RESULTS, found)
+    files.write_json(folder / artifacts.RESULTS, found)
     return results.metrics(found, training)
 
 
@@ -89,7 +87,7 @@ def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:
     main = adaptation.main(config["mode"])
     with _heard(work, "valid", main) as rows:
         policy = partition.fit(rows, work.listener.run_id)
-        partition.write(work.folder / POLICY, policy)
+        partition.write(work.folder / artifacts.POLICY, policy)
         scored = {"valid": _dump(work, "valid", main, rows, policy)}
     others = adaptation.others(config["mode"], config["evaluate"]["suta"]["rows"])
     for name, one in {"test": main, **{one.column: one for one in others}}.items():
@@ -131,7 +129,7 @@ def _step(done: int, of: int, pace: float) -> dict[str, Any]:
 
 def _dump(work: _Work, split: str, one: Pass, rows: Spool, policy: Mapping[str, Any]) -> Scored:
     """Write the rows of a pass with their labels; return them scored, as the file has them."""
-    path = work.folder / f"{split}_predictions{one.suffix}.jsonl"
+    path = work.folder / artifacts.predictions(split, one.suffix)
     labelled = (partition.labelled(row, policy) for row in rows)
     dumps.write(path, "asr_prediction", _beating(work, labelled))
     return results.score(_beating(work, dumps.read(path)), work.material.config["script"])
@@ -152,7 +150,7 @@ def _references(work: _Work, split: str) -> None:
         }
         for feat_id, text, origin in columns
     )
-    path = work.folder / f"{split}_references.jsonl"
+    path = work.folder / artifacts.references(split)
     dumps.write(path, "asr_reference", _beating(work, rows))
 
 
@@ -161,13 +159,13 @@ def _metrics(work: _Work, split: str, policy: Mapping[str, Any]) -> None:
     utterances = work.material.splits[split]
     origins = dict(zip(utterances.ids, utterances.origins, strict=True))
     found = tally.by_partition(
-        _beating(work, dumps.read(work.folder / f"{split}_predictions.jsonl")),
+        _beating(work, dumps.read(work.folder / artifacts.predictions(split))),
         origins.__getitem__,
         run_id=work.listener.run_id,
         split=split,
         policy=policy,
     )
-    files.write_json(work.folder / f"{split}_metrics_by_partition.json", found)
+    files.write_json(work.folder / artifacts.by_partition(split), found)
 
 
 def _beating(work: _Work, items: Iterable[T]) -> Iterator[T]:

@@ -10,8 +10,6 @@ from thunder.ground import digest, files, schema
 from thunder.ground.errors import ThunderError
 
 POLICY_VERSION = 1  # raise it when a threshold, a quantile or the order of the rule changes
-FINE = ("stable", "boundary", "uncertain", "recovery", "novelty")
-LABELS = ("stable", "boundary", "uncertain", "novelty")
 MICRO = 1_000_000
 
 # Spec §2.2: what has a meaning of its own is fixed; a scalar's scale is the model's, so it is

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thunder.ground import schema
+from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.data import vocabulary
-from thunder.lanes.asr.evaluation.partition import LABELS
 from thunder.lanes.asr.evaluation.recognised import MAIN
+from thunder.lanes.asr.labels import STABLE
 from thunder.lanes.asr.model import definitions
 from thunder.lanes.asr.training.learner import peak_rate
 from thunder.language import spelling
@@ -92,7 +93,7 @@ def document(
         "warnings": warnings(scored["test"]),
         "definitions": definitions.definitions(material.config["mode"]),
     }
-    schema.check("asr_results", found, "results.json", cause="crash")
+    schema.check("asr_results", found, RESULTS, cause="crash")
     return found
 
 
@@ -150,7 +151,7 @@ def warnings(test: Scored) -> list[str]:
 
 def stable_share(labels: Sequence[str]) -> float | None:
     """Return the share of rows that are stable."""
-    return labels.count(LABELS[0]) / len(labels) if labels else None
+    return labels.count(STABLE) / len(labels) if labels else None
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

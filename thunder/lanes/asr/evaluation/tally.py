@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from thunder.ground import schema
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.evaluation.partition import FINE, LABELS
+from thunder.lanes.asr import artifacts
+from thunder.lanes.asr.labels import FINE, LABELS
 from thunder.lanes.asr.model.oracle import NAMES
 from thunder.scoring.score import rates
 
@@ -60,7 +61,7 @@ def by_partition(
         "by_source": _group(columns, columns.sources, sorted(set(columns.sources.tolist()))),
         "all": _numbers(columns, np.full(len(columns.edits), True)),
     }
-    place = f"{split}_metrics_by_partition.json"
+    place = artifacts.by_partition(split)
     schema.check("asr_partitions", found, place, cause="crash")
     check_sums(found, place)
     return found

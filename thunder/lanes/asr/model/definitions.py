@@ -56,6 +56,13 @@ def flags(mode: str) -> Mode:
     return MODES[mode]
 
 
+def words(mode: str) -> list[str]:
+    """Return the words of the definitions that a mode uses."""
+    found = flags(mode)
+    used = {"trajectory": found.use_trajectory, "tar": found.use_tar, "ttt": found.use_ttt}
+    return [word for word, is_used in used.items() if is_used]
+
+
 def definitions(mode: str) -> dict[str, str]:
     """Return the sentences for results and footnotes: all, as tables set modes side by side."""
     flags(mode)

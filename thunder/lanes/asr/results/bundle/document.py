@@ -7,6 +7,7 @@ from typing import Any
 from thunder.ground import schema
 from thunder.ground.errors import ThunderError
 from thunder.jobs.matrix import Cell, Matrix
+from thunder.lanes.asr.model.definitions import words
 from thunder.lanes.asr.results.bundle import (
     adaptation,
     effects,
@@ -19,7 +20,6 @@ from thunder.lanes.asr.results.bundle.gather import Gathered
 from thunder.results.tables.summary import code_states, over_of
 
 KIND = "asr"
-_DEFINED = {"trajectory": "trajectory", "tar": "tar", "trajectory_ttt": "ttt"}
 
 
 def is_bundle(cells: Sequence[Cell]) -> bool:
@@ -108,13 +108,9 @@ def _definitions(gathered: Gathered) -> list[dict[str, Any]]:
     """Return what the runs mean by a mode; SUTA where a run has it."""
     meant: dict[tuple[str, str], list[str]] = {}
     for found in gathered.present:
-        words = [_DEFINED.get(found.results["mode"])]
-        words += ["trajectory"] if found.results["mode"] == "trajectory_ttt" else []
-        words += ["suta"] if "suta" in found.dumps else []
-        for word in words:
-            if word is not None:
-                key = (word, found.results["definitions"][word])
-                meant.setdefault(key, []).append(found.name)
+        suta = ["suta"] if "suta" in found.dumps else []
+        for word in [*words(found.results["mode"]), *suta]:
+            meant.setdefault((word, found.results["definitions"][word]), []).append(found.name)
     return [
         {"word": word, "meaning": meaning, "runs": runs}
         for (word, meaning), runs in sorted(meant.items())

@@ -1,5 +1,6 @@
 """T2 and T3: what one axis changes, each cell against its counterpart on the same utterances."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,11 @@ def axis(
 def axis_name(name: str) -> str:
     """Return the name of the table for an axis."""
     return f"T3_{name.replace('.', '_')}_effect"
+
+
+def is_effect(name: str) -> bool:
+    """Say whether a table is T2 or T3."""
+    return name == SCRIPT or bool(re.fullmatch(axis_name(r"\w+"), name))
 
 
 def _script_columns() -> list[dict[str, Any]]:

@@ -11,22 +11,20 @@ import numpy.typing as npt
 
 from thunder.ground import schema
 from thunder.ground.errors import Faults
+from thunder.lanes.asr import artifacts
+from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.results.bundle import measures
 from thunder.runs import proof, store
 
-RESULTS, PREDICTIONS, REFERENCES = (
-    "results.json",
-    "test_predictions.jsonl",
-    "test_references.jsonl",
-)
-BY_PARTITION = "test_metrics_by_partition.json"
+PREDICTIONS, REFERENCES = artifacts.predictions("test"), artifacts.references("test")
+BY_PARTITION = artifacts.by_partition("test")
 NEEDED = (
     store.CONFIG, store.METRICS, store.ROWS, RESULTS, PREDICTIONS, REFERENCES, BY_PARTITION,
 )  # fmt: skip
 ADAPTED = {
-    "off": "test_predictions_ttt_off.jsonl",
-    "shuffled": "test_predictions_ttt_shuffled.jsonl",
-    "suta": "test_predictions_suta.jsonl",
+    "off": artifacts.predictions("test", "_ttt_off"),
+    "shuffled": artifacts.predictions("test", "_ttt_shuffled"),
+    "suta": artifacts.predictions("test", "_suta"),
 }
 _KEYS = (
     "feat_id", "script", "asr_text", "reference_text", "cer_edits", "reference_chars", "partition",

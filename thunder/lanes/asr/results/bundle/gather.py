@@ -8,6 +8,7 @@ from typing import Any
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import comparable as matched
 from thunder.jobs.matrix import Cell, Matrix
+from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.results.bundle import agree, bridging, evidence
 from thunder.lanes.asr.results.bundle.evidence import Evidence, References
 from thunder.runs import proof, store
@@ -107,7 +108,7 @@ def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Found:
     if status != _DONE:
         return replace(arm, reason=f"run {run.folder.name} is {status}")
     digests = proof.digests(run, evidence.NEEDED, tuple(evidence.ADAPTED.values()))
-    return _Found(arm, run, digests, proof.document(run.folder / evidence.RESULTS, "asr_results"))
+    return _Found(arm, run, digests, proof.document(run.folder / RESULTS, "asr_results"))
 
 
 def _refuse_mixed_inputs(matrix: Matrix, found: Sequence[_Found]) -> None:
@@ -120,7 +121,7 @@ def _refuse_mixed_inputs(matrix: Matrix, found: Sequence[_Found]) -> None:
             if of_record is None or of_record != of_results:
                 raise ThunderError(
                     f"run {name}: its record has {key} {_short(of_record)}, its "
-                    f"{evidence.RESULTS} has {said} {_short(of_results)}",
+                    f"{RESULTS} has {said} {_short(of_results)}",
                     "verification",
                 )
             other, before = first.setdefault(key, (name, of_record))
@@ -160,7 +161,7 @@ def _read(
     found = evidence.read(item.run, item.digests, references[script], over)
     if faults := agree.faults(found):
         raise Faults(
-            f"run {found.name}: {evidence.RESULTS} and the dumps do not agree ({item.run.folder}):",
+            f"run {found.name}: {RESULTS} and the dumps do not agree ({item.run.folder}):",
             faults,
             "verification",
         )

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from thunder.lanes.asr.labels import LABELS
 from thunder.lanes.asr.results.bundle import columns as c
 from thunder.lanes.asr.results.bundle import measures
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 NAME = "T4_partitions"
 ALL = "all"
-ORDER = ("stable", "boundary", "uncertain", "novelty")  # what the router calls a row, by trust
 
 
 def build(gathered: Gathered, samples: int) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
         return
     counts, labels = found.test.counts[measures.MAIN], np.array(found.test.labels)
     said = found.by_partition["partitions"]
-    known = [label for label in ORDER if label in said]
-    for label in [*known, *sorted({*said} - {*ORDER})]:
+    known = [label for label in LABELS if label in said]
+    for label in [*known, *sorted({*said} - {*LABELS})]:
         part = measures.part(counts, labels == label)
         interval = measures.interval(part, samples) if len(part.edits) else None
         yield _row(arm, label, said[label], interval)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from thunder.ground import draws as draw
-from thunder.lanes.asr.results.pages.scored import PARTITIONS, Scored
+from thunder.lanes.asr.labels import LABELS
+from thunder.lanes.asr.results.pages.scored import Scored
 
 TITLES = {
     "edits": "most edits",
@@ -51,7 +52,7 @@ def _middle(order: Sequence[int], rows: int) -> list[int]:
 
 def _of_each(found: Scored, drawn: Sequence[int], rows: int) -> list[int]:
     labels = found.dump.partitions
-    by_partition = [[index for index in drawn if labels[index] == name] for name in PARTITIONS]
+    by_partition = [[index for index in drawn if labels[index] == name] for name in LABELS]
     present = [indices for indices in by_partition if indices]
     share = max(_LEAST_OF_PARTITION, rows // len(present))
     return [index for indices in present for index in indices[:share]]

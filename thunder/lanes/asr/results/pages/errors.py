@@ -10,9 +10,10 @@ import numpy as np
 from thunder.ground import files
 from thunder.ground import wording as text
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.artifacts import RESULTS
+from thunder.lanes.asr.labels import LABELS
 from thunder.lanes.asr.results.pages import aligned, choice, histogram
 from thunder.lanes.asr.results.pages.scored import (
-    PARTITIONS,
     PREDICTIONS,
     REFERENCES,
     Scored,
@@ -24,7 +25,6 @@ from thunder.results.pages import template
 from thunder.runs import proof, store
 from thunder.scoring import VARIANTS, edits, intervals, summary
 
-RESULTS = "results.json"
 _HERE = Path(__file__).resolve().parent
 _MOST_CONFUSIONS = 40
 _SCRIPTS = {"nko": ("N'Ko", "nqo", "rtl"), "latin": ("Latin", "bm", "ltr")}  # bm: Bambara
@@ -147,7 +147,7 @@ def _partitions(found: Scored) -> list[dict[str, Any]]:
     labels = np.array(found.dump.partitions)
     total = max(int(found.counts.edits.sum()), 1)
     rows = []
-    for name in PARTITIONS:
+    for name in LABELS:
         is_here = labels == name
         wrong, chars = (int(n[is_here].sum()) for n in (found.counts.edits, found.counts.chars))
         rows.append(

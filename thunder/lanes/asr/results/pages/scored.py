@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import artifacts
 from thunder.language import spelling
 from thunder.runs import proof, store
 from thunder.scoring import Counts, counts, dumps, edits
 from thunder.scoring.score import rates
 
-PREDICTIONS, REFERENCES = "test_predictions.jsonl", "test_references.jsonl"
-PARTITIONS = ("stable", "boundary", "uncertain", "novelty")
+PREDICTIONS, REFERENCES = artifacts.predictions("test"), artifacts.references("test")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,63 @@
+"""What a lane tells of its kinds of job; all that the rest of thunder knows of a lane."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Config = Mapping[str, Any]
+# A fault between keys: the path of the key that is to be changed, and what is wrong.
+Fault = tuple[tuple[str | int, ...], str]
+
+
+def _nothing(_: Config) -> tuple[Any, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job. Modules and functions are named by strings, so that no backend is loaded.
+
+    Args:
+        function: `module:function` that computes it, in a process of its own.
+        revision: raised when the meaning of the lane's code changes; part of the id.
+        needs: kinds whose run comes first, each with the sections that it shares with this one.
+        artifacts: files that a complete run has, by the names its users know.
+        packages: what must be installed besides thunder itself.
+        extra: the extra of thunder that installs the packages.
+        backend: module that prints as JSON, run by itself, what this machine computes with.
+        headline: the metric that a run of it is about.
+        told_by: keys that tell its runs apart in a list, besides the profile.
+        timed_by: sections that runs which take as long have in common, the closest likeness first;
+            by the last of a kind with steps, one step takes as long.
+        bounded_by: what ends a run of a kind without steps, in words.
+        stands_for_any: whether it takes window and target though it has no steps, to try matrices.
+        rules: faults between keys, which no schema can see.
+        stand_ins: inputs of a config that stand in for real ones, wherever they come from.
+        recipes: `module:function` of each recipe that builds an input in place; it returns the
+            digest of the code and words behind it.
+        imports: `module:function` of each action that makes a data folder of what a person has:
+            (source, transcripts, target, licence) to the lines that say what was made.
+        tables: module that makes the tables of a matrix; see `results.tables`.
+        page: module that makes the error page of a run; see `results.pages`.
+        claims: `module:value` that says what runs support; see `results.promotion.support`.
+    """
+
+    function: str
+    revision: int
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    artifacts: Sequence[str] = ()
+    packages: Sequence[str] = ()
+    extra: str | None = None
+    backend: str | None = None
+    headline: str | None = None
+    told_by: Sequence[str] = ()
+    timed_by: Sequence[Sequence[str]] = ()
+    bounded_by: str | None = None
+    stands_for_any: bool = False
+    rules: Callable[[Config], Iterable[Fault]] = _nothing
+    stand_ins: Callable[[Config], Sequence[str]] = _nothing
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, str] = field(default_factory=dict)
+    tables: str | None = None
+    page: str | None = None
+    claims: str | None = None

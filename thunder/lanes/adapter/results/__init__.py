@@ -1,0 +1,1 @@
+"""What adapter runs show when they are done."""

@@ -1,0 +1,85 @@
+"""What the rest of thunder must know of ASR jobs, and of the features that they need."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from thunder.ground.kind import Config, Fault, Kind
+from thunder.lanes.asr import artifacts as files
+
+_HALVED = "whisper_12p5hz_375"
+_PACKAGES = ("torch", "soundfile", "soxr")
+_SLOWED_BY = ("model", "data", "features", "train", "evaluate")
+
+
+def _rules(config: Config) -> Iterator[Fault]:
+    yield from _of_texts(config)
+    yield from _of_split(config["split"])
+    yield from _of_model(config)
+
+
+def _of_texts(config: Config) -> Iterator[Fault]:
+    columns, script, bridge = config["data"]["columns"], config["script"], config["text"]["bridge"]
+    read = "latin" if script == "nko" and bridge != "none" else script
+    if columns[read] is None:
+        way = "; or text.bridge=v2_standard, which makes N'Ko of Latin" if read == "nko" else ""
+        yield ("data", "columns", read), f"null, but script {script} needs a column of it{way}"
+
+
+def _of_split(split: Mapping[str, Any]) -> Iterator[Fault]:
+    if split["rule"] == "grouped" and split["by"] is None:
+        yield ("split", "by"), "null, but a grouped split needs it: text, or a column"
+    if split["rule"] != "grouped" and split["by"] is not None:
+        yield ("split", "by"), f"{split['by']!r} has no meaning for rule {split['rule']}: use null"
+    if split["train"] + split["valid"] >= 1:
+        text = f"train and valid are {split['train'] + split['valid']:g} of the rows: none for test"
+        yield ("split", "valid"), text
+
+
+def _of_model(config: Config) -> Iterator[Fault]:
+    size, stride = config["model"]["size"], config["model"]["stride"]
+    if size["width"] % size["heads"]:
+        yield ("model", "size", "heads"), f"{size['heads']} does not divide width {size['width']}"
+    if size["kernel"] % 2 == 0:
+        yield ("model", "size", "kernel"), f"{size['kernel']} is even; an odd one has a middle"
+    if config["features"]["source"].get("stored") == _HALVED and stride > 1:
+        text = f"{stride}, but {_HALVED} was downsampled before: 1 is needed"
+        yield ("model", "stride"), text
+
+
+def _stand_ins(config: Config) -> Sequence[str]:
+    """Mark a model of a size that no result is made with: it has its own factor on the rate."""
+    return ("model",) if config["model"]["size"]["learning_rate_factor"] != 1 else ()
+
+
+KINDS = {
+    "asr": Kind(
+        "thunder.lanes.asr.job:run",
+        1,
+        needs={"asr_features": ("data", "features")},
+        artifacts=(
+            files.RESULTS, files.LOG, "run.log", files.SPLIT, files.VOCABULARY, files.BEST,
+            files.predictions("test"), files.references("test"), files.by_partition("test"),
+        ),
+        packages=_PACKAGES,
+        extra="asr",
+        headline="test_cer_micro",
+        told_by=("script", "mode", "seed"),
+        timed_by=(("mode", *_SLOWED_BY), _SLOWED_BY),  # one mode of a model may be slower
+        bounded_by="train.epochs bounds it, and the same command goes on after Ctrl-C",
+        rules=_rules,
+        stand_ins=_stand_ins,
+        recipes={"spoken": "thunder.lanes.asr.speech.spoken:builder_digest"},
+        imports={"import-speech": "thunder.lanes.asr.data.importer:made"},
+        tables="thunder.lanes.asr.results.bundle",
+        page="thunder.lanes.asr.results.pages.errors",
+        claims="thunder.lanes.asr.results.claims:SUPPORT",
+    ),
+    "asr_features": Kind(
+        "thunder.lanes.asr.features.job:run",
+        1,
+        packages=_PACKAGES,
+        extra="asr",
+        timed_by=(("data", "features"),),
+        recipes={"spoken": "thunder.lanes.asr.speech.spoken:builder_digest"},
+    ),
+}  # fmt: skip

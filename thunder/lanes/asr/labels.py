@@ -1,0 +1,5 @@
+"""The router's labels of a row, by how much it trusts them."""
+
+STABLE, BOUNDARY, UNCERTAIN, NOVELTY = "stable", "boundary", "uncertain", "novelty"
+LABELS = (STABLE, BOUNDARY, UNCERTAIN, NOVELTY)
+FINE = (STABLE, BOUNDARY, UNCERTAIN, "recovery", NOVELTY)
