@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from thunder.ground import files
+from thunder.jobs import mixed
 from thunder.jobs.kinds import KINDS
 from thunder.results.promotion.candidates import Candidate
 from thunder.runs import manifest, store
@@ -84,17 +85,14 @@ def _of_proof(one: Candidate) -> Iterator[str]:
 
 
 def _mixed_inputs(present: Sequence[Candidate]) -> Iterator[str]:
-    first: dict[tuple[str, str], tuple[str, str]] = {}
-    for one in present:
-        for name, sha256 in (one.record or {})["inputs"].items():
-            if name not in MATCHED or _is_varied(one, name):
-                continue
-            label, before = first.setdefault((one.run.kind, name), (one.label, sha256))
-            if before != sha256:
-                yield (
-                    f"runs {label} and {one.label}: different {name} "
-                    f"(sha256 {before[:12]}… and {sha256[:12]}…); one snapshot is needed"
-                )
+    def meant(one: Candidate, name: str) -> tuple[str, str] | None:
+        return (one.run.kind, name) if name in MATCHED and not _is_varied(one, name) else None
+
+    for found in mixed.inputs([(one, (one.record or {})["inputs"]) for one in present], meant):
+        yield (
+            f"runs {found.first.label} and {found.other.label}: different {found.name} "
+            f"(sha256 {found.short}); one snapshot is needed"
+        )
 
 
 def _is_varied(one: Candidate, name: str) -> bool:

@@ -9,8 +9,7 @@ from typing import Any
 from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.schema import nearest
-from thunder.jobs import comparable as matched
-from thunder.jobs import inputs
+from thunder.jobs import comparable, inputs, mixed
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.runs import store
 
@@ -57,7 +56,7 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
     _refuse_unknown_metrics(metrics, [reading for reading in found if reading.record])
     _refuse_mixed_inputs(matrix, present)
     documents = [(reading.cell.label, reading.run.document()) for reading in present]
-    matched.check(matrix.name, matrix.spec, documents)
+    comparable.check(matrix.name, matrix.spec, documents)
     return {
         "name": matrix.name,
         "question": matrix.question,
@@ -156,18 +155,17 @@ def _refuse_unknown_metrics(metrics: Sequence[str], begun: Sequence[Reading]) ->
 def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Reading]) -> None:
     """Refuse runs that read different bytes under one name, unless an axis in sight says so."""
     over = over_of(matrix)
-    seen: dict[str, tuple[str, Reading]] = {}
-    for reading in present:
+
+    def meant(reading: Reading, name: str) -> str:
         shown = {k: v for k, v in reading.cell.coordinates.items() if k != over}
-        for name, found in reading.record["inputs"].items():
-            key = digest.of_value([name, _meant(reading, name, shown)])
-            first, other = seen.setdefault(key, (found, reading))
-            if first != found:
-                raise ThunderError(
-                    f"matrix {matrix.name!r}: runs {other.name} and {reading.name} read different "
-                    f"{name} (sha256 {first[:12]}… and {found[:12]}…); they cannot be compared",
-                    "verification",
-                )
+        return digest.of_value([name, _meant(reading, name, shown)])
+
+    for found in mixed.inputs([(one, one.record["inputs"]) for one in present], meant):
+        raise ThunderError(
+            f"matrix {matrix.name!r}: runs {found.first.name} and {found.other.name} read "
+            f"different {found.name} (sha256 {found.short}); they cannot be compared",
+            "verification",
+        )
 
 
 def _meant(reading: Reading, name: str, shown: Mapping[str, Any]) -> Any:
@@ -186,17 +184,14 @@ def _of_input(shown: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _refuse_mixed_rows(row: Row) -> None:
     """Refuse to average runs that read different bytes, whatever they call them."""
-    read: dict[str, dict[str, str]] = {}
-    for reading in row.readings:
-        for name, found in reading.record.get("inputs", {}).items():
-            read.setdefault(name, {})[found] = reading.name
-    for name, runs in read.items():
-        if len(runs) > 1:
-            raise ThunderError(
-                f"runs {' and '.join(runs.values())} would be averaged, but read different {name}; "
-                "table.over must be an axis that changes no input, such as seed",
-                "verification",
-            )
+    read = [(one, one.record.get("inputs", {})) for one in row.readings]
+    for found in mixed.inputs(read):
+        raise ThunderError(
+            f"runs {found.first.name} and {found.other.name} would be averaged, but read "
+            f"different {found.name}; table.over must be an axis that changes no input, such as "
+            "seed",
+            "verification",
+        )
 
 
 def _rows(readings: Sequence[Reading], over: str | None) -> list[Row]:
