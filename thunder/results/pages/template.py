@@ -20,8 +20,8 @@ def render(folder: Path, name: str, values: Mapping[str, Any]) -> str:
         folder: where the three lie.
     """
     style, script = (_read(folder / f"{name}.{ending}") for ending in ("css", "js"))
-    found = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{found}'"
+    script_sha256 = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{script_sha256}'"
     page = {"style": Markup(style), "script": Markup(script), "policy": policy}
     return _environment(folder).get_template(f"{name}.html.jinja").render({**values, "page": page})
 
@@ -44,7 +44,7 @@ def _percent(share: float | None, digits: int = 2) -> str:
 
 def _read(path: Path) -> str:
     # `</` would end the element that the text is put into.
-    found = path.read_text(encoding="utf-8")
-    if "</" in found:
+    content = path.read_text(encoding="utf-8")
+    if "</" in content:
         raise ValueError(f"{path.name}: has '</'")
-    return found
+    return content

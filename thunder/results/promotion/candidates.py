@@ -59,15 +59,15 @@ class Candidate:
 
 def of_run(run: store.Run) -> list[Candidate]:
     """Return a run, and what it needs and is here."""
-    found = _look(run, {}, None, is_required=True)
-    goal = found.record["total"] if found.record else None
-    found = replace(found, goal=goal)
-    return [found, *_needed([found], run.folder.parent.parent)]
+    candidate = _look(run, {}, None, is_required=True)
+    goal = candidate.record["total"] if candidate.record else None
+    candidate = replace(candidate, goal=goal)
+    return [candidate, *_needed([candidate], run.folder.parent.parent)]
 
 
 def of_cells(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> list[Candidate]:
     """Return the runs of cells, done or not, and what they need and is here."""
-    found = [
+    candidates = [
         _look(
             store.find(outputs, cell.job.kind, cell.job.id),
             cell.coordinates,
@@ -76,7 +76,7 @@ def of_cells(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> list[Candi
         )
         for cell in cells
     ]
-    return [*found, *_needed(found, outputs)]
+    return [*candidates, *_needed(candidates, outputs)]
 
 
 def needs_of(candidate: Candidate) -> dict[str, str]:
@@ -91,10 +91,10 @@ def _needed(candidates: Sequence[Candidate], outputs: Path) -> list[Candidate]:
             for kind, id in needs_of(candidate).items():
                 read = _folder_read(candidate.record, kind) or id
                 wanted.setdefault((kind, read), []).append(candidate.name)
-    found = {need: store.Run(outputs / need[0] / need[1]) for need in wanted}
+    runs = {need: store.Run(outputs / need[0] / need[1]) for need in wanted}
     return [
         _look(run, {}, None, is_required=True, needed_by=wanted[need])
-        for need, run in found.items()
+        for need, run in runs.items()
         if run.exists()
     ]
 

@@ -19,18 +19,22 @@ def claimed(runs: Sequence[Mapping[str, Any]], comparisons: Sequence[Comparison]
     """Return what was measured, and every difference that is more than noise."""
     return [
         *(_claim(_measured(run), [run["run"]]) for run in runs),
-        *(_claim(_difference(found), found.runs) for found in comparisons if is_real(found)),
+        *(
+            _claim(_difference(comparison), comparison.runs)
+            for comparison in comparisons
+            if is_real(comparison)
+        ),
     ]
 
 
-def is_real(found: Comparison) -> bool:
+def is_real(comparison: Comparison) -> bool:
     """Say whether a difference is not 0, alone and among all comparisons of its table.
 
     One that a bridge took part in must be larger than the error that the bridge itself brings.
     """
-    is_apart = found.low > 0 or found.high < 0
-    is_left = found.p_value_holm is None or found.p_value_holm < LEVEL
-    return is_apart and is_left and abs(found.difference) > (found.bridge_cer or 0.0)
+    is_apart = comparison.low > 0 or comparison.high < 0
+    is_left = comparison.p_value_holm is None or comparison.p_value_holm < LEVEL
+    return is_apart and is_left and abs(comparison.difference) > (comparison.bridge_cer or 0.0)
 
 
 def not_claimed(
@@ -47,7 +51,7 @@ def not_claimed(
         shown: what else the record has: `code`, `environments`.
     """
     names = [run["run"] for run in runs]
-    found = [
+    claims = [
         _claim(
             "anything about another snapshot, split, model or set of features than those whose "
             "digests are listed",
@@ -55,21 +59,23 @@ def not_claimed(
         )
     ]
     if words:
-        found.append(_claim(_MEANT_TO_BE_OURS.format(words=", ".join(words)), names))
+        claims.append(_claim(_MEANT_TO_BE_OURS.format(words=", ".join(words)), names))
     present = [one for one in candidates if one.is_present]
-    found += _of_kinds(present)
-    found += _of_seeds(present)
-    found += [
+    claims += _of_kinds(present)
+    claims += _of_seeds(present)
+    claims += [
         _claim(f"what a warning of the run puts in doubt: {warning}", [one.name])
         for one in present
         for warning in support.of_kind(one.run.kind).warnings(one)
     ]
-    found += [_claim(_no_difference(one), one.runs) for one in comparisons.made if not is_real(one)]
-    found += [
+    claims += [
+        _claim(_no_difference(one), one.runs) for one in comparisons.made if not is_real(one)
+    ]
+    claims += [
         _claim(f"any difference in {one.label}: {one.reason}", []) for one in comparisons.missing
     ]
-    found += _of_places(names, shown)
-    return [*found, *_unverified(present)]
+    claims += _of_places(names, shown)
+    return [*claims, *_unverified(present)]
 
 
 def _claim(text: str, runs: Sequence[str]) -> Claim:
@@ -78,52 +84,53 @@ def _claim(text: str, runs: Sequence[str]) -> Claim:
 
 def _measured(run: Mapping[str, Any]) -> str:
     step = "" if run["goal"] is None else f" at step {run['goal']}"
-    said = [_number(metric) for metric in run["metrics"] if metric["value"] is not None]
+    numbers = [_number(metric) for metric in run["metrics"] if metric["value"] is not None]
     read = f", having read {_short(run['inputs'])}" if run["inputs"] else ""
-    return f"measured of {run['label']}{step}{read}: {', '.join(said) or 'nothing'}"
+    return f"measured of {run['label']}{step}{read}: {', '.join(numbers) or 'nothing'}"
 
 
 def _number(metric: Mapping[str, Any]) -> str:
-    said = f"{metric['name']} {metric['value']:.6g}"
+    name_and_value = f"{metric['name']} {metric['value']:.6g}"
     if metric["low"] is None:
-        return said
-    return f"{said} (95 % interval {metric['low']:.6g} to {metric['high']:.6g})"
+        return name_and_value
+    return f"{name_and_value} (95 % interval {metric['low']:.6g} to {metric['high']:.6g})"
 
 
 def _short(inputs: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {sha256[:12]}…" for name, sha256 in sorted(inputs.items()))
 
 
-def _difference(found: Comparison) -> str:
-    word = "lower" if found.difference < 0 else "higher"
+def _difference(comparison: Comparison) -> str:
+    word = "lower" if comparison.difference < 0 else "higher"
     return (
-        f"CER of {found.label} is {word} than of {found.reference} by "
-        f"{100 * abs(found.difference):.2f} percentage points: {_numbers(found)}"
+        f"CER of {comparison.label} is {word} than of {comparison.reference} by "
+        f"{100 * abs(comparison.difference):.2f} percentage points: {_numbers(comparison)}"
     )
 
 
-def _no_difference(found: Comparison) -> str:
-    return f"a difference in CER between {found.label} and {found.reference}: {_numbers(found)}"
+def _no_difference(comparison: Comparison) -> str:
+    sides = f"{comparison.label} and {comparison.reference}"
+    return f"a difference in CER between {sides}: {_numbers(comparison)}"
 
 
-def _numbers(found: Comparison) -> str:
-    holm, bridge = found.p_value_holm, found.bridge_cer
+def _numbers(comparison: Comparison) -> str:
+    holm, bridge = comparison.p_value_holm, comparison.bridge_cer
     adjusted = "" if holm is None else f", p (Holm) {holm:.3g}"
     alone = "" if bridge is None else f"; the bridge alone: {100 * bridge:.2f}"
     return (
-        f"{100 * found.difference:+.2f}, 95 % interval {100 * found.low:+.2f} to "
-        f"{100 * found.high:+.2f}, p {found.p_value:.3g}{adjusted}, paired over "
-        f"{found.rows:,} utterances{alone}"
+        f"{100 * comparison.difference:+.2f}, 95 % interval {100 * comparison.low:+.2f} to "
+        f"{100 * comparison.high:+.2f}, p {comparison.p_value:.3g}{adjusted}, paired over "
+        f"{comparison.rows:,} utterances{alone}"
     )
 
 
 def _of_kinds(present: Sequence[Candidate]) -> list[Claim]:
     """Return the limits that the lanes of runs know of, each with the runs that it holds for."""
-    found: dict[str, list[str]] = {}
+    runs_by_limit: dict[str, list[str]] = {}
     for one in sorted(present, key=lambda one: one.run.kind):
         for text in support.of_kind(one.run.kind).limits(one):
-            found.setdefault(text, []).append(one.name)
-    return [_claim(text, list(dict.fromkeys(names))) for text, names in found.items()]
+            runs_by_limit.setdefault(text, []).append(one.name)
+    return [_claim(text, list(dict.fromkeys(names))) for text, names in runs_by_limit.items()]
 
 
 def _of_seeds(present: Sequence[Candidate]) -> list[Claim]:
@@ -141,24 +148,27 @@ def _of_seeds(present: Sequence[Candidate]) -> list[Claim]:
 
 
 def _of_places(names: Sequence[str], shown: Mapping[str, Any]) -> list[Claim]:
-    found = []
+    claims = []
     if len(shown["code"]) > 1:
-        said = "; ".join(f"{row['commit'][:12]}: {' '.join(row['runs'])}" for row in shown["code"])
-        found.append(
+        commits = "; ".join(
+            f"{row['commit'][:12]}: {' '.join(row['runs'])}" for row in shown["code"]
+        )
+        claims.append(
             _claim(
-                f"that the code had no part in the differences: it is of several commits ({said})",
+                "that the code had no part in the differences: it is of several commits "
+                f"({commits})",
                 names,
             )
         )
     if len(shown["environments"]) > 1:
-        found.append(
+        claims.append(
             _claim(
                 "that machine and package versions had no part in the differences: there are "
                 f"{len(shown['environments'])} environments",
                 names,
             )
         )
-    return found
+    return claims
 
 
 def _unverified(present: Sequence[Candidate]) -> Iterator[Claim]:

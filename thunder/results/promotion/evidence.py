@@ -43,24 +43,24 @@ def run(one: Candidate) -> dict[str, Any]:
 
 def environments(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """Return the machines, devices and package versions, each with its runs."""
-    found: dict[str, dict[str, Any]] = {}
+    by_digest: dict[str, dict[str, Any]] = {}
     for one in candidates:
         for attempt in (one.record or {})["attempts"]:
             made = attempt["provenance"]
             here = {
                 "host": made["host"], "backend": attempt["backend"], "versions": made["versions"]
             }  # fmt: skip
-            row = found.setdefault(digest.of_value(here), {**here, "runs": []})
+            row = by_digest.setdefault(digest.of_value(here), {**here, "runs": []})
             row["runs"] = list(dict.fromkeys([*row["runs"], one.name]))
-    return list(found.values())
+    return list(by_digest.values())
 
 
 def definitions(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """Return what runs mean by the words of their modes, each with its runs."""
     meant: dict[tuple[str, str], list[str]] = {}
     for one in candidates:
-        for said in support.of_kind(one.run.kind).definitions(one):
-            meant.setdefault(said, []).append(one.name)
+        for definition in support.of_kind(one.run.kind).definitions(one):
+            meant.setdefault(definition, []).append(one.name)
     return [
         {"word": word, "meaning": meaning, "runs": list(dict.fromkeys(runs))}
         for (word, meaning), runs in sorted(meant.items())
@@ -71,10 +71,10 @@ def _metrics(one: Candidate) -> list[dict[str, Any]]:
     """Return the numbers of a run; those at its goal where a longer job goes on."""
     record = one.record or {}
     is_window = one.goal is not None and one.goal != record["step"]
-    said = one.run.at_step(one.goal or 0) if is_window else one.run.metrics()
-    found, intervals = support.of_kind(one.run.kind).numbers(one, said)
+    metrics = one.run.at_step(one.goal or 0) if is_window else one.run.metrics()
+    numbers, intervals = support.of_kind(one.run.kind).numbers(one, metrics)
     rows = []
-    for name, value in sorted(found.items()):
+    for name, value in sorted(numbers.items()):
         low, high = intervals.get(name) or (None, None)
         rows.append({"name": name, "value": value, "low": low, "high": high})
     return [row for row in rows if row["name"] != "step"]

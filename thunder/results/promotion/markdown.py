@@ -37,9 +37,9 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _section(title: str, lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
-    found = list(lines)
-    if found:
-        yield from ("", f"## {title}", "", *found)
+    body = list(lines)
+    if body:
+        yield from ("", f"## {title}", "", *body)
 
 
 def _claims(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -128,8 +128,8 @@ def _machines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
         backend = ", ".join(f"{key} {value}" for key, value in sorted(row["backend"].items()))
         machine = f"{host['cpu'] or host['machine']}, {host['cores']} cores, {host['system']}"
-        said = "; ".join(filter(None, [machine, backend, packages]))
-        yield f"- {host['name']}: {said} [{' '.join(row['runs'])}]"
+        parts = "; ".join(filter(None, [machine, backend, packages]))
+        yield f"- {host['name']}: {parts} [{' '.join(row['runs'])}]"
 
 
 def _point(cell: Mapping[str, Any]) -> str:

@@ -31,11 +31,11 @@ def of_run(
         Faults: every reason why the run cannot be promoted.
     """
     name = name or f"{run.kind}-{run.folder.name}"
-    found = candidates.of_run(run)
-    reasons = _reasons(found, several_commits=several_commits)
+    runs = candidates.of_run(run)
+    reasons = _reasons(runs, several_commits=several_commits)
     _refuse(name, reasons)
     subject = {"run": run.folder.name, "matrix": None, "question": None}
-    return _document(name, subject, found, Comparisons())
+    return _document(name, subject, runs, Comparisons())
 
 
 def of_matrix(
@@ -52,17 +52,17 @@ def of_matrix(
         Faults: every reason why it cannot be promoted, those of its tables among them.
     """
     name = name or matrix.name
-    found = candidates.of_cells(matrix, cells, outputs)
-    reasons = _reasons(found, several_commits=several_commits)
+    runs = candidates.of_cells(matrix, cells, outputs)
+    reasons = _reasons(runs, several_commits=several_commits)
     compared = Comparisons()
-    if not refusals.unproven(found):
+    if not refusals.unproven(runs):
         try:
             compared = support.of_cells(cells).comparisons(matrix, cells, outputs)
         except ThunderError as error:
             reasons.append(str(error))
     _refuse(name, reasons)
     subject = {"run": None, "matrix": dict(matrix.spec), "question": matrix.question}
-    return _document(name, subject, found, compared)
+    return _document(name, subject, runs, compared)
 
 
 def write(document: dict[str, Any], outputs: Path) -> list[Path]:
@@ -83,9 +83,9 @@ def write(document: dict[str, Any], outputs: Path) -> list[Path]:
     return [path, text]
 
 
-def _reasons(found: Sequence[Candidate], *, several_commits: bool) -> list[str]:
-    said = refusals.reasons(found, several_commits=several_commits)
-    return [*said, *refusals.unproven(found)]
+def _reasons(runs: Sequence[Candidate], *, several_commits: bool) -> list[str]:
+    reasons = refusals.reasons(runs, several_commits=several_commits)
+    return [*reasons, *refusals.unproven(runs)]
 
 
 def _refuse(name: str, reasons: Sequence[str]) -> None:
@@ -94,9 +94,9 @@ def _refuse(name: str, reasons: Sequence[str]) -> None:
 
 
 def _document(
-    name: str, subject: dict[str, Any], found: Sequence[Candidate], compared: Comparisons
+    name: str, subject: dict[str, Any], looked_at: Sequence[Candidate], compared: Comparisons
 ) -> dict[str, Any]:
-    present = [one for one in found if one.is_present]
+    present = [one for one in looked_at if one.is_present]
     runs = [evidence.run(one) for one in present]
     defined = evidence.definitions(present)
     shown: dict[str, Any] = {
@@ -115,13 +115,13 @@ def _document(
         "runs": runs,
         "missing": [
             {"cell": dict(one.coordinates), "run": one.name, "reason": one.fault or one.shortfall}
-            for one in found
+            for one in looked_at
             if not one.is_present
         ],
         "definitions": defined,
         "comparisons": [asdict(one) for one in compared.made],
         "claimed": claims.claimed(own, compared.made),
-        "not_claimed": claims.not_claimed(found, own, compared, words, shown),
+        "not_claimed": claims.not_claimed(looked_at, own, compared, words, shown),
         **shown,
     }
     schema.check("promotion", document, f"the promotion {name!r}", cause="crash")

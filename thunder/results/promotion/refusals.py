@@ -16,14 +16,14 @@ _SHOWN_FAULTS = 5
 
 def reasons(candidates: Sequence[Candidate], *, several_commits: bool) -> list[str]:
     """Return what stands against promoting these runs, their bytes aside; empty when nothing."""
-    found = [reason for one in candidates for reason in _incomplete(one)]
+    said = [reason for one in candidates for reason in _incomplete(one)]
     present = [one for one in candidates if one.is_present]
     runs = {one.run.folder: one for one in present}  # windows of one job are one run
-    found += [reason for one in runs.values() for reason in _of_record(one)]
-    found += _mixed_inputs(present)
+    said += [reason for one in runs.values() for reason in _of_record(one)]
+    said += _mixed_inputs(present)
     if not several_commits:
-        found += _several_commits(present)
-    return list(dict.fromkeys(found))
+        said += _several_commits(present)
+    return list(dict.fromkeys(said))
 
 
 def unproven(candidates: Sequence[Candidate]) -> list[str]:
@@ -34,12 +34,12 @@ def unproven(candidates: Sequence[Candidate]) -> list[str]:
 
 def commits(candidates: Sequence[Candidate]) -> dict[str, list[str]]:
     """Return the commits of the code that made runs, each with the names of its runs."""
-    found: dict[str, dict[str, None]] = {}
+    by_commit: dict[str, dict[str, None]] = {}
     for candidate in candidates:
         for attempt in (candidate.record or {}).get("attempts", []):
             if commit := attempt["provenance"]["commit"]:
-                found.setdefault(commit, {})[candidate.name] = None
-    return {commit: list(names) for commit, names in sorted(found.items())}
+                by_commit.setdefault(commit, {})[candidate.name] = None
+    return {commit: list(names) for commit, names in sorted(by_commit.items())}
 
 
 def _incomplete(one: Candidate) -> Iterator[str]:
@@ -88,10 +88,10 @@ def _mixed_inputs(present: Sequence[Candidate]) -> Iterator[str]:
     def meant(one: Candidate, name: str) -> tuple[str, str] | None:
         return (one.run.kind, name) if name in MATCHED and not _is_varied(one, name) else None
 
-    for found in mixed.inputs([(one, (one.record or {})["inputs"]) for one in present], meant):
+    for pair in mixed.inputs([(one, (one.record or {})["inputs"]) for one in present], meant):
         yield (
-            f"runs {found.first.label} and {found.other.label}: different {found.name} "
-            f"(sha256 {found.short}); one snapshot is needed"
+            f"runs {pair.first.label} and {pair.other.label}: different {pair.name} "
+            f"(sha256 {pair.short}); one snapshot is needed"
         )
 
 
@@ -100,10 +100,12 @@ def _is_varied(one: Candidate, name: str) -> bool:
 
 
 def _several_commits(present: Sequence[Candidate]) -> Iterator[str]:
-    found = commits(present)
-    if len(found) > 1:
-        said = "; ".join(f"{commit[:12]}: {' '.join(names)}" for commit, names in found.items())
+    by_commit = commits(present)
+    if len(by_commit) > 1:
+        listed = "; ".join(
+            f"{commit[:12]}: {' '.join(names)}" for commit, names in by_commit.items()
+        )
         yield (
-            f"made by {len(found)} commits of the code, {said} (--several-commits allows it, and "
-            "the record says so)"
+            f"made by {len(by_commit)} commits of the code, {listed} (--several-commits allows it, "
+            "and the record says so)"
         )

@@ -51,12 +51,12 @@ class Support:
 def of_kind(kind: str) -> Support:
     """Return what the lane of a kind says."""
     named = kinds.KINDS[kind].claims
-    found = kinds.loaded(named) if named else Support()
-    assert isinstance(found, Support)
-    return found
+    support = kinds.loaded(named) if named else Support()
+    assert isinstance(support, Support)
+    return support
 
 
 def of_cells(cells: Sequence[Cell]) -> Support:
     """Return what the lane of cells says; several kinds have nothing to compare."""
-    found = {cell.job.kind for cell in cells}
-    return of_kind(found.pop()) if len(found) == 1 else Support()
+    kinds_of_cells = {cell.job.kind for cell in cells}
+    return of_kind(kinds_of_cells.pop()) if len(kinds_of_cells) == 1 else Support()

@@ -29,5 +29,5 @@ def of(cells: Sequence[Cell]) -> Maker:
     """Return who makes the tables of cells; those of several kinds have the plain table."""
     named = {kinds.KINDS[cell.job.kind].tables for cell in cells}
     only = named.pop() if len(named) == 1 else None
-    found: Maker = kinds.loaded(only) if only else plain
-    return found
+    maker: Maker = kinds.loaded(only) if only else plain
+    return maker

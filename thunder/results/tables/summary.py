@@ -51,9 +51,9 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         )
     settings = matrix.spec["table"]
     metrics, over = settings["metrics"], over_of(matrix)
-    found = [_reading(cell, outputs, metrics) for cell in cells]
-    present = [reading for reading in found if reading.reason is None]
-    _refuse_unknown_metrics(metrics, [reading for reading in found if reading.record])
+    readings = [_reading(cell, outputs, metrics) for cell in cells]
+    present = [reading for reading in readings if reading.reason is None]
+    _refuse_unknown_metrics(metrics, [reading for reading in readings if reading.record])
     _refuse_mixed_inputs(matrix, present)
     documents = [(reading.cell.label, reading.run.document()) for reading in present]
     comparable.check(matrix.name, matrix.spec, documents)
@@ -62,7 +62,7 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         "question": matrix.question,
         "over": over,
         "metrics": metrics,
-        "rows": [_summary(row, metrics) for row in _rows(found, over)],
+        "rows": [_summary(row, metrics) for row in _rows(readings, over)],
         "code": code_states([(reading.name, reading.record) for reading in present]),
     }
 
@@ -72,8 +72,8 @@ def with_table(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Matrix:
     if not _is_sweep(matrix):
         return matrix
     runs = [_run(cell, outputs) for cell in cells]
-    found = {name for run in runs if run.exists() for name in run.metrics()}
-    metrics = sorted(found - {*matrix.axes})
+    known = {name for run in runs if run.exists() for name in run.metrics()}
+    metrics = sorted(known - {*matrix.axes})
     if not metrics:
         raise ThunderError(f"{matrix.name}: no run has numbers yet; run it first")
     return replace(matrix, spec={**matrix.spec, "table": {"metrics": metrics}})
@@ -119,8 +119,8 @@ def _reading(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Reading:
         return Reading(cell, run, record, {}, f"the run is {status}")
     if goal is not None and (step is None or step < goal):
         return Reading(cell, run, record, {}, f"the run is {status} at step {step} of {goal}")
-    found = _numbers(run, goal)
-    values = {metric: found.get(metric) for metric in metrics}
+    numbers = _numbers(run, goal)
+    values = {metric: numbers.get(metric) for metric in metrics}
     if all(value is None for value in values.values()):
         return Reading(cell, run, record, {}, f"the run is at step {step}; nothing for {goal}")
     return Reading(cell, run, record, values, None)
@@ -160,10 +160,10 @@ def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Reading]) -> None:
         shown = {k: v for k, v in reading.cell.coordinates.items() if k != over}
         return digest.of_value([name, _meant(reading, name, shown)])
 
-    for found in mixed.inputs([(one, one.record["inputs"]) for one in present], meant):
+    for pair in mixed.inputs([(one, one.record["inputs"]) for one in present], meant):
         raise ThunderError(
-            f"matrix {matrix.name!r}: runs {found.first.name} and {found.other.name} read "
-            f"different {found.name} (sha256 {found.short}); they cannot be compared",
+            f"matrix {matrix.name!r}: runs {pair.first.name} and {pair.other.name} read "
+            f"different {pair.name} (sha256 {pair.short}); they cannot be compared",
             "verification",
         )
 
@@ -185,10 +185,10 @@ def _of_input(shown: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _refuse_mixed_rows(row: Row) -> None:
     """Refuse to average runs that read different bytes, whatever they call them."""
     read = [(one, one.record.get("inputs", {})) for one in row.readings]
-    for found in mixed.inputs(read):
+    for pair in mixed.inputs(read):
         raise ThunderError(
-            f"runs {found.first.name} and {found.other.name} would be averaged, but read "
-            f"different {found.name}; table.over must be an axis that changes no input, such as "
+            f"runs {pair.first.name} and {pair.other.name} would be averaged, but read "
+            f"different {pair.name}; table.over must be an axis that changes no input, such as "
             "seed",
             "verification",
         )
@@ -217,9 +217,9 @@ def _summary(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, Any]:
-    found = [value for value in values if value is not None]
+    numbers = [value for value in values if value is not None]
     return {
-        "n": len(found),
-        "mean": statistics.fmean(found) if found else None,
-        "sd": statistics.stdev(found) if len(found) > 1 else None,
+        "n": len(numbers),
+        "mean": statistics.fmean(numbers) if numbers else None,
+        "sd": statistics.stdev(numbers) if len(numbers) > 1 else None,
     }
