@@ -160,8 +160,8 @@ def test_a_name_that_does_not_exist_is_told_with_the_nearest(
 def test_a_site_that_does_not_bind_a_name_is_told(project: Project) -> None:
     project.write(
         "conf/site/bare.yaml",
-        "# @package runtime.site\nname: bare\nexecutor: local\n"
-        "hosts: [{name: a, address: b}]\nmodels: {}\ndata: {}\n",
+        "# @package runtime.site\nname: bare\nruns_on: local\n"
+        "ranks_on: [{name: a, address: b}]\nmodels: {}\ndata: {}\n",
     )
     message = fault(project, "+profile=smoke", "site=bare")
     assert "conf/model/gemma4_e2b.yaml:3: model.source: site 'bare' does not say what " in message

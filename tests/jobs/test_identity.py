@@ -122,7 +122,7 @@ def test_every_kind_is_covered(configs_by_kind: dict[str, dict[str, Any]]) -> No
 
 @pytest.mark.parametrize(
     "word", ["window=5", "target=20", "jobs=2", "force=true", "deep=true", "eval_every=2",
-             "stall_seconds=9", "runtime.site.hosts=[{name: other, address: far}]"],
+             "stall_seconds=9", "runtime.site.ranks_on=[{name: other, address: localhost}]"],
 )  # fmt: skip
 def test_how_and_where_to_run_is_outside_the_id(word: str) -> None:
     assert job_of(STABLE, word).id == job_of(STABLE).id

@@ -94,6 +94,14 @@ def test_a_record_of_another_run_is_refused(done: store.Run) -> None:
         done.record()
 
 
+def test_a_record_whose_runtime_had_another_form_is_still_read(done: store.Run) -> None:
+    (attempt,) = done.record()["attempts"]
+    site = {"name": "local", "executor": "local", "hosts": [{"name": "here", "address": "::1"}]}
+    before = {**attempt, "runtime": {**attempt["runtime"], "site": site}}
+    edit(done.folder / store.RECORD, attempts=[before])
+    assert (done.status(), store.verify(done)) == ("done", [])
+
+
 def test_a_drifted_config_names_key_old_and_new(done: store.Run) -> None:
     outputs = done.folder.parent.parent
     document = files.read_json(done.folder / store.CONFIG)

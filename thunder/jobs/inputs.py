@@ -15,6 +15,7 @@ from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 
 _SAID_BYTES = 4 << 30
+_LOCAL = ("127.0.0.1", "::1", "localhost")
 _LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and inode
 
 
@@ -45,7 +46,7 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
         if path is not None:
             paths[name] = str(path)
             marked += [name] if _says_stand_in(path) else []
-    missing += _executor_missing(config)
+    missing += _hosts_missing(config)
     if missing:
         site = config["runtime"]["site"]["name"]
         raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
@@ -128,12 +129,17 @@ def _says_stand_in(folder: Path) -> bool:
     return False
 
 
-def _executor_missing(config: Mapping[str, Any]) -> list[str]:
-    site = config["runtime"]["site"]
-    if site["executor"] == "local":
+def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
+    """Return why the ranks of a run cannot be where its site says."""
+    hosts = [host for host in config["runtime"]["site"]["ranks_on"] if not _is_here(host)]
+    if not hosts:
         return []
-    hosts = ", ".join(host["name"] for host in site["hosts"])
-    return [f"hosts {hosts}: ranks cannot be started over {site['executor']} yet; use site=local"]
+    names = ", ".join(host["name"] for host in hosts)
+    return [f"hosts {names}: ranks cannot be started over ssh yet; use site=local"]
+
+
+def _is_here(host: Mapping[str, str]) -> bool:
+    return host["address"] in _LOCAL
 
 
 def _folder_digest(folder: Path, cache: Path) -> str:

@@ -68,7 +68,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
             "data": {"source": source, "too_long": "drop"},
             "adapter": {"layers": changes.get("layers", 2)},
             "train": train | {"ranks": changes.get("ranks", 2)},
-            "runtime": {"site": {"hosts": [{"name": "here"}]}, **outputs},
+            "runtime": {"site": {"ranks_on": [{"name": "here"}]}, **outputs},
         }
         found = Preflight(config, run, Inputs(model, data, ()), tmp_path / "tokens")
         return preflight.run(found, BLAS)

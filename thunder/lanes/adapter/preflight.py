@@ -49,7 +49,7 @@ class Preflight:
     @property
     def host(self) -> str:
         """The name of the host that is checked."""
-        return str(self.config["runtime"]["site"]["hosts"][0]["name"])
+        return str(self.config["runtime"]["site"]["ranks_on"][0]["name"])
 
     @contextmanager
     def check(self, name: str, cause: str) -> Iterator[Callable[[str], None]]:
