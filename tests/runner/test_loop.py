@@ -90,6 +90,16 @@ def test_an_unforeseen_error_leaves_its_last_lines_in_the_record(
 
 
 @pytest.mark.slow
+def test_a_missing_input_is_a_matter_of_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_lane(monkeypatch, tmp_path, "reads_nothing")
+    error = running.error_of(run)
+    assert error["cause"] == "data"
+    assert error["message"] == f"{run.folder / 'input.txt'}: No such file or directory"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lane", "message"),
     [

@@ -93,6 +93,11 @@ def fills_disk(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, An
             stream.flush()
 
 
+def reads_nothing(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Open an input that is not there."""
+    return {"metrics": {"value": float((folder / "input.txt").read_text(encoding="utf-8"))}}
+
+
 def second_time_lucky(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     """Fail at the first attempt."""
     marker = folder / "tried"

@@ -15,7 +15,7 @@ from invoke.tasks import task as invoke_task
 
 from thunder import __version__
 from thunder.ground import wording as text
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, of_os_error
 from thunder.ground.schema import nearest
 
 _OVERRIDE = re.compile(r"^[+~]{0,2}[A-Za-z_][\w./@]*=")
@@ -60,7 +60,7 @@ def task(*positional: str, **help_texts: str) -> Callable[[Callable[..., int | N
             except BrokenPipeError:
                 raise
             except OSError as error:
-                raise Exit(f"thunder: {text.of_os_error(error)}", code=1) from error
+                raise Exit(f"thunder: {of_os_error(error)}", code=1) from error
             if code:
                 raise Exit(code=code)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from thunder.ground import schema
 from thunder.ground import wording as text
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, of_os_error
 
 HELP = """\
 Thunder: a declarative experiment-matrix runner.
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         text.forget_output()
         return 1
     except OSError as error:
-        print(f"thunder: {text.of_os_error(error)}", file=sys.stderr)
+        print(f"thunder: {of_os_error(error)}", file=sys.stderr)
         return 1
 
 

@@ -14,7 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
-from thunder.ground.errors import Stopped, ThunderError
+from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of
 
 TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
 if TYPE_CHECKING:
@@ -40,27 +40,22 @@ def main(arguments: list[str]) -> int:
     try:
         result = _call(function, folder, emit)
         emit({"event": "result", **result})
-    except ThunderError as error:
-        return _fail(emit, str(error), error.cause)
-    except OSError as error:
-        return _fail(emit, _os_error(error), "write", traced=True)
     except BaseException as error:
-        return _fail(emit, f"{type(error).__name__}: {error}", "crash", traced=True)
+        return _fail(emit, error)
     return 0
 
 
-def _fail(
-    emit: Callable[[dict[str, Any]], None], message: str, cause: str, *, traced: bool = False
-) -> int:
+def _fail(emit: Callable[[dict[str, Any]], None], error: BaseException) -> int:
+    message, cause = message_of(error), cause_of(error)
     try:
-        if traced:
+        if not isinstance(error, ThunderError):
             _print_traceback()
     except OSError:
         pass  # a full disk has no room for the log, but the runner must hear of it
     try:
         emit({"event": "error", "message": message, "cause": cause})
-    except OSError as error:  # no runner is left to tell
-        print(f"{cause}: {message} (not told: {error})", file=sys.stderr)
+    except OSError as refusal:  # no runner is left to tell
+        print(f"{cause}: {message} (not told: {refusal})", file=sys.stderr)
     return 1
 
 
@@ -108,11 +103,6 @@ def _print_traceback() -> None:
     import traceback
 
     traceback.print_exc()
-
-
-def _os_error(error: OSError) -> str:
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,19 @@
 """What the user can mend: errors that are shown as one message, without a traceback."""
 
+import errno
 from collections.abc import Sequence
+
+_CAUSES = {
+    "write": (
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+    ),
+    "data": (errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+    "environment": (
+        errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EADDRINUSE,
+        errno.EADDRNOTAVAIL, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH,
+    ),
+}  # fmt: skip
+_CAUSE_BY_NUMBER = {number: cause for cause, numbers in _CAUSES.items() for number in numbers}
 
 
 class ThunderError(Exception):
@@ -29,3 +42,27 @@ class Stopped(ThunderError):
 
     def __init__(self, message: str = "stopped") -> None:
         super().__init__(message, "stopped")
+
+
+def cause_of(error: BaseException) -> str:
+    """Return the cause class of whatever ended a job."""
+    if isinstance(error, ThunderError):
+        return error.cause
+    if isinstance(error, OSError):
+        return _CAUSE_BY_NUMBER.get(error.errno or 0, "crash")
+    return "crash"
+
+
+def message_of(error: BaseException) -> str:
+    """Return what a person is told of whatever ended a job."""
+    if isinstance(error, ThunderError):
+        return str(error)
+    if isinstance(error, OSError):
+        return of_os_error(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def of_os_error(error: OSError) -> str:
+    """Return what the system refused, with its path, in one line."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"

@@ -23,12 +23,6 @@ def forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def of_os_error(error: OSError) -> str:
-    """Return what the system refused, with its path, in one line."""
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}"
-
-
 def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return rows as aligned columns under a head."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from thunder.executors import local
-from thunder.ground import wording as text
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, cause_of, message_of
 from thunder.jobs.kinds import KINDS
 from thunder.runs import attempts, provenance, store
 from thunder.runs.cells import Planned as Planned
@@ -239,13 +238,10 @@ def _again(row: Planned) -> Planned:
 
 def _described(error: Exception, row: Planned) -> dict[str, Any]:
     """Return an error as records have it."""
-    if isinstance(error, ThunderError):
-        return _complete({"message": str(error), "cause": error.cause}, row)
-    if isinstance(error, OSError):
-        return _complete({"message": text.of_os_error(error), "cause": "write"}, row)
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    message = f"{type(error).__name__}: {error}"
-    return _complete({"message": message, "cause": "crash", "last_lines": lines}, row)
+    described: dict[str, Any] = {"message": message_of(error), "cause": cause_of(error)}
+    if not isinstance(error, ThunderError | OSError):
+        described["last_lines"] = "".join(traceback.format_exception(error)).splitlines()
+    return _complete(described, row)
 
 
 def _complete(error: dict[str, Any], row: Planned) -> dict[str, Any]:

@@ -1,0 +1,47 @@
+"""What ended a job has one cause class and one wording, whoever meets it."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of
+
+
+@pytest.mark.parametrize(
+    ("numbers", "cause"),
+    [
+        ("ENOSPC EDQUOT EFBIG EROFS EACCES EPERM EIO", "write"),
+        ("ENOENT ENOTDIR EISDIR", "data"),
+        ("ENOMEM EAGAIN EMFILE ENFILE EADDRINUSE EADDRNOTAVAIL ECONNREFUSED", "environment"),
+        ("EPIPE ECONNRESET EINVAL ESRCH", "crash"),
+    ],
+)
+def test_what_the_system_refused_has_its_cause_by_number(numbers: str, cause: str) -> None:
+    for name in numbers.split():
+        number = getattr(errno, name)
+        assert cause_of(OSError(number, os.strerror(number), "path")) == cause, name
+
+
+def test_a_refusal_without_a_number_is_a_crash() -> None:
+    assert cause_of(OSError("a library's own words")) == "crash"
+    assert message_of(OSError("a library's own words")) == "a library's own words"
+
+
+def test_an_error_for_the_user_brings_its_cause_along() -> None:
+    assert cause_of(ThunderError("no such row", "data")) == "data"
+    assert cause_of(Stopped()) == "stopped"
+    assert message_of(ThunderError("no such row", "data")) == "no such row"
+
+
+def test_anything_else_is_a_crash_with_the_name_of_its_type() -> None:
+    assert cause_of(ZeroDivisionError("once")) == "crash"
+    assert message_of(ZeroDivisionError("once")) == "ZeroDivisionError: once"
+
+
+def test_a_refusal_is_told_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="missing") as caught:
+        (tmp_path / "missing").read_text()
+    assert message_of(caught.value) == f"{tmp_path / 'missing'}: No such file or directory"
+    assert cause_of(caught.value) == "data"
