@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "thunder"
 # From the ground up, as in docs/contracts.md. A room imports from itself and from rooms before it.
 ROOMS = (
-    "ground", "config", "jobs", "runs", "executors", "runner", "screen",
+    "ground", "config", "jobs", "runs", "hosts", "executors", "runner", "screen",
     "language", "scoring", "corpora", "training", "backends", "lanes", "results", "commands",
 )  # fmt: skip
 BACKENDS = ("mlx", "mlx_lm", "numpy", "datasets", "transformers", "torch")

@@ -31,9 +31,3 @@ def test_the_last_word_of_a_child_that_has_ended_is_heard() -> None:
     found = list(local._events(read_end, child, threading.Event(), deadlines))
     os.close(read_end)
     assert [event["event"] for event in found] == ["result"]
-
-
-def test_every_end_of_a_process_has_words() -> None:
-    assert local.exit_text(3) == "ended with exit code 3"
-    assert "SIGKILL" in local.exit_text(-9)
-    assert "signal 37" in local.exit_text(-37)

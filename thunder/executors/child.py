@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import select
 import signal
 import sys
 import threading
 from pathlib import Path
 
 from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of
+from thunder.hosts import lease
+from thunder.hosts.events import emitter
 
 TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ def main(arguments: list[str]) -> int:
             that events are written to.
     """
     folder, function, descriptor = Path(arguments[0]), arguments[1], int(arguments[2])
-    emit = _emitter(descriptor)
+    emit = emitter(descriptor)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_lease, args=(emit,), daemon=True).start()
+    # A beat is the process's: what the lane says is told apart.
+    lease.watch(_leave, lambda: emit({"event": "alive"}), _BEAT_SECONDS)
     try:
         result = _call(function, folder, emit)
         emit({"event": "result", **result})
@@ -68,30 +70,10 @@ def _call(function: str, folder: Path, emit: Callable[[dict[str, Any]], None]) -
     return dict(getattr(importlib.import_module(module), name)(config, folder, emit))
 
 
-def _emitter(descriptor: int) -> Callable[[dict[str, Any]], None]:
-    lock = threading.Lock()
-
-    def emit(event: dict[str, Any]) -> None:
-        data = (json.dumps(event, ensure_ascii=False) + "\n").encode()
-        with lock:
-            while data:
-                data = data[os.write(descriptor, data) :]
-
-    return emit
-
-
-def _watch_lease(emit: Callable[[dict[str, Any]], None]) -> None:
-    while True:
-        readable, _, _ = select.select([0], [], [], _BEAT_SECONDS)
-        try:
-            if readable and not os.read(0, 1):
-                break
-            emit({"event": "alive"})  # of the process: what the lane says is told apart
-        except OSError:
-            break
+def _leave() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     threading.Event().wait(_STOP_SECONDS)
-    os._exit(1)
+    lease.leave()
 
 
 def _stop(*_: object) -> None:

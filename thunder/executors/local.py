@@ -1,7 +1,5 @@
 """A run as one child process of this machine, watched and never left behind."""
 
-import contextlib
-import json
 import os
 import select
 import signal
@@ -14,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground.errors import ThunderError
+from thunder.hosts import events, process
+from thunder.hosts.last_words import exit_text, last_lines
 
-_LAST_LINES = 20
+MODULE = "thunder.executors.child"
 _POLL_SECONDS = 0.5
 _TERM_SECONDS = 10.0
 _LONGEST_EVENT_BYTES = 1 << 20
+_SUSPECTS = {-signal.SIGKILL: "; out of memory, or killed by hand"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def execute(
                 on_event(event)
     finally:
         os.close(read_end)  # first: a child that still talks must not wait for a reader
-        _end(child)
+        process.end([child], _TERM_SECONDS)
     return _ending(last, child.returncode, folder)
 
 
@@ -83,21 +83,8 @@ def _begin(folder: Path, function: str, lock: int) -> tuple[subprocess.Popen[byt
     read_end, write_end = os.pipe()
     try:
         with (folder / "run.log").open("ab") as log:
-            child = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "thunder.executors.child",
-                    str(folder),
-                    function,
-                    str(write_end),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=(write_end, lock),
-                start_new_session=True,
-            )
+            command = [sys.executable, "-m", MODULE, str(folder), function, str(write_end)]
+            child = process.start(command, stdout=log, stderr=log, descriptors=(write_end, lock))
     except BaseException:
         os.close(read_end)
         raise
@@ -120,11 +107,11 @@ def _events(
                 return
             heard = time.monotonic()
             *lines, rest = (rest + data).split(b"\n")
-            for event in map(_parsed, lines):
+            for event in map(events.parsed, lines):
                 said = said if event["event"] == "alive" else heard
                 yield event
             if len(rest) > _LONGEST_EVENT_BYTES:
-                raise _garbage(rest)
+                raise events.garbage(rest)
         elif child.poll() is not None and not _is_readable(descriptor):
             return  # it is gone, and what it left behind holds the pipe open
         if stop.is_set() and not asked:
@@ -132,7 +119,7 @@ def _events(
             child.terminate()
         fault = _silence(child.pid, heard, said, deadlines)
         if fault or (asked and time.monotonic() - asked > _TERM_SECONDS):
-            _kill(child)
+            process.kill(child)
             if fault and not asked:
                 yield {"event": "error", "message": f"{fault}; killed", "cause": "crash"}
             return
@@ -153,59 +140,11 @@ def _is_readable(descriptor: int) -> bool:
     return bool(select.select([descriptor], [], [], 0)[0])
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        raise _garbage(line) from None
-    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
-        raise _garbage(line)
-    return found
-
-
-def _garbage(data: bytes) -> ThunderError:
-    shown = ascii(data[:80].decode("utf-8", errors="replace"))
-    return ThunderError(f"the run's process sent what is not an event: {shown}", "crash")
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    if child.stdin:
-        child.stdin.close()  # the lease: a child that still lives stops by itself
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(timeout=_TERM_SECONDS)
-    _kill(child)  # its whole session: a child killed from outside may leave ranks behind
-    child.wait()
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS names a zombie so
-        os.killpg(child.pid, signal.SIGKILL)
-
-
 def _ending(last: dict[str, Any], code: int, folder: Path) -> Ending:
     if last.get("event") == "result" and code == 0:
         return Ending({k: v for k, v in last.items() if k != "event"}, None)
     error = {k: v for k, v in last.items() if k in ("message", "cause")}
     if last.get("event") != "error":
-        error = {"message": f"the run's process {exit_text(code)}", "cause": "crash"}
+        how = exit_text(code) + _SUSPECTS.get(code, "")
+        error = {"message": f"the run's process {how}", "cause": "crash"}
     return Ending(None, {**error, "last_lines": last_lines(folder / "run.log")})
-
-
-def exit_text(code: int) -> str:
-    """Return how a process ended, in words."""
-    if code < 0:
-        known = -code in set(signal.Signals)
-        name = signal.Signals(-code).name if known else f"signal {-code}"
-        hint = "; out of memory, or killed by hand" if name == "SIGKILL" else ""
-        return f"was killed by {name}{hint}"
-    return f"ended with exit code {code}"
-
-
-def last_lines(log: Path) -> list[str]:
-    """Return the last lines of a log."""
-    if not log.is_file():
-        return []
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - (1 << 14)))
-        text = stream.read().decode("utf-8", errors="replace")
-    return text.splitlines()[-_LAST_LINES:]

@@ -1,0 +1,1 @@
+"""Where processes live: this machine today, others over ssh later."""

@@ -1,0 +1,63 @@
+"""A process's lease: the pipe on its standard input. When who holds its other end is gone, it goes.
+
+Every child of the runner loads this at its start: a little of the standard library, no more.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+
+TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEASE_GONE = 4  # the exit code of who left for it
+
+
+def watch(
+    gone: Callable[[], None], beat: Callable[[], None] | None = None, seconds: float | None = None
+) -> None:
+    """Have a thread call `gone` when the lease is; until then `beat`, every so many seconds."""
+    threading.Thread(target=_wait, args=(gone, beat, seconds), daemon=True).start()
+
+
+def leave() -> None:
+    """End this process at once, whatever its other threads do."""
+    os._exit(LEASE_GONE)
+
+
+def guard() -> None:
+    """Start a process that kills this one's group when the lease is gone.
+
+    A call into a library can hold the interpreter's lock, and a stopped process runs no thread.
+    """
+    script = f"cat >/dev/null; kill -s KILL -- -{os.getpid()}"
+    os.posix_spawn("/bin/sh", ["/bin/sh", "-c", script], os.environ)
+
+
+def line() -> str:
+    """Read one line of orders, byte by byte: what follows belongs to the lease. Or leave."""
+    found = bytearray()
+    while not found.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            leave()
+        found += byte
+    return found.decode()
+
+
+def _wait(gone: Callable[[], None], beat: Callable[[], None] | None, seconds: float | None) -> None:
+    try:
+        while not _is_gone(seconds):
+            if beat:
+                beat()
+    except OSError:
+        pass  # nobody is there to hear a beat
+    gone()
+
+
+def _is_gone(seconds: float | None) -> bool:
+    readable, _, _ = select.select([0], [], [], seconds)
+    return bool(readable) and not os.read(0, 1 << 12)
