@@ -82,8 +82,8 @@ def test_a_suspended_process_is_known_as_such() -> None:
 
 @SLOW
 def test_a_checkout_that_is_not_installed_is_found_by_its_children() -> None:
-    code = "import os, thunder; os.chdir('/'); print(thunder.__file__)"
-    first = begin(sys.executable, "-S", "-c", f"import os; os.chdir('/'); {code}")
+    code = "import os; os.chdir('/'); import thunder; print(thunder.__file__)"
+    first = begin(sys.executable, "-S", "-c", code)
     assert first.stdout is not None
     assert first.stdout.read().strip().endswith(b"thunder/__init__.py")
     close(first)

@@ -1,29 +1,42 @@
 """Watches running ranks: hears their events, knows their deadlines, names the cause of a fault."""
 
-import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
 from typing import Any, NoReturn
 
 from thunder.ground.errors import Stopped, ThunderError
-from thunder.lanes.adapter.training.process import Inbox, Process
-from thunder.lanes.adapter.training.rank import LEASE_GONE, NO_RING, PEER_LOST
-
-Emit = Callable[[dict[str, Any]], None]
+from thunder.hosts.last_words import exit_text
+from thunder.hosts.lease import LEASE_GONE
+from thunder.training.process import Inbox, Process
+from thunder.training.progress import BEAT, Emit
+from thunder.training.rank import PEER_LOST, NotMet
 
 # How long the others may take to fall after the first, before its cause is named.
 SETTLE_SECONDS = 0.5
 BEAT_SECONDS = 1.0
-FORWARDED = {"step", "valid", "checkpoint", "note", "warning"}
+# Between a rank and its supervisor; all others are the runner's.
+INNER = {"hello", "joining", "joined", "not_met", "stepped", "beat", "error", "done"}
 STOP = -1
 
 
-class NoRing(Exception):
-    """The ring could not be formed on these ports."""
+@dataclass(frozen=True)
+class Phrases:
+    """How a lane puts what befell its ranks.
+
+    Args:
+        again: how to go on after a stop.
+        death: what is added where a rank died.
+        silence: of ranks that give no sign of life: {silent} are their numbers, {seconds}.
+        suspended: where some are stopped: {number} of the first, {named} are all with their pids.
+    """
+
+    again: str
+    death: str
+    silence: str
+    suspended: str
 
 
 @dataclass
@@ -33,17 +46,18 @@ class Watch:
     processes: list[Process]
     inbox: Inbox
     emit: Emit
+    phrases: Phrases
     stop: threading.Event
-    greeted: set[int] = field(default_factory=set)
+    greeted: dict[int, str] = field(default_factory=dict)
     joining: set[int] = field(default_factory=set)
     told: dict[int, dict[str, Any]] = field(default_factory=dict)
-    done: dict[int, dict[str, Any]] = field(default_factory=dict)
+    done: dict[int, Any] = field(default_factory=dict)
     ended: list[int] = field(default_factory=list)
     within: dict[int, float] = field(default_factory=dict)
     heard: dict[int, float] = field(default_factory=dict)
     beaten: float = 0.0
 
-    def results(self, start_seconds: float) -> list[dict[str, Any]]:
+    def results(self, start_seconds: float) -> list[Any]:
         """Return what each rank reported, or raise the cause of the first failure."""
         for rank in self.processes:
             self.heard[rank.number], self.within[rank.number] = time.monotonic(), start_seconds
@@ -60,14 +74,16 @@ class Watch:
         return [self.done[rank.number] for rank in self.processes]
 
     def _left(self) -> float:
-        now = time.monotonic()
-        running = [n for n in self.heard if n not in self.ended]
-        return min((self.heard[n] + self.within[n] - now for n in running), default=BEAT_SECONDS)
+        left = [self._left_of(n) for n in self.heard if n not in self.ended]
+        return min(left, default=BEAT_SECONDS)
+
+    def _left_of(self, number: int) -> float:
+        return self.heard[number] + self.within[number] - time.monotonic()
 
     def _beat(self) -> None:
         if time.monotonic() - self.beaten > BEAT_SECONDS:
             self.beaten = time.monotonic()
-            self.emit({"event": "beat"})
+            self.emit(BEAT)
 
     def _take(self, seconds: float) -> None:
         """Take in one event, waiting for it no longer than told."""
@@ -80,30 +96,30 @@ class Watch:
             else:
                 self._hear(number, event)
         if self.stop.is_set():
-            raise Stopped("stopped; run again to go on from the last checkpoint")
+            raise Stopped(f"stopped; {self.phrases.again}")
 
     def _hear(self, number: int, event: dict[str, Any]) -> None:
         name = event["event"]
         self.heard[number], self.within[number] = time.monotonic(), event.pop("within")
-        if name in FORWARDED:
+        if name not in INNER:
             self.emit(event)
         elif name == "done":
             self.done[number] = event["result"]
-        elif name in ("error", "no_ring"):
+        elif name in ("error", "not_met"):
             self.told[number] = event
         elif name == "joining":
             self.joining.add(number)
         elif name == "joined":
             self.joining.discard(number)
         elif name == "hello":
-            self._greet(number)
+            self._greet(number, event["at"])
 
-    def _greet(self, number: int) -> None:
-        self.greeted.add(number)
+    def _greet(self, number: int, place: str) -> None:
+        self.greeted[number] = place
         # A ring waits for a missing rank without limit, so none forms it before all are there.
         if len(self.greeted) == len(self.processes):
             for rank in self.processes:
-                rank.order("go")
+                rank.order(f"go {self.greeted[0]}")
 
     def _settle(self) -> None:
         deadline = time.monotonic() + SETTLE_SECONDS
@@ -112,51 +128,49 @@ class Watch:
 
     def _raise_cause(self) -> NoReturn:
         """Name the rank that fell of itself, not those that fell with it."""
-        codes = {n: self.processes[n].code for n in self.ended}
-        failed = [n for n, code in codes.items() if code != 0 or n not in self.done]
-        first = min(failed, key=lambda n: _blame(codes[n], n in self.told))
-        if codes[first] == NO_RING:
-            raise NoRing(self.told[first]["text"])
-        if codes[first] == PEER_LOST:
-            self._raise_stopped()
-        if first in self.told:
-            raise ThunderError(self.told[first]["message"], self.told[first]["cause"])
-        self._raise_death(self.processes[first], codes[first])
-
-    def _raise_death(self, rank: Process, code: int | None) -> NoReturn:
+        fallen = [n for n in self.ended if self.processes[n].code != 0 or n not in self.done]
+        failed = dict.fromkeys([*self.told, *fallen])  # in the order in which they were heard
+        first = min(failed, key=self._blame)
+        rank, told = self.processes[first], self.told.get(first)
+        if told and told["event"] == "not_met":
+            raise NotMet(told["text"])
+        if rank.code == PEER_LOST:
+            self._raise_suspended()
+        if told:
+            raise ThunderError(told["message"], told["cause"])
+        how = "lost its peer" if rank.code == PEER_LOST else exit_text(rank.code or 0)
         words = rank.last_words()
         said = f"; its last words:\n{words}" if words else ""
-        raise ThunderError(f"rank {rank.number} (pid {rank.pid}) {_end(code)}{said}", "ranks")
+        text = f"rank {rank.number} (pid {rank.pid}) {how}{self.phrases.death}{said}"
+        raise ThunderError(text, "ranks")
+
+    def _blame(self, number: int) -> int:
+        """Return a fall's place among causes: a named fault, a death, then what follows of them."""
+        told = self.told.get(number)
+        if told:
+            # What a rank reports as a crash may be the loss of a peer.
+            follows = {"not_met": 3, "error": 2 if told.get("cause") == "crash" else 0}
+            return follows[told["event"]]
+        return {LEASE_GONE: 4, PEER_LOST: 5}.get(self.processes[number].code or 0, 1)
 
     def _raise_silence(self) -> NoReturn:
-        self._raise_stopped()
+        self._raise_suspended()
         if self.joining:
-            raise NoRing(f"ranks {sorted(self.joining)} waited in vain for the ring")
-        silent = [n for n in self.heard if n not in self.ended]
-        seconds = max(time.monotonic() - self.heard[n] for n in silent)
-        raise ThunderError(
-            f"no sign of life from ranks {silent} for {seconds:.0f} s: a link is down or a process "
-            "hangs; look at run.log, then run again to go on from the last checkpoint",
-            "ranks",
-        )
+            raise NotMet(f"ranks {sorted(self.joining)} waited in vain for the others")
+        raise ThunderError(self.phrases.silence.format(**self._silence()), "ranks")
 
-    def _raise_stopped(self) -> None:
-        stopped = [rank for rank in self.processes if rank.code is None and rank.is_stopped()]
+    def _raise_suspended(self) -> None:
+        """Name the ranks that are suspended, if any: the others only wait for their share."""
+        stopped = [rank for rank in self.processes if rank.is_stopped()]
         if stopped:
             named = ", ".join(f"rank {rank.number} (pid {rank.pid})" for rank in stopped)
-            raise ThunderError(f"{named} is stopped (suspended from outside)", "ranks")
+            text = self.phrases.suspended.format(
+                number=stopped[0].number, named=named, **self._silence()
+            )
+            raise ThunderError(text, "ranks")
 
-
-def _blame(code: int | None, told: bool) -> int:
-    """Return an exit's place among causes: a named fault, a death, then what follows from them."""
-    if code in (NO_RING, LEASE_GONE, PEER_LOST):
-        return {NO_RING: 2, LEASE_GONE: 3, PEER_LOST: 4}[code]
-    return 0 if told else 1
-
-
-def _end(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    if code == PEER_LOST:
-        return "lost its peer"
-    return f"ended with exit code {code}"
+    def _silence(self) -> dict[str, Any]:
+        silent = [n for n in self.heard if n not in self.ended and self._left_of(n) <= 0]
+        now = time.monotonic()
+        seconds = max((now - self.heard[n] for n in silent), default=0.0)
+        return {"silent": silent, "seconds": f"{seconds:.0f}"}

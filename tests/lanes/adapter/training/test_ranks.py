@@ -24,7 +24,8 @@ from adapter_fixtures import (
 
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.training import process, rank, ranks, state, watch
+from thunder.lanes.adapter.training import ranks, state
+from thunder.training import process, rank, watch
 
 pytestmark = pytest.mark.slow
 
@@ -120,12 +121,13 @@ def test_ranks_of_another_window_are_refused(tmp_path: Path) -> None:
         "ring": ranks._addresses(2),
     }
     order |= {"start_seconds": 20.0, "stall_seconds": 20.0}
-    both = [process.Process(n, {**order, "rank": n, "token": f"{n}" * 32}, inbox) for n in range(2)]
+    orders = [{**order, "rank": number, "token": f"{number}" * 32} for number in range(2)]
+    both = [process.Process(n, one, inbox, ranks.COMMAND) for n, one in enumerate(orders)]
     try:
         told, ended = _listen(both, inbox)
     finally:
         process.end(both)
-    assert [one.code for one in both] == [rank.NO_RING] * 2
+    assert [one.code for one in both] == [rank.NOT_MET] * 2
     assert all("another window" in told[number] for number in ended)
 
 
@@ -137,7 +139,7 @@ def _listen(both: list[process.Process], inbox: process.Inbox) -> tuple[dict[int
         number, event = inbox.get(timeout=20)
         if event is None:
             ended.append(number)
-        elif event["event"] == "no_ring":
+        elif event["event"] == "not_met":
             told[number] = event["text"]
         elif event["event"] == "hello":
             greeted += 1
@@ -173,7 +175,9 @@ def test_weights_must_name_every_rank(tiny: Tiny, tmp_path: Path) -> None:
 def test_ranks_are_not_blamed_for_a_supervisor_that_was_held_up() -> None:
     inbox: process.Inbox = SimpleQueue()
     both = [SimpleNamespace(number=number, code=0, pid=0) for number in (0, 1)]
-    found = watch.Watch(cast(Any, both), inbox, lambda event: None, threading.Event())
+    found = watch.Watch(
+        cast(Any, both), inbox, lambda event: None, ranks.PHRASES, threading.Event()
+    )
     for number in (0, 1):  # all is said before the supervisor comes to listen
         inbox.put((number, {"event": "done", "within": 30.0, "result": {"step": number}}))
         inbox.put((number, None))

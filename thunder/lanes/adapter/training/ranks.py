@@ -1,23 +1,31 @@
-"""The supervisor of ranks: spawns them, has them watched, and leaves none behind."""
+"""What the ranks of an adapter are told to do: a window, a checkpoint to look at, a ring."""
 
 import secrets
-import signal
 import socket
+import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.training import process
-from thunder.lanes.adapter.training.process import Inbox, Process
-from thunder.lanes.adapter.training.watch import STOP, Emit, NoRing, Watch
+from thunder.training.progress import Emit
+from thunder.training.rank import NotMet
+from thunder.training.ranks import supervise
+from thunder.training.watch import Phrases
 
 LOCAL = "127.0.0.1"
 TRIES = 3
+COMMAND = (sys.executable, "-m", "thunder.lanes.adapter.training.rank")
+AGAIN = "run again to go on from the last checkpoint"
+PHRASES = Phrases(
+    again=AGAIN,
+    death="",
+    silence="no sign of life from ranks {silent} for {seconds} s: a link is down or a process "
+    f"hangs; look at run.log, then {AGAIN}",
+    suspended="{named} is stopped (suspended from outside)",
+)
 
 
 @dataclass(frozen=True)
@@ -99,43 +107,13 @@ def _supervise(
     """Run the ranks to their end, with new ports if others use the first ones."""
     reason = ""
     for attempt in range(1, TRIES + 1):
-        # What an earlier try still says must not be heard in this one.
-        inbox: Inbox = SimpleQueue()
-        with _stoppable(inbox), _spawned(orders, inbox) as processes:
-            try:
-                watch = Watch(processes, inbox, emit, stop or threading.Event())
-                return watch.results(orders[0]["start_seconds"])
-            except NoRing as error:
-                reason = str(error)
-                emit({"event": "note", "text": f"no ring in try {attempt} of {TRIES}: {reason}"})
+        ring = {"token": secrets.token_hex(16), "ring": _addresses(len(orders))}
+        try:
+            return supervise([{**order, **ring} for order in orders], COMMAND, PHRASES, emit, stop)
+        except NotMet as error:
+            reason = str(error)
+            emit({"event": "note", "text": f"no ring in try {attempt} of {TRIES}: {reason}"})
     raise ThunderError(f"the ranks could not form a ring in {TRIES} tries: {reason}", "ranks")
-
-
-@contextmanager
-def _stoppable(inbox: Inbox) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a message, so that no clean-up is torn apart."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    old = {n: signal.signal(n, lambda *_: inbox.put((STOP, None))) for n in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _spawned(orders: list[dict[str, Any]], inbox: Inbox) -> Iterator[list[Process]]:
-    shared = {"token": secrets.token_hex(16), "ring": _addresses(len(orders))}
-    processes: list[Process] = []
-    try:
-        for number, order in enumerate(orders):
-            processes.append(Process(number, {**order, **shared}, inbox))
-        yield processes
-    finally:
-        process.end(processes)
 
 
 def _addresses(world: int) -> list[list[str]]:

@@ -1,121 +1,69 @@
-"""One rank's process: `python -m … rank ORDER`, started by torch's launcher.
+"""The process of one rank: `python -m thunder.lanes.asr.training.rank`.
 
-It says what it does in a file of its own, and ends when the run that started it ends.
+How it hears and tells is in `thunder/training/rank.py`; here is what it does.
 """
 
-import json
 import os
-import select
-import sys
-import threading
-import time
 import traceback
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch.distributed as distributed
-
-from thunder.backends.torch import machine
-from thunder.backends.torch.peers import Peers
-from thunder.ground import files
-from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import material
-from thunder.lanes.asr.training import loop
+from thunder.ground.errors import ThunderError, message_of
+from thunder.training import rank
 from thunder.training.progress import BEAT, Emit
+from thunder.training.rank import Events
 
-MODULE = "thunder.lanes.asr.training.rank"
-LEASE_GONE = 70
-
-
-def events_path(folder: Path, rank: int) -> Path:
-    """Return the file of a rank's events."""
-    return folder / f"events-{rank}.jsonl"
+if TYPE_CHECKING:
+    from thunder.backends.torch.peers import Peers
 
 
-def main(arguments: list[str]) -> int:
-    """Train as one rank.
+def main() -> None:
+    """Train as one rank."""
+    rank.run(_serve)
 
-    Args:
-        arguments: the file of the order: {"config", "folder", "threads", "timeout_seconds"}.
-    """
-    path = Path(arguments[0])
-    peers = Peers(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
-    emit = _emitter(events_path(path.parent, peers.rank))
-    threading.Thread(target=_watch_lease, daemon=True).start()
-    emit({"event": "hello", "pid": os.getpid()})
+
+def _serve(order: Mapping[str, Any], events: Events) -> None:
+    # Before torch and numpy are loaded; how many threads torch has is set when it is.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        _train(files.read_json(path), peers, emit)
-    except ThunderError as error:
-        return _fail(emit, str(error), error.cause)
-    except OSError as error:
-        traceback.print_exc()
-        return _fail(emit, f"{error.filename or ''}: {error.strerror or error}", "write")
+        _train(order, events)
+    except (ThunderError, OSError):
+        raise
     except Exception as error:
         traceback.print_exc()
-        return _fail(emit, f"rank {peers.rank}: {type(error).__name__}: {error}", "crash")
-    emit({"event": "done"})
-    return 0
+        raise ThunderError(f"rank {order['rank']}: {message_of(error)}", "crash") from error
 
 
-def _train(order: Mapping[str, Any], peers: Peers, emit: Emit) -> None:
-    config, folder = order["config"], Path(order["folder"])
-    chosen = machine.choose(config, int(os.environ["LOCAL_RANK"]), order["threads"])
+def _train(order: Mapping[str, Any], events: Events) -> None:
+    import torch.distributed as distributed
+
+    from thunder.backends.torch import machine, rendezvous
+    from thunder.backends.torch.peers import Peers
+    from thunder.lanes.asr import material
+    from thunder.lanes.asr.training import loop
+
+    config, folder, patience = order["config"], Path(order["folder"]), order["timeout_seconds"]
+    peers = Peers(order["rank"], order["world"])
+    store = rendezvous.opened(peers, patience) if peers.leads else None
+    port = int(rank.greet(events, at=str(store.port) if store else ""))
+    chosen = machine.choose(config, peers.rank, order["threads"])
     machine.prepare(chosen)
-    quiet = _telling(emit, peers)
-    found = material.gather(config, folder, quiet)
-    on_gpu = chosen.device.type == "cuda"
-    distributed.init_process_group(
-        "nccl" if on_gpu else "gloo",
-        timeout=timedelta(seconds=order["timeout_seconds"]),
-        device_id=chosen.device if on_gpu else None,
-    )
+    emit = _telling(events, peers)
+    found = material.gather(config, folder, emit)
+    rendezvous.join(store or rendezvous.found(port, peers, patience), peers, chosen, patience)
     with machine.memory():
-        loop.train(found, folder, chosen, peers, quiet)
+        loop.train(found, folder, chosen, peers, emit)
     # Only after a good end: with a peer gone it could wait for ever.
     distributed.destroy_process_group()
 
 
-def _fail(emit: Emit, message: str, cause: str) -> int:
-    emit({"event": "error", "message": message, "cause": cause, "at": time.time()})
-    return 1
-
-
-def _telling(emit: Emit, peers: Peers) -> Emit:
-    """Return an emitter that says when training has begun; all ranks but one only beat besides."""
-    begun = False
-
-    def tell(event: dict[str, Any]) -> None:
-        nonlocal begun
-        if event["event"] == "step" and not begun:
-            begun = True
-            emit({"event": "begun"})
-        emit(event if peers.leads else BEAT)
-
-    return tell
-
-
-def _emitter(path: Path) -> Emit:
-    stream = path.open("a", encoding="utf-8")
-    lock = threading.Lock()
-
-    def emit(event: dict[str, Any]) -> None:
-        with lock:
-            stream.write(json.dumps(event, ensure_ascii=False) + "\n")
-            stream.flush()
-
-    return emit
-
-
-def _watch_lease() -> None:
-    """End this process when standard input, which the run holds open, is closed."""
-    select.select([0], [], [])
-    os._exit(LEASE_GONE)
+def _telling(events: Events, peers: "Peers") -> Emit:
+    """Return the emitter of a rank: all ranks but one only say that they are at work."""
+    if peers.leads:
+        return events.emit
+    return lambda event: events.emit({"event": "stepped"} if event["event"] == "step" else BEAT)
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # what libraries tidy up at the end can wait for a peer that is gone
+    main()
