@@ -64,14 +64,16 @@ class Watch:
         while len(self.ended) < len(self.processes):
             self._take(min(BEAT_SECONDS, self._left()))
             self._beat()
-            failed = [n for n in self.ended if self.processes[n].code != 0 or n not in self.done]
-            if failed:
+            if self._fallen():
                 self._settle()
                 self._raise_cause()
             # What waits in the inbox was said in time: it was the supervisor that was held up.
             if self._left() <= 0 and self.inbox.empty():
                 self._raise_silence()
         return [self.done[rank.number] for rank in self.processes]
+
+    def _fallen(self) -> list[int]:
+        return [n for n in self.ended if self.processes[n].code != 0 or n not in self.done]
 
     def _left(self) -> float:
         left = [self._left_of(n) for n in self.heard if n not in self.ended]
@@ -128,8 +130,8 @@ class Watch:
 
     def _raise_cause(self) -> NoReturn:
         """Name the rank that fell of itself, not those that fell with it."""
-        fallen = [n for n in self.ended if self.processes[n].code != 0 or n not in self.done]
-        failed = dict.fromkeys([*self.told, *fallen])  # in the order in which they were heard
+        # In the order in which they were heard.
+        failed = dict.fromkeys([*self.told, *self._fallen()])
         first = min(failed, key=self._blame)
         rank, told = self.processes[first], self.told.get(first)
         if told and told["event"] == "not_met":
