@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.backends.mlx import blas
+from thunder.ground import steps
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import preflight, report, verify
 from thunder.lanes.adapter.inputs import locate
@@ -94,8 +95,7 @@ def _request(checks: Preflight, stop: int) -> ranks.Request:
 
 
 def _goal(config: Mapping[str, Any]) -> int:
-    runtime, total = config["runtime"], config["train"]["steps"]
-    return int(min(runtime["target"] or runtime["window"] or total, total))
+    return steps.goal(config) or 0
 
 
 def _pass_on(event: dict[str, Any], emit: Emit) -> None:
