@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import schema
 from thunder.ground.errors import ThunderError
 
 _LAST_LINES = 20
@@ -158,14 +159,17 @@ def _parsed(line: bytes) -> dict[str, Any]:
         found = json.loads(line)
     except ValueError:
         raise _garbage(line) from None
-    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
+    if not isinstance(found, dict):
         raise _garbage(line)
+    if faults := schema.faults("event", found):
+        raise _garbage(line, [f"{fault.key}: {fault.message}" for fault in faults])
     return found
 
 
-def _garbage(data: bytes) -> ThunderError:
+def _garbage(data: bytes, faults: Sequence[str] = ()) -> ThunderError:
     shown = ascii(data[:80].decode("utf-8", errors="replace"))
-    return ThunderError(f"the run's process sent what is not an event: {shown}", "crash")
+    text = "\n  ".join([f"the run's process sent what is not an event: {shown}", *faults])
+    return ThunderError(text, "crash")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

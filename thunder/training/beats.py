@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-Emit = Callable[[dict[str, Any]], None]
+from thunder.training import events
+from thunder.training.events import Emit
 
 BEAT_SECONDS = 2.0
 MOST_SECONDS = 1800.0  # of one call; after it a disk hangs, and silence lets the runner end it
@@ -19,7 +19,7 @@ def beating(emit: Emit) -> Iterator[None]:
 
     def send() -> None:
         while not done.wait(BEAT_SECONDS) and time.monotonic() < deadline:
-            emit({"event": "beat"})
+            emit(events.beat())
 
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
@@ -58,19 +58,11 @@ class Progress:
         self.done += rows
         if time.monotonic() - self._told >= 1.0 or self.done == self._of:
             self._told = time.monotonic()
-            self._emit(
-                {
-                    "event": "step",
-                    "step": self.done,
-                    "of": self._of,
-                    "unit": "utterances",
-                    "per_second": round(self.per_second, 2),
-                    "loss": None,
-                }
-            )
+            pace = round(self.per_second, 2)
+            self._emit(events.rows(self.done, self._of, per_second=pace))
 
     def beat(self) -> None:
         """Say that the lane is at work, if nothing was said for a while."""
         if time.monotonic() - self._told >= BEAT_SECONDS:
             self._told = time.monotonic()
-            self._emit({"event": "beat"})
+            self._emit(events.beat())

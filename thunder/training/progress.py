@@ -1,19 +1,17 @@
 """What a run tells while it works: signs of life, not more of them than anybody can use."""
 
 import time
-from collections.abc import Callable
-from typing import Any
 
-Emit = Callable[[dict[str, Any]], None]
+from thunder.training import events
+from thunder.training.events import Emit, Event
 
 SECONDS = 0.25
-BEAT = {"event": "beat"}
 
 
 def written(emit: Emit) -> Emit:
     """Return an emit that also prints what a person would read, so that run.log has it."""
 
-    def tell(event: dict[str, Any]) -> None:
+    def tell(event: Event) -> None:
         if "text" in event:
             print(f"{event['event']:<7} {event.get('name', '')} {event['text']}", flush=True)
         emit(event)
@@ -27,7 +25,7 @@ class News:
     def __init__(self, emit: Emit) -> None:
         self._emit, self._last = emit, float("-inf")
 
-    def tell(self, event: dict[str, Any], *, surely: bool = False) -> None:
+    def tell(self, event: Event, *, surely: bool = False) -> None:
         """Send an event, if it is due or must not be missed."""
         now = time.monotonic()
         if surely or now - self._last >= SECONDS:
@@ -36,4 +34,4 @@ class News:
 
     def beat(self) -> None:
         """Say that work goes on."""
-        self.tell(BEAT)
+        self.tell(events.beat())

@@ -1,7 +1,7 @@
 """The job of the adapter lane: prepare, preflight, then window by window train, verify, publish."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ from thunder.lanes.adapter import preflight, report, verify
 from thunder.lanes.adapter.inputs import locate
 from thunder.lanes.adapter.preflight import Preflight
 from thunder.lanes.adapter.training import ranks, state
-from thunder.training import windows
-
-Emit = Callable[[dict[str, Any]], None]
+from thunder.training import events, windows
+from thunder.training.events import Emit
 
 
 def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
@@ -25,18 +24,18 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
         ThunderError: with the cause class of what went wrong; what was verified before stays.
     """
     found = blas.load(Path(config["runtime"]["outputs"]) / "cache")
-    emit({"event": "backend", "backend": {"blas": found}})
+    emit(events.backend({"blas": found}))
     if found["warning"]:
-        emit({"event": "warning", "text": found["warning"]})
+        emit(events.warning(found["warning"]))
     inputs, tokens = locate(config, emit), folder / ".tokens"
-    checks = Preflight(config, folder, inputs, tokens, lambda: emit({"event": "beat"}))
+    checks = Preflight(config, folder, inputs, tokens, lambda: emit(events.beat()))
     try:
         _check(checks, found, emit)
         return _walk(checks, emit)
     except ThunderError as error:
         with suppress(OSError):  # a full disk has no room for a report of it
             path = report.write_failed(checks, _goal(config), error)
-            emit({"event": "report", "path": str(path)})
+            emit(events.report(path))
         raise
     finally:
         shutil.rmtree(checks.tokens, ignore_errors=True)
@@ -47,7 +46,7 @@ def _check(checks: Preflight, found: Mapping[str, Any], emit: Emit) -> None:
     try:
         preflight.run(checks, found)
     finally:
-        emit({"event": "checks", "title": "preflight", "rows": checks.rows})
+        emit(events.checks("preflight", checks.rows))
     preflight.refuse(checks)
 
 
@@ -65,19 +64,18 @@ def _walk(checks: Preflight, emit: Emit) -> dict[str, Any]:
 def _window(checks: Preflight, stop: int, emit: Emit) -> dict[str, float | None]:
     """Train one window in processes of its own, verify it, publish it; returns its numbers."""
     request = _request(checks, stop)
-    emit({"event": "phase", "name": "train", "text": f"window to step {stop}"})
-    ranks.train_window(request, lambda event: _pass_on(event, emit))
+    emit(events.phase("train", f"window to step {stop}"))
+    ranks.train_window(request, emit)
     rows = verify.verify(request, stop, emit)
-    emit({"event": "checks", "title": f"verification of step {stop}", "rows": rows})
+    emit(events.checks(f"verification of step {stop}", rows))
     checkpoint = state.read(state.folder_of(checks.folder, stop))
     state.export(checks.folder, checkpoint.folder)
     numbers = report.metrics(checks.folder, checkpoint.record)
     state.note(checks.folder, {"step": stop, **numbers})
     path = report.write(checks, rows, numbers, checkpoint.record)
     # Last, when all that it stands for is on disk: the runner takes it into the record.
-    found = {"step": stop, "metrics": numbers, "inputs": checks.digests}
-    emit({"event": "checkpoint", "path": str(checkpoint.folder), **found})
-    emit({"event": "report", "path": str(path)})
+    emit(events.checkpoint(stop, checkpoint.folder, metrics=numbers, inputs=checks.digests))
+    emit(events.report(path))
     return numbers
 
 
@@ -96,11 +94,3 @@ def _request(checks: Preflight, stop: int) -> ranks.Request:
 
 def _goal(config: Mapping[str, Any]) -> int:
     return steps.goal(config) or 0
-
-
-def _pass_on(event: dict[str, Any], emit: Emit) -> None:
-    # To the runner a checkpoint is a verified one; what a rank saves on the way is news at most.
-    if event["event"] == "checkpoint":
-        emit({"event": "note", "text": f"saved step {event['step']}"})
-    else:
-        emit(event)

@@ -7,7 +7,7 @@ from typing import Any
 from thunder.ground.errors import Faults
 from thunder.lanes.adapter.training import ranks, state
 from thunder.lanes.adapter.training.ranks import Request
-from thunder.lanes.adapter.training.watch import Emit
+from thunder.training.events import Emit
 
 # What another BLAS, processor or number of threads may change.
 TOLERANCE = 1e-3

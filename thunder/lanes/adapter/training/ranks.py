@@ -14,7 +14,9 @@ from typing import Any
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.training import process
 from thunder.lanes.adapter.training.process import Inbox, Process
-from thunder.lanes.adapter.training.watch import STOP, Emit, NoRing, Watch
+from thunder.lanes.adapter.training.watch import STOP, NoRing, Watch
+from thunder.training import events
+from thunder.training.events import Emit
 
 LOCAL = "127.0.0.1"
 TRIES = 3
@@ -107,7 +109,7 @@ def _supervise(
                 return watch.results(orders[0]["start_seconds"])
             except NoRing as error:
                 reason = str(error)
-                emit({"event": "note", "text": f"no ring in try {attempt} of {TRIES}: {reason}"})
+                emit(events.note(f"no ring in try {attempt} of {TRIES}: {reason}"))
     raise ThunderError(f"the ranks could not form a ring in {TRIES} tries: {reason}", "ranks")
 
 

@@ -3,7 +3,6 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
@@ -12,13 +11,13 @@ from typing import Any, NoReturn
 from thunder.ground.errors import Stopped, ThunderError
 from thunder.lanes.adapter.training.process import Inbox, Process
 from thunder.lanes.adapter.training.rank import LEASE_GONE, NO_RING, PEER_LOST
-
-Emit = Callable[[dict[str, Any]], None]
+from thunder.training import events
+from thunder.training.events import Emit
 
 # How long the others may take to fall after the first, before its cause is named.
 SETTLE_SECONDS = 0.5
 BEAT_SECONDS = 1.0
-FORWARDED = {"step", "valid", "checkpoint", "note", "warning"}
+FORWARDED = {"step", "valid", "saved", "note", "warning"}
 STOP = -1
 
 
@@ -67,7 +66,7 @@ class Watch:
     def _beat(self) -> None:
         if time.monotonic() - self.beaten > BEAT_SECONDS:
             self.beaten = time.monotonic()
-            self.emit({"event": "beat"})
+            self.emit(events.beat())
 
     def _take(self, seconds: float) -> None:
         """Take in one event, waiting for it no longer than told."""

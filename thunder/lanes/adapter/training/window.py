@@ -17,6 +17,7 @@ from thunder.lanes.adapter.data import batches, tokens
 from thunder.lanes.adapter.model import lora
 from thunder.lanes.adapter.training import record, snapshot, state
 from thunder.lanes.adapter.training.loop import Outcome, Trainer
+from thunder.training import events
 
 Tell = Callable[..., None]
 
@@ -85,7 +86,7 @@ class Window:
         if self.rank == 0:
             checkpoint, warnings = state.latest(self.run)
             for text in warnings:
-                self.tell("warning", text=text)
+                self.tell(**events.warning(text))
             step = checkpoint.step if checkpoint else 0
             if checkpoint:
                 words = self._resume(checkpoint)
@@ -108,7 +109,7 @@ class Window:
             )
         if old["fingerprint"] != self.fingerprint:
             changes = record.changes(old["fingerprint"], self.fingerprint)
-            self.tell("note", text=f"resumed, but not to the bit: {changes}")
+            self.tell(**events.note(f"resumed, but not to the bit: {changes}"))
         self.tokens_seen, self.train_loss = old["tokens_seen"], old["train_loss"]
         return snapshot.stored(checkpoint, self.trainer)
 
@@ -138,7 +139,7 @@ class Window:
             "seconds": round(seconds, 6),
         }
         state.note(self.run, row)
-        self.tell("step", step=step, of=stop, loss=outcome.loss, tokens_per_second=pace)
+        self.tell(**events.step(step, stop, unit="tokens", per_second=pace, loss=outcome.loss))
 
     def _pause(self, stop: int) -> None:
         """Validate and save where the step asks for it."""
@@ -155,10 +156,10 @@ class Window:
             step, counted = self.trainer.step, int(self.valid.supervised.sum())
             row = {"step": step, "valid_loss": self.valid_loss, "valid_tokens": counted}
             state.note(self.run, row)
-            self.tell("valid", step=step, valid_loss=self.valid_loss)
+            self.tell(**events.valid(step, unit="step", valid_loss=self.valid_loss))
 
     def _evaluate(self) -> float:
-        beat = lambda: self.tell("beat")  # noqa: E731
+        beat = lambda: self.tell(**events.beat())  # noqa: E731
         return self.trainer.evaluate(self.valid, self.rank, self.weights, beat)
 
     def _save(self, kept: bool) -> None:
@@ -168,7 +169,7 @@ class Window:
             tensors = {**self.trainer.tensors(), "rng": {"keys": mx.array(keys)}}
             adapter = record.of_adapter(self.config)
             folder = state.save(self.run, tensors, adapter, self._record(kept))
-            self.tell("checkpoint", step=self.trainer.step, path=str(folder))
+            self.tell(**events.saved(self.trainer.step, folder))
 
     def _record(self, kept: bool) -> dict[str, Any]:
         return {

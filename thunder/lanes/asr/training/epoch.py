@@ -15,7 +15,9 @@ from thunder.lanes.asr.training import augment, batches, chance
 from thunder.lanes.asr.training.augment import Masks
 from thunder.lanes.asr.training.batches import Batch
 from thunder.lanes.asr.training.learner import Learner, Outcome
-from thunder.training.progress import Emit, News
+from thunder.training import events
+from thunder.training.events import Emit
+from thunder.training.progress import News
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -84,15 +86,14 @@ def train(
         tally.add(outcome, rows)
         if nonfinite_before + tally.nonfinite > config["train"]["most_nonfinite"]:
             raise ThunderError(_too_many(number, step, outcome), "training")
-        event = {
-            "event": "step",
-            "step": step,
-            "of": of,
-            "loss": outcome.loss if outcome.is_finite else None,
-            "unit": "utterances",
-            "per_second": tally.per_second,
-            "epoch": number,
-        }
+        event = events.step(
+            step,
+            of,
+            unit="utterances",
+            per_second=tally.per_second,
+            loss=outcome.loss if outcome.is_finite else None,
+            epoch=number,
+        )
         news.tell(event, surely=step == of)
     return tally
 

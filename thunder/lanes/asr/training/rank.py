@@ -23,7 +23,8 @@ from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import material
 from thunder.lanes.asr.training import loop
-from thunder.training.progress import BEAT, Emit
+from thunder.training import events
+from thunder.training.events import Emit
 
 MODULE = "thunder.lanes.asr.training.rank"
 LEASE_GONE = 70
@@ -91,7 +92,7 @@ def _telling(emit: Emit, peers: Peers) -> Emit:
         if event["event"] == "step" and not begun:
             begun = True
             emit({"event": "begun"})
-        emit(event if peers.leads else BEAT)
+        emit(event if peers.leads else events.beat())
 
     return tell
 

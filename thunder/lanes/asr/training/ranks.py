@@ -18,7 +18,8 @@ from thunder.backends.torch import launcher
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.training import rank
-from thunder.training.progress import BEAT, Emit, News
+from thunder.training.events import Emit
+from thunder.training.progress import News
 
 MODULE = "thunder.backends.torch.launcher"
 ORDER = "order.json"
@@ -101,7 +102,7 @@ def _watch(watch: _Watch, ranks: int) -> None:
     while watch.process.poll() is None:
         _hear(watch)
         _check_silence(watch)
-        news.tell(BEAT)
+        news.beat()
         with suppress(subprocess.TimeoutExpired):
             watch.process.wait(POLL_SECONDS)
     _hear(watch)
