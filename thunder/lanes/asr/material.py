@@ -18,8 +18,8 @@ from thunder.lanes.asr.features import layouts, store
 from thunder.lanes.asr.features.store import Store
 from thunder.lanes.asr.model import ctc
 from thunder.training import events
-from thunder.training.beats import beating
 from thunder.training.events import Emit
+from thunder.training.progress import beating
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -7,8 +7,8 @@ from typing import Any
 from thunder.ground import digest
 from thunder.lanes.asr.speech import spoken
 from thunder.training import events
-from thunder.training.beats import Progress
 from thunder.training.events import Emit
+from thunder.training.progress import Progress
 
 
 def data_folder(config: Mapping[str, Any], emit: Emit) -> Path:

@@ -23,7 +23,7 @@ from thunder.lanes.asr.training.batches import Batch
 from thunder.language import spelling
 from thunder.training import events
 from thunder.training.events import Emit
-from thunder.training.progress import News
+from thunder.training.progress import Progress, Throttle
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -108,13 +108,12 @@ def _heard(work: _Work, split: str, one: Pass) -> Iterator[Spool]:
     """Yield the rows of a split as one pass hears them, in order of their ids, without labels."""
     of = min(len(work.material.splits[split].ids), one.most or 2**62)
     work.emit(events.note(f"{split}{one.suffix}: {of:,} utterances"))
-    news, started = News(work.emit), time.monotonic()
+    progress = Progress(work.emit, 0, of)
     with dumps.spooling(work.folder) as spool:
         for batch in batches.ahead(_batches(work, split, of)):
             for row in hearing.rows(work.listener, split, one, batch):
                 spool.add(row)
-            pace = len(spool) / max(1e-9, time.monotonic() - started)
-            news.tell(events.rows(len(spool), of, per_second=pace), surely=len(spool) == of)
+                progress.add()
         yield spool
 
 
@@ -169,7 +168,7 @@ def _metrics(work: _Work, split: str, policy: Mapping[str, Any]) -> None:
 
 def _beating(work: _Work, items: Iterable[T]) -> Iterator[T]:
     """Yield items, and say every now and then that work goes on."""
-    news = News(work.emit)
+    throttle = Throttle(work.emit)
     for item in items:
-        news.beat()
+        throttle.beat()
         yield item

@@ -19,9 +19,8 @@ from thunder.lanes.asr.features.rows import CHUNK_ROWS, Framed, Misfit, Outcome,
 from thunder.lanes.asr.features.shards import Making, Writer
 from thunder.lanes.asr.features.task import Task
 from thunder.training import events
-from thunder.training.beats import Progress, beating
 from thunder.training.events import Emit
-from thunder.training.progress import written
+from thunder.training.progress import Progress, beating, written
 
 ROWS_OF_A_PROCESS = 1024  # fewer are done here before a process has started
 AHEAD_PER_WORKER = 3  # chunks

@@ -17,7 +17,7 @@ from thunder.lanes.asr.training.batches import Batch
 from thunder.lanes.asr.training.learner import Learner, Outcome
 from thunder.training import events
 from thunder.training.events import Emit
-from thunder.training.progress import News
+from thunder.training.progress import Throttle
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -79,7 +79,7 @@ def train(
     """
     config, of = material.config, steps(material)
     torch.manual_seed(chance.torch_seed(config["seed"], number, learner.peers.rank))
-    tally, news = Tally(), News(emit)
+    tally, throttle = Tally(), Throttle(emit)
     prepared = batches.ahead(_prepared(material, learner.peers, number))
     for step, (batch, masks, rows) in enumerate(prepared, 1):
         outcome = learner.advance((number - 1) * of + step - 1, batch, masks, rows)
@@ -94,7 +94,7 @@ def train(
             loss=outcome.loss if outcome.is_finite else None,
             epoch=number,
         )
-        news.tell(event, surely=step == of)
+        throttle.tell(event, surely=step == of)
     return tally
 
 

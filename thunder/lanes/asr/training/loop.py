@@ -20,7 +20,7 @@ from thunder.lanes.asr.training.state import Saved
 from thunder.lanes.asr.training.validation import Validated
 from thunder.training import events
 from thunder.training.events import Emit
-from thunder.training.progress import News
+from thunder.training.progress import Throttle
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -94,7 +94,7 @@ def _epoch(run: Run, number: int, saved: Saved | None) -> tuple[dict[str, Any], 
     tally = epoch.train(run.material, run.learner, number, before, run.emit)
     run.peers.check_replicas(run.learner.fingerprint(), number)
     validated = validation.validate(
-        run.learner.model, run.material, run.machine, run.peers, News(run.emit)
+        run.learner.model, run.material, run.machine, run.peers, Throttle(run.emit).beat
     )
     mean = float(validated.losses.mean(dtype=np.float64))
     if not isfinite(mean):

@@ -19,7 +19,7 @@ from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.training import rank
 from thunder.training.events import Emit
-from thunder.training.progress import News
+from thunder.training.progress import Throttle
 
 MODULE = "thunder.backends.torch.launcher"
 ORDER = "order.json"
@@ -98,11 +98,11 @@ def _started(place: Path, log: Any) -> "subprocess.Popen[bytes]":
 def _watch(watch: _Watch, ranks: int) -> None:
     now = time.monotonic()
     watch.heard = [_Heard(rank.events_path(watch.folder, n), now) for n in range(ranks)]
-    news = News(watch.emit)
+    throttle = Throttle(watch.emit)
     while watch.process.poll() is None:
         _hear(watch)
         _check_silence(watch)
-        news.beat()
+        throttle.beat()
         with suppress(subprocess.TimeoutExpired):
             watch.process.wait(POLL_SECONDS)
     _hear(watch)
