@@ -15,7 +15,8 @@ from thunder.lanes.adapter import preflight
 from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.inputs import Inputs
 from thunder.lanes.adapter.preflight import Preflight
-from thunder.lanes.adapter.training import ranks, state
+from thunder.lanes.adapter.training import ranks
+from thunder.training import checkpoints
 
 BLAS = {"name": "a blas", "version": "1.0"}
 ALIKE = "0" * 64
@@ -259,7 +260,7 @@ def test_a_single_rank_makes_no_ring_and_claims_none(check: Check) -> None:
 def test_a_damaged_checkpoint_is_told_with_the_step_that_is_left(
     check: Check, tmp_path: Path
 ) -> None:
-    state.folder_of(tmp_path / "run", 5).mkdir(parents=True)
+    checkpoints.folder_of(tmp_path / "run", 5).mkdir(parents=True)
     (row,) = (row for row in check().rows if row["check"] == "earlier checkpoint")
     assert row["measured"].startswith("step 0; passed over a damaged checkpoint")
 

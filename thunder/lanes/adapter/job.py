@@ -13,7 +13,7 @@ from thunder.lanes.adapter import preflight, report, verify
 from thunder.lanes.adapter.inputs import locate
 from thunder.lanes.adapter.preflight import Preflight
 from thunder.lanes.adapter.training import ranks, state
-from thunder.training import events, windows
+from thunder.training import checkpoints, events, metrics, windows
 from thunder.training.events import Emit
 
 
@@ -51,7 +51,7 @@ def _check(checks: Preflight, found: Mapping[str, Any], emit: Emit) -> None:
 
 
 def _walk(checks: Preflight, emit: Emit) -> dict[str, Any]:
-    newest, _ = state.latest(checks.folder)
+    newest, _ = checkpoints.latest(checks.folder, state.LAYOUT)
     start = newest.step if newest else 0
     goal = max(start, _goal(checks.config))
     numbers: dict[str, float | None] = {}
@@ -68,10 +68,10 @@ def _window(checks: Preflight, stop: int, emit: Emit) -> dict[str, float | None]
     ranks.train_window(request, emit)
     rows = verify.verify(request, stop, emit)
     emit(events.checks(f"verification of step {stop}", rows))
-    checkpoint = state.read(state.folder_of(checks.folder, stop))
+    checkpoint = checkpoints.read(checkpoints.folder_of(checks.folder, stop), state.LAYOUT)
     state.export(checks.folder, checkpoint.folder)
     numbers = report.metrics(checks.folder, checkpoint.record)
-    state.note(checks.folder, {"step": stop, **numbers})
+    metrics.add(checks.folder, {"step": stop, **numbers})
     path = report.write(checks, rows, numbers, checkpoint.record)
     # Last, when all that it stands for is on disk: the runner takes it into the record.
     emit(events.checkpoint(stop, checkpoint.folder, metrics=numbers, inputs=checks.digests))

@@ -17,6 +17,7 @@ from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.inputs import Inputs
 from thunder.lanes.adapter.model import model_folder
 from thunder.lanes.adapter.training import ranks, state
+from thunder.training import checkpoints
 
 OLDEST = {"mlx": (0, 32, 1), "mlx-lm": (0, 32, 0)}
 FREE_BYTES = 256 << 20
@@ -200,9 +201,9 @@ def _machine(found: Preflight, blas: Mapping[str, Any]) -> None:
 
 def _checkpoint(found: Preflight) -> None:
     with found.check("earlier checkpoint", "verification") as measured:
-        if not state.steps(found.folder):
+        if not checkpoints.steps(found.folder):
             raise _Skip("the run begins here")
-        newest, warnings = state.latest(found.folder)
+        newest, warnings = checkpoints.latest(found.folder, state.LAYOUT)
         measured("; ".join([f"step {newest.step if newest else 0}", *warnings]))
 
 

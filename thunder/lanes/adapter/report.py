@@ -9,6 +9,8 @@ from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.preflight import Preflight
 from thunder.lanes.adapter.training import state
+from thunder.training import checkpoints
+from thunder.training import metrics as history
 
 DATA_CHECKS = (
     "data set present",
@@ -22,7 +24,7 @@ MODEL_CHECKS = ("model complete", "LoRA fits the model", "model bytes re-hashed"
 
 def metrics(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the final numbers of a window, each from a row that the run wrote."""
-    rows = list(files.read_jsonl(folder / state.METRICS))
+    rows = history.rows(folder)
     losses = [(row["step"], row["valid_loss"]) for row in rows if "valid_loss" in row]
     steps = [row for row in rows if "loss" in row]
     first = losses[0][1] if losses and losses[0][0] == 0 else None
@@ -57,7 +59,7 @@ def write(
 
 def write_failed(checks: Preflight, goal: int, error: ThunderError) -> Path:
     """Write what stands in the way of a step, and how far the run is; returns the path."""
-    newest, _ = state.latest(checks.folder)
+    newest, _ = checkpoints.latest(checks.folder, state.LAYOUT)
     step = newest.step if newest else 0
     numbers = metrics(checks.folder, newest.record) if newest else {}
     found = _document(checks, step, goal, numbers)
