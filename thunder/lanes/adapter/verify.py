@@ -7,15 +7,16 @@ from typing import Any
 from thunder.ground.errors import Faults
 from thunder.lanes.adapter.training import ranks, state
 from thunder.lanes.adapter.training.ranks import Request
-from thunder.training import checkpoints, metrics
+from thunder.training import checkpoints, metrics, preflight
 from thunder.training.checkpoints import Checkpoint
 from thunder.training.events import Emit
+from thunder.training.preflight import Row
 
 # What another BLAS, processor or number of threads may change.
 TOLERANCE = 1e-3
 
 
-def verify(request: Request, step: int, emit: Emit) -> list[dict[str, Any]]:
+def verify(request: Request, step: int, emit: Emit) -> list[Row]:
     """Check a checkpoint on disk; return the rows of a table, or raise with the failed ones."""
     folder = checkpoints.folder_of(Path(request.folder), step)
     rows = [
@@ -26,9 +27,9 @@ def verify(request: Request, step: int, emit: Emit) -> list[dict[str, Any]]:
         found = ranks.evaluate(request, step, emit)
         rows += [_row("record is of this job", "its keys", _strange(request, checkpoint))]
         rows += _contents(Path(request.folder), checkpoint, found)
-    failed = [f"{row['check']}: {row['reason']}" for row in rows if row["status"] == "FAIL"]
-    if failed:
-        raise Faults(f"{folder}: not verified", failed, "verification")
+    if failed := preflight.failed(rows):
+        faults = [f"{row['check']}: {row['reason']}" for row in failed]
+        raise Faults(f"{folder}: not verified", faults, "verification")
     return rows
 
 
@@ -50,7 +51,7 @@ def _strange(request: Request, checkpoint: Checkpoint) -> list[str]:
     return [f"{k} is {record[k]!r}, asked was {v!r}" for k, v in asked.items() if record[k] != v]
 
 
-def _contents(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> list[dict[str, Any]]:
+def _contents(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> list[Row]:
     step = checkpoint.step
     return [
         _row(
@@ -103,13 +104,6 @@ def _loss(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> tuple[str
     return text, [] if same else [f"recorded {recorded!r}, found {again!r}"]
 
 
-def _row(check: str, measured: Any, faults: list[str]) -> dict[str, Any]:
-    status = "FAIL" if faults else "PASS"
-    reason = "; ".join(faults)
-    return {
-        "check": check,
-        "host": "localhost",
-        "status": status,
-        "measured": str(measured),
-        "reason": reason,
-    }
+def _row(check: str, measured: Any, faults: list[str]) -> Row:
+    status: preflight.Status = "FAIL" if faults else "PASS"
+    return preflight.row(check, "localhost", status, str(measured), "; ".join(faults))

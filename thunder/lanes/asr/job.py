@@ -24,7 +24,7 @@ from thunder.training.events import Emit
 from thunder.training.progress import written
 
 SMOKE_ROWS = 32
-MOST_BLANK = 0.98  # spec §1.2
+MOST_BLANK = 0.98  # of the posterior; a model that has learnt something stays well below
 
 
 def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def check_not_blank(model: nn.Module, found: Material, chosen: Machine) -> None:
     """Refuse a model that says blank everywhere.
 
     Features of a layout that the model was not meant for load without a word and give nothing but
-    blanks (spec §1.2); so does a model that has learnt nothing. Where characters are so rare that
+    blanks; so does a model that has learnt nothing. Where characters are so rare that
     honest posteriors are nearly all blank, the bound lies between that share and one.
     """
     valid = found.splits["valid"]

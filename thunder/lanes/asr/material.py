@@ -24,7 +24,7 @@ from thunder.training.progress import beating
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SLOWEST_HZ = 12.0  # of frames that CTC sees; below, no row of speech fits (spec §1.2)
+SLOWEST_HZ = 12.0  # of frames that CTC sees; below, no row of speech fits
 VOCABULARY = "vocab.json"
 
 
