@@ -28,7 +28,6 @@ from thunder.lanes.asr.material import Material, Utterances
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.speech import spoken
 from thunder.lanes.asr.training import epoch, loop, validation
-from thunder.training.progress import News
 
 BATCH_ROWS = 32
 ONE_THREAD = Machine(torch.device("cpu"), "float32", 1)
@@ -76,7 +75,7 @@ class _Ours:
         """Train and validate one epoch; return utterances per CPU-second."""
         started = time.process_time()
         epoch.train(self.found, self.learner, number, 0, _silent)
-        validation.validate(self.learner.model, self.found, ONE_THREAD, Peers(), News(_silent))
+        validation.validate(self.learner.model, self.found, ONE_THREAD, Peers())
         return len(self.found.splits["train"].ids) / (time.process_time() - started)
 
 

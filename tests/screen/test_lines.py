@@ -19,6 +19,7 @@ from thunder.ground import wording as text
 from thunder.runner import loop as runner
 from thunder.screen import lines as screen
 from thunder.screen import terminal
+from thunder.training import events
 
 # Pinned: what a person sees without a terminal; change it only when that is meant to change.
 PLAIN = """\
@@ -50,11 +51,10 @@ failed:
 {sweep}: 2 failed
 """
 EVENTS: list[dict[str, Any]] = [
-    {"event": "phase", "name": "prepare", "text": "ߒߞߏ"},
-    {
-        "event": "checks",
-        "title": "preflight",
-        "rows": [
+    events.phase("prepare", "ߒߞߏ"),
+    events.checks(
+        "preflight",
+        [
             {
                 "check": "data",
                 "host": "here",
@@ -71,13 +71,14 @@ EVENTS: list[dict[str, Any]] = [
                 "reason": "[full]",
             },
         ],
-    },
-    {"event": "step", "step": 1, "of": 2, "loss": 5.5, "tokens_per_second": 1234.4},
-    {"event": "warning", "text": "slow"},
-    {"event": "step", "step": 2, "of": 2, "loss": 5.25, "tokens_per_second": 1234.6},
-    {"event": "valid", "step": 2, "valid_loss": 5.125},
-    {"event": "checkpoint", "step": 2, "path": "/x/step-2"},
-    {"event": "report", "path": "/x/report.md"},
+    ),
+    events.step(1, 2, unit="tokens", per_second=1234.4, loss=5.5),
+    events.saved(1, Path("/x/step-1")),
+    events.warning("slow"),
+    events.step(2, 2, unit="tokens", per_second=1234.6, loss=5.25),
+    events.valid(2, unit="step", valid_loss=5.125),
+    events.checkpoint(2, Path("/x/step-2"), metrics={}, inputs={}),
+    events.report(Path("/x/report.md")),
     {"event": "from_the_future", "text": "?"},
 ]
 PLAIN_EVENTS = """\
@@ -87,6 +88,7 @@ preflight
   SKIPPED  b     ring  1 rank
   FAIL     b     disk  1 GB  [full]
 train   step 1/2  loss 5.5000  1,234 tokens/s
+note    saved step 1
 warning slow
 train   step 2/2  loss 5.2500  1,235 tokens/s
 valid   step 2  valid_loss 5.1250
@@ -255,14 +257,14 @@ def test_a_terminal_shows_a_table_a_bar_and_what_follows_below(tmp_path: Path) -
 def test_a_terminal_shows_one_bar_per_run_and_lines_above(tmp_path: Path) -> None:
     found = recording(many=True)
     rows = [planned(tmp_path, f"seed={number}") for number in (1, 2)]
-    step = {"event": "step", "step": 1, "of": 4, "loss": 5.5, "tokens_per_second": 10.0}
+    step = events.step(1, 4, unit="tokens", per_second=10.0, loss=5.5)
     with found:
         for row in rows:
             found.begin(row)
         assert [task.total for task in found.progress.tasks] == [4, 4]
         found.event(rows[0], step)
         assert [task.completed for task in found.progress.tasks] == [1, 0]
-        found.event(rows[1], {"event": "warning", "text": "[bold]slow :smile:"})
+        found.event(rows[1], events.warning("[bold]slow :smile:"))
         found.end(runner.Outcome(rows[0], "reached", 1.0))
         assert [task.completed for task in found.progress.tasks] == [0]
         found.end(runner.Outcome(rows[1], "failed", 1.0, {
@@ -279,11 +281,11 @@ def test_bars_of_a_bundle_fit_into_80_columns(tmp_path: Path) -> None:
     found.console.width = 80
     request = launch.read(["matrix=vast_a100_asr", f"outputs={tmp_path}"])
     rows = runner.plan(request.cells, tmp_path)
-    step = {"event": "step", "step": 137, "of": 7265, "loss": 0.3326, "epoch": 50}
+    step = events.step(137, 7265, unit="utterances", per_second=404.0, loss=0.3326, epoch=50)
     with found:
         for row in rows[-2:]:
             found.begin(row)
-            found.event(row, {**step, "unit": "utterances", "per_second": 404.0})
+            found.event(row, step)
         found.progress.refresh()
     lines = [line for line in shown_by(found).splitlines() if "loss 0.3326" in line]
     assert "latin trajectory_ttt" in lines[-1]
@@ -352,18 +354,19 @@ def test_the_screen_fits_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        ({"loss": 1.5, "unit": "utterances", "per_second": 99.6, "epoch": 3},
+        (events.step(20, 20, unit="utterances", per_second=99.6, loss=1.5, epoch=3),
          "train   step 20/20  epoch 3  loss 1.5000  100 utterances/s"),
-        ({"loss": None, "unit": "utterances", "per_second": 7.0}, "rows    20/20  7 utterances/s"),
-        ({"loss": 1.5, "tokens_per_second": 2000.0},
+        (events.step(20, 20, unit="utterances", per_second=99.6, loss=None, epoch=3),
+         "train   step 20/20  epoch 3  100 utterances/s"),
+        (events.rows(20, 20, per_second=7.0), "rows    20/20  7 utterances/s"),
+        (events.step(20, 20, unit="tokens", per_second=2000.0, loss=1.5),
          "train   step 20/20  loss 1.5000  2,000 tokens/s"),
     ],
 )  # fmt: skip
 def test_a_step_says_what_it_counts(
     event: dict[str, Any], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = {"event": "step", "step": 20, "of": 20, **event}
-    screen.Plain(many=False).event(planned(tmp_path), whole)
+    screen.Plain(many=False).event(planned(tmp_path), event)
     assert capsys.readouterr().out == f"{line}\n"
 
 
@@ -371,15 +374,15 @@ def test_a_log_has_the_last_step_of_an_epoch_and_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = planned(tmp_path)
-    event = {"event": "step", "of": 3, "loss": 1.0, "unit": "utterances", "per_second": 1.0}
     for step in (1, 2, 3):
-        screen.Plain(many=False).event(row, {**event, "step": step, "epoch": 1})
+        event = events.step(step, 3, unit="utterances", per_second=1.0, loss=1.0, epoch=1)
+        screen.Plain(many=False).event(row, event)
     assert capsys.readouterr().out.count("\n") == 1
 
 
 def test_a_validation_after_an_epoch_has_its_error_rate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event = {"event": "valid", "step": 3, "valid_loss": 0.5, "valid_cer": 0.25}
+    event = events.valid(3, unit="epoch", valid_loss=0.5, valid_cer=0.25)
     screen.Plain(many=False).event(planned(tmp_path), event)
     assert capsys.readouterr().out == "valid   epoch 3  valid_loss 0.5000  valid_cer 0.2500\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import ThunderError
+from thunder.training import events
 
 Emit = Callable[[dict[str, Any]], None]
 NUMBERS = {"metrics": {"value": 1.0}}
@@ -110,9 +111,8 @@ def second_time_lucky(config: dict[str, Any], folder: Path, emit: Emit) -> dict[
 def stepping(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     """Send what a lane that trains sends."""
     for step in (1, 2):
-        row = {"event": "step", "step": step, "of": 2, "loss": 1 / step, "tokens_per_second": 1e3}
-        emit(row)
-    emit({"event": "warning", "text": "ߒߞߏ is slow here"})
+        emit(events.step(step, 2, unit="tokens", per_second=1e3, loss=1 / step))
+    emit(events.warning("ߒߞߏ is slow here"))
     return NUMBERS
 
 

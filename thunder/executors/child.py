@@ -15,7 +15,7 @@ from pathlib import Path
 
 from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of
 from thunder.hosts import lease
-from thunder.hosts.events import emitter
+from thunder.hosts.pipe import emitter
 
 TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.hosts import events, process
+from thunder.ground import schema
+from thunder.hosts import pipe, process
 from thunder.hosts.last_words import exit_text, last_lines
 
 MODULE = "thunder.executors.child"
@@ -107,11 +108,11 @@ def _events(
                 return
             heard = time.monotonic()
             *lines, rest = (rest + data).split(b"\n")
-            for event in map(events.parsed, lines):
+            for event in map(_checked, lines):
                 said = said if event["event"] == "alive" else heard
                 yield event
             if len(rest) > _LONGEST_EVENT_BYTES:
-                raise events.garbage(rest)
+                raise pipe.garbage(rest)
         elif child.poll() is not None and not _is_readable(descriptor):
             return  # it is gone, and what it left behind holds the pipe open
         if stop.is_set() and not asked:
@@ -138,6 +139,14 @@ def _silence(pid: int, heard: float, said: float, deadlines: Deadlines) -> str |
 def _is_readable(descriptor: int) -> bool:
     """Say whether a child that is gone by now has left something to read."""
     return bool(select.select([descriptor], [], [], 0)[0])
+
+
+def _checked(line: bytes) -> dict[str, Any]:
+    """Return the event of a line; one that lacks a key of its kind ends the run."""
+    event = pipe.parsed(line)
+    if faults := schema.faults("event", event):
+        raise pipe.garbage(line, [f"{fault.key}: {fault.message}" for fault in faults])
+    return event
 
 
 def _ending(last: dict[str, Any], code: int, folder: Path) -> Ending:

@@ -7,7 +7,7 @@ from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import origin, overrides
-from thunder.ground import digest, schema
+from thunder.ground import digest, schema, steps
 from thunder.ground.errors import Faults
 from thunder.jobs import inputs, rules
 from thunder.jobs.kinds import KINDS
@@ -37,15 +37,12 @@ class Job:
     @property
     def total(self) -> int | None:
         """Steps of the whole job; None for a kind that has no steps."""
-        return total_of(self.config)
+        return steps.total(self.config)
 
     @property
     def goal(self) -> int | None:
         """Absolute step that is asked for now; None for a kind that has no steps."""
-        runtime, total = self.config["runtime"], self.total
-        if total is None:
-            return None
-        return int(min(runtime["target"] or runtime["window"] or total, total))
+        return steps.goal(self.config)
 
     @property
     def is_stand_in(self) -> bool:
@@ -130,12 +127,6 @@ def _at_home(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "runtime": {**runtime, "outputs": os.path.expanduser(runtime["outputs"])}}
 
 
-def total_of(config: Mapping[str, Any]) -> int | None:
-    """Return the steps of the whole job; a kind that trains says so as `train.steps`."""
-    steps = config.get("train", {}).get("steps")
-    return None if steps is None else int(steps)
-
-
 def faults_of(
     config: dict[str, Any], places: configs.Sources, origins: Origins, memo: Memo | None = None
 ) -> list[str]:
@@ -155,7 +146,7 @@ def faults_of(
         absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
         found |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
     if not found:
-        found = dict(rules.faults(config, total_of(config)))
+        found = dict(rules.faults(config, steps.total(config)))
     return [_placed(path, message, origins()) for path, message in found.items()]
 
 

@@ -140,10 +140,11 @@ def event_lines(event: dict[str, Any]) -> list[str]:
         case "step":
             return [f"{step_word(event)} {event['step']}/{event['of']}  {numbers_text(event)}"]
         case "valid":
-            rate = event.get("valid_cer")
+            place, rate = f"{event['unit']} {event['step']}", event["valid_cer"]
             cer = "" if rate is None else f"  valid_cer {rate:.4f}"
-            unit = "epoch" if "valid_cer" in event else "step"
-            return [f"valid   {unit} {event['step']}  valid_loss {event['valid_loss']:.4f}{cer}"]
+            return [f"valid   {place}  valid_loss {event['valid_loss']:.4f}{cer}"]
+        case "saved":
+            return [f"note    saved step {event['step']}"]
         case "checkpoint":
             return [f"saved   step {event['step']}  {event['path']}"]
         case "report":
@@ -220,27 +221,34 @@ def _check_line(row: dict[str, Any], width: int, hosts: int) -> str:
 
 
 def step_word(event: dict[str, Any]) -> str:
-    """Return what a step is of: training has a loss, reading or evaluating rows has none."""
-    is_training = event["loss"] is not None or "epoch" in event
-    return "train   step" if is_training else "rows   "
+    """Return what a step is of: of training, or of rows that are read or evaluated."""
+    return {"training": "train   step", "rows": "rows   "}[event["counts"]]
 
 
 def numbers_text(event: dict[str, Any]) -> str:
     """Return the numbers of a step: the epoch and the loss, where there are any, and the speed."""
-    epoch = f"epoch {event['epoch']}" if "epoch" in event else ""
+    epoch = "" if event["epoch"] is None else f"epoch {event['epoch']}"
     loss = "" if event["loss"] is None else f"loss {event['loss']:.4f}"
-    unit = event.get("unit", "tokens")
-    speed = f"{event['per_second' if 'unit' in event else 'tokens_per_second']:,.0f} {unit}/s"
+    speed = f"{event['per_second']:,.0f} {event['unit']}/s"
     return "  ".join(part for part in (epoch, loss, speed) if part)
 
 
 def _is_for_many(event: dict[str, Any]) -> bool:
     """Say whether an event is worth a line in the log of many runs: of an epoch, its validation."""
-    name = event["event"]
-    counts_rows, ends_epoch = name == "step" and "unit" in event, "valid_cer" in event
-    return (name in ("warning", "step", "checkpoint") and not counts_rows) or ends_epoch
+    match event["event"]:
+        case "warning" | "checkpoint":
+            return True
+        case "step":
+            return not _is_of_thousands(event)
+        case "valid":
+            return bool(event["unit"] == "epoch")
+    return False
 
 
 def _is_between(event: dict[str, Any]) -> bool:
     """Say whether a step is one of thousands, of which a log shows the last of each epoch."""
-    return event["event"] == "step" and "unit" in event and event["step"] != event["of"]
+    return event["event"] == "step" and _is_of_thousands(event) and event["step"] != event["of"]
+
+
+def _is_of_thousands(step: dict[str, Any]) -> bool:
+    return step["counts"] == "rows" or step["epoch"] is not None

@@ -68,7 +68,7 @@ class Terminal:
                 self._advance(planned, event)
             case "checks" if not self.many:
                 self.console.print(_checks_table(event))
-            case "valid" | "report" | "phase" | "note" | "checks" if self.many:
+            case "valid" | "report" | "phase" | "note" | "saved" | "checks" if self.many:
                 pass
             case _:
                 for line in event_lines(event):

@@ -1,1 +1,1 @@
-"""What every lane that trains needs: windows, progress, ranks and their watch."""
+"""What every lane that trains needs: events, windows, progress, checkpoints, preflight, ranks."""

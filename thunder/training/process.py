@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.hosts import events, process
+from thunder.hosts import pipe, process
 
 Inbox = SimpleQueue[tuple[int, dict[str, Any] | None]]
 
@@ -81,7 +81,7 @@ class Process:
     def _read_events(self) -> None:
         for line in self.popen.stdout or ():
             try:
-                self._inbox.put((self.number, events.parsed(line)))
+                self._inbox.put((self.number, pipe.parsed(line)))
             except ThunderError:  # said by Python itself, or by a shell on the way
                 self._log(line)
         self.popen.wait()

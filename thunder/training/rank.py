@@ -15,7 +15,7 @@ from typing import Any
 
 from thunder.ground.errors import ThunderError, cause_of, message_of
 from thunder.hosts import lease
-from thunder.hosts.events import emitter
+from thunder.hosts.pipe import emitter
 
 # Exit codes; LEASE_GONE is between them.
 CRASHED, TOLD, NOT_MET, PEER_LOST = 1, 3, 5, 6

@@ -8,8 +8,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from thunder.training import process
+from thunder.training.events import Emit
 from thunder.training.process import Inbox, Process
-from thunder.training.progress import Emit
 from thunder.training.watch import STOP, Phrases, Watch
 
 

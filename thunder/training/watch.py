@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 from thunder.ground.errors import Stopped, ThunderError
 from thunder.hosts.last_words import exit_text
 from thunder.hosts.lease import LEASE_GONE
+from thunder.training import events
+from thunder.training.events import Emit
 from thunder.training.process import Inbox, Process
-from thunder.training.progress import BEAT, Emit
 from thunder.training.rank import PEER_LOST, NotMet
 
 # How long the others may take to fall after the first, before its cause is named.
@@ -85,7 +86,7 @@ class Watch:
     def _beat(self) -> None:
         if time.monotonic() - self.beaten > BEAT_SECONDS:
             self.beaten = time.monotonic()
-            self.emit(BEAT)
+            self.emit(events.beat())
 
     def _take(self, seconds: float) -> None:
         """Take in one event, waiting for it no longer than told."""

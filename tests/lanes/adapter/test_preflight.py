@@ -12,16 +12,18 @@ from thunder.corpora import corpus
 from thunder.ground import files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter import preflight
+from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.inputs import Inputs
-from thunder.lanes.adapter.preflight import Preflight
-from thunder.lanes.adapter.training import ranks, state
+from thunder.lanes.adapter.training import ranks
+from thunder.training import checkpoints
+from thunder.training.preflight import Checks
 
 BLAS = {"name": "a blas", "version": "1.0"}
 ALIKE = "0" * 64
 GIGABYTE = 10**9
 
-Check = Callable[..., Preflight]
+Check = Callable[..., Checks]
 
 
 def write_data(folder: Path, answers: int, rows: int) -> Path:
@@ -57,7 +59,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     monkeypatch.setattr(preflight, "_free_memory", lambda: 100 * GIGABYTE)
     sums(monkeypatch, 3.0)
 
-    def check(**changes: Any) -> Preflight:
+    def check(**changes: Any) -> Checks:
         train = {"ranks": 2, "rank_weights": [1, 1], "batch_size": 4, "sequence_length": 64}
         source = {"folder": str(data)}
         if "digest" in changes:
@@ -70,8 +72,10 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
             "train": train | {"ranks": changes.get("ranks", 2)},
             "runtime": {"site": {"ranks_on": [{"name": "here"}]}, **outputs},
         }
-        found = Preflight(config, run, Inputs(model, data, ()), tmp_path / "tokens")
-        return preflight.run(found, BLAS)
+        context = Context(config, run, Inputs(model, data, ()), tmp_path / "tokens")
+        checks = Checks(context.host, changes.get("beat", lambda: None))
+        preflight.run(context, checks, BLAS)
+        return checks
 
     return check
 
@@ -82,18 +86,18 @@ def sums(monkeypatch: pytest.MonkeyPatch, total: float) -> None:
     monkeypatch.setattr(ranks, "_supervise", lambda orders, *_: [result for _ in orders])
 
 
-def by_status(found: Preflight) -> dict[str, list[str]]:
+def by_status(found: Checks) -> dict[str, list[str]]:
     statuses: dict[str, list[str]] = {"PASS": [], "FAIL": [], "SKIPPED": []}
     for row in found.rows:
         statuses[row["status"]].append(row["check"])
     return statuses
 
 
-def reasons(found: Preflight) -> dict[str, str]:
+def reasons(found: Checks) -> dict[str, str]:
     return {row["check"]: row["reason"] for row in found.rows}
 
 
-def assert_refused(found: Preflight, name: str, cause: str, said: str) -> None:
+def assert_refused(found: Checks, name: str, cause: str, said: str) -> None:
     """Assert that one check alone failed, and that it is refused with its cause."""
     assert by_status(found)["FAIL"] == [name]
     assert found.causes == [cause]
@@ -118,13 +122,9 @@ def test_sound_inputs_on_a_good_machine_are_not_refused(check: Check) -> None:
     assert len(statuses["PASS"]) == len(found.rows) - 3
 
 
-def test_each_check_says_that_the_lane_is_at_work(check: Check, tmp_path: Path) -> None:
+def test_each_check_says_that_the_lane_is_at_work(check: Check) -> None:
     beats: list[int] = []
-    found = check()
-    found = Preflight(
-        found.config, found.folder, found.inputs, found.tokens, lambda: beats.append(1)
-    )
-    preflight.run(found, BLAS)
+    found = check(beat=lambda: beats.append(1))
     assert len(beats) == len(found.rows)
 
 
@@ -143,7 +143,9 @@ def test_a_version_is_too_old_below_the_bound_only(
     check: Check, monkeypatch: pytest.MonkeyPatch, package: str, version: str, is_old: bool
 ) -> None:
     have = {"mlx": "0.33.0", "mlx-lm": "0.33.0", package: version}
-    monkeypatch.setattr(importlib.metadata, "version", have.__getitem__)
+    # A library that is imported meanwhile asks for its own.
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: have.get(name) or real(name))
     found = check()
     if is_old:
         assert_refused(found, "versions", "environment", f"{package} {version} is older than")
@@ -259,7 +261,7 @@ def test_a_single_rank_makes_no_ring_and_claims_none(check: Check) -> None:
 def test_a_damaged_checkpoint_is_told_with_the_step_that_is_left(
     check: Check, tmp_path: Path
 ) -> None:
-    state.folder_of(tmp_path / "run", 5).mkdir(parents=True)
+    checkpoints.folder_of(tmp_path / "run", 5).mkdir(parents=True)
     (row,) = (row for row in check().rows if row["check"] == "earlier checkpoint")
     assert row["measured"].startswith("step 0; passed over a damaged checkpoint")
 

@@ -1,27 +1,30 @@
 """The report of a run that did not reach its step says so, and what stands in the way."""
 
 from pathlib import Path
-from typing import Any
 
 from thunder.commands import launch
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import report
+from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.inputs import Inputs
-from thunder.lanes.adapter.preflight import Preflight
+from thunder.training.preflight import Checks, Skip
 
 
-def checks_of(folder: Path, **rows: Any) -> Preflight:
-    """Return the preflight of a smoke job that has found nothing yet."""
+def context_of(folder: Path) -> Context:
+    """Return the context of a smoke job that has found nothing yet."""
     config = launch.read(["+profile=smoke"]).cells[0].job.config
-    return Preflight(config, folder, Inputs(folder / "model", folder / "data", ("model",)), folder)
+    return Context(config, folder, Inputs(folder / "model", folder / "data", ("model",)), folder)
 
 
 def test_a_failed_run_has_a_report_with_the_cause_first(tmp_path: Path) -> None:
-    checks = checks_of(tmp_path)
+    context = context_of(tmp_path)
+    checks = Checks(context.host)
     with checks.check("model complete", "model"):
         raise ThunderError("model.safetensors ends at 9.8 %", "model")
-    path = report.write_failed(checks, 4, ThunderError("nothing was trained", "model"))
+    path = report.write_failed(
+        context, checks.rows, 4, ThunderError("nothing was trained", "model")
+    )
     found = files.read_json(tmp_path / "report.json")
     assert found["checkpoint_reached"] is False
     assert (found["step"], found["goal"]) == (0, 4)
@@ -32,11 +35,10 @@ def test_a_failed_run_has_a_report_with_the_cause_first(tmp_path: Path) -> None:
 
 
 def test_what_was_skipped_is_a_limit_and_never_a_pass(tmp_path: Path) -> None:
-    checks = checks_of(tmp_path)
-    checks.rows.append(
-        {"check": "ring smoke", "host": "h", "status": "SKIPPED", "measured": "", "reason": "r"}
-    )
-    report.write_failed(checks, 4, ThunderError("x", "ranks"))
+    checks = Checks("h")
+    with checks.check("ring smoke", "ranks"):
+        raise Skip("r")
+    report.write_failed(context_of(tmp_path), checks.rows, 4, ThunderError("x", "ranks"))
     found = files.read_json(tmp_path / "report.json")
     assert "ring smoke on h was not checked: r" in found["remaining_limits"]
     assert not checks.passed("ring smoke")

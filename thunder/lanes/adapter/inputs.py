@@ -1,6 +1,6 @@
 """The model folder and the corpus of a job: where the site says, or built in place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from thunder.corpora import build, corpus
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.model import standin
-
-Emit = Callable[[dict[str, Any]], None]
+from thunder.training import events
+from thunder.training.events import Emit
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def locate(config: Mapping[str, Any], emit: Emit) -> Inputs:
 def _built_corpus(source: Mapping[str, Any], cache: Path, emit: Emit) -> Path:
     target = cache / f"corpus-{digest.of_value(dict(source))[:12]}"
     if not (target / "manifest.json").is_file():
-        emit(_phase(f"building the stand-in corpus: {source['rows']} rows, {source['script']}"))
+        text = f"building the stand-in corpus: {source['rows']} rows, {source['script']}"
+        emit(events.phase("prepare", text))
         build.build_recipe(dict(source), target)
     return target
 
@@ -50,7 +51,8 @@ def _built_model(source: Mapping[str, Any], data: Path, cache: Path, emit: Emit)
     name = standin.digest_of(dict(source), corpus.digest(data))[:12]
     target = cache / f"model-{name}"
     if not (target / "config.json").is_file():
-        emit(_phase(f"building the stand-in model: a Gemma 4 of {source['layers']} layers"))
+        text = f"building the stand-in model: a Gemma 4 of {source['layers']} layers"
+        emit(events.phase("prepare", text))
         standin.build(dict(source), _texts(data), target)
     return target
 
@@ -61,7 +63,3 @@ def _texts(data: Path) -> list[str]:
     if not texts:
         raise ThunderError(f"{data}: no text to build a stand-in from", "data")
     return texts
-
-
-def _phase(text: str) -> dict[str, Any]:
-    return {"event": "phase", "name": "prepare", "text": text}

@@ -4,149 +4,100 @@ import importlib.metadata
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
 from thunder.ground import digest, files
 from thunder.ground.errors import Faults, ThunderError
+from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import tokens
-from thunder.lanes.adapter.inputs import Inputs
 from thunder.lanes.adapter.model import model_folder
 from thunder.lanes.adapter.training import ranks, state
+from thunder.training import checkpoints
+from thunder.training.preflight import Checks, Skip
 
 OLDEST = {"mlx": (0, 32, 1), "mlx-lm": (0, 32, 0)}
 FREE_BYTES = 256 << 20
 SPLITS = ("train", "valid", "test")
 
-
-@dataclass
-class Preflight:
-    """The checks of a run so far, and what they found out on the way.
-
-    Args:
-        tokens: the folder that the tokenised rows go to.
-        beat: says that the lane is at work, before each check.
-        rows: one per check: check, host, status, measured, reason.
-        causes: the cause class of each failed check.
-        digests: of the content of model and data.
-        counts: rows by split, the model's bytes, what was tokenised.
-    """
-
-    config: Mapping[str, Any]
-    folder: Path
-    inputs: Inputs
-    tokens: Path
-    beat: Callable[[], None] = lambda: None
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    causes: list[str] = field(default_factory=list)
-    digests: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def host(self) -> str:
-        """The name of the host that is checked."""
-        return str(self.config["runtime"]["site"]["ranks_on"][0]["name"])
-
-    @contextmanager
-    def check(self, name: str, cause: str) -> Iterator[Callable[[str], None]]:
-        """Run one check; the block reports what it measured, or raises what is wrong."""
-        measured: list[str] = []
-        self.beat()
-        try:
-            yield measured.append
-        except _Skip as skip:
-            self._add(name, "SKIPPED", "", str(skip))
-        except ThunderError as error:
-            self._add(name, "FAIL", " ".join(measured), str(error))
-            self.causes.append(cause if error.cause == "user" else error.cause)
-        else:
-            self._add(name, "PASS", " ".join(measured), "")
-
-    def _add(self, name: str, status: str, measured: str, reason: str) -> None:
-        row = {"check": name, "host": self.host, "status": status}
-        self.rows.append({**row, "measured": measured, "reason": reason})
-
-    def passed(self, name: str) -> bool:
-        """Say whether a check was run and passed."""
-        return any(row["check"] == name and row["status"] == "PASS" for row in self.rows)
+# Checks that others need, or that the report has a place for.
+DATA_PRESENT = "data set present"
+DATA_ROWS = "data set rows and digests"
+DATA_NONTRIVIAL = "data set nontrivial"
+ROWS_FIT = "rows fit the window"
+MODEL_COMPLETE = "model complete"
+LORA_FITS = "LoRA fits the model"
+MODEL_REHASHED = "model bytes re-hashed"
+EARLIER_CHECKPOINT = "earlier checkpoint"
+HOSTS_REACH = "hosts reach each other"
 
 
-class _Skip(Exception):
-    """A check that does not apply, with the reason; never to be taken for a pass."""
-
-
-def run(found: Preflight, blas: Mapping[str, Any]) -> Preflight:
-    """Check everything and tokenise the corpus; returns what was found.
+def run(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
+    """Check everything and tokenise the corpus; digests and counts go into the context.
 
     The caller shows the rows and raises if one has failed: see `refuse`.
     """
-    splits = _data(found)
-    _model(found)
-    _fit(found, splits)
-    _machine(found, blas)
-    _checkpoint(found)
-    _ring(found)
-    return found
+    splits = _data(context, checks)
+    _model(context, checks)
+    _fit(context, checks, splits)
+    _machine(context, checks, blas)
+    _checkpoint(context, checks)
+    _ring(context, checks)
 
 
-def refuse(found: Preflight) -> None:
-    """Raise Faults if a check has failed; the cause class is that of the first one."""
-    failed = [row for row in found.rows if row["status"] == "FAIL"]
-    if failed:
-        faults = [f"{row['check']} ({row['host']}): {row['reason']}" for row in failed]
-        raise Faults("the preflight failed; nothing was trained:", faults, found.causes[0])
+def refuse(checks: Checks) -> None:
+    """Raise Faults if a check has failed."""
+    checks.refuse("the preflight failed; nothing was trained:")
 
 
-def _data(found: Preflight) -> dict[str, Any]:
-    place = found.inputs.data
+def _data(context: Context, checks: Checks) -> dict[str, Any]:
+    place = context.inputs.data
     splits: dict[str, Any] = {}
-    with found.check("data set present", "data") as measured:
+    with checks.check(DATA_PRESENT, "data") as measured:
         corpus.check_is_complete(place)
         size = sum((place / name).stat().st_size for name in corpus.NAMES)
         measured(f"{place} ({_megabytes(size)})")
-    with found.check("data set rows and digests", "data") as measured:
-        _needs(found, "data set present")
+    with checks.check(DATA_ROWS, "data") as measured:
+        checks.needs(DATA_PRESENT)
         splits.update(corpus.load(place))
         content = corpus.digest(place)
-        _same_digest(found.config["data"]["source"], content, place)
-        found.digests["data"] = content
-        found.counts["rows"] = {split: len(splits[split]) for split in SPLITS}
+        _same_digest(context.config["data"]["source"], content, place)
+        context.digests["data"] = content
+        context.counts["rows"] = {split: len(splits[split]) for split in SPLITS}
         counts = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
         measured(f"{counts}; sha256 {content[:12]}")
-    with found.check("data set nontrivial", "data") as measured:
-        _needs(found, "data set rows and digests")
-        measured(_nontrivial(splits, found.config["train"]))
+    with checks.check(DATA_NONTRIVIAL, "data") as measured:
+        checks.needs(DATA_ROWS)
+        measured(_nontrivial(splits, context.config["train"]))
     return splits
 
 
-def _model(found: Preflight) -> None:
-    deep, place = found.config["runtime"]["deep"], found.inputs.model
-    with found.check("model complete", "model") as measured:
+def _model(context: Context, checks: Checks) -> None:
+    deep, place = context.config["runtime"]["deep"], context.inputs.model
+    with checks.check(MODEL_COMPLETE, "model") as measured:
         faults, facts = model_folder.check(place, deep=deep)
-        found.counts["model_bytes"] = facts.get("bytes", 0)
+        context.counts["model_bytes"] = facts.get("bytes", 0)
         measured(f"{facts.get('files', 0)} files, {_megabytes(facts.get('bytes', 0))}")
         if faults:
             raise Faults(f"{place}:", faults, "model")
-        found.digests["model"] = _model_digest(found.config["model"]["source"], place)
-    with found.check("LoRA fits the model", "user") as measured:
-        _needs(found, "model complete")
-        depth, wanted = _depth(place), found.config["adapter"]["layers"]
+        context.digests["model"] = _model_digest(context.config["model"]["source"], place)
+    with checks.check(LORA_FITS, "user") as measured:
+        checks.needs(MODEL_COMPLETE)
+        depth, wanted = _depth(place), context.config["adapter"]["layers"]
         if depth is None:
-            raise _Skip("the model's config does not say how many layers it has")
+            raise Skip("the model's config does not say how many layers it has")
         measured(f"the last {wanted} of {depth} layers")
         if wanted > depth:
-            name = found.config["model"]["name"]
+            name = context.config["model"]["name"]
             raise ThunderError(f"adapter.layers is {wanted}, {name} has {depth}; choose fewer")
-    with found.check("model bytes re-hashed", "model") as measured:
+    with checks.check(MODEL_REHASHED, "model") as measured:
         if not deep:
-            raise _Skip("deep=true re-hashes every byte of a hub snapshot")
+            raise Skip("deep=true re-hashes every byte of a hub snapshot")
         if not facts["deep"]:
-            raise _Skip("a plain folder has no digests to compare with")
-        _needs(found, "model complete")
+            raise Skip("a plain folder has no digests to compare with")
+        checks.needs(MODEL_COMPLETE)
         measured("every hash is the hub's")
 
 
@@ -166,61 +117,55 @@ def _model_digest(source: Mapping[str, Any], place: Path) -> str:
     return model_folder.digest(place)
 
 
-def _fit(found: Preflight, splits: Mapping[str, Any]) -> None:
-    with found.check("rows fit the window", "data") as measured:
-        _needs(found, "data set nontrivial")
-        _needs(found, "model complete")
-        length = found.config["train"]["sequence_length"]
-        rule = found.config["data"]["too_long"]
-        counts = tokens.prepare(splits, found.inputs.model, length, rule, found.tokens)
-        found.counts["tokens"] = counts
+def _fit(context: Context, checks: Checks, splits: Mapping[str, Any]) -> None:
+    with checks.check(ROWS_FIT, "data") as measured:
+        checks.needs(DATA_NONTRIVIAL)
+        checks.needs(MODEL_COMPLETE)
+        length = context.config["train"]["sequence_length"]
+        rule = context.config["data"]["too_long"]
+        counts = tokens.prepare(splits, context.inputs.model, length, rule, context.tokens)
         dropped = sum(count["dropped_too_long"] for count in counts.values())
         rows = ", ".join(f"{count['rows']} {split}" for split, count in counts.items())
         measured(f"{rows}; {dropped} longer than {length} tokens {_rule_text(rule)}")
 
 
-def _machine(found: Preflight, blas: Mapping[str, Any]) -> None:
-    with found.check("versions", "environment") as measured:
+def _machine(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
+    with checks.check("versions", "environment") as measured:
         measured(_versions())
-    with found.check("BLAS", "environment") as measured:
+    with checks.check("BLAS", "environment") as measured:
         measured(f"{blas['name']} {blas['version'] or ''}".strip())
-    with found.check("free disk", "environment") as measured:
-        room = shutil.disk_usage(found.folder).free
+    with checks.check("free disk", "environment") as measured:
+        room = shutil.disk_usage(context.folder).free
         measured(_megabytes(room))
         if room < FREE_BYTES:
-            raise ThunderError(f"{found.folder} needs {_megabytes(FREE_BYTES)} free; make room")
-    with found.check("free memory", "environment") as measured:
-        free, need = _free_memory(), _memory_need(found)
+            raise ThunderError(f"{context.folder} needs {_megabytes(FREE_BYTES)} free; make room")
+    with checks.check("free memory", "environment") as measured:
+        free, need = _free_memory(), _memory_need(context)
         if free is None:
-            raise _Skip(f"free memory is not measured on {sys.platform}")
+            raise Skip(f"free memory is not measured on {sys.platform}")
         measured(f"{_megabytes(free)}, about {_megabytes(need)} needed")
         if free < need:
             raise ThunderError("not enough memory for the ranks; use fewer, or a smaller model")
 
 
-def _checkpoint(found: Preflight) -> None:
-    with found.check("earlier checkpoint", "verification") as measured:
-        if not state.steps(found.folder):
-            raise _Skip("the run begins here")
-        newest, warnings = state.latest(found.folder)
+def _checkpoint(context: Context, checks: Checks) -> None:
+    with checks.check(EARLIER_CHECKPOINT, "verification") as measured:
+        if not checkpoints.steps(context.folder):
+            raise Skip("the run begins here")
+        newest, warnings = checkpoints.latest(context.folder, state.LAYOUT)
         measured("; ".join([f"step {newest.step if newest else 0}", *warnings]))
 
 
-def _ring(found: Preflight) -> None:
-    world = found.config["train"]["ranks"]
-    with found.check("ring smoke", "ranks") as measured:
+def _ring(context: Context, checks: Checks) -> None:
+    world = context.config["train"]["ranks"]
+    with checks.check("ring smoke", "ranks") as measured:
         if world == 1:
-            raise _Skip("one rank needs no ring")
-        results = ranks.ring_smoke(world, Path(found.config["runtime"]["outputs"]) / "cache")
+            raise Skip("one rank needs no ring")
+        results = ranks.ring_smoke(world, Path(context.config["runtime"]["outputs"]) / "cache")
         latency = max(result["latency_ms"] for result in results)
         measured(f"size {world} on all {world} ranks, all-sum right, {latency:.2f} ms")
-    with found.check("hosts reach each other", "ranks"):
-        raise _Skip("all ranks are on this host")
-
-
-def _needs(found: Preflight, name: str) -> None:
-    if not found.passed(name):
-        raise _Skip(f"needs: {name}")
+    with checks.check(HOSTS_REACH, "ranks"):
+        raise Skip("all ranks are on this host")
 
 
 def _same_digest(source: Mapping[str, Any], content: str, place: Path) -> None:
@@ -271,10 +216,10 @@ def _free_memory() -> int | None:
     return None
 
 
-def _memory_need(found: Preflight) -> int:
+def _memory_need(context: Context) -> int:
     """Estimate: weights once per rank, and room for Python, activations and gradients."""
-    weights = found.counts.get("model_bytes", 0)
-    return int(found.config["train"]["ranks"] * (1.2 * weights + (300 << 20)))
+    weights = context.counts.get("model_bytes", 0)
+    return int(context.config["train"]["ranks"] * (1.2 * weights + (300 << 20)))
 
 
 def _rule_text(rule: str) -> str:

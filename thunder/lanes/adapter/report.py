@@ -7,22 +7,27 @@ from typing import Any
 
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.preflight import Preflight
+from thunder.lanes.adapter import preflight
+from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.training import state
+from thunder.training import checkpoints
+from thunder.training import metrics as history
+from thunder.training.preflight import Row
 
 DATA_CHECKS = (
-    "data set present",
-    "data set rows and digests",
-    "data set nontrivial",
-    "rows fit the window",
+    preflight.DATA_PRESENT,
+    preflight.DATA_ROWS,
+    preflight.DATA_NONTRIVIAL,
+    preflight.ROWS_FIT,
 )
-NEEDLESS = ("earlier checkpoint", "hosts reach each other")  # they do not apply: no limit
-MODEL_CHECKS = ("model complete", "LoRA fits the model", "model bytes re-hashed")
+MODEL_CHECKS = (preflight.MODEL_COMPLETE, preflight.LORA_FITS, preflight.MODEL_REHASHED)
+# They do not apply: no limit.
+NEEDLESS = (preflight.EARLIER_CHECKPOINT, preflight.HOSTS_REACH)
 
 
 def metrics(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the final numbers of a window, each from a row that the run wrote."""
-    rows = list(files.read_jsonl(folder / state.METRICS))
+    rows = history.rows(folder)
     losses = [(row["step"], row["valid_loss"]) for row in rows if "valid_loss" in row]
     steps = [row for row in rows if "loss" in row]
     first = losses[0][1] if losses and losses[0][0] == 0 else None
@@ -41,98 +46,107 @@ def metrics(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def write(
-    checks: Preflight,
-    verification: Sequence[Mapping[str, Any]],
+    context: Context,
+    checks: Sequence[Row],
+    *,
+    verification: Sequence[Row],
     numbers: Mapping[str, float | None],
     record: Mapping[str, Any],
 ) -> Path:
     """Write the report of a verified window; returns the path of report.md.
 
     Args:
+        checks: the rows of the preflight.
+        verification: those of the verification.
         record: the window's checkpoint.json.
     """
-    found = _document(checks, record["step"], record["step"], numbers)
-    return _write(checks, {**found, "verification": list(verification)})
+    document = _document(context, checks, record["step"], record["step"], numbers)
+    return _write(context.folder, {**document, "verification": list(verification)})
 
 
-def write_failed(checks: Preflight, goal: int, error: ThunderError) -> Path:
+def write_failed(context: Context, checks: Sequence[Row], goal: int, error: ThunderError) -> Path:
     """Write what stands in the way of a step, and how far the run is; returns the path."""
-    newest, _ = state.latest(checks.folder)
+    newest, _ = checkpoints.latest(context.folder, state.LAYOUT)
     step = newest.step if newest else 0
-    numbers = metrics(checks.folder, newest.record) if newest else {}
-    found = _document(checks, step, goal, numbers)
-    limits = [f"{error.cause}: {error}", *found["remaining_limits"]]
-    return _write(checks, {**found, "remaining_limits": limits})
+    numbers = metrics(context.folder, newest.record) if newest else {}
+    document = _document(context, checks, step, goal, numbers)
+    limits = [f"{error.cause}: {error}", *document["remaining_limits"]]
+    return _write(context.folder, {**document, "remaining_limits": limits})
 
 
-def _write(checks: Preflight, found: dict[str, Any]) -> Path:
-    folder = checks.folder
-    schema.check("report", found, str(folder / "report.json"), cause="crash")
-    files.write_json(folder / "report.json", found)
-    files.write_text(folder / "report.md", _markdown(found))
+def _write(folder: Path, document: dict[str, Any]) -> Path:
+    schema.check("report", document, str(folder / "report.json"), cause="crash")
+    files.write_json(folder / "report.json", document)
+    files.write_text(folder / "report.md", _markdown(document))
     return folder.absolute() / "report.md"
 
 
 def _document(
-    checks: Preflight, step: int, goal: int, numbers: Mapping[str, float | None]
+    context: Context,
+    checks: Sequence[Row],
+    step: int,
+    goal: int,
+    numbers: Mapping[str, float | None],
 ) -> dict[str, Any]:
-    total = checks.config["train"]["steps"]
+    total = context.config["train"]["steps"]
     return {
-        **_who(checks),
-        **_inputs(checks),
+        **_who(context),
+        **_inputs(context, checks),
         "step": step,
         "goal": goal,
         "total_steps": total,
         "checkpoint_reached": step >= goal,
-        "preflight": checks.rows,
+        "preflight": list(checks),
         "verification": [],
         "metrics": dict(numbers),
-        "remaining_limits": _limits(checks, numbers, total - step),
+        "remaining_limits": _limits(context, checks, numbers, total - step),
     }
 
 
-def _who(checks: Preflight) -> dict[str, Any]:
-    runtime = checks.config["runtime"]
+def _who(context: Context) -> dict[str, Any]:
+    runtime = context.config["runtime"]
     return {
-        "run_id": checks.folder.name,
-        "run_folder": str(checks.folder.absolute()),
+        "run_id": context.folder.name,
+        "run_folder": str(context.folder.absolute()),
         "profile": runtime["profile"],
         "site": runtime["site"]["name"],
-        "stand_ins": list(checks.inputs.stand_ins),
+        "stand_ins": list(context.inputs.stand_ins),
         "command": runtime["command"],
         "reproduce": runtime["reproduce"],
     }
 
 
-def _inputs(checks: Preflight) -> dict[str, Any]:
-    config = checks.config
+def _inputs(context: Context, checks: Sequence[Row]) -> dict[str, Any]:
+    config = context.config
     return {
         "data_set": {
             "name": config["data"]["name"],
-            "folder": str(checks.inputs.data.absolute()),
-            "sha256": checks.digests.get("data"),
-            "rows": checks.counts.get("rows", {}),
-            "checks": [row for row in checks.rows if row["check"] in DATA_CHECKS],
+            "folder": str(context.inputs.data.absolute()),
+            "sha256": context.digests.get("data"),
+            "rows": context.counts.get("rows", {}),
+            "checks": [row for row in checks if row["check"] in DATA_CHECKS],
         },
         "model_cache": {
             "name": config["model"]["name"],
-            "folder": str(checks.inputs.model.absolute()),
-            "sha256": checks.digests.get("model"),
-            "bytes": checks.counts.get("model_bytes", 0),
-            "checks": [row for row in checks.rows if row["check"] in MODEL_CHECKS],
+            "folder": str(context.inputs.model.absolute()),
+            "sha256": context.digests.get("model"),
+            "bytes": context.counts.get("model_bytes", 0),
+            "checks": [row for row in checks if row["check"] in MODEL_CHECKS],
         },
     }
 
 
-def _limits(checks: Preflight, numbers: Mapping[str, float | None], left: int) -> list[str]:
-    total = checks.config["train"]["steps"]
+def _limits(
+    context: Context, checks: Sequence[Row], numbers: Mapping[str, float | None], left: int
+) -> list[str]:
+    total = context.config["train"]["steps"]
     limits = [
         f"{name} is a stand-in: no number here says anything of the real one"
-        for name in checks.inputs.stand_ins
+        for name in context.inputs.stand_ins
     ]
     limits += [
         f"{row['check']} on {row['host']} was not checked: {row['reason']}"
-        for row in checks.rows
+        for row in checks
         if row["status"] == "SKIPPED" and row["check"] not in NEEDLESS
     ]
     drop = numbers.get("valid_loss_drop")

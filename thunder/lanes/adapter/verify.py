@@ -7,28 +7,33 @@ from typing import Any
 from thunder.ground.errors import Faults
 from thunder.lanes.adapter.training import ranks, state
 from thunder.lanes.adapter.training.ranks import Request
-from thunder.training.progress import Emit
+from thunder.training import checkpoints, metrics, preflight
+from thunder.training.checkpoints import Checkpoint
+from thunder.training.events import Emit
+from thunder.training.preflight import Row
 
 # What another BLAS, processor or number of threads may change.
 TOLERANCE = 1e-3
 
 
-def verify(request: Request, step: int, emit: Emit) -> list[dict[str, Any]]:
+def verify(request: Request, step: int, emit: Emit) -> list[Row]:
     """Check a checkpoint on disk; return the rows of a table, or raise with the failed ones."""
-    folder = state.folder_of(Path(request.folder), step)
-    rows = [_row("checkpoint is what was saved", "sha256", state.faults(folder))]
+    folder = checkpoints.folder_of(Path(request.folder), step)
+    rows = [
+        _row("checkpoint is what was saved", "sha256", checkpoints.faults(folder, state.LAYOUT))
+    ]
     if not rows[0]["reason"]:
-        checkpoint = state.load(folder)
+        checkpoint = checkpoints.load(folder, state.LAYOUT)
         found = ranks.evaluate(request, step, emit)
         rows += [_row("record is of this job", "its keys", _strange(request, checkpoint))]
         rows += _contents(Path(request.folder), checkpoint, found)
-    failed = [f"{row['check']}: {row['reason']}" for row in rows if row["status"] == "FAIL"]
-    if failed:
-        raise Faults(f"{folder}: not verified", failed, "verification")
+    if failed := preflight.failed(rows):
+        faults = [f"{row['check']}: {row['reason']}" for row in failed]
+        raise Faults(f"{folder}: not verified", faults, "verification")
     return rows
 
 
-def _strange(request: Request, checkpoint: state.Checkpoint) -> list[str]:
+def _strange(request: Request, checkpoint: Checkpoint) -> list[str]:
     """Return what checkpoint.json says that the job did not ask for."""
     config, train = request.config, request.config["train"]
     asked = {
@@ -46,9 +51,7 @@ def _strange(request: Request, checkpoint: state.Checkpoint) -> list[str]:
     return [f"{k} is {record[k]!r}, asked was {v!r}" for k, v in asked.items() if record[k] != v]
 
 
-def _contents(
-    run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]
-) -> list[dict[str, Any]]:
+def _contents(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> list[Row]:
     step = checkpoint.step
     return [
         _row(
@@ -70,30 +73,28 @@ def _contents(
     ]
 
 
-def _change(
-    run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]
-) -> tuple[str, list[str]]:
+def _change(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> tuple[str, list[str]]:
     if checkpoint.step == 0:
         return "not trained yet", []
     if not found["moved"]:
         return "lora_b is zero", ["every lora_b is zero, as before training"]
-    name = state.TENSORS[0]
-    for step in state.steps(run):
-        folder = state.folder_of(run, step)
-        if step >= checkpoint.step or state.faults(folder):
+    name = state.ADAPTERS
+    for step in checkpoints.steps(run):
+        folder = checkpoints.folder_of(run, step)
+        if step >= checkpoint.step or checkpoints.faults(folder, state.LAYOUT):
             continue
-        record = state.read(folder).record
+        record = checkpoints.read(folder, state.LAYOUT).record
         if record["sha256"][name] == checkpoint.record["sha256"][name]:
             return f"equal to step {step}", [f"the adapters are those of step {step}"]
         return f"differs from step {step}", []
     return "lora_b is not zero", []
 
 
-def _loss(run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]) -> tuple[str, list[str]]:
+def _loss(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> tuple[str, list[str]]:
     recorded, again = checkpoint.record["valid_loss"], found["valid_loss"]
-    noted = state.recorded_loss(run, checkpoint.step)
+    noted = metrics.valid_loss(run, checkpoint.step)
     if recorded is None or noted != recorded:
-        return f"{again}", [f"{state.METRICS} says {noted}, checkpoint.json says {recorded}"]
+        return f"{again}", [f"{metrics.NAME} says {noted}, checkpoint.json says {recorded}"]
     old, new = checkpoint.record["fingerprint"], found["fingerprint"]
     if old == new:
         text = f"{again:.6f}, equal to the bit"
@@ -103,13 +104,6 @@ def _loss(run: Path, checkpoint: state.Checkpoint, found: dict[str, Any]) -> tup
     return text, [] if same else [f"recorded {recorded!r}, found {again!r}"]
 
 
-def _row(check: str, measured: Any, faults: list[str]) -> dict[str, Any]:
-    status = "FAIL" if faults else "PASS"
-    reason = "; ".join(faults)
-    return {
-        "check": check,
-        "host": "localhost",
-        "status": status,
-        "measured": str(measured),
-        "reason": reason,
-    }
+def _row(check: str, measured: Any, faults: list[str]) -> Row:
+    status: preflight.Status = "FAIL" if faults else "PASS"
+    return preflight.row(check, "localhost", status, str(measured), "; ".join(faults))

@@ -19,10 +19,12 @@ from thunder.lanes.asr.material import Material
 from thunder.lanes.asr.training import batches, epoch, loop, ranks, state
 from thunder.lanes.asr.training.learner import on_device
 from thunder.lanes.asr.training.state import Saved
-from thunder.training.progress import Emit, written
+from thunder.training import events
+from thunder.training.events import Emit
+from thunder.training.progress import written
 
 SMOKE_ROWS = 32
-MOST_BLANK = 0.98  # spec §1.2
+MOST_BLANK = 0.98  # of the posterior; a model that has learnt something stays well below
 
 
 def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
@@ -38,12 +40,12 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
         before = replace(before, model={}, optimizer={})
     chosen = machine.choose(config, threads=before.threads if before else None)
     machine.prepare(chosen)
-    emit({"event": "backend", "backend": machine.described(chosen)})
+    emit(events.backend(machine.described(chosen)))
     with machine.memory():
         saved = _trained(found, folder, chosen, before, emit)
         best, why = saved.standing.best_epoch, saved.stopped
         text = f"training ended after epoch {saved.epoch} ({why}); epoch {best} is evaluated"
-        emit({"event": "note", "text": text})
+        emit(events.note(text))
         model = state.load_best(folder, found, saved.standing.best_epoch).to(chosen.device)
         check_not_blank(model, found, chosen)
         metrics = evaluate.run(found, model, _summary(chosen, saved), folder, emit)
@@ -54,7 +56,7 @@ def check_not_blank(model: nn.Module, found: Material, chosen: Machine) -> None:
     """Refuse a model that says blank everywhere.
 
     Features of a layout that the model was not meant for load without a word and give nothing but
-    blanks (spec §1.2); so does a model that has learnt nothing. Where characters are so rare that
+    blanks; so does a model that has learnt nothing. Where characters are so rare that
     honest posteriors are nearly all blank, the bound lies between that share and one.
     """
     valid = found.splits["valid"]
@@ -84,10 +86,10 @@ def _trained(
         most = config["train"]["epochs"]
         rows = int(found.splits["train"].fits.sum())
         text = f"epoch {before.epoch + 1 if before else 1} of at most {most}, {rows} utterances"
-        emit({"event": "phase", "name": "train", "text": text})
+        emit(events.phase("train", text))
     if before and not before.stopped and before.precisions[-1] != chosen.precision:
         text = f"begun in {before.precisions[-1]}, goes on in {chosen.precision}: other bits"
-        emit({"event": "warning", "text": text})
+        emit(events.warning(text))
     if config["train"]["ranks"] == 1 or (before and before.stopped):
         return loop.train(found, folder, chosen, Peers(), emit)
     ranks.train(config, folder, before.threads if before else None, emit)

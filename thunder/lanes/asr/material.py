@@ -18,13 +18,14 @@ from thunder.lanes.asr.data.vocabulary import Vocabulary
 from thunder.lanes.asr.features import layouts, store
 from thunder.lanes.asr.features.store import Store
 from thunder.lanes.asr.model import ctc
-from thunder.training.beats import beating
-from thunder.training.progress import Emit
+from thunder.training import events
+from thunder.training.events import Emit
+from thunder.training.progress import beating
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SLOWEST_HZ = 12.0  # of frames that CTC sees; below, no row of speech fits (spec §1.2)
+SLOWEST_HZ = 12.0  # of frames that CTC sees; below, no row of speech fits
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
     Raises:
         ThunderError: data, features, split and model do not belong together; nothing was computed.
     """
-    emit({"event": "phase", "name": "prepare", "text": "pairs, split and features"})
+    emit(events.phase("prepare", "pairs, split and features"))
     where = located.data_folder(config, emit)
     with beating(emit):
         return _gathered(config, folder, where)

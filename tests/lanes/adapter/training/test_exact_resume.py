@@ -23,6 +23,7 @@ from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import verify
 from thunder.lanes.adapter.training import ranks, state
+from thunder.training import checkpoints, metrics
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def silent(event: dict[str, Any]) -> None:
 
 
 def losses(run: Path) -> list[Any]:
-    rows = files.read_jsonl(run / state.METRICS)
+    rows = files.read_jsonl(run / metrics.NAME)
     return [(row["step"], row["loss"]) for row in rows if "loss" in row]
 
 
@@ -75,7 +76,7 @@ def test_windows_equal_one_run_to_the_bit(
     for stop in (7, 13, 20):
         ranks.train_window(tiny.request(run, stop, **shape(world, dropout)), silent)
     assert (digests(run, 20), losses(run)) == uncut(tiny, tmp_path, world, dropout)
-    assert state.steps(run) == [20, 13, 7]
+    assert checkpoints.steps(run) == [20, 13, 7]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_a_run_with_a_killed_rank_ends_as_without(
     with pytest.raises(ThunderError, match=rf"rank {victim} .*SIGKILL"):
         ranks.train_window(long(tiny, run), emit)
     assert len(pids) == 2
-    assert LONG not in state.steps(run)
+    assert LONG not in checkpoints.steps(run)
     ranks.train_window(long(tiny, run), silent)
     assert (digests(run, LONG), losses(run)) == long_uncut(tiny, tmp_path)
 
@@ -116,7 +117,7 @@ def test_a_run_with_a_killed_supervisor_ends_as_without(tiny: Tiny, tmp_path: Pa
         found.kill()
         assert len(pids) == 2
         assert wait_for(lambda: not any(map(is_alive, pids)), 5.0)
-    assert LONG not in state.steps(run)
+    assert LONG not in checkpoints.steps(run)
     ranks.train_window(request, silent)
     assert (digests(run, LONG), losses(run)) == long_uncut(tiny, tmp_path)
 
@@ -132,7 +133,7 @@ def test_ranks_do_not_change_the_numbers(tiny: Tiny, tmp_path: Path) -> None:
     for (_, one), (_, uneven) in zip(found["one"], found["uneven"], strict=True):
         # Another order of sums; what was counted twice or left out would show in the first digit.
         assert uneven == pytest.approx(one, rel=1e-3)
-    first = [next(row for row in files.read_jsonl(tmp_path / n / state.METRICS)) for n in found]
+    first = [next(row for row in files.read_jsonl(tmp_path / n / metrics.NAME)) for n in found]
     assert first[0]["valid_loss"] == first[1]["valid_loss"]
 
 
@@ -145,7 +146,7 @@ def test_a_verified_run_loads_in_mlx_lm_with_its_loss(tiny: Tiny, tmp_path: Path
     rows = verify.verify(request, 6, silent)
     assert [row["status"] for row in rows] == ["PASS"] * 6
     assert rows[-1]["measured"].endswith("equal to the bit")
-    state.export(tmp_path, state.folder_of(tmp_path, 6))
+    state.export(tmp_path, checkpoints.folder_of(tmp_path, 6))
     model, _ = mlx_lm.load(str(tiny.model), adapter_path=str(tmp_path))
     batch = mx.array([[2, 5, 9, 11]])
     plain, _ = mlx_lm.load(str(tiny.model))
@@ -160,7 +161,7 @@ def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
 ) -> None:
     request = tiny.request(tmp_path, 2)
     ranks.train_window(request, silent)
-    folder = state.folder_of(tmp_path, 2)
+    folder = checkpoints.folder_of(tmp_path, 2)
     if harm == "tamper":
         path = folder / "adapters.safetensors"
         path.write_bytes(path.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
@@ -189,7 +190,7 @@ def test_a_shorter_window_after_a_longer_one_keeps_what_is_there(
         wait_for_step(found, 10)
     reached = ranks.train_window(tiny.request(tmp_path, 4), silent)
     assert reached["start"] == reached["step"] >= 8
-    assert state.latest(tmp_path)[0].record["kept"]
+    assert checkpoints.latest(tmp_path, state.LAYOUT)[0].record["kept"]
     rows = verify.verify(tiny.request(tmp_path, 4), reached["step"], silent)
     assert {row["status"] for row in rows} == {"PASS"}
 
@@ -205,4 +206,4 @@ def test_other_inputs_or_ranks_are_refused_on_resume(tiny: Tiny, tmp_path: Path)
     assert caught.value.cause == "data"
     with pytest.raises(ThunderError, match="trained by 1 ranks, not 2"):
         ranks.train_window(tiny.request(tmp_path, 4, ranks=2), silent)
-    assert state.steps(tmp_path) == [2]
+    assert checkpoints.steps(tmp_path) == [2]

@@ -24,8 +24,8 @@ from adapter_fixtures import (
 
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.training import ranks, state
-from thunder.training import process, rank, watch
+from thunder.lanes.adapter.training import ranks
+from thunder.training import checkpoints, metrics, process, rank, watch
 
 pytestmark = pytest.mark.slow
 
@@ -95,9 +95,9 @@ def test_a_loss_that_is_not_finite_stops_before_saving(tiny: Tiny, tmp_path: Pat
     with pytest.raises(ThunderError, match="the loss is") as caught:
         ranks.train_window(request, lambda event: None)
     assert caught.value.cause == "training"
-    assert not state.steps(tmp_path)
+    assert not checkpoints.steps(tmp_path)
     (failed,) = re.findall(r"step (\d+): the loss is", str(caught.value))
-    rows = [row for row in files.read_jsonl(tmp_path / state.METRICS) if "loss" in row]
+    rows = [row for row in files.read_jsonl(tmp_path / metrics.NAME) if "loss" in row]
     # The step that failed has left no row, those before it have.
     assert [row["step"] for row in rows] == list(range(1, int(failed)))
     assert rows

@@ -8,6 +8,7 @@ from adapter_fixtures import INPUTS
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.training import state
+from thunder.training import checkpoints, metrics
 
 RECORD: dict[str, Any] = {
     "step": 5,
@@ -55,12 +56,12 @@ def save(run: Path, step: int, kept: bool = True) -> Path:
 def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
     for step in (5, 10):
         save(tmp_path, step)
-    found, warnings = state.latest(tmp_path)
+    found, warnings = checkpoints.latest(tmp_path, state.LAYOUT)
     assert (found and found.step, warnings) == (10, [])
 
 
 def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
-    assert state.latest(tmp_path) == (None, [])
+    assert checkpoints.latest(tmp_path, state.LAYOUT) == (None, [])
 
 
 @pytest.mark.parametrize("name", [*state.TENSORS, "checkpoint.json"])
@@ -74,7 +75,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
         path.write_bytes(path.read_bytes()[:-3])
     else:
         path.unlink()
-    found, warnings = state.latest(tmp_path)
+    found, warnings = checkpoints.latest(tmp_path, state.LAYOUT)
     assert found is not None
     assert found.step == 5
     assert len(warnings) == 1
@@ -82,14 +83,14 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
 
 
 def test_a_renamed_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    save(tmp_path, 5).rename(state.folder_of(tmp_path, 15))
-    assert state.latest(tmp_path)[0] is None
+    save(tmp_path, 5).rename(checkpoints.folder_of(tmp_path, 15))
+    assert checkpoints.latest(tmp_path, state.LAYOUT)[0] is None
 
 
 def test_passing_checkpoints_go_and_window_ends_stay(tmp_path: Path) -> None:
     for step, kept in ((5, False), (10, True), (15, False), (20, True)):
         save(tmp_path, step, kept)
-    assert state.steps(tmp_path) == [20, 10]
+    assert checkpoints.steps(tmp_path) == [20, 10]
 
 
 def test_a_half_dropped_checkpoint_does_not_stand_in_the_way(tmp_path: Path) -> None:
@@ -98,15 +99,15 @@ def test_a_half_dropped_checkpoint_does_not_stand_in_the_way(tmp_path: Path) -> 
     gone.rename(gone.with_name(f".{gone.name}.gone.tmp"))
     save(tmp_path, 15)
     state.clean(tmp_path, 15)
-    assert state.steps(tmp_path) == [15, 5]
+    assert checkpoints.steps(tmp_path) == [15, 5]
     assert not list(tmp_path.glob("checkpoints/.*"))
 
 
 def test_a_checkpoint_that_a_window_passed_can_be_kept(tmp_path: Path) -> None:
     folder = save(tmp_path, 5, kept=False)
-    state.keep(folder, 5.5)
+    checkpoints.keep(folder, state.LAYOUT, valid_loss=5.5)
     save(tmp_path, 10)
-    assert state.read(folder).record["valid_loss"] == 5.5
+    assert checkpoints.read(folder, state.LAYOUT).record["valid_loss"] == 5.5
 
 
 def test_equal_tensors_give_equal_files(tmp_path: Path) -> None:
@@ -119,19 +120,19 @@ def test_equal_tensors_give_equal_files(tmp_path: Path) -> None:
 def test_cleaning_cuts_the_metrics_and_sets_later_folders_aside(tmp_path: Path) -> None:
     for step in (5, 10):
         save(tmp_path, step)
-    files.write_jsonl(tmp_path / state.METRICS, [{"step": n, "loss": 1.0} for n in range(1, 9)])
-    with (tmp_path / state.METRICS).open("a") as stream:
+    files.write_jsonl(tmp_path / metrics.NAME, [{"step": n, "loss": 1.0} for n in range(1, 9)])
+    with (tmp_path / metrics.NAME).open("a") as stream:
         stream.write('{"step": 9, "lo')
     (tmp_path / "checkpoints" / ".step-0000010.x.tmp").mkdir()
     state.clean(tmp_path, 5)
-    assert [row["step"] for row in files.read_jsonl(tmp_path / state.METRICS)] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in files.read_jsonl(tmp_path / metrics.NAME)] == [1, 2, 3, 4, 5]
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == [".damaged-step-0000010", "step-0000005"]
 
 
 def test_other_inputs_are_refused_with_old_and_new(tmp_path: Path) -> None:
     save(tmp_path, 5)
-    found, _ = state.latest(tmp_path)
+    found, _ = checkpoints.latest(tmp_path, state.LAYOUT)
     assert found is not None
     state.refuse_other_inputs(found, INPUTS)
     with pytest.raises(ThunderError, match=f"data was {'1' * 64}, now {'2' * 64}"):
@@ -146,4 +147,4 @@ def test_the_export_holds_what_mlx_lm_loads(tmp_path: Path) -> None:
 def test_a_stray_folder_beside_the_checkpoints_is_no_checkpoint(tmp_path: Path) -> None:
     for name in ("step-0000010 copy", "step-final", ".step-0000010.x.tmp"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
-    assert state.steps(tmp_path) == []
+    assert checkpoints.steps(tmp_path) == []

@@ -12,7 +12,8 @@ from adapter_fixtures import Tiny, tiny  # noqa: F401
 from thunder.backends.mlx import ring
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.training import ranks, snapshot, state, window
+from thunder.lanes.adapter.training import ranks, snapshot, window
+from thunder.training import checkpoints
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +77,7 @@ def test_a_run_that_goes_on_with_other_bits_says_so(
         notes.extend([event["text"]] if event["event"] == "note" else [])
 
     ranks.train_window(tiny.request(tmp_path, 2), emit)
-    path = state.folder_of(tmp_path, 2) / "checkpoint.json"
+    path = checkpoints.folder_of(tmp_path, 2) / "checkpoint.json"
     record = files.read_json(path)
     if is_edited:
         record["fingerprint"]["mlx"] = "0.0.1"

@@ -21,7 +21,6 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.asr.data import folder as located
 from thunder.lanes.asr.data import pairs
 from thunder.lanes.asr.features import job, log_mel, pool, publish, shards, store, verdicts
-from thunder.training import beats
 
 
 @pytest.fixture(autouse=True)
@@ -316,29 +315,6 @@ def test_a_stand_in_is_built_once_and_its_place_follows_from_its_recipe(tmp_path
     assert told[-1]["step"] == 20
     (tmp_path / "run").mkdir()
     assert job.run(config, tmp_path / "run", told.append)["metrics"]["rows"] == 20
-
-
-def test_a_long_call_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beats, "BEAT_SECONDS", 0.01)
-    told: list[dict[str, Any]] = []
-    with beats.beating(told.append):
-        assert wait_for(lambda: len(told) >= 3, 5)
-    assert told[0] == {"event": "beat"}
-    heard = len(told)
-    time.sleep(0.05)
-    assert len(told) == heard
-
-
-def test_a_call_that_never_ends_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beats, "BEAT_SECONDS", 0.01)
-    monkeypatch.setattr(beats, "MOST_SECONDS", 0.1)
-    told: list[dict[str, Any]] = []
-    with beats.beating(told.append):
-        assert wait_for(lambda: bool(told), 5)
-        time.sleep(0.3)
-        heard = len(told)
-        time.sleep(0.1)
-        assert len(told) == heard
 
 
 def test_a_limit_beyond_the_window_of_stored_features_is_refused(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.training.progress import Emit
+from thunder.training import events
+from thunder.training.events import Emit
 from thunder.training.rank import NotMet
 from thunder.training.ranks import supervise
 from thunder.training.watch import Phrases
@@ -112,7 +113,7 @@ def _supervise(
             return supervise([{**order, **ring} for order in orders], COMMAND, PHRASES, emit, stop)
         except NotMet as error:
             reason = str(error)
-            emit({"event": "note", "text": f"no ring in try {attempt} of {TRIES}: {reason}"})
+            emit(events.note(f"no ring in try {attempt} of {TRIES}: {reason}"))
     raise ThunderError(f"the ranks could not form a ring in {TRIES} tries: {reason}", "ranks")
 
 

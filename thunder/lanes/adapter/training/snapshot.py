@@ -9,6 +9,7 @@ from thunder.backends.mlx.ring import Words
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.training import state
 from thunder.lanes.adapter.training.loop import Trainer
+from thunder.training.checkpoints import Checkpoint
 
 
 def fresh(trainer: Trainer, seed: int, world: int) -> Words:
@@ -19,7 +20,7 @@ def fresh(trainer: Trainer, seed: int, world: int) -> Words:
     return _words(0, vector, np.zeros_like(vector), np.zeros_like(vector), keys)
 
 
-def stored(checkpoint: state.Checkpoint, trainer: Trainer) -> Words:
+def stored(checkpoint: Checkpoint, trainer: Trainer) -> Words:
     """Return the state that a checkpoint holds, or refuse it if it is not this model's."""
     arrays: dict[str, Any] = {n: mx.load(str(checkpoint.folder / n)) for n in state.TENSORS}
     adapters, optimizer, rng = (arrays[name] for name in state.TENSORS)

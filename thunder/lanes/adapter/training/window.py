@@ -17,6 +17,8 @@ from thunder.lanes.adapter.data import batches, tokens
 from thunder.lanes.adapter.model import lora
 from thunder.lanes.adapter.training import record, snapshot, state
 from thunder.lanes.adapter.training.loop import Outcome, Trainer
+from thunder.training import checkpoints, events, metrics
+from thunder.training.checkpoints import Checkpoint
 
 Tell = Callable[..., None]
 
@@ -58,7 +60,8 @@ class Window:
             self._validate()
         if begun >= stop and self.rank == 0:
             # A longer window that was interrupted may have passed through here.
-            state.keep(state.folder_of(self.run, begun), self.valid_loss)
+            folder = checkpoints.folder_of(self.run, begun)
+            checkpoints.keep(folder, state.LAYOUT, valid_loss=self.valid_loss)
         while self.trainer.step < stop:
             self._step(stop)
             self._pause(stop)
@@ -66,7 +69,7 @@ class Window:
 
     def evaluate_checkpoint(self, step: int) -> dict[str, Any]:
         """Load a checkpoint as a fresh process does; return its loss and what its weights are."""
-        checkpoint = state.read(state.folder_of(self.run, step))
+        checkpoint = checkpoints.read(checkpoints.folder_of(self.run, step), state.LAYOUT)
         snapshot.restore(snapshot.stored(checkpoint, self.trainer), self.trainer, self.rank)
         parts = self.trainer.adapted.named(self.trainer.vector)
         updated = [value for name, value in parts.items() if name.endswith("lora_b")]
@@ -83,14 +86,14 @@ class Window:
         """Agree on rank 0's newest checkpoint; return its step and whether it must be validated."""
         words, unvalidated = snapshot.fresh(self.trainer, self.config["seed"], self.world), True
         if self.rank == 0:
-            checkpoint, warnings = state.latest(self.run)
+            checkpoint, warnings = checkpoints.latest(self.run, state.LAYOUT)
             for text in warnings:
-                self.tell("warning", text=text)
+                self.tell(**events.warning(text))
             step = checkpoint.step if checkpoint else 0
             if checkpoint:
                 words = self._resume(checkpoint)
             state.clean(self.run, step)
-            self.valid_loss = state.recorded_loss(self.run, step)
+            self.valid_loss = metrics.valid_loss(self.run, step)
             ends_window = checkpoint is None or checkpoint.record["kept"] or step >= stop
             unvalidated = ends_window and self.valid_loss is None
         # Only rank 0 has checkpoints and metrics, so it decides for all.
@@ -98,7 +101,7 @@ class Window:
         snapshot.restore(shared[:-1], self.trainer, self.rank)
         return self.trainer.step, bool(shared[-1])
 
-    def _resume(self, checkpoint: state.Checkpoint) -> Words:
+    def _resume(self, checkpoint: Checkpoint) -> Words:
         state.refuse_other_inputs(checkpoint, self.request["inputs"])
         old = checkpoint.record
         if old["world_size"] != self.world:
@@ -108,7 +111,7 @@ class Window:
             )
         if old["fingerprint"] != self.fingerprint:
             changes = record.changes(old["fingerprint"], self.fingerprint)
-            self.tell("note", text=f"resumed, but not to the bit: {changes}")
+            self.tell(**events.note(f"resumed, but not to the bit: {changes}"))
         self.tokens_seen, self.train_loss = old["tokens_seen"], old["train_loss"]
         return snapshot.stored(checkpoint, self.trainer)
 
@@ -137,8 +140,8 @@ class Window:
             "tokens_per_second": pace,
             "seconds": round(seconds, 6),
         }
-        state.note(self.run, row)
-        self.tell("step", step=step, of=stop, loss=outcome.loss, tokens_per_second=pace)
+        metrics.add(self.run, row)
+        self.tell(**events.step(step, stop, unit="tokens", per_second=pace, loss=outcome.loss))
 
     def _pause(self, stop: int) -> None:
         """Validate and save where the step asks for it."""
@@ -154,11 +157,11 @@ class Window:
         if self.rank == 0:
             step, counted = self.trainer.step, int(self.valid.supervised.sum())
             row = {"step": step, "valid_loss": self.valid_loss, "valid_tokens": counted}
-            state.note(self.run, row)
-            self.tell("valid", step=step, valid_loss=self.valid_loss)
+            metrics.add(self.run, row)
+            self.tell(**events.valid(step, unit="step", valid_loss=self.valid_loss))
 
     def _evaluate(self) -> float:
-        beat = lambda: self.tell("beat")  # noqa: E731
+        beat = lambda: self.tell(**events.beat())  # noqa: E731
         return self.trainer.evaluate(self.valid, self.rank, self.weights, beat)
 
     def _save(self, kept: bool) -> None:
@@ -168,7 +171,7 @@ class Window:
             tensors = {**self.trainer.tensors(), "rng": {"keys": mx.array(keys)}}
             adapter = record.of_adapter(self.config)
             folder = state.save(self.run, tensors, adapter, self._record(kept))
-            self.tell("checkpoint", step=self.trainer.step, path=str(folder))
+            self.tell(**events.saved(self.trainer.step, folder))
 
     def _record(self, kept: bool) -> dict[str, Any]:
         return {

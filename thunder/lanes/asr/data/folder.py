@@ -6,7 +6,9 @@ from typing import Any
 
 from thunder.ground import digest
 from thunder.lanes.asr.speech import spoken
-from thunder.training.beats import Emit, Progress
+from thunder.training import events
+from thunder.training.events import Emit
+from thunder.training.progress import Progress
 
 
 def data_folder(config: Mapping[str, Any], emit: Emit) -> Path:
@@ -18,7 +20,7 @@ def data_folder(config: Mapping[str, Any], emit: Emit) -> Path:
     target = cache / f"speech-{digest.of_value(source)[:12]}"
     if not target.is_dir():
         text = f"building the stand-in speech: {source['rows']} utterances"
-        emit({"event": "phase", "name": "prepare", "text": text})
+        emit(events.phase("prepare", text))
     shown = Progress(emit, 0, source["rows"])
     spoken.build(source, target, lambda done, of: shown.add())
     return target

@@ -22,7 +22,9 @@ from thunder.lanes.asr.model.ctc import CTCModel
 from thunder.lanes.asr.training import batches, epoch
 from thunder.lanes.asr.training.batches import Batch
 from thunder.language import spelling
-from thunder.training.progress import Emit, News
+from thunder.training import events
+from thunder.training.events import Emit
+from thunder.training.progress import Progress, Throttle
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -76,7 +78,7 @@ def run(
         seconds=time.monotonic() - started,
     )
     for text in found["warnings"]:
-        emit({"event": "warning", "text": text})
+        emit(events.warning(text))
     files.write_json(folder / artifacts.RESULTS, found)
     return results.metrics(found, training)
 
@@ -103,14 +105,13 @@ def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:
 def _heard(work: _Work, split: str, one: Pass) -> Iterator[Spool]:
     """Yield the rows of a split as one pass hears them, in order of their ids, without labels."""
     of = min(len(work.material.splits[split].ids), one.most or 2**62)
-    work.emit({"event": "note", "text": f"{split}{one.suffix}: {of:,} utterances"})
-    news, started = News(work.emit), time.monotonic()
+    work.emit(events.note(f"{split}{one.suffix}: {of:,} utterances"))
+    progress = Progress(work.emit, 0, of)
     with dumps.spooling(work.folder) as spool:
         for batch in batches.ahead(_batches(work, split, of)):
             for row in hearing.rows(work.listener, split, one, batch):
                 spool.add(row)
-            pace = len(spool) / max(1e-9, time.monotonic() - started)
-            news.tell(_step(len(spool), of, pace), surely=len(spool) == of)
+                progress.add()
         yield spool
 
 
@@ -120,11 +121,6 @@ def _batches(work: _Work, split: str, rows: int) -> Iterator[Batch]:
     size, window = material.config["train"]["batch_size"], epoch.window(material)
     for chosen in batches.evaluation(utterances.frames[:rows], size):
         yield batches.collate(material.store, utterances, chosen, window)
-
-
-def _step(done: int, of: int, pace: float) -> dict[str, Any]:
-    more = {"loss": None, "unit": "utterances", "per_second": pace}
-    return {"event": "step", "step": done, "of": of, **more}
 
 
 def _dump(work: _Work, split: str, one: Pass, rows: Spool, policy: Mapping[str, Any]) -> Scored:
@@ -170,7 +166,7 @@ def _metrics(work: _Work, split: str, policy: Mapping[str, Any]) -> None:
 
 def _beating(work: _Work, items: Iterable[T]) -> Iterator[T]:
     """Yield items, and say every now and then that work goes on."""
-    news = News(work.emit)
+    throttle = Throttle(work.emit)
     for item in items:
-        news.beat()
+        throttle.beat()
         yield item

@@ -18,8 +18,9 @@ from thunder.lanes.asr.features.extractor import Extractor
 from thunder.lanes.asr.features.rows import CHUNK_ROWS, Framed, Misfit, Outcome, Rejected, Row
 from thunder.lanes.asr.features.shards import Making, Writer
 from thunder.lanes.asr.features.task import Task
-from thunder.training.beats import Emit, Progress, beating
-from thunder.training.progress import written
+from thunder.training import events
+from thunder.training.events import Emit
+from thunder.training.progress import Progress, beating, written
 
 ROWS_OF_A_PROCESS = 1024  # fewer are done here before a process has started
 AHEAD_PER_WORKER = 3  # chunks
@@ -34,7 +35,7 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
             model that cannot be loaded (`model`). The shards that were made before stay.
     """
     began, emit = time.monotonic(), written(emit)
-    emit({"event": "phase", "name": "prepare", "text": "reading the rows"})
+    emit(events.phase("prepare", "reading the rows"))
     data = located.data_folder(config, emit)
     with beating(emit):
         rows = pairs.load(data, config["data"])
@@ -94,7 +95,7 @@ def _make(task: Task, chosen: Extractor) -> tuple[Any, float | None]:
     done, rejected = min(len(kept) * shards.ROWS, len(task.rows)), sum(kept)
     verdicts.tell_kept(task, len(kept), done)
     verdicts.check_rejected(task, len(kept), rejected, lambda: None)
-    task.emit({"event": "phase", "name": "prepare", "text": f"frames: {chosen.name}"})
+    task.emit(events.phase("prepare", f"frames: {chosen.name}"))
     progress = Progress(task.emit, done, len(task.rows))
     with _workers(chosen, len(task.rows) - done) as (executor, ahead):
         prepared = pool.ordered(

@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.lanes.asr.features import shards
 from thunder.lanes.asr.features.shards import Making
-from thunder.training.beats import Emit
+from thunder.training.events import Emit
 
 
 @dataclass(frozen=True)

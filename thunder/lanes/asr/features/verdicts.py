@@ -10,7 +10,8 @@ from thunder.ground.json_lines import MOST_SHOWN
 from thunder.lanes.asr.features import publish, shards, store
 from thunder.lanes.asr.features.rows import Misfit
 from thunder.lanes.asr.features.task import Task
-from thunder.training.beats import Emit
+from thunder.training import events
+from thunder.training.events import Emit
 
 
 def refuse_misfits(task: Task, misfits: list[Misfit]) -> None:
@@ -54,17 +55,17 @@ def check_room(task: Task, frames: int) -> None:
             f"{task.folder}: by its first rows the store needs {needed / 1e9:.1f} GB more, "
             f"{free / 1e9:.1f} GB are free"
         )
-        task.emit({"event": "warning", "text": text})
+        task.emit(events.warning(text))
 
 
 def tell_kept(task: Task, kept: int, rows: int) -> None:
     """Say what an earlier attempt left, and what of it cannot be kept."""
     if kept:
         text = f"going on after {rows} of {len(task.rows)} utterances, which are there"
-        task.emit({"event": "note", "text": text})
+        task.emit(events.note(text))
     if shards.part_path(task.folder, kept).exists():
         text = f"shard {kept} was torn, or made by other libraries or of other data: made again"
-        task.emit({"event": "warning", "text": text})
+        task.emit(events.warning(text))
 
 
 def tell(manifest: Mapping[str, Any], folder: Path, emit: Emit) -> None:
@@ -76,7 +77,7 @@ def tell(manifest: Mapping[str, Any], folder: Path, emit: Emit) -> None:
     }
     for name, text in texts.items():
         if manifest[name]:
-            emit({"event": "warning", "text": f"{manifest[name]} {text}"})
+            emit(events.warning(f"{manifest[name]} {text}"))
 
 
 def _first(named: list[str]) -> list[str]:

@@ -15,7 +15,9 @@ from thunder.lanes.asr.training import augment, batches, chance
 from thunder.lanes.asr.training.augment import Masks
 from thunder.lanes.asr.training.batches import Batch
 from thunder.lanes.asr.training.learner import Learner, Outcome
-from thunder.training.progress import Emit, News
+from thunder.training import events
+from thunder.training.events import Emit
+from thunder.training.progress import Throttle
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -77,23 +79,22 @@ def train(
     """
     config, of = material.config, steps(material)
     torch.manual_seed(chance.torch_seed(config["seed"], number, learner.peers.rank))
-    tally, news = Tally(), News(emit)
+    tally, throttle = Tally(), Throttle(emit)
     prepared = batches.ahead(_prepared(material, learner.peers, number))
     for step, (batch, masks, rows) in enumerate(prepared, 1):
         outcome = learner.advance((number - 1) * of + step - 1, batch, masks, rows)
         tally.add(outcome, rows)
         if nonfinite_before + tally.nonfinite > config["train"]["most_nonfinite"]:
             raise ThunderError(_too_many(number, step, outcome), "training")
-        event = {
-            "event": "step",
-            "step": step,
-            "of": of,
-            "loss": outcome.loss if outcome.is_finite else None,
-            "unit": "utterances",
-            "per_second": tally.per_second,
-            "epoch": number,
-        }
-        news.tell(event, surely=step == of)
+        event = events.step(
+            step,
+            of,
+            unit="utterances",
+            per_second=tally.per_second,
+            loss=outcome.loss if outcome.is_finite else None,
+            epoch=number,
+        )
+        throttle.tell(event, surely=step == of)
     return tally
 
 

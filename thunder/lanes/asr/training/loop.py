@@ -18,7 +18,9 @@ from thunder.lanes.asr.training import chance, epoch, state, stopping, validatio
 from thunder.lanes.asr.training.learner import Learner
 from thunder.lanes.asr.training.state import Saved
 from thunder.lanes.asr.training.validation import Validated
-from thunder.training.progress import Emit, News
+from thunder.training import events
+from thunder.training.events import Emit
+from thunder.training.progress import Throttle
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -92,7 +94,7 @@ def _epoch(run: Run, number: int, saved: Saved | None) -> tuple[dict[str, Any], 
     tally = epoch.train(run.material, run.learner, number, before, run.emit)
     run.peers.check_replicas(run.learner.fingerprint(), number)
     validated = validation.validate(
-        run.learner.model, run.material, run.machine, run.peers, News(run.emit)
+        run.learner.model, run.material, run.machine, run.peers, Throttle(run.emit).beat
     )
     mean = float(validated.losses.mean(dtype=np.float64))
     if not isfinite(mean):
@@ -136,8 +138,8 @@ def _advanced(run: Run, row: dict[str, Any], validated: Validated, before: Saved
 
 def _tell(run: Run, saved: Saved) -> None:
     row, standing = saved.history[-1], saved.standing
-    event = {"event": "valid", "step": saved.epoch, "valid_loss": row["valid_loss"]}
-    run.emit({**event, "valid_cer": row["valid_cer"]})
+    losses = {"valid_loss": row["valid_loss"], "valid_cer": row["valid_cer"]}
+    run.emit(events.valid(saved.epoch, unit="epoch", **losses))
     marks = ["best"] if standing.best_epoch == saved.epoch else []
     marks += [] if standing.firm_epoch == saved.epoch else [f"firm since {standing.firm_epoch}"]
     marks += [f"{row['nonfinite']} steps skipped"] if row["nonfinite"] else []

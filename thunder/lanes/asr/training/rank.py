@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from thunder.ground.errors import ThunderError, message_of
 from thunder.training import rank
-from thunder.training.progress import BEAT, Emit
+from thunder.training.events import Emit, beat
 from thunder.training.rank import Events
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _telling(events: Events, peers: "Peers") -> Emit:
     """Return the emitter of a rank: all ranks but one only say that they are at work."""
     if peers.leads:
         return events.emit
-    return lambda event: events.emit({"event": "stepped"} if event["event"] == "step" else BEAT)
+    return lambda event: events.emit({"event": "stepped"} if event["event"] == "step" else beat())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder.training.progress import Emit
+from thunder.training.events import Emit
 from thunder.training.ranks import supervise
 from thunder.training.watch import Phrases
 

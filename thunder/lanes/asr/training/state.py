@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.training.stopping import Standing
+from thunder.training import metrics
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
 
 LAST = "last.pt"
 BEST = "best.pt"
-METRICS = "metrics.jsonl"
 FORMAT = 1
 
 About = dict[str, Any]
@@ -92,9 +91,7 @@ def settle(folder: Path, saved: Saved, about: About) -> None:
     if standing.best_epoch == saved.epoch:
         best = {"epoch": saved.epoch, "valid_loss": standing.best_loss, "model": saved.model}
         _write(folder / BEST, {"about": about, **best})
-    for row in saved.history:
-        schema.check("metrics_row", row, str(folder / METRICS), cause="crash")
-    files.write_jsonl(folder / METRICS, saved.history)
+    metrics.write(folder, saved.history)
 
 
 def load(folder: Path, about: About) -> Saved | None:

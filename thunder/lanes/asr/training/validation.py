@@ -1,6 +1,6 @@
 """What an epoch is judged by: the loss of every validation row, the CER of the first of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from thunder.lanes.asr.training import batches, epoch
 from thunder.lanes.asr.training.batches import Batch
 from thunder.lanes.asr.training.learner import on_device, row_losses
 from thunder.scoring import counts
-from thunder.training.progress import News
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -31,16 +30,24 @@ class Validated:
 
 
 def validate(
-    model: nn.Module, material: "Material", machine: Machine, peers: Peers, news: News
+    model: nn.Module,
+    material: "Material",
+    machine: Machine,
+    peers: Peers,
+    beat: Callable[[], None] = lambda: None,
 ) -> Validated:
-    """Return losses and CER, each rank having computed its share of the batches."""
+    """Return losses and CER, each rank having computed its share of the batches.
+
+    Args:
+        beat: called after each batch.
+    """
     valid = material.splits["valid"]
     losses = np.zeros(len(valid.ids))
     texts: dict[int, str] = {}
     model.eval()
     for batch in batches.ahead(_share(material, peers)):
         losses[batch.rows] = _judge(model, batch, material, machine, texts)
-        news.beat()
+        beat()
     model.train()
     found = np.concatenate([losses, _edits(material, texts)])
     sums = torch.from_numpy(found).to(machine.device)

@@ -10,7 +10,7 @@ from thunder.ground.errors import ThunderError
 
 TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 
@@ -42,7 +42,8 @@ def parsed(line: bytes) -> dict[str, Any]:
     return found
 
 
-def garbage(data: bytes) -> ThunderError:
-    """Return an error that shows the beginning of what is no event."""
+def garbage(data: bytes, faults: Sequence[str] = ()) -> ThunderError:
+    """Return an error that shows the beginning of what is no event, and why it is none."""
     shown = ascii(data[:80].decode("utf-8", errors="replace"))
-    return ThunderError(f"the run's process sent what is not an event: {shown}", "crash")
+    lines = [f"the run's process sent what is not an event: {shown}", *faults]
+    return ThunderError("\n  ".join(lines), "crash")

@@ -1,0 +1,31 @@
+"""What a run of the adapter lane works with: its job, its folders, what was found out of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thunder.lanes.adapter.inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Context:
+    """One attempt at a run; the preflight fills in digests and counts.
+
+    Args:
+        tokens: the folder that the tokenised rows go to.
+        digests: of the content of model and data.
+        counts: rows by split, and the model's bytes.
+    """
+
+    config: Mapping[str, Any]
+    folder: Path
+    inputs: Inputs
+    tokens: Path
+    digests: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """The name of the host that is worked on."""
+        return str(self.config["runtime"]["site"]["ranks_on"][0]["name"])
