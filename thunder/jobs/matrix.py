@@ -62,7 +62,7 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
         for point, config in zip(coordinates, configs_of_cells, strict=True)
     ]
     _refuse_duplicates(cells, matrix)
-    matched.check(matrix.name, matrix.spec, [(cell.label, cell.job.document) for cell in cells])
+    matched.check(matrix.name, matrix.spec, ((cell.label, cell.job.document) for cell in cells))
     return cells
 
 
@@ -93,18 +93,27 @@ class _Expansion:
         common = {**matrix.spec.get("set", {})}
         if "profile" in matrix.spec:
             common = {"profile": matrix.spec["profile"], **common}
-        self.common = {**common, **words.choices, **words.values}
+        self.choices: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+        self._add({**common, **words.choices, **words.values}, self.choices, self.values)
         self.templates: dict[tuple[tuple[str, str], ...], configs.Template] = {}
         self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
         self.memo: jobs.Memo = {}
         self.known = inputs.Known()
+        self.spelt: overrides.Spelt = {}
 
     def sides(self, point: Coordinates) -> tuple[dict[str, str], dict[str, Any]]:
         """Return the group choices and the values of a cell."""
-        merged = {**self.common, **point}
-        choices = {key: str(value) for key, value in merged.items() if key in self.groups}
-        values = {overrides.full_key(k): v for k, v in merged.items() if k not in self.groups}
+        choices, values = dict(self.choices), dict(self.values)
+        self._add(point, choices, values)
         return choices, values
+
+    def _add(self, point: Coordinates, choices: dict[str, str], values: dict[str, Any]) -> None:
+        for key, value in point.items():
+            if key in self.groups:
+                choices[key] = str(value)
+            else:
+                values[overrides.full_key(key)] = value
 
     def config(self, point: Coordinates) -> dict[str, Any]:
         """Return the config of a cell."""
@@ -119,7 +128,8 @@ class _Expansion:
 
     def job(self, point: Coordinates, config: dict[str, Any]) -> jobs.Job:
         """Return the job of a cell, with the command that makes it alone."""
-        command = overrides.command(*self.sides(point), self.places.flags)
+        choices, values = self.sides(point)
+        command = overrides.command(choices, values, self.places.flags, self.spelt)
         return jobs.make(config, self.memo, command, self.known)
 
     def check(self, points: list[Coordinates], found: list[dict[str, Any]]) -> None:
