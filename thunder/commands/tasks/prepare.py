@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from invoke.context import Context
-
 from thunder.commands import cli
 from thunder.commands import selection as asked
 from thunder.commands.selection import outputs_dir, places_dir
@@ -16,9 +14,7 @@ _SHOWN_NAMES = 5
 
 
 @cli.task()
-def doctor(
-    context: Context, outputs: str | None = None, config_dir: str = "", json: bool = False
-) -> int | None:
+def doctor(outputs: str | None = None, config_dir: str = "", json: bool = False) -> int | None:
     """Say what is installed, which BLAS and backend there are, and what each site has."""
     from thunder.commands import doctor as doctors
 
@@ -28,7 +24,7 @@ def doctor(
 
 
 @cli.task()
-def check(context: Context, config_dir: str = "", outputs: str | None = None) -> int | None:
+def check(config_dir: str = "", outputs: str | None = None) -> int | None:
     """Compose and check every profile and matrix, and run nothing."""
     read = places.sources(places_dir(config_dir))
     folder = outputs_dir(outputs, config_dir)
@@ -56,7 +52,7 @@ def check(context: Context, config_dir: str = "", outputs: str | None = None) ->
     license="the licence of the text, for the manifest",
 )  # fmt: skip
 def corpus(
-    context: Context, action: str, target: str, transcripts: str = "", into: str = "",
+    action: str, target: str, transcripts: str = "", into: str = "",
     source: str = "", column: str = "text", id_column: str = "", script: str = "nko",
     seed: int = 0, rows: int = 640, license: str = "",
 ) -> int | None:  # fmt: skip
