@@ -1,8 +1,7 @@
 """A profile varied over axes: profile × axes → cells, composed once per choice of groups."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from thunder.config import compose as configs
@@ -12,6 +11,7 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import comparable as matched
 from thunder.jobs import inputs
 from thunder.jobs import job as jobs
+from thunder.jobs.matrix_file import Coordinates, matches, points
 from thunder.jobs.matrix_file import Matrix as Matrix
 from thunder.jobs.matrix_file import load as load
 from thunder.jobs.matrix_file import names as names
@@ -20,7 +20,6 @@ from thunder.jobs.matrix_file import path_of as path_of
 
 _SHOWN_FAULTS = 20
 _EXPLAINED_CELLS = 100  # to explain a fault costs as much as to expand a hundred cells
-Coordinates = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Cell:
     def is_required(self, matrix: Matrix) -> bool:
         """Say whether a bundle of the matrix is incomplete without this cell."""
         patterns = matrix.spec.get("optional", [])
-        return not any(_matches(self.coordinates, pattern) for pattern in patterns)
+        return not any(matches(self.coordinates, pattern) for pattern in patterns)
 
 
 def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> list[Cell]:
@@ -51,7 +50,7 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
         Faults: faults of any cell's config, duplicate cells, cells that break `same` or `differ`.
     """
     _refuse_overridden_axes(matrix, words)
-    coordinates = list(_points(matrix.spec))
+    coordinates = list(points(matrix.spec))
     if not coordinates:
         raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its exclude")
     expansion = _Expansion(matrix, words, places)
@@ -178,19 +177,6 @@ class _Expansion:
                 return ("include", index, key)
         values = self.matrix.axes[key]
         return ("axes", key, next(i for i, v in enumerate(values) if digest.is_same(v, point[key])))
-
-
-def _points(spec: Mapping[str, Any]) -> Iterator[Coordinates]:
-    axes = spec["axes"]
-    for values in product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
-        if not any(_matches(point, pattern) for pattern in spec.get("exclude", [])):
-            yield point
-    yield from (dict(point) for point in spec.get("include", []))
-
-
-def _matches(point: Coordinates, pattern: Mapping[str, Any]) -> bool:
-    return all(key in point and digest.is_same(point[key], value) for key, value in pattern.items())
 
 
 def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
