@@ -1,3 +1,6 @@
 """`inv` in the repository: the same tasks as the `thunder` command."""
 
-from thunder.commands.tasks import namespace as ns  # noqa: F401  Invoke looks for `ns`
+from thunder.commands import collection
+from thunder.commands.tasks import TASKS
+
+ns = collection.of(TASKS)  # the name that Invoke looks for

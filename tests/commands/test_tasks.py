@@ -423,10 +423,21 @@ def test_corpus_knows_one_action(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "a corpus is never built over another" in capsys.readouterr().err
 
 
-def test_words_become_options_that_invoke_can_carry() -> None:
-    given = ["status", "name", "a.b=1", "--outputs", "x=y", "+c=2", "--json"]
-    wanted = ["status", "--name=name", "--set", "a.b=1", "--outputs", "x=y", "--set", "+c=2"]
-    assert cli._with_overrides(given) == [*wanted, "--json"]
+def test_words_become_the_arguments_of_a_task() -> None:
+    (status,) = (task for task in tasks.TASKS if task.name == "status")
+    given = ["name", "a.b=1", "--outputs", "x=y", "+c=2", "--json"]
+    wanted = {"name": "name", "set": ["a.b=1", "+c=2"], "outputs": "x=y", "json": True}
+    assert cli._arguments(status, given) == wanted
+
+
+def test_options_stand_for_the_first_words_as_well() -> None:
+    (diff,) = (task for task in tasks.TASKS if task.name == "diff")
+    assert cli._arguments(diff, ["--second=b", "a"]) == {"first": "a", "second": "b"}
+    assert cli._arguments(diff, ["b", "--first", "a"]) == {"first": "a", "second": "b"}
+
+
+def test_a_switch_takes_no_value(outputs: Outputs) -> None:
+    assert "status: '--json=yes': --json takes no value" in outputs.mistake("status", "--json=yes")
 
 
 @pytest.mark.slow

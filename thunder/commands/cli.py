@@ -1,19 +1,16 @@
-"""Invoke, made to speak as thunder does: one message per mistake, exit codes, KEY=VALUE words."""
+"""The words of `thunder`: which task they ask, with what; one message per mistake, exit codes.
+
+Invoke lists and explains the tasks; it takes longer to load than most of them to answer, so a
+task that is asked is called without it.
+"""
 
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from invoke.collection import Collection
-from invoke.context import Context
-from invoke.exceptions import Exit
-from invoke.program import Program
-from invoke.tasks import task as invoke_task
-
-from thunder import __version__
+from thunder.commands.task import Task, argument_of
+from thunder.commands.task import task as task
 from thunder.ground import wording as text
 from thunder.ground.errors import ThunderError, of_os_error
 from thunder.ground.schema import nearest
@@ -24,142 +21,107 @@ _BEFORE_A_TASK = ("--list", "-l", "--help", "-h", "--version", "-V", "--complete
                   "--print-completion-script")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Words:
-    """What can be typed after a task's name.
-
-    Args:
-        optional: the options that further bare words stand for.
-        options: every option, with the type of its value.
-    """
-
-    needed: list[str]
-    optional: list[str]
-    options: dict[str, type]
-
-
-_WORDS: dict[str, _Words] = {}  # by task
-_HELP = {
-    "outputs": "folder of runs, tables and plans (default: conf/local.yaml's, else outputs)",
-    "config_dir": "a conf/ folder of your own; matrices/ and schemas/ beside it are read too",
-    "set": "an override, KEY=VALUE; the words can also be typed without --set",
-    "json": "print JSON for a script",
-}
-
-
-def task(*positional: str, **help_texts: str) -> Callable[[Callable[..., int | None]], Any]:
-    """Make an Invoke task: a user's mistake is one message, a number returned is the exit code."""
-
-    def wrap(function: Callable[..., int | None]) -> Any:
-        @wraps(function)
-        def body(context: Context, *args: Any, **kwargs: Any) -> None:
-            try:
-                code = function(context, *args, **kwargs)
-            except ThunderError as error:
-                raise Exit(f"thunder: {error}", code=1) from error
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise Exit(f"thunder: {of_os_error(error)}", code=1) from error
-            if code:
-                raise Exit(code=code)
-
-        defaults = function.__defaults__ or ()
-        names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-        shown = {name: said for name, said in {**_HELP, **help_texts}.items() if name in names}
-        required = [name for name in positional if name in names[: len(names) - len(defaults)]]
-        optional = [name for name in positional if name not in required]
-        values = [*[""] * (len(names) - len(defaults)), *defaults]
-        types = {f"--{n.replace('_', '-')}": type(v) for n, v in zip(names, values, strict=True)}
-        _WORDS[function.__name__] = _Words(required, optional, types)
-        repeated = ["set"] if "set" in names else []
-        return invoke_task(
-            positional=required, iterable=repeated, help=shown, auto_shortflags=False
-        )(body)
-
-    return wrap
-
-
-def run(namespace: Collection, words: Sequence[str]) -> int:
-    """Run a command line of a collection; returns the exit code."""
+def run(tasks: Sequence[Task], words: Sequence[str]) -> int:
+    """Run a command line; returns the exit code."""
     text.prepare_streams()
-    program = Program(name="thunder", binary="thunder", namespace=namespace, version=__version__)
     try:
-        program.run(["thunder", *_with_overrides(words)])
+        code = _run({task.name: task for task in tasks}, words)
         sys.stdout.flush()
+        return code
     except ThunderError as error:
         print(f"thunder: {error}", file=sys.stderr)
-        return 1
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else 0
+    except KeyboardInterrupt:
+        pass
     except BrokenPipeError:  # `thunder status | head`: the reader has what it wanted
         text.forget_output()
         return _EXIT_PIPE
-    return 0
+    except OSError as error:
+        print(f"thunder: {of_os_error(error)}", file=sys.stderr)
+    return 1
 
 
-def _with_overrides(words: Sequence[str]) -> list[str]:
-    """Turn KEY=VALUE words and optional names into options, which Invoke can carry."""
-    if not words:
-        return ["--list"]
-    name = words[0]
+def _run(tasks: Mapping[str, Task], words: Sequence[str]) -> int:
+    name = words[0] if words else "--list"
     if name.startswith("-"):
         if name.partition("=")[0] not in _BEFORE_A_TASK:
             hint = nearest(name, list(_BEFORE_A_TASK))
             raise ThunderError(f"{name}: not an option before a task{hint}; thunder --list")
-        return list(words)
-    if name not in _WORDS:
-        raise ThunderError(f"no task {name!r}{nearest(name, list(_WORDS))}; tasks: {_tasks()}")
+        return _explain(tasks, words or [name])
+    if name not in tasks:
+        known = ", ".join(sorted(tasks))
+        raise ThunderError(f"no task {name!r}{nearest(name, list(tasks))}; tasks: {known}")
     if "--help" in words or "-h" in words:
-        return ["--help", name]
-    needed, optional = _WORDS[name].needed, _WORDS[name].optional
-    result, bare = [name], 0
+        return _explain(tasks, ["--help", name])
+    return tasks[name].function(**_arguments(tasks[name], words[1:])) or 0
+
+
+def _explain(tasks: Mapping[str, Task], words: Sequence[str]) -> int:
+    from thunder.commands import collection
+
+    return collection.run(list(tasks.values()), words)
+
+
+def _arguments(task: Task, words: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments that the words after a task's name stand for."""
+    given: dict[str, Any] = {}
+    bare: list[str] = []
     waiting = ""  # the option whose value comes next
-    for word in words[1:]:
+    for word in words:
         if waiting:
-            _check_value(waiting, word, name)
-            result, waiting = [*result, word], ""
+            _put(task, given, waiting, word)
+            waiting = ""
         elif word.startswith("-"):
-            waiting = _without_value(word, name)
-            result.append(word)
-        elif "--set" in _WORDS[name].options and _OVERRIDE.match(word):
-            result += ["--set", word]
+            waiting = _without_value(task, given, word)
+        elif "--set" in task.options and _OVERRIDE.match(word):
+            _put(task, given, "--set", word)
         else:
-            spare = bare - len(needed)
-            if spare >= len(optional):
-                raise ThunderError(f"{name}: {word!r} is one word too many; {_usage(name)}")
-            result.append(f"--{optional[spare]}={word}" if spare >= 0 else word)
-            bare += 1
+            bare.append(word)
     if waiting:
-        raise ThunderError(f"{name}: {waiting}: a value is needed after it")
-    if bare < len(needed) and not any(f"--{option}" in " ".join(words) for option in needed):
-        raise ThunderError(f"{name} needs {needed[bare].upper()}; {_usage(name)}")
-    return result
+        raise ThunderError(f"{task.name}: {waiting}: a value is needed after it")
+    return {**given, **_of_bare_words(task, bare, given)}
 
 
-def _without_value(word: str, name: str) -> str:
+def _of_bare_words(task: Task, bare: Sequence[str], given: Mapping[str, Any]) -> dict[str, str]:
+    open_to = [name for name in task.needed if name not in given]
+    names = [*open_to, *(name for name in task.optional if name not in given)]
+    if len(bare) > len(names):
+        word = bare[len(names)]
+        raise ThunderError(f"{task.name}: {word!r} is one word too many; {_usage(task)}")
+    if len(bare) < len(open_to):
+        raise ThunderError(f"{task.name} needs {open_to[len(bare)].upper()}; {_usage(task)}")
+    return dict(zip(names, bare, strict=False))
+
+
+def _without_value(task: Task, given: dict[str, Any], word: str) -> str:
     """Return the option that a word is when its value is still to come, else nothing."""
     option, equals, value = word.partition("=")
-    options = _WORDS[name].options
-    if option not in options:
-        raise ThunderError(f"{name}: no option {option!r}{nearest(option, list(options))}; "
-                           f"options: {', '.join(options)}")  # fmt: skip
+    if option not in task.options:
+        hint = nearest(option, list(task.options))
+        known = ", ".join(task.options)
+        raise ThunderError(f"{task.name}: no option {option!r}{hint}; options: {known}")
+    if task.options[option] is bool:
+        if equals:
+            raise ThunderError(f"{task.name}: {word!r}: {option} takes no value")
+        given[argument_of(option)] = True
+        return ""
     if equals:
-        _check_value(option, value, name)
-    return "" if equals or options[option] is bool else option
+        _put(task, given, option, value)
+    return "" if equals else option
 
 
-def _check_value(option: str, value: str, name: str) -> None:
-    if _WORDS[name].options[option] is int and not re.fullmatch(r"[+-]?\d+", value):
-        raise ThunderError(f"{name}: {option}: {value!r} is not an integer")
+def _put(task: Task, given: dict[str, Any], option: str, value: str) -> None:
+    """Add the value of an option; several overrides are given one by one."""
+    name = argument_of(option)
+    if task.options[option] is int:
+        if not re.fullmatch(r"[+-]?\d+", value):
+            raise ThunderError(f"{task.name}: {option}: {value!r} is not an integer")
+        given[name] = int(value)
+    else:
+        given[name] = [*given.get(name, []), value] if name == "set" else value
 
 
-def _usage(name: str) -> str:
-    found = _WORDS[name]
-    words = [*(w.upper() for w in found.needed), *(f"[{w.upper()}]" for w in found.optional)]
-    words += ["[KEY=VALUE …]"] if "--set" in found.options else []
-    return f"usage: {' '.join(['thunder', name, *words, '[--options]'])}; thunder {name} --help"
-
-
-def _tasks() -> str:
-    return ", ".join(sorted(_WORDS))
+def _usage(task: Task) -> str:
+    words = [*(w.upper() for w in task.needed), *(f"[{w.upper()}]" for w in task.optional)]
+    words += ["[KEY=VALUE …]"] if "--set" in task.options else []
+    shown = " ".join(["thunder", task.name, *words, "[--options]"])
+    return f"usage: {shown}; thunder {task.name} --help"

@@ -1,71 +1,25 @@
-"""Hydra in, plain data out; the only importer of hydra and omegaconf.
+"""Options composed by Hydra, once per choice of them.
 
 Hydra composes groups and parses overrides. Values are set afterwards, so that one composition
 serves every cell of a matrix that makes the same choices, and so that a misspelt key meets our
 schema and not Hydra's advice.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder.config import mistakes, origin
+from thunder.config import mistakes, origin, template
+from thunder.config.plain import MISSING as MISSING
+from thunder.config.plain import leaves as leaves
+from thunder.config.plain import missing_values as missing_values
+from thunder.config.plain import plain as plain
+from thunder.config.plain import quoted
+from thunder.config.plain import read_yaml as read_yaml
 from thunder.config.sources import Sources as Sources
 from thunder.config.sources import sources as sources
+from thunder.config.template import Template as Template
 from thunder.ground.errors import ThunderError
-
-_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")
-# A reference without a resolver or another reference inside, in any of OmegaConf's spellings.
-_ONE_KEY = re.compile(r"\$\{\s*\.*(\w+|\[\w+\])(?:\.\w+|\[\w+\])*\s*\}")
-MISSING = "???"  # Hydra's word for a value that must be given
-
-
-def quoted(text: str) -> str:
-    """Return a text in quotes, as Hydra's grammar reads it back: only quotes are escaped."""
-    doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text)
-    return '"' + doubled.replace('"', '\\"') + '"'
-
-
-@dataclass(frozen=True)
-class Template:
-    """A composed config whose values can still be set, any number of times."""
-
-    raw: dict[str, Any]  # interpolations unresolved
-    resolved: dict[str, Any]
-    references: tuple[tuple[str, ...], ...]  # keys that some interpolation reads
-    sections: dict[str, Any] = field(default_factory=dict)  # filled ones, by what was set
-
-    def fill(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a config with values set; sections are shared between configs: never edit it."""
-        paths = {tuple(key.split(".")): value for key, value in values.items()}
-        if not any(_overlap(path, read) for path in paths for read in self.references):
-            return self._fill_sections(paths)
-        early = {p: v for p, v in paths.items() if not self._behind_reference(p)}
-        late = {p: v for p, v in paths.items() if p not in early}
-        return _put_all(_resolve(_put_all(self.raw, early)), late)
-
-    def _fill_sections(self, paths: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-        """Set values in the resolved config; cells that set a section alike share one object."""
-        by_section: dict[str, dict[tuple[str, ...], Any]] = {}
-        for path, value in paths.items():
-            by_section.setdefault(path[0], {})[path] = value
-        filled = dict(self.resolved)
-        for name, inner in by_section.items():
-            key = repr(inner)
-            if key not in self.sections:
-                self.sections[key] = _put_all(self.resolved, inner)[name]
-            filled[name] = self.sections[key]
-        return filled
-
-    def _behind_reference(self, path: tuple[str, ...]) -> bool:
-        node: Any = self.raw
-        for part in path[:-1]:
-            node = node.get(part) if isinstance(node, dict) else None
-            if isinstance(node, str) and "${" in node:
-                return True
-        return False
 
 
 def compose(choices: Mapping[str, str], places: Sources) -> Template:
@@ -85,11 +39,11 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
     if isinstance(raw.get("runtime"), dict):
         merged = _merged(raw["runtime"], here.get("runtime", {}))
         raw["runtime"] = {**merged, "profile": choices.get("profile")}
-    raw = _put_all(raw, _asked_for(layers))
+    raw = template.put_all(raw, _asked_for(layers))
     _refuse_references(raw, choices, places)
     try:
-        return Template(raw, _resolve(raw), tuple(_references(raw)))
-    except _Unresolved as error:
+        return template.of_raw(raw)
+    except template.Unresolved as error:
         raise ThunderError(_placed(error.key, str(error), choices, places)) from error
 
 
@@ -162,20 +116,13 @@ def _texts_as_keys(value: Any) -> Any:
 
 def _refuse_references(raw: Any, choices: Mapping[str, str], places: Sources) -> None:
     """A site may read the environment to say where things are; a job that did would be another."""
-    for path, text in _references_in(raw):
-        if path[0] != "runtime" and not _may_be_read(text):
+    for path, text in template.references_in(raw):
+        if path[0] != "runtime" and not template.may_be_read(text):
             message = (
                 f"{text!r} is not allowed; only ${{KEY}} can be read here, "
                 "and of runtime only ${runtime.site.KEY}"
             )
             raise ThunderError(_placed(".".join(path), message, choices, places))
-
-
-def _may_be_read(text: str) -> bool:
-    if "${" in _ONE_KEY.sub("", text):
-        return False
-    names = [re.findall(r"\w+", found[0]) for found in _ONE_KEY.finditer(text)]
-    return all(key[0] != "runtime" or (key[1:2] == ["site"] and key[2:]) for key in names)
 
 
 def _placed(key: str, message: str, choices: Mapping[str, str], places: Sources) -> str:
@@ -229,124 +176,3 @@ def _composed(hydra: Any, overrides: list[str], choices: Mapping[str, str], plac
         raise ThunderError(f"{mistakes.not_text(places)}: not UTF-8: {error}") from error
     except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise ThunderError(mistakes.hydra_fault(error, choices, places)) from error
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML file as plain data, with YAML's numbers as Hydra reads them."""
-    import yaml
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    place = origin.shown(path)
-    try:
-        value = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except yaml.MarkedYAMLError as error:
-        raise ThunderError(mistakes.yaml_fault(error)) from error
-    except (OSError, ValueError, RecursionError, OmegaConfBaseException) as error:
-        raise ThunderError(f"{place}: cannot be read: {error or type(error).__name__}") from error
-    if not isinstance(value, dict):
-        raise ThunderError(f"{place}: a mapping is needed, found {type(value).__name__}")
-    return {str(key): plain(item) for key, item in value.items()}
-
-
-class _Unresolved(ThunderError):
-    """A key whose reference leads nowhere."""
-
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
-
-
-def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
-
-    try:
-        resolved = OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
-    except InterpolationKeyError as error:
-        raise _Unresolved(str(error.full_key), _no_target(error, raw)) from error
-    except (OmegaConfBaseException, RecursionError) as error:
-        text = (str(error) or type(error).__name__).splitlines()[0]
-        raise _Unresolved(str(getattr(error, "full_key", "") or "$"), text) from error
-    result = plain(resolved)
-    assert isinstance(result, dict)
-    return result
-
-
-def _no_target(error: Exception, raw: Mapping[str, Any]) -> str:
-    key = re.search(r"Interpolation key '([^']+)'", str(error))
-    missing = key[1] if key else str(error).splitlines()[0]
-    if not missing.startswith("runtime.site."):
-        return f"it reads {missing!r}, and there is no such key"
-    runtime = raw.get("runtime")
-    site = runtime.get("site") if isinstance(runtime, dict) else None
-    name = site.get("name") if isinstance(site, dict) else None
-    return (
-        f"site {name!r} does not say what {missing!r} is; "
-        "add it to the site, or choose another site or option"
-    )
-
-
-def plain(value: Any) -> Any:
-    """Return plain data with whole numbers as integers: `4` and `4.0` are one value."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
-
-
-def missing_values(config: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys that still say `???`."""
-    return [".".join(path) for path, value in leaves(config) if value == MISSING]
-
-
-def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield every leaf of nested mappings with its path; a list is a leaf."""
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            yield from leaves(item, (*path, key))
-    else:
-        yield path, value
-
-
-def _references(raw: Any) -> Iterator[tuple[str, ...]]:
-    """Yield the keys that interpolations read; the empty one, which is all, for unusual forms."""
-    for _, text in _references_in(raw):
-        yield from (tuple(match.split(".")) for match in _REFERENCE.findall(text))
-        if "${" in _REFERENCE.sub("", text):
-            yield ()
-
-
-def _references_in(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _references_in(item, (*path, key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _references_in(item, path)
-    elif isinstance(value, str) and "${" in value:
-        yield path, value
-
-
-def _overlap(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
-    length = min(len(first), len(second))
-    return first[:length] == second[:length]
-
-
-def _put_all(config: dict[str, Any], paths: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-    for path, value in paths.items():
-        config = _put(config, path, value)
-    return config
-
-
-def _put(config: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """Return a config with one value set; only the mappings on the way are copied."""
-    here = dict(config) if isinstance(config, dict) else {}
-    head, *rest = path
-    here[head] = _put(here.get(head), tuple(rest), value) if rest else value
-    return here

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from thunder.config import mistakes
-from thunder.config.compose import plain, quoted
+from thunder.config.plain import plain, quoted
 from thunder.config.sources import Sources
 from thunder.ground import schema
 from thunder.ground.errors import Faults, ThunderError
@@ -27,6 +27,8 @@ FILLED = tuple(
 # Strings that Hydra's grammar reads back as themselves without quotes.
 _BARE = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[A-Z_/][\w./-]*", re.ASCII | re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*", re.ASCII)
+
+Spelt = dict[tuple[str, str], str]  # words as a shell reads them, by key and value
 
 
 @dataclass(frozen=True)
@@ -177,13 +179,28 @@ def _check_choices(choices: Mapping[str, str], places: Sources) -> None:
         raise Faults("no such option:", faults) if len(faults) > 1 else ThunderError(faults[0])
 
 
-def command(choices: Mapping[str, str], values: Mapping[str, Any], flags: Sequence[str]) -> str:
-    """Return the command line that makes one job: its choices and values as overrides."""
-    words = [
-        f"{'+' if key == 'profile' else ''}{key}={_word(text)}" for key, text in choices.items()
-    ]
-    words += [f"{_short(key)}={_word(value)}" for key, value in values.items()]
-    return shlex.join(["python", "-m", "thunder", *flags, *words])
+def command(
+    choices: Mapping[str, str],
+    values: Mapping[str, Any],
+    flags: Sequence[str],
+    spelt: Spelt | None = None,
+) -> str:
+    """Return the command line that makes one job: its choices and values as overrides.
+
+    Args:
+        spelt: words of earlier commands; those of the cells of a matrix share most.
+    """
+    spelt = {} if spelt is None else spelt
+    words = [_spelt(key, value, spelt) for key, value in (*choices.items(), *values.items())]
+    return " ".join([shlex.join(["python", "-m", "thunder", *flags]), *words])
+
+
+def _spelt(key: str, value: Any, spelt: Spelt) -> str:
+    known = (key, repr(value))  # repr tells 1 from true, as equality does not
+    if known not in spelt:
+        plus = "+" if key == "profile" else ""
+        spelt[known] = shlex.quote(f"{plus}{_short(key)}={_word(value)}")
+    return spelt[known]
 
 
 def _short(key: str) -> str:

@@ -1,6 +1,6 @@
 """Matched bundles: what all arms must share, checked before compute and by tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from thunder.config import compose as configs
@@ -8,7 +8,7 @@ from thunder.ground import digest
 from thunder.ground.errors import Faults
 from thunder.ground.schema import nearest
 
-Documents = Sequence[tuple[str, Mapping[str, Any]]]
+Documents = Iterable[tuple[str, Mapping[str, Any]]]
 
 
 def check(name: str, spec: Mapping[str, Any], documents: Documents) -> None:
@@ -19,9 +19,11 @@ def check(name: str, spec: Mapping[str, Any], documents: Documents) -> None:
             keys that may not be.
         documents: label and config.json document of each arm.
     """
-    if not documents or not ("same" in spec or "differ" in spec):
+    if not ("same" in spec or "differ" in spec):
         return
     flat = [(label, {".".join(p): v for p, v in configs.leaves(doc)}) for label, doc in documents]
+    if not flat:
+        return
     keys = {key for _, values in flat for key in values}
     faults = [
         f"{word}: no cell has such a key{nearest(word, _with_sections(keys))}"

@@ -20,11 +20,21 @@ _LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and
 
 
 @dataclass(frozen=True)
+class _Bound:
+    """A source named by its content, where it lies on this machine, whether it is a stand-in."""
+
+    source: dict[str, Any]
+    path: str | None
+    says_stand_in: bool
+
+
+@dataclass(frozen=True)
 class Known:
     """What was bound before: cells of a matrix share most of their inputs."""
 
-    sources: dict[str, tuple[dict[str, Any], Path | None]] = field(default_factory=dict)
-    sections: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+    sources: dict[str, _Bound] = field(default_factory=dict)
+    # By object: a section, kept so that no other takes its place; what it becomes; its source.
+    sections: dict[int, tuple[dict[str, Any], dict[str, Any], _Bound]] = field(default_factory=dict)
 
 
 def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
@@ -34,25 +44,25 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
         Faults: folders or snapshots that this machine does not have, all of them.
     """
     known = Known() if known is None else known
-    bound, paths, missing = dict(config), dict(config["runtime"]["paths"]), []
+    runtime = config["runtime"]
+    bound, paths, missing = dict(config), dict(runtime["paths"]), []
     marked = []
-    cache = Path(config["runtime"]["outputs"]) / "cache"
     for name, section in sources_of(config).items():
         try:
-            bound[name], path = _bind_section(section, cache, known)
+            bound[name], found = _bind_section(section, runtime["outputs"], known)
         except _Missing as error:
             missing.append(f"{name} {section['name']!r}: {error}")
             continue
-        if path is not None:
-            paths[name] = str(path)
-            marked += [name] if _says_stand_in(path) else []
+        if found.path is not None:
+            paths[name] = found.path
+            marked += [name] if found.says_stand_in else []
     missing += _hosts_missing(config)
     if missing:
-        site = config["runtime"]["site"]["name"]
+        site = runtime["site"]["name"]
         raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
     kind = KINDS.get(config.get("kind", ""))  # a site is looked at without a job
     marked += [name for name in (kind.stand_ins(config) if kind else ()) if name not in marked]
-    bound["runtime"] = {**config["runtime"], "paths": paths, "stand_ins": marked}
+    bound["runtime"] = {**runtime, "paths": paths, "stand_ins": marked}
     return bound
 
 
@@ -90,15 +100,23 @@ class _Missing(Exception):
 
 
 def _bind_section(
-    section: dict[str, Any], cache: Path, known: Known
-) -> tuple[dict[str, Any], Path | None]:
-    key = repr(section["source"])
+    section: dict[str, Any], outputs: str, known: Known
+) -> tuple[dict[str, Any], _Bound]:
+    found = known.sections.get(id(section))
+    if found is None:  # cells that share a section share what it becomes
+        bound = _bind_source(section["source"], outputs, known)
+        found = (section, {**section, "source": bound.source}, bound)
+        known.sections[id(section)] = found
+    return found[1], found[2]
+
+
+def _bind_source(source: dict[str, Any], outputs: str, known: Known) -> _Bound:
+    key = repr(source)
     if key not in known.sources:
-        known.sources[key] = _bind_one(section["source"], cache)
-    source, path = known.sources[key]
-    if id(section) not in known.sections:  # cells that share a section share what it becomes
-        known.sections[id(section)] = (section, {**section, "source": source})
-    return known.sections[id(section)][1], path
+        found, path = _bind_one(source, Path(outputs) / "cache")
+        is_marked = path is not None and _says_stand_in(path)
+        known.sources[key] = _Bound(found, None if path is None else str(path), is_marked)
+    return known.sources[key]
 
 
 def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path | None]:

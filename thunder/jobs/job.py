@@ -14,6 +14,7 @@ from thunder.jobs.kinds import KINDS
 
 IDENTITY = 1  # version of the id's preimage; raising it renames every run
 ID_DIGITS = 12
+_MISSING = configs.MISSING.encode()
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def id_of(found: Mapping[str, Any], memo: Memo | None = None) -> str:
     """Return the id of a document: 12 hex digits of the sha256 of its canonical JSON.
 
     Args:
-        memo: canonical sections of earlier documents, by object; cells of a matrix share most.
+        memo: canonical values of earlier documents, by object; cells of a matrix share most.
     """
     memo = {} if memo is None else memo
     # RFC 8785 is compositional: the whole is its sorted keys with the canonical JSON of each value.
@@ -78,18 +79,16 @@ def id_of(found: Mapping[str, Any], memo: Memo | None = None) -> str:
 
 
 def _canonical(value: Any, memo: Memo) -> bytes:
-    if not isinstance(value, dict):
-        return digest.canonical(value)
     known = memo.get(id(value))
     if known is None:
         known = memo[id(value)] = (value, digest.canonical(value))
     return known[1]
 
 
-def _needs_a_look(section: Any, memo: Memo) -> bool:
+def _needs_a_look(config: Mapping[str, Any], memo: Memo) -> bool:
     # A search in canonical bytes that are needed anyway: walking every config would cost more.
     try:
-        return configs.MISSING.encode() in _canonical(section, memo)
+        return any(_MISSING in _canonical(section, memo) for section in config.values())
     except ValueError:  # a number or text that JSON cannot carry
         return True
 
@@ -124,6 +123,8 @@ def _needed(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _at_home(config: dict[str, Any]) -> dict[str, Any]:
     """Return a config whose outputs are no `~`: a shell leaves it in `outputs=~/runs`."""
     runtime = config["runtime"]
+    if not runtime["outputs"].startswith("~"):
+        return config
     return {**config, "runtime": {**runtime, "outputs": os.path.expanduser(runtime["outputs"])}}
 
 
@@ -141,7 +142,7 @@ def faults_of(
         unknown = [key for key in config if (key,) in found and key not in allowed]
         words = overrides.SHORTHAND
         found |= {(key,): schema.unknown_key(key, allowed, words) for key in unknown}
-    if any(_needs_a_look(section, memo) for section in config.values()):
+    if _needs_a_look(config, memo):
         found |= {fault.path: fault.message for fault in schema.unwritable(config)}
         absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
         found |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}

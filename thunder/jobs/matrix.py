@@ -1,8 +1,7 @@
 """A profile varied over axes: profile × axes → cells, composed once per choice of groups."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from thunder.config import compose as configs
@@ -12,6 +11,7 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import comparable as matched
 from thunder.jobs import inputs
 from thunder.jobs import job as jobs
+from thunder.jobs.matrix_file import Coordinates, matches, points
 from thunder.jobs.matrix_file import Matrix as Matrix
 from thunder.jobs.matrix_file import load as load
 from thunder.jobs.matrix_file import names as names
@@ -20,7 +20,6 @@ from thunder.jobs.matrix_file import path_of as path_of
 
 _SHOWN_FAULTS = 20
 _EXPLAINED_CELLS = 100  # to explain a fault costs as much as to expand a hundred cells
-Coordinates = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Cell:
     def is_required(self, matrix: Matrix) -> bool:
         """Say whether a bundle of the matrix is incomplete without this cell."""
         patterns = matrix.spec.get("optional", [])
-        return not any(_matches(self.coordinates, pattern) for pattern in patterns)
+        return not any(matches(self.coordinates, pattern) for pattern in patterns)
 
 
 def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> list[Cell]:
@@ -51,7 +50,7 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
         Faults: faults of any cell's config, duplicate cells, cells that break `same` or `differ`.
     """
     _refuse_overridden_axes(matrix, words)
-    coordinates = list(_points(matrix.spec))
+    coordinates = list(points(matrix.spec))
     if not coordinates:
         raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its exclude")
     expansion = _Expansion(matrix, words, places)
@@ -62,7 +61,7 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
         for point, config in zip(coordinates, configs_of_cells, strict=True)
     ]
     _refuse_duplicates(cells, matrix)
-    matched.check(matrix.name, matrix.spec, [(cell.label, cell.job.document) for cell in cells])
+    matched.check(matrix.name, matrix.spec, ((cell.label, cell.job.document) for cell in cells))
     return cells
 
 
@@ -93,18 +92,27 @@ class _Expansion:
         common = {**matrix.spec.get("set", {})}
         if "profile" in matrix.spec:
             common = {"profile": matrix.spec["profile"], **common}
-        self.common = {**common, **words.choices, **words.values}
+        self.choices: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+        self._add({**common, **words.choices, **words.values}, self.choices, self.values)
         self.templates: dict[tuple[tuple[str, str], ...], configs.Template] = {}
         self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
         self.memo: jobs.Memo = {}
         self.known = inputs.Known()
+        self.spelt: overrides.Spelt = {}
 
     def sides(self, point: Coordinates) -> tuple[dict[str, str], dict[str, Any]]:
         """Return the group choices and the values of a cell."""
-        merged = {**self.common, **point}
-        choices = {key: str(value) for key, value in merged.items() if key in self.groups}
-        values = {overrides.full_key(k): v for k, v in merged.items() if k not in self.groups}
+        choices, values = dict(self.choices), dict(self.values)
+        self._add(point, choices, values)
         return choices, values
+
+    def _add(self, point: Coordinates, choices: dict[str, str], values: dict[str, Any]) -> None:
+        for key, value in point.items():
+            if key in self.groups:
+                choices[key] = str(value)
+            else:
+                values[overrides.full_key(key)] = value
 
     def config(self, point: Coordinates) -> dict[str, Any]:
         """Return the config of a cell."""
@@ -119,7 +127,8 @@ class _Expansion:
 
     def job(self, point: Coordinates, config: dict[str, Any]) -> jobs.Job:
         """Return the job of a cell, with the command that makes it alone."""
-        command = overrides.command(*self.sides(point), self.places.flags)
+        choices, values = self.sides(point)
+        command = overrides.command(choices, values, self.places.flags, self.spelt)
         return jobs.make(config, self.memo, command, self.known)
 
     def check(self, points: list[Coordinates], found: list[dict[str, Any]]) -> None:
@@ -168,19 +177,6 @@ class _Expansion:
                 return ("include", index, key)
         values = self.matrix.axes[key]
         return ("axes", key, next(i for i, v in enumerate(values) if digest.is_same(v, point[key])))
-
-
-def _points(spec: Mapping[str, Any]) -> Iterator[Coordinates]:
-    axes = spec["axes"]
-    for values in product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
-        if not any(_matches(point, pattern) for pattern in spec.get("exclude", [])):
-            yield point
-    yield from (dict(point) for point in spec.get("include", []))
-
-
-def _matches(point: Coordinates, pattern: Mapping[str, Any]) -> bool:
-    return all(key in point and digest.is_same(point[key], value) for key, value in pattern.items())
 
 
 def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from thunder.config import compose as configs
 from thunder.config import mistakes, origin, overrides
 from thunder.ground import digest, schema
 from thunder.ground.errors import Faults, ThunderError
+
+Coordinates = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,21 @@ def path_of(name: str, places: configs.Sources) -> Path | None:
 def names(places: configs.Sources) -> list[str]:
     """Return the names of all matrices."""
     return sorted({path.stem for root in places.matrices for path in root.glob("*.yaml")})
+
+
+def points(spec: Mapping[str, Any]) -> Iterator[Coordinates]:
+    """Yield the points of a matrix, in file order: axes without what is excluded, then include."""
+    axes = spec["axes"]
+    for values in product(*axes.values()):
+        point = dict(zip(axes, values, strict=True))
+        if not any(matches(point, pattern) for pattern in spec.get("exclude", [])):
+            yield point
+    yield from (dict(point) for point in spec.get("include", []))
+
+
+def matches(point: Coordinates, pattern: Mapping[str, Any]) -> bool:
+    """Say whether a point has the values of a pattern, as `exclude` and `optional` list them."""
+    return all(key in point and digest.is_same(point[key], value) for key, value in pattern.items())
 
 
 def _requires_faults(

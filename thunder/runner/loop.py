@@ -64,10 +64,13 @@ def run(planned: Sequence[Planned], screen: Screen, *, at_once: int = 1) -> list
     groups: dict[Path, list[Planned]] = {}
     for row in todo:
         groups.setdefault(row.run.folder, []).append(row)
-    stop = threading.Event()
-    with _signals(stop, screen), ThreadPoolExecutor(at_once) as pool:
+    stop, turns = threading.Event(), threading.Semaphore(at_once)
+    # A run gives its turn away when its process is gone: while one thread writes what became
+    # of it, to a disk that may be slow, another begins the next run.
+    threads = at_once if at_once == 1 else 2 * at_once
+    with _signals(stop, screen), ThreadPoolExecutor(threads) as pool:
         futures = [
-            pool.submit(_run_group, sorted(rows, key=_goal), screen, stop)
+            pool.submit(_run_group, sorted(rows, key=_goal), screen, stop, turns)
             for rows in groups.values()
         ]
         for future in _completed(futures):
@@ -116,21 +119,32 @@ def _signals(stop: threading.Event, screen: Screen) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run_group(rows: list[Planned], screen: Screen, stop: threading.Event) -> list[Outcome]:
+def _run_group(
+    rows: list[Planned], screen: Screen, stop: threading.Event, turns: threading.Semaphore
+) -> list[Outcome]:
     """Run the cells of one job in turn; what ends one of them ends those after it."""
     outcomes: list[Outcome] = []
     for row in rows:
-        if stop.is_set():
-            outcomes.append(Outcome(row, "stopped", 0.0))
-        elif outcomes and outcomes[-1].ending != "reached":
-            outcomes.append(replace(outcomes[-1], planned=row, seconds=0.0))
-        else:
-            outcomes.append(_run_one(row, screen, stop))
-            screen.end(outcomes[-1])
+        with contextlib.ExitStack() as turn:
+            turn.enter_context(turns)
+            if stop.is_set():
+                outcomes.append(Outcome(row, "stopped", 0.0))
+            elif outcomes and outcomes[-1].ending != "reached":
+                outcomes.append(replace(outcomes[-1], planned=row, seconds=0.0))
+            else:
+                outcomes.append(_run_one(row, screen, stop, turn))
+                screen.end(outcomes[-1])
     return outcomes
 
 
-def _run_one(row: Planned, screen: Screen, stop: threading.Event) -> Outcome:
+def _run_one(
+    row: Planned, screen: Screen, stop: threading.Event, turn: contextlib.ExitStack
+) -> Outcome:
+    """Run one cell.
+
+    Args:
+        turn: closed as soon as another run may begin.
+    """
     begun = time.monotonic()
     try:
         row = _with_paths_of_needs(row)
@@ -140,7 +154,7 @@ def _run_one(row: Planned, screen: Screen, stop: threading.Event) -> Outcome:
         return Outcome(row, "blocked", 0.0, _described(error, row))
     try:
         with store.owned(row.run) as lock:
-            return _run_owned(row, lock, screen, stop)
+            return _run_owned(row, lock, screen, stop, turn)
     except store.Busy:
         return Outcome(row, "elsewhere", time.monotonic() - begun)
     except (ThunderError, OSError) as error:
@@ -169,7 +183,9 @@ def _with_paths_of_needs(row: Planned) -> Planned:
     return replace(row, cell=replace(row.cell, job=replace(job, config=config)))
 
 
-def _run_owned(row: Planned, lock: int, screen: Screen, stop: threading.Event) -> Outcome:
+def _run_owned(
+    row: Planned, lock: int, screen: Screen, stop: threading.Event, turn: contextlib.ExitStack
+) -> Outcome:
     begun = time.monotonic()
     row = _again(row)
     if row.is_reached:
@@ -182,6 +198,7 @@ def _run_owned(row: Planned, lock: int, screen: Screen, stop: threading.Event) -
     )
     try:
         ending = _execute(row, lock, stop, watch)
+        turn.close()
         if ending.result is not None:
             seconds = time.monotonic() - begun
             attempts.finish(row.run, watch.record, ending.result, seconds)

@@ -21,24 +21,27 @@ class Planned:
     @property
     def is_reached(self) -> bool:
         """Whether what the cell asks for is there already."""
-        goal = self.cell.job.goal
-        if self.status in ("running", "lost") or goal is None or self.step is None:
+        if self.status in ("running", "lost") or self.step is None:
             return self.status == "done"
-        return self.step >= goal
+        goal = self.cell.job.goal
+        return self.status == "done" if goal is None else self.step >= goal
 
 
 def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[Planned]:
     """Say for every cell how far it is; reads only the folders that exist."""
+    kinds = {kind: outputs / kind for kind in {cell.job.kind for cell in cells}}
     existing = {
-        kind: {path.name for path in (outputs / kind).iterdir()}
-        if (outputs / kind).is_dir()
-        else set()
-        for kind in {cell.job.kind for cell in cells}
+        kind: {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        for kind, folder in kinds.items()
     }
     rows, faults = [], []
     for cell in cells:
         try:
-            rows.append(_planned(cell, outputs, existing[cell.job.kind]))
+            kind = cell.job.kind
+            if cell.job.id in existing[kind]:
+                rows.append(_planned(cell, outputs))
+            else:
+                rows.append(Planned(cell, store.Run(kinds[kind] / cell.job.id), "planned", None))
         except ThunderError as error:
             faults.append(error)
     if len(faults) == 1:
@@ -60,10 +63,8 @@ def _beside(rows: list[Planned], outputs: Path) -> list[Planned]:
     ]
 
 
-def _planned(cell: Cell, outputs: Path, existing: set[str]) -> Planned:
+def _planned(cell: Cell, outputs: Path) -> Planned:
     job = cell.job
-    if job.id not in existing:
-        return Planned(cell, store.Run(outputs / job.kind / job.id), "planned", None)
     run = store.find(outputs, job.kind, job.id)
     if not run.exists():
         return Planned(cell, run, "planned", None)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +84,8 @@ def host() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return Python's version and that of every installed package."""
+    from importlib import metadata  # of no use to a plan, and slow to load
+
     found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions()}
     known = sorted((name, version) for name, version in found.items() if name and version)
     return {"python": platform.python_version(), **dict(known)}

@@ -1,15 +1,13 @@
-"""The Invoke collection behind the `thunder` command: questions about what is in outputs/."""
+"""The tasks behind the `thunder` command: questions about what is in outputs/."""
 
 import sys
-
-from invoke.collection import Collection
 
 from thunder.commands import cli
 from thunder.commands.tasks.ask import diff, plan, show, status, why
 from thunder.commands.tasks.prepare import check, corpus, doctor
 from thunder.commands.tasks.prove import errors, promote, report, score, table, verify
 
-namespace = Collection(
+TASKS = (
     plan, status, show, why, diff,
     verify, table, score, report, errors, promote,
     doctor, check, corpus,
@@ -18,4 +16,4 @@ namespace = Collection(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the `thunder` command."""
-    return cli.run(namespace, sys.argv[1:] if arguments is None else arguments)
+    return cli.run(TASKS, sys.argv[1:] if arguments is None else arguments)

@@ -4,8 +4,6 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from invoke.context import Context
-
 from thunder.commands import cli, views
 from thunder.commands import selection as asked
 from thunder.commands.selection import outputs_dir
@@ -16,7 +14,7 @@ from thunder.runs import store
 
 @cli.task("name", name="a matrix or a profile")
 def plan(
-    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
+    name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
     config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Show what would run, what is done, and what an edit adds, keeps and orphans."""
@@ -58,7 +56,7 @@ def plan(
 
 @cli.task("name", name="a matrix or a profile; every run in outputs/ by default")
 def status(
-    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
+    name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
     config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Show how far runs are."""
@@ -93,7 +91,7 @@ def status(
 
 @cli.task("run", run="an id, or its beginning")
 def show(
-    context: Context, run: str, outputs: str | None = None, config_dir: str = "",
+    run: str, outputs: str | None = None, config_dir: str = "",
     json: bool = False,
 ) -> int | None:  # fmt: skip
     """Show one run: its config, record and numbers."""
@@ -127,7 +125,7 @@ def show(
 
 @cli.task("name", name="a matrix or a profile")
 def why(
-    context: Context, name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
+    name: str = "", set: Sequence[str] | None = None, outputs: str | None = None,
     config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Say what makes cells new runs: the nearest run, the keys that differ, what set them."""
@@ -146,7 +144,7 @@ def why(
 
 @cli.task("first", "second", first="an id, or its beginning", second="another")
 def diff(
-    context: Context, first: str, second: str, outputs: str | None = None, config_dir: str = "",
+    first: str, second: str, outputs: str | None = None, config_dir: str = "",
     json: bool = False,
 ) -> int | None:  # fmt: skip
     """Show in which keys two runs differ."""

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from invoke.context import Context
-
 from thunder.commands import cli
 from thunder.commands import selection as asked
 from thunder.commands.selection import outputs_dir, places_dir
@@ -14,9 +12,7 @@ from thunder.jobs import kinds
 
 
 @cli.task()
-def doctor(
-    context: Context, outputs: str | None = None, config_dir: str = "", json: bool = False
-) -> int | None:
+def doctor(outputs: str | None = None, config_dir: str = "", json: bool = False) -> int | None:
     """Say what is installed, which BLAS and backend there are, and what each site has."""
     from thunder.commands import doctor as doctors
 
@@ -26,7 +22,7 @@ def doctor(
 
 
 @cli.task()
-def check(context: Context, config_dir: str = "", outputs: str | None = None) -> int | None:
+def check(config_dir: str = "", outputs: str | None = None) -> int | None:
     """Compose and check every profile and matrix, and run nothing."""
     read = places.sources(places_dir(config_dir))
     folder = outputs_dir(outputs, config_dir)
@@ -54,7 +50,7 @@ def check(context: Context, config_dir: str = "", outputs: str | None = None) ->
     license="the licence of the text, for the manifest",
 )  # fmt: skip
 def corpus(
-    context: Context, action: str, target: str, transcripts: str = "", into: str = "",
+    action: str, target: str, transcripts: str = "", into: str = "",
     source: str = "", column: str = "text", id_column: str = "", script: str = "nko",
     seed: int = 0, rows: int = 640, license: str = "",
 ) -> int | None:  # fmt: skip

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from invoke.context import Context
-
 from thunder.commands import cli, views
 from thunder.commands import selection as asked
 from thunder.commands.selection import outputs_dir
@@ -18,7 +16,6 @@ from thunder.runs import store
 
 @cli.task("run", run="an id, its beginning, a matrix, or nothing for every run")
 def verify(
-    context: Context,
     run: str = "",
     outputs: str | None = None,
     config_dir: str = "",
@@ -45,7 +42,7 @@ def verify(
     "name", name="a matrix", check="fail when the tables on disk no longer follow from the runs"
 )
 def table(
-    context: Context, name: str, set: Sequence[str] | None = None, outputs: str | None = None,
+    name: str, set: Sequence[str] | None = None, outputs: str | None = None,
     config_dir: str = "", check: bool = False, json: bool = False,
 ) -> int | None:  # fmt: skip
     """Regenerate the tables of a matrix from outputs/: Markdown, CSV, JSON; LaTeX and plots too."""
@@ -83,7 +80,7 @@ def _say_stale(old: Sequence[Path], page: Path, *, json: bool) -> int | None:
 
 @cli.task("run", run="an id, or its beginning")
 def report(
-    context: Context, run: str, outputs: str | None = None, config_dir: str = "",
+    run: str, outputs: str | None = None, config_dir: str = "",
     json: bool = False,
 ) -> int | None:  # fmt: skip
     """Print the report of a run."""
@@ -104,7 +101,7 @@ def report(
     seed="seed of the resampling", bridge="v1_compat or v2_standard: score Latin rows in N'Ko, too",
 )  # fmt: skip
 def score(
-    context: Context, predictions: str, references: str, samples: int = 1000, seed: int = 0,
+    predictions: str, references: str, samples: int = 1000, seed: int = 0,
     bridge: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Score recognised text again from two dumps alone: `thunder score PREDICTIONS REFERENCES`."""
@@ -122,7 +119,7 @@ def score(
     variant="the form of the texts that is shown: raw, norm or toneless",
 )  # fmt: skip
 def errors(
-    context: Context, run: str, rows: int = 60, variant: str = "norm", outputs: str | None = None,
+    run: str, rows: int = 60, variant: str = "norm", outputs: str | None = None,
     config_dir: str = "",
 ) -> int | None:  # fmt: skip
     """Write a page that shows what a run got wrong: references above hypotheses, edits marked."""
@@ -138,7 +135,7 @@ def errors(
     several_commits="allow runs of several commits; the record says so",
 )  # fmt: skip
 def promote(
-    context: Context, name: str, record: str = "", several_commits: bool = False,
+    name: str, record: str = "", several_commits: bool = False,
     outputs: str | None = None, config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Write the promotion record of a run or a bundle: ids, data, numbers, commands, claims."""
