@@ -3,9 +3,11 @@
 import os
 import subprocess
 import threading
+from pathlib import Path
 from typing import cast
 
 from thunder.executors import local
+from thunder.executors.place import Order
 
 
 class LastWord:
@@ -27,7 +29,7 @@ class LastWord:
 def test_the_last_word_of_a_child_that_has_ended_is_heard() -> None:
     read_end, write_end = os.pipe()
     child = cast("subprocess.Popen[bytes]", LastWord(write_end))
-    deadlines = local.Deadlines(30.0, 30.0)
-    found = list(local._events(read_end, child, threading.Event(), deadlines))
+    order = Order(Path(), "", lock=-1, frozen_seconds=30.0, hung_seconds=30.0)
+    found = list(local._events(local.Child(order, child, read_end), threading.Event()))
     os.close(read_end)
     assert [event["event"] for event in found] == ["result"]

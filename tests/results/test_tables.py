@@ -8,7 +8,8 @@ import pytest
 import running
 
 from thunder.commands import launch, tasks
-from thunder.executors import local
+from thunder.executors import place
+from thunder.executors.place import Ending, Order
 from thunder.ground import files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.results.tables import render, summary
@@ -308,15 +309,15 @@ def test_a_table_without_over_has_a_row_per_cell(tmp_path: Path) -> None:
 class Windows:
     """Stands in for the executor: a job whose loss falls by one at every tenth step."""
 
-    def execute(self, folder: Path, function: str, **_: Any) -> local.Ending:
+    def execute(self, where: Any, order: Order, *_: Any) -> Ending:
         """Pretend to train up to the goal, and leave a row of numbers at every window."""
-        run = store.Run(folder)
+        run = store.Run(order.folder)
         attempt = run.record()["attempts"][-1]
         for step in range(attempt["from_step"] + 1, attempt["to_step"] + 1):
-            files.append_jsonl(folder / store.ROWS, {"step": step, "loss": 1.0})
-            files.append_jsonl(folder / store.ROWS, {"step": step, "valid_loss": 9.0 - step})
+            files.append_jsonl(order.folder / store.ROWS, {"step": step, "loss": 1.0})
+            files.append_jsonl(order.folder / store.ROWS, {"step": step, "valid_loss": 9.0 - step})
         goal = attempt["to_step"]
-        return local.Ending({"metrics": {"valid_loss": 9.0 - goal}, "step": goal}, None)
+        return Ending({"metrics": {"valid_loss": 9.0 - goal}, "step": goal}, None)
 
 
 STEPS = """\
@@ -332,7 +333,7 @@ table: {metrics: [valid_loss]}
 @pytest.fixture
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Return a matrix over targets, all reached."""
-    monkeypatch.setattr(runner.local, "execute", Windows().execute)
+    monkeypatch.setattr(place, "execute", Windows().execute)
     bench = Bench(tmp_path, STEPS, "steps")
     bench.run()
     return bench
@@ -351,7 +352,7 @@ def test_a_target_reads_its_own_step_when_the_run_has_gone_further(trained: Benc
 def test_a_profile_axis_does_not_excuse_different_bytes_under_one_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.local, "execute", Windows().execute)
+    monkeypatch.setattr(place, "execute", Windows().execute)
     text = STEPS.replace("[smoke]", "[partial_real_stage1_stable, partial_real_stage1]")
     bench = Bench(tmp_path, text, "profiles")
     bench.run()
@@ -373,12 +374,12 @@ def test_stand_ins_are_marked_in_every_rendering(trained: Bench) -> None:
 def test_numbers_written_before_a_crash_do_not_pass_for_an_earlier_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.local, "execute", Windows().execute)
+    monkeypatch.setattr(place, "execute", Windows().execute)
     bench = Bench(tmp_path, STEPS, "steps")
     bench.run(1)
     run, two = bench.runs()[0], bench.request.cells[1].job
     record = attempts.start(run, two, runner.provenance.collect())
-    ending = Windows().execute(run.folder, "")
+    ending = Windows().execute(place.named("local"), Order(run.folder, "", -1, 1.0, 1.0))
     assert ending.result is not None
     # The metrics of step 2 and their manifest are there; the record that says so is not.
     monkeypatch.setattr(attempts, "write_record", lambda *_: {})

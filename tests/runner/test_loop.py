@@ -13,7 +13,8 @@ import running
 from running import Silent
 
 from thunder.commands import launch
-from thunder.executors import local
+from thunder.executors import place
+from thunder.executors.place import Ending, Order
 from thunder.ground.errors import Faults, ThunderError
 from thunder.runner import loop as runner
 from thunder.runs import attempts, store
@@ -188,13 +189,13 @@ class Recorded:
         self.goals: list[int] = []
         self.fails_at = fails_at
 
-    def execute(self, folder: Path, function: str, **_: Any) -> local.Ending:
+    def execute(self, where: Any, order: Order, *_: Any) -> Ending:
         """Pretend to train."""
-        goal = store.Run(folder).record()["attempts"][-1]["to_step"]
+        goal = store.Run(order.folder).record()["attempts"][-1]["to_step"]
         self.goals.append(goal)
         if goal == self.fails_at:
-            return local.Ending(None, {"message": "diverged", "cause": "training"})
-        return local.Ending({"metrics": {"valid_loss": 1.0}, "step": goal}, None)
+            return Ending(None, {"message": "diverged", "cause": "training"})
+        return Ending({"metrics": {"valid_loss": 1.0}, "step": goal}, None)
 
 
 def steps_rows(outputs: Path, *words: str) -> list[runner.Planned]:
@@ -209,7 +210,7 @@ def test_targets_of_one_job_run_in_order_in_one_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = Recorded()
-    monkeypatch.setattr(runner.local, "execute", executor.execute)
+    monkeypatch.setattr(place, "execute", executor.execute)
     outcomes = runner.run(steps_rows(tmp_path), Silent(), at_once=3)
     assert executor.goals == [1, 2, 3]
     assert {outcome.ending for outcome in outcomes} == {"reached"}
@@ -221,7 +222,7 @@ def test_after_a_failed_target_the_later_ones_are_not_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor, screen = Recorded(fails_at=2), Silent()
-    monkeypatch.setattr(runner.local, "execute", executor.execute)
+    monkeypatch.setattr(place, "execute", executor.execute)
     outcomes = runner.run(steps_rows(tmp_path), screen)
     assert executor.goals == [1, 2]
     assert [outcome.ending for outcome in outcomes] == ["reached", "failed", "failed"]
@@ -234,7 +235,7 @@ def test_forcing_moves_all_targets_of_a_job_to_one_new_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = Recorded()
-    monkeypatch.setattr(runner.local, "execute", executor.execute)
+    monkeypatch.setattr(place, "execute", executor.execute)
     runner.run(steps_rows(tmp_path)[1:2], Silent())  # to target 1 only
     first = running.only_run(tmp_path)
     before = running.inodes(first.folder)
@@ -251,7 +252,7 @@ def test_a_lost_run_that_is_far_enough_is_mended_and_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = Recorded()
-    monkeypatch.setattr(runner.local, "execute", executor.execute)
+    monkeypatch.setattr(place, "execute", executor.execute)
     runner.run(steps_rows(tmp_path)[1:2], Silent())
     run = running.only_run(tmp_path)
     (two,) = steps_rows(tmp_path)[2:]

@@ -1,4 +1,4 @@
-"""A run as one child process of this machine, watched and never left behind."""
+"""This machine: a run is one child process, watched and never left behind."""
 
 import os
 import select
@@ -7,11 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
+from thunder.executors.place import Ending, Order
 from thunder.ground import schema
 from thunder.hosts import pipe, process
 from thunder.hosts.last_words import exit_text, last_lines
@@ -23,87 +23,79 @@ _LONGEST_EVENT_BYTES = 1 << 20
 _SUSPECTS = {-signal.SIGKILL: "; out of memory, or killed by hand"}
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a child ended.
+@dataclass
+class Child:
+    """The process of one run, as who started it sees it.
 
     Args:
-        result: what the lane returned, when it ended well.
-        error: message and cause class, when it did not.
+        descriptor: where its events arrive.
+        last: what it said last of how it ended.
     """
 
-    result: dict[str, Any] | None
-    error: dict[str, Any] | None
+    order: Order
+    process: subprocess.Popen[bytes]
+    descriptor: int
+    last: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Deadlines:
-    """How long a child may be silent.
-
-    Args:
-        frozen_seconds: without any sign of life from the process.
-        hung_seconds: without a word from the lane in it, though the process lives.
-    """
-
-    frozen_seconds: float
-    hung_seconds: float
-
-
-def execute(
-    folder: Path,
-    function: str,
-    *,
-    lock: int,
-    stop: threading.Event,
-    deadlines: Deadlines,
-    on_event: Callable[[dict[str, Any]], None],
-) -> Ending:
-    """Run a lane function on a run folder in a child process, to its end or to a deadline.
-
-    Args:
-        lock: descriptor of the run's lock; the child inherits it, so that the run stays owned
-            until the last of us is gone.
-        stop: set by somebody who wants it stopped.
-    """
-    last: dict[str, Any] = {}
-    child, read_end = _begin(folder, function, lock)
-    try:
-        for event in _events(read_end, child, stop, deadlines):
-            if event["event"] in ("result", "error"):
-                last = event
-            elif event["event"] not in ("alive", "beat"):
-                on_event(event)
-    finally:
-        os.close(read_end)  # first: a child that still talks must not wait for a reader
-        process.end([child], _TERM_SECONDS)
-    return _ending(last, child.returncode, folder)
-
-
-def _begin(folder: Path, function: str, lock: int) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the child; return it and the descriptor that its events arrive on."""
+def start(order: Order) -> Child:
+    """Start the process of a run."""
     read_end, write_end = os.pipe()
     try:
-        with (folder / "run.log").open("ab") as log:
-            command = [sys.executable, "-m", MODULE, str(folder), function, str(write_end)]
-            child = process.start(command, stdout=log, stderr=log, descriptors=(write_end, lock))
+        with (order.folder / "run.log").open("ab") as log:
+            command = [sys.executable, "-m", MODULE, str(order.folder), order.function]
+            child = process.start(
+                [*command, str(write_end)],
+                stdout=log,
+                stderr=log,
+                descriptors=(write_end, order.lock),
+            )
     except BaseException:
         os.close(read_end)
         raise
     finally:
         os.close(write_end)
-    return child, read_end
+    return Child(order, child, read_end)
 
 
-def _events(
-    descriptor: int, child: subprocess.Popen[bytes], stop: threading.Event, deadlines: Deadlines
-) -> Iterator[dict[str, Any]]:
-    """Yield the child's events until it closes its end; a frozen child is killed and named."""
+def follow(child: Child, stop: threading.Event) -> Iterator[dict[str, Any]]:
+    """Yield what the lane says until its process closes its end; a frozen one is killed and named.
+
+    Raises:
+        ThunderError: what it sent is no event.
+    """
+    for event in _events(child, stop):
+        if event["event"] in ("result", "error"):
+            child.last = event
+        elif event["event"] not in ("alive", "beat"):
+            yield event
+
+
+def stop(child: Child) -> None:
+    """End the process and what it started."""
+    os.close(child.descriptor)  # first: a child that still talks must not wait for a reader
+    process.end([child.process], _TERM_SECONDS)
+
+
+def fetch(child: Child) -> Ending:
+    """Say how a run ended; what it left lies in its folder already."""
+    last, code = child.last, child.process.returncode
+    if last.get("event") == "result" and code == 0:
+        return Ending({k: v for k, v in last.items() if k != "event"}, None)
+    error = {k: v for k, v in last.items() if k in ("message", "cause")}
+    if last.get("event") != "error":
+        how = exit_text(code) + _SUSPECTS.get(code, "")
+        error = {"message": f"the run's process {how}", "cause": "crash"}
+    return Ending(None, {**error, "last_lines": last_lines(child.order.folder / "run.log")})
+
+
+def _events(child: Child, stop: threading.Event) -> Iterator[dict[str, Any]]:
     rest, asked = b"", 0.0
     heard = said = time.monotonic()
     while True:
-        readable, _, _ = select.select([descriptor], [], [], _POLL_SECONDS)
+        readable, _, _ = select.select([child.descriptor], [], [], _POLL_SECONDS)
         if readable:
-            data = os.read(descriptor, 1 << 16)
+            data = os.read(child.descriptor, 1 << 16)
             if not data:
                 return
             heard = time.monotonic()
@@ -113,25 +105,25 @@ def _events(
                 yield event
             if len(rest) > _LONGEST_EVENT_BYTES:
                 raise pipe.garbage(rest)
-        elif child.poll() is not None and not _is_readable(descriptor):
+        elif child.process.poll() is not None and not _is_readable(child.descriptor):
             return  # it is gone, and what it left behind holds the pipe open
         if stop.is_set() and not asked:
             asked = time.monotonic()
-            child.terminate()
-        fault = _silence(child.pid, heard, said, deadlines)
+            child.process.terminate()
+        fault = _silence(child, heard, said)
         if fault or (asked and time.monotonic() - asked > _TERM_SECONDS):
-            process.kill(child)
+            process.kill(child.process)
             if fault and not asked:
                 yield {"event": "error", "message": f"{fault}; killed", "cause": "crash"}
             return
 
 
-def _silence(pid: int, heard: float, said: float, deadlines: Deadlines) -> str | None:
+def _silence(child: Child, heard: float, said: float) -> str | None:
     """Return what is wrong with a silent child, None while there is nothing."""
-    now = time.monotonic()
-    if now - heard > deadlines.frozen_seconds:
+    now, pid = time.monotonic(), child.process.pid
+    if now - heard > child.order.frozen_seconds:
         return f"the run's process (pid {pid}) was silent for {now - heard:.0f} s: it is frozen"
-    if now - said > deadlines.hung_seconds:
+    if now - said > child.order.hung_seconds:
         return f"the lane (pid {pid}) said nothing for {now - said:.0f} s: it hangs"
     return None
 
@@ -147,13 +139,3 @@ def _checked(line: bytes) -> dict[str, Any]:
     if faults := schema.faults("event", event):
         raise pipe.garbage(line, [f"{fault.key}: {fault.message}" for fault in faults])
     return event
-
-
-def _ending(last: dict[str, Any], code: int, folder: Path) -> Ending:
-    if last.get("event") == "result" and code == 0:
-        return Ending({k: v for k, v in last.items() if k != "event"}, None)
-    error = {k: v for k, v in last.items() if k in ("message", "cause")}
-    if last.get("event") != "error":
-        how = exit_text(code) + _SUSPECTS.get(code, "")
-        error = {"message": f"the run's process {how}", "cause": "crash"}
-    return Ending(None, {**error, "last_lines": last_lines(folder / "run.log")})

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.matrix import Cell
-from thunder.runs import store
+from thunder.runs import reading, store
+from thunder.runs.run import Status
 
 
 @dataclass(frozen=True)
@@ -15,16 +16,13 @@ class Planned:
 
     cell: Cell
     run: store.Run
-    status: str
+    status: Status
     step: int | None
 
     @property
     def is_reached(self) -> bool:
         """Whether what the cell asks for is there already."""
-        if self.status in ("running", "lost") or self.step is None:
-            return self.status == "done"
-        goal = self.cell.job.goal
-        return self.status == "done" if goal is None else self.step >= goal
+        return reading.is_reached(self.status, self.step, self.cell.job.goal)
 
 
 def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[Planned]:
@@ -66,8 +64,7 @@ def _beside(rows: list[Planned], outputs: Path) -> list[Planned]:
 def _planned(cell: Cell, outputs: Path) -> Planned:
     job = cell.job
     run = store.find(outputs, job.kind, job.id)
-    if not run.exists():
-        return Planned(cell, run, "planned", None)
-    record = run.record()
-    run.check_drift(job.document)
-    return Planned(cell, run, run.status(record), record["step"])
+    found = reading.of(run, job.goal)
+    if found.record:
+        run.check_drift(job.document)
+    return Planned(cell, run, found.status, found.step)

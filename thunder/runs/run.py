@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from thunder.config import compose as configs
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job as jobs
 
+Status = Literal["planned", "running", "paused", "done", "failed", "lost"]
 CONFIG, RECORD, METRICS, ROWS = "config.json", "run.json", "metrics.json", "metrics.jsonl"
 _LOCK = ".lock"
 _LOCK_TRIES = 5
@@ -97,15 +98,15 @@ class Run:
             "verification",
         )
 
-    def status(self, record: Mapping[str, Any] | None = None) -> str:
+    def status(self, record: Mapping[str, Any] | None = None) -> Status:
         """Return the status; a run that says running without a living owner is lost."""
         if not self.exists():
             return "planned"
-        said = str((record or self.record())["status"])
-        if said != "running" or self.is_owned():
-            return said
-        said = str(self.record()["status"])  # its owner may have ended it since the first look
-        return "lost" if said == "running" and not self.is_owned() else said
+        recorded: Status = (record or self.record())["status"]
+        if recorded != "running" or self.is_owned():
+            return recorded
+        recorded = self.record()["status"]  # its owner may have ended it since the first look
+        return "lost" if recorded == "running" and not self.is_owned() else recorded
 
     def is_owned(self) -> bool:
         """Say whether a living process holds the run's lock."""

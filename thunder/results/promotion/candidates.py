@@ -7,7 +7,7 @@ from typing import Any
 
 from thunder.ground.errors import ThunderError
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.runs import store
+from thunder.runs import reading, store
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,10 @@ class Candidate:
     @property
     def shortfall(self) -> str | None:
         """What it lacks to be a result; None when it is one."""
-        if self.record is None:
-            return None if self.fault else "no run yet"
-        status, step = self.run.status(self.record), self.record["step"]
-        is_there = status == "done"
-        if self.goal is not None and status in ("done", "paused"):  # a window of a longer job
-            is_there = step is not None and step >= self.goal
-        way = "" if self.record["total"] is None else f" at step {step} of {self.goal}"
-        return None if is_there else f"the run is {status}{way}"
+        if self.fault:
+            return None
+        found = reading.of(self.run, self.goal)
+        return None if found.is_reached else found.standing
 
 
 def of_run(run: store.Run) -> list[Candidate]:

@@ -11,11 +11,11 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.schema import nearest
 from thunder.jobs import comparable, inputs, mixed
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.runs import store
+from thunder.runs import reading, store
 
 
 @dataclass(frozen=True)
-class Reading:
+class Part:
     """What one cell contributes: its run, and the numbers that the run wrote for its step."""
 
     cell: Cell
@@ -35,7 +35,7 @@ class Row:
     """One line of the table: a point of the axes that are shown, and the cells behind it."""
 
     point: Mapping[str, Any]
-    readings: Sequence[Reading]
+    parts: Sequence[Part]
 
 
 def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any]:
@@ -51,19 +51,19 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         )
     settings = matrix.spec["table"]
     metrics, over = settings["metrics"], over_of(matrix)
-    readings = [_reading(cell, outputs, metrics) for cell in cells]
-    present = [reading for reading in readings if reading.reason is None]
-    _refuse_unknown_metrics(metrics, [reading for reading in readings if reading.record])
+    parts = [_part(cell, outputs, metrics) for cell in cells]
+    present = [part for part in parts if part.reason is None]
+    _refuse_unknown_metrics(metrics, [part for part in parts if part.record])
     _refuse_mixed_inputs(matrix, present)
-    documents = [(reading.cell.label, reading.run.document()) for reading in present]
+    documents = [(part.cell.label, part.run.document()) for part in present]
     comparable.check(matrix.name, matrix.spec, documents)
     return {
         "name": matrix.name,
         "question": matrix.question,
         "over": over,
         "metrics": metrics,
-        "rows": [_summary(row, metrics) for row in _rows(readings, over)],
-        "code": code_states([(reading.name, reading.record) for reading in present]),
+        "rows": [_summary(row, metrics) for row in _rows(parts, over)],
+        "code": code_states([(part.name, part.record) for part in present]),
     }
 
 
@@ -109,21 +109,17 @@ def code_states(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str,
     ]
 
 
-def _reading(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Reading:
-    run = _run(cell, outputs)
-    if not run.exists():
-        return Reading(cell, run, {}, {}, "no run yet")
-    record = run.record()
-    goal, step, status = cell.job.goal, record["step"], run.status(record)
-    if goal is None and status != "done":
-        return Reading(cell, run, record, {}, f"the run is {status}")
-    if goal is not None and (step is None or step < goal):
-        return Reading(cell, run, record, {}, f"the run is {status} at step {step} of {goal}")
+def _part(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Part:
+    run, goal = _run(cell, outputs), cell.job.goal
+    found = reading.of(run, goal)
+    if not found.has_result:
+        return Part(cell, run, found.record, {}, found.standing)
     numbers = _numbers(run, goal)
     values = {metric: numbers.get(metric) for metric in metrics}
     if all(value is None for value in values.values()):
-        return Reading(cell, run, record, {}, f"the run is at step {step}; nothing for {goal}")
-    return Reading(cell, run, record, values, None)
+        reason = f"the run is at step {found.step}; nothing for {goal}"
+        return Part(cell, run, found.record, {}, reason)
+    return Part(cell, run, found.record, values, None)
 
 
 def _numbers(run: store.Run, goal: int | None) -> dict[str, float | None]:
@@ -141,8 +137,8 @@ def _run(cell: Cell, outputs: Path) -> store.Run:
     return store.find(outputs, cell.job.kind, cell.job.id)
 
 
-def _refuse_unknown_metrics(metrics: Sequence[str], begun: Sequence[Reading]) -> None:
-    known = {name for reading in begun for name in reading.run.metrics()}
+def _refuse_unknown_metrics(metrics: Sequence[str], begun: Sequence[Part]) -> None:
+    known = {name for part in begun for name in part.run.metrics()}
     unknown = [metric for metric in metrics if known and metric not in known]
     if unknown:
         have = sorted(known)
@@ -152,13 +148,13 @@ def _refuse_unknown_metrics(metrics: Sequence[str], begun: Sequence[Reading]) ->
         )
 
 
-def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Reading]) -> None:
+def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Part]) -> None:
     """Refuse runs that read different bytes under one name, unless an axis in sight says so."""
     over = over_of(matrix)
 
-    def meant(reading: Reading, name: str) -> str:
-        shown = {k: v for k, v in reading.cell.coordinates.items() if k != over}
-        return digest.of_value([name, _meant(reading, name, shown)])
+    def meant(part: Part, name: str) -> str:
+        shown = {k: v for k, v in part.cell.coordinates.items() if k != over}
+        return digest.of_value([name, _meant(part, name, shown)])
 
     for pair in mixed.inputs([(one, one.record["inputs"]) for one in present], meant):
         raise ThunderError(
@@ -168,9 +164,9 @@ def _refuse_mixed_inputs(matrix: Matrix, present: Sequence[Reading]) -> None:
         )
 
 
-def _meant(reading: Reading, name: str, shown: Mapping[str, Any]) -> Any:
+def _meant(part: Part, name: str, shown: Mapping[str, Any]) -> Any:
     """Return what names an input: runs that agree in it must have read the same bytes."""
-    config = reading.cell.job.config
+    config = part.cell.job.config
     if "recipe" in config.get(name, {}).get("source", {}):
         # What a recipe builds may depend on the other inputs: a tokenizer learns from the corpus.
         sources = {k: v["source"] for k, v in inputs.sources_of(config).items()}
@@ -184,7 +180,7 @@ def _of_input(shown: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _refuse_mixed_rows(row: Row) -> None:
     """Refuse to average runs that read different bytes, whatever they call them."""
-    read = [(one, one.record.get("inputs", {})) for one in row.readings]
+    read = [(one, one.record.get("inputs", {})) for one in row.parts]
     for pair in mixed.inputs(read):
         raise ThunderError(
             f"runs {pair.first.name} and {pair.other.name} would be averaged, but read "
@@ -194,25 +190,25 @@ def _refuse_mixed_rows(row: Row) -> None:
         )
 
 
-def _rows(readings: Sequence[Reading], over: str | None) -> list[Row]:
-    grouped: dict[tuple[tuple[str, Any], ...], list[Reading]] = {}
-    for reading in readings:
-        point = tuple((k, v) for k, v in reading.cell.coordinates.items() if k != over)
-        grouped.setdefault(point, []).append(reading)
+def _rows(parts: Sequence[Part], over: str | None) -> list[Row]:
+    grouped: dict[tuple[tuple[str, Any], ...], list[Part]] = {}
+    for part in parts:
+        point = tuple((k, v) for k, v in part.cell.coordinates.items() if k != over)
+        grouped.setdefault(point, []).append(part)
     return [Row(dict(point), group) for point, group in grouped.items()]
 
 
 def _summary(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
     _refuse_mixed_rows(row)
-    present = [reading for reading in row.readings if reading.reason is None]
+    present = [part for part in row.parts if part.reason is None]
     return {
         "point": dict(row.point),
-        "wanted": len(row.readings),
+        "wanted": len(row.parts),
         "present": len(present),
-        "stand_in": any(reading.cell.job.is_stand_in for reading in row.readings),
+        "stand_in": any(part.cell.job.is_stand_in for part in row.parts),
         "values": {metric: _spread([r.values[metric] for r in present]) for metric in metrics},
-        "runs": [reading.name for reading in present],
-        "missing": [f"{r.name} ({r.cell.label}): {r.reason}" for r in row.readings if r.reason],
+        "runs": [part.name for part in present],
+        "missing": [f"{r.name} ({r.cell.label}): {r.reason}" for r in row.parts if r.reason],
     }
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import Faults, ThunderError
-from thunder.jobs import comparable as matched
+from thunder.jobs import comparable, mixed
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.results.bundle import agree, bridging, evidence
 from thunder.lanes.asr.results.bundle.evidence import Evidence, References
-from thunder.runs import proof, store
+from thunder.runs import proof, reading, store
 
 # An input in the record of a run, and the key of results.json that says the same.
 MATCHED = {
@@ -19,7 +19,6 @@ MATCHED = {
     "split": "split_sha256",
     "features": "features_sha256",
 }
-_DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def gather(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Gathered:
     found = [item for item in looked if isinstance(item, _Found)]
     _refuse_mixed_inputs(matrix, found)
     documents = [(item.arm.cell.label, item.run.document()) for item in found]
-    matched.check(matrix.name, matrix.spec, documents)
+    comparable.check(matrix.name, matrix.spec, documents)
     references = _references(matrix, found)
     bridge = bridging.choose([document for _, document in documents], references)
     arms = [
@@ -102,35 +101,39 @@ def gather(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Gathered:
 def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Found:
     run = store.find(outputs, cell.job.kind, cell.job.id)
     arm = Arm(cell, not cell.is_required(matrix), None, None)
-    if not run.exists():
-        return replace(arm, reason="optional, not run" if arm.is_optional else "no run yet")
-    status = run.status()
-    if status != _DONE:
-        return replace(arm, reason=f"run {run.folder.name} is {status}")
+    found = reading.of(run, None)
+    if not found.record:
+        return replace(arm, reason="optional, not run" if arm.is_optional else found.standing)
+    if not found.is_reached:
+        return replace(arm, reason=f"run {run.folder.name} is {found.status}")
     digests = proof.digests(run, evidence.NEEDED, tuple(evidence.ADAPTED.values()))
     return _Found(arm, run, digests, proof.document(run.folder / RESULTS, "asr_results"))
 
 
 def _refuse_mixed_inputs(matrix: Matrix, found: Sequence[_Found]) -> None:
     """Refuse runs that read different bytes, and runs whose record and results say different."""
-    first: dict[str, tuple[str, str]] = {}
-    for item in found:
-        name, inputs = item.run.folder.name, item.run.record()["inputs"]
-        for key, said in MATCHED.items():
-            of_record, of_results = inputs.get(key), item.results.get(said)
-            if of_record is None or of_record != of_results:
-                raise ThunderError(
-                    f"run {name}: its record has {key} {_short(of_record)}, its "
-                    f"{RESULTS} has {said} {_short(of_results)}",
-                    "verification",
-                )
-            other, before = first.setdefault(key, (name, of_record))
-            if before != of_record:
-                raise ThunderError(
-                    f"matrix {matrix.name!r}: runs {other} and {name} have different {key} "
-                    f"({said} {_short(before)} and {_short(of_record)}); they cannot be compared",
-                    "verification",
-                )
+    for pair in mixed.inputs([(item, _inputs(item)) for item in found]):
+        first, other = (item.run.folder.name for item in (pair.first, pair.other))
+        raise ThunderError(
+            f"matrix {matrix.name!r}: runs {first} and {other} have different {pair.name} "
+            f"({MATCHED[pair.name]} {pair.short}); they cannot be compared",
+            "verification",
+        )
+
+
+def _inputs(item: _Found) -> dict[str, str]:
+    """Return what a run read, as its record and its results say alike."""
+    read: dict[str, str] = {}
+    for key, said in MATCHED.items():
+        of_record, of_results = item.run.record()["inputs"].get(key), item.results.get(said)
+        if of_record is None or of_record != of_results:
+            raise ThunderError(
+                f"run {item.run.folder.name}: its record has {key} {_short(of_record)}, its "
+                f"{RESULTS} has {said} {_short(of_results)}",
+                "verification",
+            )
+        read[key] = of_record
+    return read
 
 
 def _short(sha256: Any) -> str:

@@ -22,7 +22,7 @@ from thunder.lanes.asr.results.pages.scored import (
 )
 from thunder.language import spelling
 from thunder.results.pages import template
-from thunder.runs import proof, store
+from thunder.runs import proof, reading, store
 from thunder.scoring import VARIANTS, edits, intervals, summary
 
 _HERE = Path(__file__).resolve().parent
@@ -112,8 +112,9 @@ def _record(run: store.Run) -> dict[str, Any]:
     name = run.folder.name
     if record["kind"] != "asr":
         raise ThunderError(f"run {name} is of kind {record['kind']}; error pages are of kind asr")
-    if (status := run.status(record)) != "done":
-        raise ThunderError(f"run {name} is {status}; its error page needs it done")
+    found = reading.of(run, None)
+    if not found.is_reached:
+        raise ThunderError(f"run {name} is {found.status}; its error page needs it done")
     return record
 
 

@@ -1,0 +1,86 @@
+"""A place where runs happen: the small seam that each has, and the table of their names."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+# By the name that a site gives as `runs_on`; strings, so that a place is loaded when asked.
+PLACES = {"local": "thunder.executors.local"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run.
+
+    Args:
+        folder: the run folder, with config and record: all that a place needs.
+        function: the lane function as `module:function`.
+        lock: descriptor of the run's lock; what works on the run holds it as well, so that the
+            run stays owned until the last of us is gone.
+        frozen_seconds: how long it may give no sign of life.
+        hung_seconds: how long the lane in it may say nothing, though the process lives.
+    """
+
+    folder: Path
+    function: str
+    lock: int
+    frozen_seconds: float
+    hung_seconds: float
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended.
+
+    Args:
+        result: what the lane returned, when it ended well.
+        error: message, cause class and last lines, when it did not.
+    """
+
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+class Place(Protocol):
+    """What a module of this room has. A handle is what `start` gave, whatever it is."""
+
+    def start(self, order: Order) -> Any:
+        """Begin a run; return its handle."""
+
+    def follow(self, handle: Any, stop: threading.Event) -> Iterator[dict[str, Any]]:
+        """Yield its events until it has ended, was asked to stop and did, or was too long silent.
+
+        Args:
+            stop: set by somebody who wants it stopped.
+        """
+
+    def stop(self, handle: Any) -> None:
+        """Leave nothing of it behind, whether it has ended or not."""
+
+    def fetch(self, handle: Any) -> Ending:
+        """Have what it left in the run folder, and say how it ended."""
+
+
+def named(name: str) -> Place:
+    """Return a place by its name."""
+    found: Place = import_module(PLACES[name])
+    return found
+
+
+def execute(
+    where: Place,
+    order: Order,
+    stop: threading.Event,
+    on_event: Callable[[dict[str, Any]], None],
+) -> Ending:
+    """Have a run happen at a place, to its end or to a deadline."""
+    handle = where.start(order)
+    try:
+        for event in where.follow(handle, stop):
+            on_event(event)
+    finally:
+        where.stop(handle)
+    return where.fetch(handle)
