@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from projects import Project
 
 from thunder.config import compose as configs
@@ -89,6 +90,14 @@ def test_a_word_that_replaces_a_section_is_the_origin_of_all_of_it() -> None:
 def test_a_place_is_as_short_as_it_can_be_typed(project: Project) -> None:
     assert origin.shown(project.conf / "profile" / "mine.yaml") == "conf/profile/mine.yaml"
     assert origin.shown(Path("/elsewhere/x.yaml")) == "/elsewhere/x.yaml"
+
+
+@pytest.mark.parametrize("profile", ["partial_real_stage1_stable", "dry"])
+def test_what_a_composition_merged_is_what_hydra_says_it_would_merge(profile: str) -> None:
+    choices = {"profile": profile, "site": "local"}
+    composed, asked = configs.sources(), configs.sources()
+    configs.compose(choices, composed)
+    assert composed.layers == {tuple(choices.items()): configs.origins_list(choices, asked)}
 
 
 def test_the_origins_of_a_profile_name_the_file_of_every_leaf() -> None:

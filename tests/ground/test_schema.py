@@ -14,6 +14,7 @@ from referencing import Registry, Resource
 from thunder.commands import launch
 from thunder.ground import schema
 from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.sections import _DRAFT, Sections, _keys_of
 
 NAMES = schema.names()
 
@@ -165,8 +166,41 @@ def test_both_libraries_agree_on_good_and_bad_documents(
     is_good = schema._quick("adapter", schema.SHIPPED_SCHEMAS).is_valid(config)
     assert is_good == _slow("adapter").is_valid(config)
     assert bool(schema.faults("adapter", config)) is not is_good
+    # With the sections that earlier examples left behind, and those of a config that is right.
+    assert _met().faults("adapter", config) == schema.faults("adapter", config)
     for fault in schema.faults("adapter", config):
         assert fault.message
+
+
+@cache
+def _met() -> Sections:
+    sections = Sections(schema.SHIPPED_SCHEMAS)
+    assert sections.faults("adapter", json.loads(_smoke())) == []
+    return sections
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("maxProperties", 1), ("not", {}), ("$schema", "http://json-schema.org/x")]
+)
+def test_a_schema_that_says_more_of_a_whole_is_asked_about_the_whole(
+    tmp_path: Path, word: str, value: Any
+) -> None:
+    (tmp_path / "common.json").write_text("{}")
+    keys = {"a": {"type": "integer"}, "b": {"type": "integer"}}
+    closed = {"$schema": _DRAFT, "type": "object", "additionalProperties": False}
+    (tmp_path / "plain.json").write_text(json.dumps({**closed, "properties": keys}))
+    (tmp_path / "more.json").write_text(json.dumps({**closed, "properties": keys, word: value}))
+    assert _keys_of("plain", (tmp_path,)) == (set(), {"a", "b"})
+    assert _keys_of("more", (tmp_path,)) is None
+
+
+def test_sections_that_are_right_alone_make_no_whole_that_lacks_one() -> None:
+    config = json.loads(_smoke())
+    sections = Sections(schema.SHIPPED_SCHEMAS)
+    assert sections.faults("adapter", config) == []
+    del config["seed"]
+    (fault,) = sections.faults("adapter", config)
+    assert fault.key == "seed"
 
 
 @cache

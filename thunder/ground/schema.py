@@ -77,12 +77,21 @@ def read(name: str, path: Path, cause: str = "data") -> Any:
 
 def faults(name: str, value: Any, folders: tuple[Path, ...] = SHIPPED_SCHEMAS) -> list[Fault]:
     """Return every fault of a value, in the order of its keys; an empty list when it is right."""
+    return [] if is_right(name, value, folders) else _explain(name, value, folders)
+
+
+def is_right(
+    name: str, value: Any, folders: tuple[Path, ...] = SHIPPED_SCHEMAS, key: str | None = None
+) -> bool:
+    """Say whether a value has no fault.
+
+    Args:
+        key: the key of the schema's mappings that the value is of; by default it is a whole one.
+    """
     try:
-        if _quick(name, folders).is_valid(value):
-            return []
-    except UnicodeEncodeError:  # half a surrogate pair; said below, with its place
-        pass
-    return _explain(name, value, folders)
+        return bool(_quick(name, folders, key).is_valid(value))
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
 
 
 def unwritable(value: Any, path: tuple[str | int, ...] = ()) -> list[Fault]:
@@ -156,10 +165,20 @@ def load(name: str, folders: tuple[Path, ...] = SHIPPED_SCHEMAS) -> dict[str, An
 
 
 @cache
-def _quick(name: str, folders: tuple[Path, ...]) -> Any:
-    registry = jsonschema_rs.Registry([(COMMON, load("common", folders))])
+def loaded(name: str, folders: tuple[Path, ...]) -> dict[str, Any]:
+    """Return a schema, read once; never edit it."""
+    return load(name, folders)
+
+
+@cache
+def _quick(name: str, folders: tuple[Path, ...], key: str | None = None) -> Any:
+    resources = [(COMMON, load("common", folders))]
+    asked = loaded(name, folders)
+    if key is not None:
+        resources.append((f"{name}.json", asked))
+        asked = {"$ref": f"{name}.json#/properties/{key}"}
     try:
-        return jsonschema_rs.validator_for(load(name, folders), registry=registry)
+        return jsonschema_rs.validator_for(asked, registry=jsonschema_rs.Registry(resources))
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise ThunderError(f"schemas/{name}.json: not a schema: {error}") from error
 

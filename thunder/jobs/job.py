@@ -9,6 +9,7 @@ from thunder.config import compose as configs
 from thunder.config import origin, overrides
 from thunder.ground import digest, schema, steps
 from thunder.ground.errors import Faults
+from thunder.ground.sections import Sections
 from thunder.jobs import inputs, rules
 from thunder.jobs.kinds import KINDS
 
@@ -129,14 +130,23 @@ def _at_home(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def faults_of(
-    config: dict[str, Any], places: configs.Sources, origins: Origins, memo: Memo | None = None
+    config: dict[str, Any],
+    places: configs.Sources,
+    origins: Origins,
+    memo: Memo | None = None,
+    sections: Sections | None = None,
 ) -> list[str]:
-    """Return every fault of a config, each with the place that set the value; empty when right."""
+    """Return every fault of a config, each with the place that set the value; empty when right.
+
+    Args:
+        sections: those of earlier configs; cells of a matrix share most.
+    """
     memo = {} if memo is None else memo
     kind = config.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         return [_placed(path, text, origins()) for path, text in _kind_faults(config, places)]
-    found = {fault.path: fault.message for fault in schema.faults(kind, config, places.schemas)}
+    sections = Sections(places.schemas) if sections is None else sections
+    found = {fault.path: fault.message for fault in sections.faults(kind, config)}
     if found:
         allowed = sorted(_sections(kind, places))
         unknown = [key for key in config if (key,) in found and key not in allowed]

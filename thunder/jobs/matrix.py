@@ -8,6 +8,7 @@ from thunder.config import compose as configs
 from thunder.config import origin, overrides
 from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.sections import Sections
 from thunder.jobs import comparable as matched
 from thunder.jobs import inputs
 from thunder.jobs import job as jobs
@@ -99,6 +100,7 @@ class _Expansion:
         self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
         self.memo: jobs.Memo = {}
         self.known = inputs.Known()
+        self.sections = Sections(places.schemas)
         self.spelt: overrides.Spelt = {}
 
     def sides(self, point: Coordinates) -> tuple[dict[str, str], dict[str, Any]]:
@@ -147,7 +149,9 @@ class _Expansion:
             raise Faults(f"matrix {self.matrix.name!r} has cells that cannot run:", lines)
 
     def _faults(self, point: Coordinates, config: dict[str, Any]) -> list[str]:
-        return jobs.faults_of(config, self.places, lambda: self.origins(point), self.memo)
+        return jobs.faults_of(
+            config, self.places, lambda: self.origins(point), self.memo, self.sections
+        )
 
     def origins(self, point: Coordinates) -> origin.Origins:
         """Return where the values of a cell were set."""
