@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thunder.corpora import noise, perturb
-from thunder.ground import draws as draw
-from thunder.language import sentences
-from thunder.language import spelling as texts
+from thunder.ground import draws
+from thunder.language import sentences, spelling
 
-NKO = texts.script("nko")
-LATIN = texts.script("latin")
+NKO = spelling.script("nko")
+LATIN = spelling.script("latin")
 
 _nko_letters = st.sampled_from("ߊߋߌߍߎߏߐߒߓߔߕߖߗߘߙߛߜߝߞߟߡߢߣߤߥߦ")
 _nko_marks = st.lists(
@@ -30,20 +29,20 @@ def _texts(clusters: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 @given(text=_texts(_nko_clusters), seed=st.integers(0, 999))
 def test_noise_in_nko_is_normal_and_leaves_no_orphan_mark(text: str, seed: int) -> None:
-    _check_noise(texts.normalise(text, NKO), seed, NKO)
+    _check_noise(spelling.normalise(text, NKO), seed, NKO)
 
 
 @given(text=_texts(_latin_clusters), seed=st.integers(0, 999))
 def test_noise_in_latin_is_normal_and_leaves_no_orphan_mark(text: str, seed: int) -> None:
-    _check_noise(texts.normalise(text, LATIN), seed, LATIN)
+    _check_noise(spelling.normalise(text, LATIN), seed, LATIN)
 
 
-def _check_noise(text: str, seed: int, script: texts.Script) -> None:
-    noisy = perturb.perturb(text, draw.stream(seed), script)
-    assert noisy == perturb.perturb(text, draw.stream(seed), script)
+def _check_noise(text: str, seed: int, script: spelling.Script) -> None:
+    noisy = perturb.perturb(text, draws.stream(seed), script)
+    assert noisy == perturb.perturb(text, draws.stream(seed), script)
     assert noisy.text == unicodedata.normalize("NFC", noisy.text)
-    assert noisy.text == texts.normalise(noisy.text, script)
-    assert not texts.has_orphan_mark(noisy.text) or texts.has_orphan_mark(text)
+    assert noisy.text == spelling.normalise(noisy.text, script)
+    assert not spelling.has_orphan_mark(noisy.text) or spelling.has_orphan_mark(text)
     assert (noisy.text == text) == (noisy.ops == ()) == (noisy.edits == 0)
     assert len(noisy.ops) <= perturb.MOST_OPS
     assert noisy.edits == perturb.distance(text, noisy.text)
@@ -51,9 +50,9 @@ def _check_noise(text: str, seed: int, script: texts.Script) -> None:
 
 @pytest.mark.parametrize("name", ["nko", "latin"])
 def test_two_of_five_rows_are_copies_and_classes_have_their_shares(name: str) -> None:
-    script = texts.script(name)
+    script = spelling.script(name)
     found = [
-        perturb.perturb(text, draw.stream(text), script)
+        perturb.perturb(text, draws.stream(text), script)
         for text in sentences.generate(3000, 0, name)
     ]
     copies = sum(1 for noisy in found if not noisy.ops)
@@ -86,12 +85,12 @@ def test_two_of_five_rows_are_copies_and_classes_have_their_shares(name: str) ->
     ],
 )
 def test_a_rule_does_what_its_name_says(
-    rule: str, script: texts.Script, text: str, results: set[str]
+    rule: str, script: spelling.Script, text: str, results: set[str]
 ) -> None:
     form = unicodedata.normalize("NFC", text)
     found = set()
     for seed in range(60):
-        changed = noise.RULES[rule](texts.clusters(form), draw.stream(seed), script)
+        changed = noise.RULES[rule](spelling.clusters(form), draws.stream(seed), script)
         if changed is not None:
             found.add(unicodedata.normalize("NFC", "".join(changed)))
     assert found == {unicodedata.normalize("NFC", result) for result in results}
@@ -99,14 +98,14 @@ def test_a_rule_does_what_its_name_says(
 
 @pytest.mark.parametrize("rule", sorted(set(noise.RULES) - {"repetition"}))
 def test_a_rule_without_a_place_says_so(rule: str) -> None:
-    assert noise.RULES[rule](["f"], draw.stream(0), LATIN) is None
+    assert noise.RULES[rule](["f"], draws.stream(0), LATIN) is None
 
 
 def test_noise_never_spells_another_reference() -> None:
-    every = {perturb.perturb("a bɛ", draw.stream(seed), LATIN).text for seed in range(200)}
+    every = {perturb.perturb("a bɛ", draws.stream(seed), LATIN).text for seed in range(200)}
     forbidden = every - {"a bɛ"}
     for seed in range(50):
-        noisy = perturb.perturb("a bɛ", draw.stream(seed), LATIN, forbidden)
+        noisy = perturb.perturb("a bɛ", draws.stream(seed), LATIN, forbidden)
         assert noisy.text not in forbidden
 
 
