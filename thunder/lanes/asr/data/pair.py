@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.ground import json_lines as lines
+from thunder.ground import json_lines
 
 AUDIO = "audio"
 DURATIONS = ("duration_s", "duration")
@@ -48,7 +48,7 @@ def id_fault(value: object, is_there: bool = True) -> str | None:
 
 def _text_fault(value: object, is_there: bool) -> str | None:
     if not isinstance(value, str):
-        return f"must be text, is {lines.kind(value) if is_there else 'missing'}"
+        return f"must be text, is {json_lines.kind(value) if is_there else 'missing'}"
     return None if value.strip() else "is empty"
 
 
@@ -71,7 +71,7 @@ def _duration_fault(value: object) -> str | None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9:
         return None
-    return f"must be seconds, more than 0, is {lines.kind(value)}: {value!r:.40}"
+    return f"must be seconds, more than 0, is {json_lines.kind(value)}: {value!r:.40}"
 
 
 _CHECKS: dict[str, Any] = {
