@@ -47,7 +47,7 @@ def every_text(log_probs: np.ndarray, words: Vocabulary) -> dict[str, float]:
 @pytest.mark.parametrize("seed", range(10))
 def test_greedy_spells_the_best_path(seed: int, words: Vocabulary) -> None:
     log_probs, lengths = random_log_probs(seed, frames=12), torch.tensor([12, 7, 1])
-    for row, found in enumerate(decode.heard(log_probs, lengths, words)):
+    for row, found in enumerate(decode.best_paths(log_probs, lengths, words)):
         best, path = log_probs[row, : lengths[row]].max(dim=-1)
         assert found.text == spelled(path.tolist(), words)
         assert found.n_best == [(found.text, pytest.approx(float(best.sum()), abs=1e-5))]
@@ -57,7 +57,7 @@ def test_a_character_has_the_frames_of_its_run_and_the_peak_among_them() -> None
     path = [0, 1, 1, 1, 0, 1, 2, 2, 0]
     log_probs = of_path(path)
     log_probs[0, 2] = torch.log_softmax(torch.tensor([0.0, 9.0, 0.0]), dim=-1)
-    found = decode.heard(log_probs, torch.tensor([9]), THREE)[0]
+    found = decode.best_paths(log_probs, torch.tensor([9]), THREE)[0]
     assert found.text == "aab"
     assert found.spans == [(1, 4), (5, 6), (6, 8)]
     peaks = [float(log_probs[0, frame, one].exp()) for frame, one in ((2, 1), (5, 1), (6, 2))]
@@ -66,27 +66,29 @@ def test_a_character_has_the_frames_of_its_run_and_the_peak_among_them() -> None
 
 def test_frames_beyond_the_length_are_never_heard() -> None:
     log_probs = of_path([1, 1, 1, 1, 2, 2])
-    found = decode.heard(log_probs, torch.tensor([3]), THREE)[0]
+    found = decode.best_paths(log_probs, torch.tensor([3]), THREE)[0]
     assert (found.text, found.spans) == ("a", [(0, 3)])
     surer, broken = log_probs.clone(), log_probs.clone()
     surer[0, 3] = torch.log_softmax(torch.tensor([0.0, 30.0, 0.0]), dim=-1)
     broken[0, 3:] = torch.nan
     for other in (surer, broken):
-        assert decode.heard(other, torch.tensor([3]), THREE) == [found]
+        assert decode.best_paths(other, torch.tensor([3]), THREE) == [found]
 
 
 def test_a_row_is_heard_the_same_in_any_batch() -> None:
     log_probs, lengths = random_log_probs(3, batch=5, frames=20), torch.tensor([20, 3, 11, 8, 15])
-    together = decode.heard(log_probs, lengths, THREE)
+    together = decode.best_paths(log_probs, lengths, THREE)
     for row, length in enumerate(lengths.tolist()):
-        alone = decode.heard(log_probs[row : row + 1, :length], lengths[row : row + 1], THREE)[0]
+        alone = decode.best_paths(log_probs[row : row + 1, :length], lengths[row : row + 1], THREE)[
+            0
+        ]
         assert alone.text == together[row].text
         assert alone.spans == together[row].spans
 
 
 def test_silence_is_an_empty_text() -> None:
     for found in (
-        decode.heard(of_path([0, 0, 0]), torch.tensor([3]), THREE)[0],
+        decode.best_paths(of_path([0, 0, 0]), torch.tensor([3]), THREE)[0],
         beam.search(of_path([0, 0, 0]).numpy(), np.array([3]), THREE, 1)[0],
     ):
         assert (found.text, found.spans, found.confidences) == ("", [], [])
@@ -97,7 +99,7 @@ def test_marks_are_put_in_their_one_order_with_their_frames() -> None:
     log_probs = of_path([1, 2, 2, 3], classes=4)
     text = "ߊ\u07f2\u07eb"
     for found in (
-        decode.heard(log_probs, torch.tensor([4]), MARKS)[0],
+        decode.best_paths(log_probs, torch.tensor([4]), MARKS)[0],
         beam.search(log_probs.numpy(), np.array([4]), MARKS, 1)[0],
     ):
         assert found.text == text

@@ -97,7 +97,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("label", "changes"), CASES, ids=lambda value: str(value)[:60])
-def test_the_rule_of_the_specification(label: str, changes: dict[str, Any]) -> None:
+def test_the_first_condition_that_holds_names_a_row(label: str, changes: dict[str, Any]) -> None:
     assert partition.label(row(**changes), policy()) == label
 
 
