@@ -11,18 +11,18 @@ from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 NAME = "T11_adaptation"
 TTT_ON, TTT_OFF = "TTT on", "TTT off"
-_SUBSETS = ("all", "text-disjoint")
+ALL, DISJOINT = "all", "text-disjoint"  # subsets of the utterances
 
 
 def build(gathered: Gathered, samples: int) -> dict[str, Any]:
     """Return T11."""
-    rows = [found for arm in gathered.arms for found in _rows(arm, samples)]
+    rows = [row for arm in gathered.arms for row in _rows(arm, samples)]
     notes = [
         "Every row compares two ways to hear the same utterances with the same weights: with the "
         "adaptation, and with what stands under `against`. Δ CER: the first minus the second, in "
         "percentage points; below zero is better.",
         "text-disjoint: utterances whose text no training utterance has.",
-        measures.paired_note(samples, sum(found["kind"] == "run" for found in rows)),
+        measures.paired_note(samples, sum(row["kind"] == "run" for row in rows)),
         "TTT and SUTA are different things. TTT is here the fast-weight adapter that the model was "
         "trained with; SUTA adapts a trained model at evaluation alone, on the first utterances "
         "by id, as many as the config says.",
@@ -46,39 +46,39 @@ def _columns() -> list[dict[str, Any]]:
 
 
 def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
-    found = arm.evidence
-    if found is None:
+    evidence = arm.evidence
+    if evidence is None:
         yield c.absent(arm)
         return
-    point = {**arm.point, "run": found.name}
-    if found.results["use_ttt"] and "off" not in found.dumps:
+    point = {**arm.point, "run": evidence.name}
+    if evidence.results["use_ttt"] and "off" not in evidence.dumps:
         absent = {**point, "condition": TTT_ON}
         why = f"there is no {ADAPTED['off']}"
         yield c.row(absent, kind="missing", reason=why, stand_in=arm.is_stand_in)
-    for condition, against, plain, adapted in _conditions(found):
-        for subset in _SUBSETS:
+    for condition, against, plain, adapted in _conditions(evidence):
+        for subset in (ALL, DISJOINT):
             values = {**point, "condition": condition, "against": against, "subset": subset}
-            measured = _compared(adapted, plain, subset == "text-disjoint", samples)
+            measured = _compared(adapted, plain, subset == DISJOINT, samples)
             reason = None if measured else "no such utterance"
             kind = "run" if measured else "missing"
             yield c.row({**values, **measured}, kind=kind, reason=reason, stand_in=arm.is_stand_in)
-    if len(found.dumps) == 1 and not found.results["use_ttt"]:
+    if len(evidence.dumps) == 1 and not evidence.results["use_ttt"]:
         yield c.row(
             point, kind="missing", reason="no adaptation was evaluated", stand_in=arm.is_stand_in
         )
 
 
-def _conditions(found: Evidence) -> Iterator[tuple[str, str, Dump, Dump]]:
+def _conditions(evidence: Evidence) -> Iterator[tuple[str, str, Dump, Dump]]:
     """Yield each adaptation, what it is compared with, and the dumps: without, with."""
-    dumps = found.dumps
+    dumps = evidence.dumps
     if "off" in dumps:
-        yield TTT_ON, TTT_OFF, dumps["off"], found.test
+        yield TTT_ON, TTT_OFF, dumps["off"], evidence.test
     if "off" in dumps and "shuffled" in dumps:
         yield f"{TTT_ON}, chunks shuffled", TTT_OFF, dumps["off"], dumps["shuffled"]
     if "suta" in dumps:
-        own = TTT_ON if found.results["use_ttt"] else "no adaptation"
-        adapted = f"SUTA on top of {own}" if found.results["use_ttt"] else "SUTA"
-        yield adapted, own, found.test, dumps["suta"]
+        own = TTT_ON if evidence.results["use_ttt"] else "no adaptation"
+        adapted = f"SUTA on top of {own}" if evidence.results["use_ttt"] else "SUTA"
+        yield adapted, own, evidence.test, dumps["suta"]
 
 
 def _compared(adapted: Dump, plain: Dump, is_disjoint: bool, samples: int) -> dict[str, Any]:
@@ -88,14 +88,14 @@ def _compared(adapted: Dump, plain: Dump, is_disjoint: bool, samples: int) -> di
         return {}
     parts = ((first, mine), (second, others))
     rates = [measures.cer(measures.part(d.counts[measures.MAIN], rows)) for d, rows in parts]
-    found = comparisons.paired(first, second, samples)
+    comparison = comparisons.paired(first, second, samples)
     return {
-        "rows": found["rows"],
+        "rows": comparison["rows"],
         "cer": rates[0],
         "reference_cer": rates[1],
-        "difference": found["difference"],
-        "interval": [found["low"], found["high"]],
-        "p_value": found["p_value"],
+        "difference": comparison["difference"],
+        "interval": [comparison["low"], comparison["high"]],
+        "p_value": comparison["p_value"],
     }
 
 

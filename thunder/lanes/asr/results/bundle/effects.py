@@ -20,7 +20,7 @@ def script(gathered: Gathered, reference: str, over: str | None, samples: int) -
     rows = [_script_row(pair, gathered, reference, samples) for pair in pairs]
     rows = comparisons.adjust(comparisons.adjust(rows), "letters_p_value")
     axes = c.coordinates(gathered, without=["script"])
-    keys = [found["key"] for found in axes]
+    keys = [column["key"] for column in axes]
     averaged = ("cer_nko", "cer_latin", "cer_bridged", "difference", "letters_difference")
     filled = c.with_means(rows, over, keys, averaged, ["run_nko", "run_latin"])
     title = "Script effect: N'Ko against Latin, same utterances"
@@ -35,7 +35,7 @@ def axis(
     pairs = comparisons.pairs(gathered.arms, name, reference)
     rows = comparisons.adjust([_axis_row(pair, name, reference, samples) for pair in pairs])
     axes = c.coordinates(gathered)
-    keys = [found["key"] for found in axes]
+    keys = [column["key"] for column in axes]
     averaged = ("cer", "reference_cer", "difference")
     filled = c.with_means(rows, over, keys, averaged, ["run", "reference_run"])
     word = name.rpartition(".")[2].replace("_", " ")
@@ -117,13 +117,13 @@ def _script_notes(
         measures.paired_note(samples, sum(pair.is_complete for pair in pairs)),
     ]
     if gathered.bridge:
-        found = gathered.bridge
+        bridge = gathered.bridge
         notes.append(
-            f"bridge: {found.version}. It brings an error of its own: the Latin references as "
-            f"N'Ko differ from the N'Ko references by a CER of {100 * found.error:.2f} % "
-            f"({found.rows:,} utterances)."
+            f"bridge: {bridge.version}. It brings an error of its own: the Latin references as "
+            f"N'Ko differ from the N'Ko references by a CER of {100 * bridge.error:.2f} % "
+            f"({bridge.rows:,} utterances)."
         )
-        if found.error > _MUCH:
+        if bridge.error > _MUCH:
             notes.append(
                 "With so much error of its own the bridge cannot show which script is better."
             )
@@ -145,10 +145,10 @@ def _axis_row(pair: Pair, name: str, reference: Any, samples: int) -> dict[str, 
     values: dict[str, Any] = dict(pair.arm.point)
     for arm, prefix in ((pair.arm, ""), (pair.reference, "reference_")):
         if arm is not None and arm.evidence:
-            found = arm.evidence
+            evidence = arm.evidence
             values |= {
-                f"{prefix}cer": measures.cer(found.test.counts[measures.MAIN]),
-                f"{prefix}run": found.name,
+                f"{prefix}cer": measures.cer(evidence.test.counts[measures.MAIN]),
+                f"{prefix}run": evidence.name,
             }
     reason = pair.reason(name, reference)
     if reason is not None or pair.reference is None:
@@ -158,12 +158,12 @@ def _axis_row(pair: Pair, name: str, reference: Any, samples: int) -> dict[str, 
 
 
 def _difference(first: Dump, second: Dump, samples: int, sign: int = 1) -> dict[str, Any]:
-    found = comparisons.paired(first, second, samples)
+    comparison = comparisons.paired(first, second, samples)
     return {
-        "rows": found["rows"],
-        "difference": sign * found["difference"],
-        "interval": sorted([sign * found["low"], sign * found["high"]]),
-        "p_value": found["p_value"],
+        "rows": comparison["rows"],
+        "difference": sign * comparison["difference"],
+        "interval": sorted([sign * comparison["low"], sign * comparison["high"]]),
+        "p_value": comparison["p_value"],
     }
 
 

@@ -22,9 +22,7 @@ NEEDED = (
     store.CONFIG, store.METRICS, store.ROWS, RESULTS, PREDICTIONS, REFERENCES, BY_PARTITION,
 )  # fmt: skip
 ADAPTED = {
-    "off": artifacts.predictions("test", "_ttt_off"),
-    "shuffled": artifacts.predictions("test", "_ttt_shuffled"),
-    "suta": artifacts.predictions("test", "_suta"),
+    column: artifacts.predictions("test", suffix) for column, suffix in artifacts.PASSES.items()
 }
 _KEYS = (
     "feat_id", "script", "asr_text", "reference_text", "cer_edits", "reference_chars", "partition",
@@ -202,9 +200,9 @@ def _bridged(texts: _Texts, refs: References, version: str, onto: References) ->
         if name in onto.place
     ]
     rows = np.array([index for index, _ in pairs], dtype=np.int64)
-    wanted, heard = [onto.texts[index] for index in rows], [text for _, text in pairs]
-    found = measures.bridged(wanted, heard, version, measures.MAIN)
-    return Dump(onto, rows, {measures.MAIN: found})
+    wanted, hypotheses = [onto.texts[index] for index in rows], [text for _, text in pairs]
+    counts = measures.bridged(wanted, hypotheses, version, measures.MAIN)
+    return Dump(onto, rows, {measures.MAIN: counts})
 
 
 def _ascends(values: Sequence[Any]) -> bool:

@@ -6,19 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import Faults, ThunderError
-from thunder.jobs import comparable as matched
+from thunder.jobs import comparable
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.lanes.asr.artifacts import RESULTS
+from thunder.lanes.asr.artifacts import DIGESTS, RESULTS
 from thunder.lanes.asr.results.bundle import agree, bridging, evidence
 from thunder.lanes.asr.results.bundle.evidence import Evidence, References
 from thunder.runs import proof, store
 
-# An input in the record of a run, and the key of results.json that says the same.
-MATCHED = {
-    "data": "snapshot_sha256",
-    "split": "split_sha256",
-    "features": "features_sha256",
-}
 _DONE = "done"
 
 
@@ -44,8 +38,8 @@ class Arm:
     @property
     def is_stand_in(self) -> bool:
         """Whether model, data or features are stand-ins."""
-        found = self.evidence
-        marked = found is not None and (found.record["stand_in"] or found.results["stand_in"])
+        own = self.evidence
+        marked = own is not None and (own.record["stand_in"] or own.results["stand_in"])
         return bool(marked or self.cell.job.is_stand_in)
 
     @property
@@ -57,7 +51,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Proven:
     """A run that is done and proven, before its dumps are read."""
 
     arm: Arm
@@ -87,19 +81,19 @@ def gather(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Gathered:
             or runs of different snapshots, splits or features would be compared.
     """
     looked = [_look(matrix, cell, outputs) for cell in cells]
-    found = [item for item in looked if isinstance(item, _Found)]
-    _refuse_mixed_inputs(matrix, found)
-    documents = [(item.arm.cell.label, item.run.document()) for item in found]
-    matched.check(matrix.name, matrix.spec, documents)
-    references = _references(matrix, found)
+    proven = [item for item in looked if isinstance(item, _Proven)]
+    _refuse_mixed_inputs(matrix, proven)
+    documents = [(item.arm.cell.label, item.run.document()) for item in proven]
+    comparable.check(matrix.name, matrix.spec, documents)
+    references = _references(matrix, proven)
     bridge = bridging.choose([document for _, document in documents], references)
     arms = [
-        _read(item, references, bridge) if isinstance(item, _Found) else item for item in looked
+        _read(item, references, bridge) if isinstance(item, _Proven) else item for item in looked
     ]
     return Gathered(arms, bridge)
 
 
-def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Found:
+def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Proven:
     run = store.find(outputs, cell.job.kind, cell.job.id)
     arm = Arm(cell, not cell.is_required(matrix), None, None)
     if not run.exists():
@@ -108,27 +102,28 @@ def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Found:
     if status != _DONE:
         return replace(arm, reason=f"run {run.folder.name} is {status}")
     digests = proof.digests(run, evidence.NEEDED, tuple(evidence.ADAPTED.values()))
-    return _Found(arm, run, digests, proof.document(run.folder / RESULTS, "asr_results"))
+    return _Proven(arm, run, digests, proof.document(run.folder / RESULTS, "asr_results"))
 
 
-def _refuse_mixed_inputs(matrix: Matrix, found: Sequence[_Found]) -> None:
+def _refuse_mixed_inputs(matrix: Matrix, proven: Sequence[_Proven]) -> None:
     """Refuse runs that read different bytes, and runs whose record and results say different."""
     first: dict[str, tuple[str, str]] = {}
-    for item in found:
+    for item in proven:
         name, inputs = item.run.folder.name, item.run.record()["inputs"]
-        for key, said in MATCHED.items():
-            of_record, of_results = inputs.get(key), item.results.get(said)
+        for key, result_key in DIGESTS.items():
+            of_record, of_results = inputs.get(key), item.results.get(result_key)
             if of_record is None or of_record != of_results:
                 raise ThunderError(
                     f"run {name}: its record has {key} {_short(of_record)}, its "
-                    f"{RESULTS} has {said} {_short(of_results)}",
+                    f"{RESULTS} has {result_key} {_short(of_results)}",
                     "verification",
                 )
             other, before = first.setdefault(key, (name, of_record))
             if before != of_record:
                 raise ThunderError(
                     f"matrix {matrix.name!r}: runs {other} and {name} have different {key} "
-                    f"({said} {_short(before)} and {_short(of_record)}); they cannot be compared",
+                    f"({result_key} {_short(before)} and {_short(of_record)}); "
+                    "they cannot be compared",
                     "verification",
                 )
 
@@ -137,10 +132,10 @@ def _short(sha256: Any) -> str:
     return f"{sha256[:12]}…" if isinstance(sha256, str) else "none"
 
 
-def _references(matrix: Matrix, found: Sequence[_Found]) -> dict[str, References]:
+def _references(matrix: Matrix, proven: Sequence[_Proven]) -> dict[str, References]:
     """Read the references of each script once; all its runs must have the same bytes."""
     read: dict[str, References] = {}
-    for item in found:
+    for item in proven:
         script, sha256 = item.arm.script, item.digests[evidence.REFERENCES]
         if script not in read:
             read[script] = evidence.references(item.run, script, sha256)
@@ -154,15 +149,15 @@ def _references(matrix: Matrix, found: Sequence[_Found]) -> dict[str, References
 
 
 def _read(
-    item: _Found, references: Mapping[str, References], bridge: bridging.Bridge | None
+    item: _Proven, references: Mapping[str, References], bridge: bridging.Bridge | None
 ) -> Arm:
     script = item.arm.script
     over = (bridge.version, references["nko"]) if bridge and script == "latin" else None
-    found = evidence.read(item.run, item.digests, references[script], over)
-    if faults := agree.faults(found):
+    loaded = evidence.read(item.run, item.digests, references[script], over)
+    if faults := agree.faults(loaded):
         raise Faults(
-            f"run {found.name}: {RESULTS} and the dumps do not agree ({item.run.folder}):",
+            f"run {loaded.name}: {RESULTS} and the dumps do not agree ({item.run.folder}):",
             faults,
             "verification",
         )
-    return replace(item.arm, evidence=found)
+    return replace(item.arm, evidence=loaded)

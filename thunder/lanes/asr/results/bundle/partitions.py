@@ -16,7 +16,7 @@ ALL = "all"
 
 def build(gathered: Gathered, samples: int) -> dict[str, Any]:
     """Return T4."""
-    rows = [found for arm in gathered.arms for found in _rows(arm, samples)]
+    rows = [row for arm in gathered.arms for row in _rows(arm, samples)]
     notes = [
         "partition: what the router calls an utterance by the model's own telemetry; its "
         "thresholds were fitted on the validation rows of the same run, so rows change partition "
@@ -41,18 +41,18 @@ def _columns() -> list[dict[str, Any]]:
 
 
 def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
-    found = arm.evidence
-    if found is None:
+    evidence = arm.evidence
+    if evidence is None:
         yield c.absent(arm)
         return
-    counts, labels = found.test.counts[measures.MAIN], np.array(found.test.labels)
-    said = found.by_partition["partitions"]
-    known = [label for label in LABELS if label in said]
-    for label in [*known, *sorted({*said} - {*LABELS})]:
+    counts, labels = evidence.test.counts[measures.MAIN], np.array(evidence.test.labels)
+    by_label = evidence.by_partition["partitions"]
+    known = [label for label in LABELS if label in by_label]
+    for label in [*known, *sorted({*by_label} - {*LABELS})]:
         part = measures.part(counts, labels == label)
         interval = measures.interval(part, samples) if len(part.edits) else None
-        yield _row(arm, label, said[label], interval)
-    yield _row(arm, ALL, found.by_partition["all"], list(found.interval))
+        yield _row(arm, label, by_label[label], interval)
+    yield _row(arm, ALL, evidence.by_partition["all"], list(evidence.interval))
 
 
 def _row(
