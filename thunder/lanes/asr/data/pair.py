@@ -36,13 +36,13 @@ def id_fault(value: object, is_there: bool = True) -> str | None:
     """Return why a value cannot name a row: the name is that of a file, too."""
     if fault := _text_fault(value, is_there):
         return fault
-    text = str(value)
-    if text != text.strip() or not text.isprintable():
-        return f"is {text!a}: a name for a file, without spaces around it or control characters"
-    if "/" in text or "\\" in text or text in (".", ".."):
-        return f"is {text!r}: a name for a file, without / or \\"
-    if len(text.encode("utf-8")) > LONGEST_ID:
-        return f"is {text[:20]!r}…: more than {LONGEST_ID} bytes"
+    name = str(value)
+    if name != name.strip() or not name.isprintable():
+        return f"is {name!a}: a name for a file, without spaces around it or control characters"
+    if "/" in name or "\\" in name or name in (".", ".."):
+        return f"is {name!r}: a name for a file, without / or \\"
+    if len(name.encode("utf-8")) > LONGEST_ID:
+        return f"is {name[:20]!r}…: more than {LONGEST_ID} bytes"
     return None
 
 

@@ -118,8 +118,8 @@ def _usable(
 ) -> dict[str, Path]:
     """Return the recordings but for those whose transcript cannot be used, which are named."""
     for reason, entries in listed.omitted.items():
-        for name, text in entries.items():
-            gathered.omit(reason, name, text)
+        for name, transcript in entries.items():
+            gathered.omit(reason, name, transcript)
     # A transcript that is there twice is used once.
     out = {name for entries in listed.omitted.values() for name in entries} - listed.texts.keys()
     return {name: path for name, path in audio.items() if name not in out}
@@ -180,7 +180,7 @@ def _some(names: Mapping[str, Any]) -> str:
     return ", ".join(shown) + (" …" if len(names) > 3 else "") if shown else "nothing"
 
 
-def _add(name: str, source: Path, text: str, made: Path, gathered: _Gathered) -> None:
+def _add(name: str, source: Path, transcript: str, made: Path, gathered: _Gathered) -> None:
     """Copy a recording and keep its row, if it can be read."""
     from thunder.lanes.asr.features import audio  # soundfile and soxr, which planning must not load
 
@@ -198,7 +198,7 @@ def _add(name: str, source: Path, text: str, made: Path, gathered: _Gathered) ->
     shutil.copyfile(source, target)
     row = {
         "feat_id": feat_id,
-        "latin": text,
+        "latin": transcript,
         "duration_s": round(seconds, 4),
         "origin": os.path.dirname(name) or ".",
     }
@@ -213,7 +213,7 @@ def _manifest(
     gathered: _Gathered,
     license: str | None,
 ) -> dict[str, Any]:
-    changed = {name: text for name, text in listed.changed.items() if name in gathered.rows}
+    changed = {name: written for name, written in listed.changed.items() if name in gathered.rows}
     return {
         "name": f"{folder.name}-{transcript_file.name.partition('.')[0]}",
         "created_by": "thunder",

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from thunder.lanes.asr.results.bundle import columns as c
-from thunder.lanes.asr.results.bundle import comparisons, measures
+from thunder.lanes.asr.results.bundle import columns, comparisons, measures
 from thunder.lanes.asr.results.bundle.evidence import ADAPTED, Dump, Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
@@ -27,43 +26,45 @@ def build(gathered: Gathered, samples: int) -> dict[str, Any]:
         "trained with; SUTA adapts a trained model at evaluation alone, on the first utterances "
         "by id, as many as the config says.",
     ]
-    columns = [*c.coordinates(gathered), *_columns()]
+    shown = [*columns.coordinates(gathered), *_columns()]
     title = "Adaptation at test time, same utterances"
-    return c.table(NAME, title, columns, comparisons.adjust(rows), notes)
+    return columns.table(NAME, title, shown, comparisons.adjust(rows), notes)
 
 
 def _columns() -> list[dict[str, Any]]:
     return [
-        c.column("condition", "adaptation", c.TEXT),
-        c.column("subset", "utterances", c.TEXT),
-        c.column("rows", "rows", c.COUNT),
-        c.column("against", "against", c.TEXT),
-        c.column("reference_cer", "its CER", c.RATE),
-        c.column("cer", "CER", c.RATE),
-        *c.paired(),
-        c.column("run", "run", c.RUN),
+        columns.column("condition", "adaptation", columns.TEXT),
+        columns.column("subset", "utterances", columns.TEXT),
+        columns.column("rows", "rows", columns.COUNT),
+        columns.column("against", "against", columns.TEXT),
+        columns.column("reference_cer", "its CER", columns.RATE),
+        columns.column("cer", "CER", columns.RATE),
+        *columns.paired(),
+        columns.column("run", "run", columns.RUN),
     ]
 
 
 def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
     evidence = arm.evidence
     if evidence is None:
-        yield c.absent(arm)
+        yield columns.absent(arm)
         return
     point = {**arm.point, "run": evidence.name}
     if evidence.results["use_ttt"] and "off" not in evidence.dumps:
         absent = {**point, "condition": TTT_ON}
         why = f"there is no {ADAPTED['off']}"
-        yield c.row(absent, kind="missing", reason=why, stand_in=arm.is_stand_in)
+        yield columns.row(absent, kind="missing", reason=why, stand_in=arm.is_stand_in)
     for condition, against, plain, adapted in _conditions(evidence):
         for subset in (ALL, DISJOINT):
             values = {**point, "condition": condition, "against": against, "subset": subset}
             measured = _compared(adapted, plain, subset == DISJOINT, samples)
             reason = None if measured else "no such utterance"
             kind = "run" if measured else "missing"
-            yield c.row({**values, **measured}, kind=kind, reason=reason, stand_in=arm.is_stand_in)
+            yield columns.row(
+                {**values, **measured}, kind=kind, reason=reason, stand_in=arm.is_stand_in
+            )
     if len(evidence.dumps) == 1 and not evidence.results["use_ttt"]:
-        yield c.row(
+        yield columns.row(
             point, kind="missing", reason="no adaptation was evaluated", stand_in=arm.is_stand_in
         )
 

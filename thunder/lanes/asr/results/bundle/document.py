@@ -127,7 +127,7 @@ def _definitions(gathered: Gathered) -> list[dict[str, Any]]:
 def _warnings(gathered: Gathered) -> list[dict[str, str]]:
     """Return what the runs warn of themselves."""
     return [
-        {"run": evidence.name, "text": text}
+        {"run": evidence.name, "text": warning}
         for evidence in gathered.present
-        for text in evidence.results["warnings"]
+        for warning in evidence.results["warnings"]
     ]

@@ -195,12 +195,13 @@ def _bridged(texts: _Texts, refs: References, version: str, onto: References) ->
     """Score Latin hypotheses as N'Ko, in the rows that have an N'Ko reference."""
     ids = [refs.ids[index] for index in texts.rows]
     pairs = [
-        (onto.place[name], text)
-        for name, text in zip(ids, texts.hypotheses, strict=True)
+        (onto.place[name], hypothesis)
+        for name, hypothesis in zip(ids, texts.hypotheses, strict=True)
         if name in onto.place
     ]
     rows = np.array([index for index, _ in pairs], dtype=np.int64)
-    wanted, hypotheses = [onto.texts[index] for index in rows], [text for _, text in pairs]
+    wanted = [onto.texts[index] for index in rows]
+    hypotheses = [hypothesis for _, hypothesis in pairs]
     counts = measures.bridged(wanted, hypotheses, version, measures.MAIN)
     return Dump(onto, rows, {measures.MAIN: counts})
 

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thunder.lanes.asr.artifacts import SPLITS
-from thunder.lanes.asr.results.bundle import columns as c
-from thunder.lanes.asr.results.bundle import measures
+from thunder.lanes.asr.results.bundle import columns, measures
 from thunder.lanes.asr.results.bundle.evidence import Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
@@ -26,10 +25,10 @@ _AVERAGED = (
 
 def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
     """Return T1; `over` is the axis that gets a mean ± sd."""
-    axes = c.coordinates(gathered)
+    axes = columns.coordinates(gathered)
     rows = [_row(arm) for arm in gathered.arms]
     keys = [column["key"] for column in axes]
-    table_rows = c.with_means(rows, over, keys, _AVERAGED, ["run"])
+    table_rows = columns.with_means(rows, over, keys, _AVERAGED, ["run"])
     notes = [
         f"CER: micro, all edits over all reference characters, on normalised text; the interval is "
         f"the 95 % bootstrap interval over utterances ({samples:,} samples, seed {measures.SEED}).",
@@ -41,41 +40,45 @@ def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
     ]
     if any(row["kind"] == "mean" for row in table_rows):
         notes.append(f"± is the sample standard deviation over {over}.")
-    return c.table(NAME, "Matrix: every cell on the same test rows", [*axes, *_columns(keys)],
+    return columns.table(NAME, "Matrix: every cell on the same test rows", [*axes, *_columns(keys)],
                    table_rows, notes)  # fmt: skip
 
 
 def _columns(axes: list[str]) -> list[dict[str, Any]]:
-    learning_rate = c.column("learning_rate", "lr", c.NUMBER)
+    learning_rate = columns.column("learning_rate", "lr", columns.NUMBER)
     return [
-        c.column("rows", "rows", c.COUNT, is_printed=False),
-        c.column("cer", "CER", c.RATE),
-        c.column("cer_interval", "95 % interval", c.RATES),
-        c.column("cer_macro", "macro", c.RATE),
-        c.column("cer_raw", "raw", c.RATE, is_printed=False),
-        c.column("cer_toneless", "toneless", c.RATE, is_printed=False),
-        c.column("cer_disjoint", "text-disjoint", c.RATE, is_printed=False),
-        c.column("wer", "WER", c.RATE),
-        c.column("valid_loss", "best valid loss", c.NUMBER),
-        c.column("epochs", "epochs", c.COUNT),
-        c.column("best_epoch", "best epoch", c.COUNT, is_printed=False),
+        columns.column("rows", "rows", columns.COUNT, is_printed=False),
+        columns.column("cer", "CER", columns.RATE),
+        columns.column("cer_interval", "95 % interval", columns.RATES),
+        columns.column("cer_macro", "macro", columns.RATE),
+        columns.column("cer_raw", "raw", columns.RATE, is_printed=False),
+        columns.column("cer_toneless", "toneless", columns.RATE, is_printed=False),
+        columns.column("cer_disjoint", "text-disjoint", columns.RATE, is_printed=False),
+        columns.column("wer", "WER", columns.RATE),
+        columns.column("valid_loss", "best valid loss", columns.NUMBER),
+        columns.column("epochs", "epochs", columns.COUNT),
+        columns.column("best_epoch", "best epoch", columns.COUNT, is_printed=False),
         *([] if "train.learning_rate" in axes else [learning_rate]),
-        c.column("patience", "patience", c.COUNT),
-        c.column("parameters", "parameters", c.COUNT),
+        columns.column("patience", "patience", columns.COUNT),
+        columns.column("parameters", "parameters", columns.COUNT),
         *(
-            c.column(f"infeasible_{split}", f"infeasible {split}", c.COUNT,
-                     is_printed=split == "test")
+            columns.column(
+                f"infeasible_{split}",
+                f"infeasible {split}",
+                columns.COUNT,
+                is_printed=split == "test",
+            )
             for split in SPLITS
         ),
-        c.column("run", "run", c.RUN),
-    ]  # fmt: skip
+        columns.column("run", "run", columns.RUN),
+    ]
 
 
 def _row(arm: Arm) -> dict[str, Any]:
     if arm.evidence is None:
-        return c.absent(arm)
+        return columns.absent(arm)
     values = {**arm.point, **_values(arm.evidence)}
-    return c.row(values, stand_in=arm.is_stand_in)
+    return columns.row(values, stand_in=arm.is_stand_in)
 
 
 def _values(evidence: Evidence) -> dict[str, Any]:

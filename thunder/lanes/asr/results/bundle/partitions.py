@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from thunder.lanes.asr.labels import LABELS
-from thunder.lanes.asr.results.bundle import columns as c
-from thunder.lanes.asr.results.bundle import measures
+from thunder.lanes.asr.results.bundle import columns, measures
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 NAME = "T4_partitions"
@@ -23,27 +22,27 @@ def build(gathered: Gathered, samples: int) -> dict[str, Any]:
         "from run to run and the CERs of a partition are over different utterances.",
         f"CER: micro, on normalised text; 95 % bootstrap interval ({samples:,} samples).",
     ]
-    return c.table(NAME, "Partitions of the test split, by run",
-                   [*c.coordinates(gathered), *_columns()], rows, notes)  # fmt: skip
+    return columns.table(NAME, "Partitions of the test split, by run",
+                   [*columns.coordinates(gathered), *_columns()], rows, notes)  # fmt: skip
 
 
 def _columns() -> list[dict[str, Any]]:
     return [
-        c.column("partition", "partition", c.TEXT),
-        c.column("rows", "rows", c.COUNT),
-        c.column("share", "share", c.RATE),
-        c.column("edits", "edits", c.COUNT, is_printed=False),
-        c.column("characters", "characters", c.COUNT, is_printed=False),
-        c.column("cer", "CER", c.RATE),
-        c.column("cer_interval", "95 % interval", c.RATES),
-        c.column("run", "run", c.RUN),
+        columns.column("partition", "partition", columns.TEXT),
+        columns.column("rows", "rows", columns.COUNT),
+        columns.column("share", "share", columns.RATE),
+        columns.column("edits", "edits", columns.COUNT, is_printed=False),
+        columns.column("characters", "characters", columns.COUNT, is_printed=False),
+        columns.column("cer", "CER", columns.RATE),
+        columns.column("cer_interval", "95 % interval", columns.RATES),
+        columns.column("run", "run", columns.RUN),
     ]
 
 
 def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
     evidence = arm.evidence
     if evidence is None:
-        yield c.absent(arm)
+        yield columns.absent(arm)
         return
     counts, labels = evidence.test.counts[measures.MAIN], np.array(evidence.test.labels)
     by_label = evidence.by_partition["partitions"]
@@ -69,4 +68,4 @@ def _row(
         "cer_interval": interval,
         "run": arm.evidence.name if arm.evidence else None,
     }
-    return c.row(values, stand_in=arm.is_stand_in)
+    return columns.row(values, stand_in=arm.is_stand_in)

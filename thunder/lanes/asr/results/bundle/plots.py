@@ -71,8 +71,8 @@ def _cer(series: Sequence[Mapping[str, Any]]) -> Figure:
     axes = drawn.subplots()
     for place, one in enumerate(series):
         if one["cer"] is None:
-            text = one["reason"] or "no run"
-            axes.text(0.01, place, text, transform=axes.get_yaxis_transform(), va="center",
+            reason = one["reason"] or "no run"
+            axes.text(0.01, place, reason, transform=axes.get_yaxis_transform(), va="center",
                       color=_QUIET, style="italic")  # fmt: skip
             continue
         value = 100 * one["cer"]
@@ -196,10 +196,10 @@ def _legend(drawn: Figure, axes: Any, series: Sequence[Mapping[str, Any]]) -> No
     absent = [
         f"{_label(one)} ({one['reason'] or 'nothing'})" for one in series if not one["points"]
     ]
-    text = textwrap.fill("not shown: " + "; ".join(absent), _LETTERS) if absent else None
+    not_shown = textwrap.fill("not shown: " + "; ".join(absent), _LETTERS) if absent else None
     if not handles:
         axes.text(0.5, 0.5, "no run yet", transform=axes.transAxes, ha="center", color=_QUIET)
         return
     drawn.legend(handles, labels, loc="outside lower center", ncols=_legend_columns(series),
-                 fontsize=8.5, title=text, title_fontproperties={"size": 7.5},
+                 fontsize=8.5, title=not_shown, title_fontproperties={"size": 7.5},
                  alignment="left")  # fmt: skip

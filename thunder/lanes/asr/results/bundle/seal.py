@@ -29,9 +29,9 @@ def sealed_png(data: bytes, shows: str) -> bytes:
     return data[:place] + chunk + data[place:]
 
 
-def sealed_svg(text: str) -> bytes:
+def sealed_svg(svg: str) -> bytes:
     """Return an SVG drawn with `metadata`, its words completed by the digest of all of it."""
-    return _with(text, digest.of_bytes(text.encode("utf-8"))).encode("utf-8")
+    return _with(svg, digest.of_bytes(svg.encode("utf-8"))).encode("utf-8")
 
 
 def shown(data: bytes) -> str | None:
@@ -59,12 +59,12 @@ def _chunks(data: bytes) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _of_svg(text: str) -> str | None:
-    match = _WORDS.search(text)
-    if match is None or digest.of_bytes(_with(text, _NONE).encode("utf-8")) != match[2]:
+def _of_svg(svg: str) -> str | None:
+    match = _WORDS.search(svg)
+    if match is None or digest.of_bytes(_with(svg, _NONE).encode("utf-8")) != match[2]:
         return None
     return match[1]
 
 
-def _with(text: str, own: str) -> str:
-    return _WORDS.sub(lambda match: f"{_SHOWS} {match[1]}, {_IS} {own}", text, count=1)
+def _with(svg: str, own: str) -> str:
+    return _WORDS.sub(lambda match: f"{_SHOWS} {match[1]}, {_IS} {own}", svg, count=1)
