@@ -59,15 +59,6 @@ def read(predictions: Path, references: Path) -> Dump:
     return _joined(left, right)
 
 
-def of_rows(
-    predictions: Iterable[Mapping[str, Any]], references: Iterable[Mapping[str, Any]]
-) -> Dump:
-    """Return the dump that `read` would return of files with these rows."""
-    left = _side("predictions", enumerate(predictions, 1), {}, PREDICTION, _PREDICTION_MAY)
-    right = _side("references", enumerate(references, 1), {}, REFERENCE, _REFERENCE_MAY)
-    return _joined(left, right)
-
-
 def _read(path: Path, must: Mapping[str, str], may: tuple[str, ...]) -> _Side:
     faults: dict[int, str] = {}
     try:
