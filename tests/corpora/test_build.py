@@ -139,9 +139,9 @@ def test_every_filter_counts_what_it_drops(tmp_path: Path) -> None:
 def test_repeated_sentences_share_a_split_and_are_never_the_same_row(tmp_path: Path) -> None:
     source = _source(tmp_path, _sentences(100) * 3)
     manifest = build.build_from_file(source, "bam", tmp_path / "c", script="latin", seed=0)
-    found = [row for split in corpus.SPLITS for row in _rows(tmp_path / "c", split)]
-    assert manifest["counts"]["dropped"]["duplicate"] == 300 - len(found) > 0
-    assert len({row["meta"]["sha"] for row in found}) == len(found)
+    every = [row for split in corpus.SPLITS for row in _rows(tmp_path / "c", split)]
+    assert manifest["counts"]["dropped"]["duplicate"] == 300 - len(every) > 0
+    assert len({row["meta"]["sha"] for row in every}) == len(every)
     groups = [{r["meta"]["group"] for r in _rows(tmp_path / "c", s)} for s in corpus.SPLITS]
     assert sum(map(len, groups)) == len(set().union(*groups))
 

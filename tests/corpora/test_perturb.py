@@ -51,13 +51,13 @@ def _check_noise(text: str, seed: int, script: spelling.Script) -> None:
 @pytest.mark.parametrize("name", ["nko", "latin"])
 def test_two_of_five_rows_are_copies_and_classes_have_their_shares(name: str) -> None:
     script = spelling.script(name)
-    found = [
+    drawn = [
         perturb.perturb(text, draws.stream(text), script)
         for text in sentences.generate(3000, 0, name)
     ]
-    copies = sum(1 for noisy in found if not noisy.ops)
-    assert copies / len(found) == pytest.approx(0.4, abs=0.03)
-    ops = Counter(op for noisy in found for op in noisy.ops)
+    copies = sum(1 for noisy in drawn if not noisy.ops)
+    assert copies / len(drawn) == pytest.approx(0.4, abs=0.03)
+    ops = Counter(op for noisy in drawn for op in noisy.ops)
     total = sum(perturb.ERROR_SHARES.values())
     for kind, share in perturb.ERROR_SHARES.items():
         measured = sum(ops[rule] for rule in perturb.RULES_BY_CLASS[kind]) / ops.total()
@@ -88,12 +88,12 @@ def test_a_rule_does_what_its_name_says(
     rule: str, script: spelling.Script, text: str, results: set[str]
 ) -> None:
     form = unicodedata.normalize("NFC", text)
-    found = set()
+    spelt = set()
     for seed in range(60):
         changed = noise.RULES[rule](spelling.clusters(form), draws.stream(seed), script)
         if changed is not None:
-            found.add(unicodedata.normalize("NFC", "".join(changed)))
-    assert found == {unicodedata.normalize("NFC", result) for result in results}
+            spelt.add(unicodedata.normalize("NFC", "".join(changed)))
+    assert spelt == {unicodedata.normalize("NFC", result) for result in results}
 
 
 @pytest.mark.parametrize("rule", sorted(set(noise.RULES) - {"repetition"}))
@@ -127,10 +127,10 @@ def test_noise_at_one_edge_is_boundary_and_other_noise_uncertain(noisy: str, lab
 
 @given(st.text("abɛ", max_size=6), st.text("abɛ", max_size=6))
 def test_distance_is_symmetric_and_zero_only_for_the_same(left: str, right: str) -> None:
-    found = perturb.distance(left, right)
-    assert found == perturb.distance(right, left)
-    assert (found == 0) == (left == right)
-    assert abs(len(left) - len(right)) <= found <= max(len(left), len(right))
+    edits = perturb.distance(left, right)
+    assert edits == perturb.distance(right, left)
+    assert (edits == 0) == (left == right)
+    assert abs(len(left) - len(right)) <= edits <= max(len(left), len(right))
 
 
 def test_distance_of_known_words() -> None:
