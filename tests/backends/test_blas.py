@@ -160,8 +160,8 @@ def test_cache_that_cannot_be_made_is_a_reason_and_no_crash(tmp_path: Path, cach
 
 
 def test_openblas_of_the_system_comes_first(tmp_path: Path, cache: Path) -> None:
-    found = _library(tmp_path / "system" / "libopenblas.so.0")
-    report = _run(LOAD + PRINT, cache, LD_LIBRARY_PATH=str(found.parent))
+    library = _library(tmp_path / "system" / "libopenblas.so.0")
+    report = _run(LOAD + PRINT, cache, LD_LIBRARY_PATH=str(library.parent))
     assert report == {
         "name": "openblas (system)",
         "version": "9.9.9 on Toy",
@@ -173,23 +173,23 @@ def test_openblas_of_the_system_comes_first(tmp_path: Path, cache: Path) -> None
 
 
 def test_openblas_with_wide_integers_is_refused(tmp_path: Path, cache: Path) -> None:
-    found = _library(tmp_path / "system" / "libopenblas.so.0", "USE64BITINT")
-    report = _run(LOAD + PRODUCT + PRINT, cache, LD_LIBRARY_PATH=str(found.parent))
+    library = _library(tmp_path / "system" / "libopenblas.so.0", "USE64BITINT")
+    report = _run(LOAD + PRODUCT + PRINT, cache, LD_LIBRARY_PATH=str(library.parent))
     assert report["name"] == "openblas (numpy's own)"
 
 
 def test_mkl_serves_where_nothing_can_be_compiled(tmp_path: Path, cache: Path) -> None:
     hidden = tmp_path / "system"
-    found = _library(hidden / "libmkl_rt.so.2")
+    library = _library(hidden / "libmkl_rt.so.2")
     (hidden / "libopenblas.so.0").touch()
     path = _no_compiler(tmp_path)
-    report = _run(LOAD + PRINT, cache, PATH=path, LD_LIBRARY_PATH=str(found.parent))
+    report = _run(LOAD + PRINT, cache, PATH=path, LD_LIBRARY_PATH=str(library.parent))
     assert (report["name"], report["path"]) == ("mkl", "libmkl_rt.so.2")
 
 
 def test_library_that_was_there_before_is_named(tmp_path: Path, cache: Path) -> None:
-    found = _library(tmp_path / "system" / "libother.so")
-    report = _run(LOAD + PRINT, cache, LD_PRELOAD=str(found))
+    library = _library(tmp_path / "system" / "libother.so")
+    report = _run(LOAD + PRINT, cache, LD_PRELOAD=str(library))
     assert report["name"] == "netlib (slow)"
     assert "was loaded before" in report["warning"]
     assert report["path"] == "libother.so"
@@ -229,7 +229,7 @@ report = {**blas.describe(), "mlx": "mlx.core" in sys.modules}
 
 
 def test_every_rank_gets_one_thread_no_network_and_no_compiling() -> None:
-    found = blas.environment()
-    assert {found[name] for name in blas.THREADS} == {"1"}
-    assert (found["HF_HUB_OFFLINE"], found["TOKENIZERS_PARALLELISM"]) == ("1", "false")
-    assert found["MLX_DISABLE_COMPILE"] == "1"
+    variables = blas.environment()
+    assert {variables[name] for name in blas.THREADS} == {"1"}
+    assert (variables["HF_HUB_OFFLINE"], variables["TOKENIZERS_PARALLELISM"]) == ("1", "false")
+    assert variables["MLX_DISABLE_COMPILE"] == "1"

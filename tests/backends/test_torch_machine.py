@@ -35,8 +35,8 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=str,
 )
 def test_cores_are_shared_by_jobs_and_ranks(changes: dict[str, Any], threads: int) -> None:
-    found = machine.choose(config(**{"model__size": WIDE, **changes}))
-    assert found == machine.Machine(torch.device("cpu"), "float32", threads)
+    chosen = machine.choose(config(**{"model__size": WIDE, **changes}))
+    assert chosen == machine.Machine(torch.device("cpu"), "float32", threads)
 
 
 @pytest.mark.usefixtures("eight_cores")
@@ -57,9 +57,9 @@ def test_a_gpu_computes_in_bfloat16_unless_told_otherwise(
 def test_more_ranks_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ThunderError, match=r"train\.ranks is 2, .* has 1 GPUs") as found:
+    with pytest.raises(ThunderError, match=r"train\.ranks is 2, .* has 1 GPUs") as error:
         machine.choose(config(train__ranks=2))
-    assert found.value.cause == "environment"
+    assert error.value.cause == "environment"
 
 
 def test_a_cpu_refuses_what_it_cannot_repeat_bit_by_bit() -> None:
@@ -70,16 +70,16 @@ def test_a_cpu_refuses_what_it_cannot_repeat_bit_by_bit() -> None:
 @pytest.mark.parametrize("mode", ["tar", "trajectory_ttt"])  # between them, every part of a model
 def test_bfloat16_learns_and_hears_as_float32_does(tmp_path: Path, mode: str) -> None:
     # On a processor, where autocast runs the same code as on a GPU.
-    found = letters(config(mode=mode, evaluate__suta=SUTA))
+    material = letters(config(mode=mode, evaluate__suta=SUTA))
     scores = []
     for precision in ("float32", "bfloat16"):
         folder = tmp_path / precision
         folder.mkdir()
         chosen = machine.Machine(torch.device("cpu"), precision, 1)
-        saved = loop.train(found, folder, chosen, Peers(), silent)
+        saved = loop.train(material, folder, chosen, Peers(), silent)
         assert not any(row["nonfinite"] for row in saved.history)
-        model = state.load_best(folder, found, saved.standing.best_epoch)
-        metrics = evaluate.run(found, model, train._summary(chosen, saved), folder, silent)
+        model = state.load_best(folder, material, saved.standing.best_epoch)
+        metrics = evaluate.run(material, model, train._summary(chosen, saved), folder, silent)
         scores.append([saved.standing.best_loss, metrics["test_cer_suta"]])
     assert scores[1] != scores[0]
     assert scores[1] == pytest.approx(scores[0], rel=0.05, abs=0.02)

@@ -10,7 +10,7 @@ import pytest
 from thunder.corpora import build, corpus, rows
 from thunder.ground import files, schema
 from thunder.ground.errors import Faults, ThunderError
-from thunder.language import spelling as texts
+from thunder.language import spelling
 
 RECIPE = {"recipe": "sentences", "rows": 200, "seed": 0, "script": "nko"}
 
@@ -61,28 +61,28 @@ def test_two_builds_are_identical(built: Path, tmp_path: Path) -> None:
 
 def test_manifest_and_rows_keep_their_schemas(built: Path) -> None:
     schema.check("corpus_manifest", files.read_json(built / "manifest.json"), "manifest")
-    for split in rows.SPLITS:
+    for split in corpus.SPLITS:
         for row in _rows(built, split):
             schema.check("corpus_row", row, split)
 
 
 def test_the_recipe_gives_exactly_the_rows_asked_for(built: Path) -> None:
     counts = files.read_json(built / "manifest.json")["counts"]
-    assert sum(counts[split] for split in rows.SPLITS) == 200
-    assert counts == {split: len(_rows(built, split)) for split in rows.SPLITS} | {
+    assert sum(counts[split] for split in corpus.SPLITS) == 200
+    assert counts == {split: len(_rows(built, split)) for split in corpus.SPLITS} | {
         "dropped": dict.fromkeys(rows.DROPS, 0)
     }
 
 
 def test_no_reference_of_valid_or_test_is_in_train(built: Path) -> None:
-    form = texts.script("nko")
+    form = spelling.script("nko")
     seen = set()
     for row in _rows(built, "train"):
-        seen |= {texts.group_key(rows.noisy_text(row), form)}
-        seen |= {texts.group_key(row["messages"][-1]["content"], form)}
+        seen |= {spelling.group_key(rows.noisy_text(row), form)}
+        seen |= {spelling.group_key(row["messages"][-1]["content"], form)}
     for split in ("valid", "test"):
         for row in _rows(built, split):
-            assert texts.group_key(row["messages"][-1]["content"], form) not in seen
+            assert spelling.group_key(row["messages"][-1]["content"], form) not in seen
 
 
 def test_a_row_names_its_partition_and_its_noise(built: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_split_of_a_sentence_depends_on_its_text_alone(tmp_path: Path) -> No
         (tmp_path / name).mkdir()
         source = _source(tmp_path / name, chosen)
         build.build_from_file(source, "bam", tmp_path / name / "c", script="latin", seed=seed)
-    for split in rows.SPLITS:
+    for split in corpus.SPLITS:
         of_all, of_half = (
             {row["messages"][-1]["content"] for row in _rows(tmp_path / name / "c", split)}
             for name in ("all", "half")
@@ -139,10 +139,10 @@ def test_every_filter_counts_what_it_drops(tmp_path: Path) -> None:
 def test_repeated_sentences_share_a_split_and_are_never_the_same_row(tmp_path: Path) -> None:
     source = _source(tmp_path, _sentences(100) * 3)
     manifest = build.build_from_file(source, "bam", tmp_path / "c", script="latin", seed=0)
-    found = [row for split in rows.SPLITS for row in _rows(tmp_path / "c", split)]
-    assert manifest["counts"]["dropped"]["duplicate"] == 300 - len(found) > 0
-    assert len({row["meta"]["sha"] for row in found}) == len(found)
-    groups = [{r["meta"]["group"] for r in _rows(tmp_path / "c", s)} for s in rows.SPLITS]
+    every = [row for split in corpus.SPLITS for row in _rows(tmp_path / "c", split)]
+    assert manifest["counts"]["dropped"]["duplicate"] == 300 - len(every) > 0
+    assert len({row["meta"]["sha"] for row in every}) == len(every)
+    groups = [{r["meta"]["group"] for r in _rows(tmp_path / "c", s)} for s in corpus.SPLITS]
     assert sum(map(len, groups)) == len(set().union(*groups))
 
 
@@ -227,9 +227,9 @@ def test_an_unknown_recipe_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_text_has_one_spelling(script: str, raw: str, normal: str) -> None:
-    form = texts.script(script)
-    assert texts.normalise(raw, form) == normal
-    assert texts.normalise(normal, form) == normal
+    form = spelling.script(script)
+    assert spelling.normalise(raw, form) == normal
+    assert spelling.normalise(normal, form) == normal
 
 
 def test_a_row_is_readable_json(built: Path) -> None:

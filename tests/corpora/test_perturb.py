@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thunder.corpora import noise, perturb
-from thunder.ground import draws as draw
-from thunder.language import sentences
-from thunder.language import spelling as texts
+from thunder.ground import draws
+from thunder.language import sentences, spelling
 
-NKO = texts.script("nko")
-LATIN = texts.script("latin")
+NKO = spelling.script("nko")
+LATIN = spelling.script("latin")
 
 _nko_letters = st.sampled_from("ߊߋߌߍߎߏߐߒߓߔߕߖߗߘߙߛߜߝߞߟߡߢߣߤߥߦ")
 _nko_marks = st.lists(
@@ -30,20 +29,20 @@ def _texts(clusters: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 @given(text=_texts(_nko_clusters), seed=st.integers(0, 999))
 def test_noise_in_nko_is_normal_and_leaves_no_orphan_mark(text: str, seed: int) -> None:
-    _check_noise(texts.normalise(text, NKO), seed, NKO)
+    _check_noise(spelling.normalise(text, NKO), seed, NKO)
 
 
 @given(text=_texts(_latin_clusters), seed=st.integers(0, 999))
 def test_noise_in_latin_is_normal_and_leaves_no_orphan_mark(text: str, seed: int) -> None:
-    _check_noise(texts.normalise(text, LATIN), seed, LATIN)
+    _check_noise(spelling.normalise(text, LATIN), seed, LATIN)
 
 
-def _check_noise(text: str, seed: int, script: texts.Script) -> None:
-    noisy = perturb.perturb(text, draw.stream(seed), script)
-    assert noisy == perturb.perturb(text, draw.stream(seed), script)
+def _check_noise(text: str, seed: int, script: spelling.Script) -> None:
+    noisy = perturb.perturb(text, draws.stream(seed), script)
+    assert noisy == perturb.perturb(text, draws.stream(seed), script)
     assert noisy.text == unicodedata.normalize("NFC", noisy.text)
-    assert noisy.text == texts.normalise(noisy.text, script)
-    assert not texts.has_orphan_mark(noisy.text) or texts.has_orphan_mark(text)
+    assert noisy.text == spelling.normalise(noisy.text, script)
+    assert not spelling.has_orphan_mark(noisy.text) or spelling.has_orphan_mark(text)
     assert (noisy.text == text) == (noisy.ops == ()) == (noisy.edits == 0)
     assert len(noisy.ops) <= perturb.MOST_OPS
     assert noisy.edits == perturb.distance(text, noisy.text)
@@ -51,14 +50,14 @@ def _check_noise(text: str, seed: int, script: texts.Script) -> None:
 
 @pytest.mark.parametrize("name", ["nko", "latin"])
 def test_two_of_five_rows_are_copies_and_classes_have_their_shares(name: str) -> None:
-    script = texts.script(name)
-    found = [
-        perturb.perturb(text, draw.stream(text), script)
+    script = spelling.script(name)
+    drawn = [
+        perturb.perturb(text, draws.stream(text), script)
         for text in sentences.generate(3000, 0, name)
     ]
-    copies = sum(1 for noisy in found if not noisy.ops)
-    assert copies / len(found) == pytest.approx(0.4, abs=0.03)
-    ops = Counter(op for noisy in found for op in noisy.ops)
+    copies = sum(1 for noisy in drawn if not noisy.ops)
+    assert copies / len(drawn) == pytest.approx(0.4, abs=0.03)
+    ops = Counter(op for noisy in drawn for op in noisy.ops)
     total = sum(perturb.ERROR_SHARES.values())
     for kind, share in perturb.ERROR_SHARES.items():
         measured = sum(ops[rule] for rule in perturb.RULES_BY_CLASS[kind]) / ops.total()
@@ -86,27 +85,27 @@ def test_two_of_five_rows_are_copies_and_classes_have_their_shares(name: str) ->
     ],
 )
 def test_a_rule_does_what_its_name_says(
-    rule: str, script: texts.Script, text: str, results: set[str]
+    rule: str, script: spelling.Script, text: str, results: set[str]
 ) -> None:
     form = unicodedata.normalize("NFC", text)
-    found = set()
+    spelt = set()
     for seed in range(60):
-        changed = noise.RULES[rule](texts.clusters(form), draw.stream(seed), script)
+        changed = noise.RULES[rule](spelling.clusters(form), draws.stream(seed), script)
         if changed is not None:
-            found.add(unicodedata.normalize("NFC", "".join(changed)))
-    assert found == {unicodedata.normalize("NFC", result) for result in results}
+            spelt.add(unicodedata.normalize("NFC", "".join(changed)))
+    assert spelt == {unicodedata.normalize("NFC", result) for result in results}
 
 
 @pytest.mark.parametrize("rule", sorted(set(noise.RULES) - {"repetition"}))
 def test_a_rule_without_a_place_says_so(rule: str) -> None:
-    assert noise.RULES[rule](["f"], draw.stream(0), LATIN) is None
+    assert noise.RULES[rule](["f"], draws.stream(0), LATIN) is None
 
 
 def test_noise_never_spells_another_reference() -> None:
-    every = {perturb.perturb("a bɛ", draw.stream(seed), LATIN).text for seed in range(200)}
+    every = {perturb.perturb("a bɛ", draws.stream(seed), LATIN).text for seed in range(200)}
     forbidden = every - {"a bɛ"}
     for seed in range(50):
-        noisy = perturb.perturb("a bɛ", draw.stream(seed), LATIN, forbidden)
+        noisy = perturb.perturb("a bɛ", draws.stream(seed), LATIN, forbidden)
         assert noisy.text not in forbidden
 
 
@@ -128,10 +127,10 @@ def test_noise_at_one_edge_is_boundary_and_other_noise_uncertain(noisy: str, lab
 
 @given(st.text("abɛ", max_size=6), st.text("abɛ", max_size=6))
 def test_distance_is_symmetric_and_zero_only_for_the_same(left: str, right: str) -> None:
-    found = perturb.distance(left, right)
-    assert found == perturb.distance(right, left)
-    assert (found == 0) == (left == right)
-    assert abs(len(left) - len(right)) <= found <= max(len(left), len(right))
+    edits = perturb.distance(left, right)
+    assert edits == perturb.distance(right, left)
+    assert (edits == 0) == (left == right)
+    assert abs(len(left) - len(right)) <= edits <= max(len(left), len(right))
 
 
 def test_distance_of_known_words() -> None:

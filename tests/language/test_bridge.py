@@ -39,8 +39,8 @@ def _text(codes: str) -> str:
 @pytest.mark.parametrize(("latin", "codes"), STANDARD.items(), ids=STANDARD)
 def test_the_standard_bridge_follows_the_published_table(latin: str, codes: str) -> None:
     is_vowel = latin[0] in "aeiɛuoɔəü"
-    found = bridge.to_nko(latin if is_vowel else f"{latin}a", V2)
-    assert found == _text(codes) + ("" if is_vowel else "ߊ")
+    written = bridge.to_nko(latin if is_vowel else f"{latin}a", V2)
+    assert written == _text(codes) + ("" if is_vowel else "ߊ")
 
 
 @pytest.mark.parametrize(("latin", "codes"), PUBLIC.items(), ids=PUBLIC)

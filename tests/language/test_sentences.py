@@ -7,28 +7,27 @@ import pytest
 
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.language import sentences
-from thunder.language import spelling as texts
+from thunder.language import sentences, spelling
 
 SCRIPTS = ["nko", "latin"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_thousands_of_sentences_are_distinct_after_normalisation(script: str) -> None:
-    form = texts.script(script)
+    form = spelling.script(script)
     made = sentences.generate(3000, 0, script)
     assert len(made) == 3000
-    assert len({texts.group_key(sentence, form) for sentence in made}) == 3000
+    assert len({spelling.group_key(sentence, form) for sentence in made}) == 3000
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_sentences_are_normal_pure_and_short(script: str) -> None:
-    form = texts.script(script)
+    form = spelling.script(script)
     for sentence in sentences.generate(500, 1, script):
         assert sentence == unicodedata.normalize("NFC", sentence)
-        assert sentence == texts.normalise(sentence, form)
-        assert texts.purity(sentence, form) == 1
-        assert not texts.has_orphan_mark(sentence)
+        assert sentence == spelling.normalise(sentence, form)
+        assert spelling.purity(sentence, form) == 1
+        assert not spelling.has_orphan_mark(sentence)
         assert 4 <= len(sentence) <= 160
 
 

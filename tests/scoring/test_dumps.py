@@ -40,31 +40,35 @@ def _write(folder: Path, predictions: Any, references: Any) -> tuple[Path, Path]
     return paths
 
 
+def _dump(folder: Path, predictions: Any, references: Any) -> dumps.Dump:
+    return dumps.read(*_write(folder, predictions, references))
+
+
 def _without(row: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in keys}
 
 
 def test_a_dump_is_read_in_order_of_its_ids(tmp_path: Path) -> None:
     predictions, references = _rows(20)
-    found = dumps.read(*_write(tmp_path, predictions[::-1], references[5:] + references[:5]))
-    assert found.ids == sorted(found.ids)
-    assert found.references == [row["reference_text"] for row in references]
-    assert found.hypotheses == [row["asr_text"] for row in predictions]
-    assert found.partitions[:2] == ["uncertain", "stable"]
-    assert found.origins[:2] == [None, "radio"]
-    assert found.text_disjoint is not None
-    assert found.text_disjoint.tolist()[:6] == [True, False, False, False, False, True]
-    assert found.labels["model_run_id"] == "0a1b2c3d4e5f"
-    assert found.labels["adapted"] is None
+    dump = dumps.read(*_write(tmp_path, predictions[::-1], references[5:] + references[:5]))
+    assert dump.ids == sorted(dump.ids)
+    assert dump.references == [row["reference_text"] for row in references]
+    assert dump.hypotheses == [row["asr_text"] for row in predictions]
+    assert dump.partitions[:2] == ["uncertain", "stable"]
+    assert dump.origins[:2] == [None, "radio"]
+    assert dump.text_disjoint is not None
+    assert dump.text_disjoint.tolist()[:6] == [True, False, False, False, False, True]
+    assert dump.labels["model_run_id"] == "0a1b2c3d4e5f"
+    assert dump.labels["adapted"] is None
 
 
 def test_a_strangers_dump_needs_ids_scripts_and_texts_alone(tmp_path: Path) -> None:
     predictions = [{"feat_id": "a", "script": "nko", "asr_text": "ߞߊ"}]
     references = [{"feat_id": "a", "script": "nko", "reference_text": "ߞߊ߲"}]
-    found = documents.of_dump(dumps.read(*_write(tmp_path, predictions, references)))
-    assert found["all"]["norm"]["edits"] == 1
-    assert [found[key] for key in ("text_disjoint", "by_partition", "by_origin")] == [None] * 3
-    schema.check("score", found, "score")
+    dump = documents.of_dump(dumps.read(*_write(tmp_path, predictions, references)))
+    assert dump["all"]["norm"]["edits"] == 1
+    assert [dump[key] for key in ("text_disjoint", "by_partition", "by_origin")] == [None] * 3
+    schema.check("score", dump, "score")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,7 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_rescoring_agrees_to_the_last_digit_with_what_a_run_scored(tmp_path: Path) -> None:
     predictions, references = _rows(150)
-    own = documents.of_dump(dumps.of_rows(predictions, references), samples=200)
+    own = documents.of_dump(_dump(tmp_path, predictions, references), samples=200)
     paths = _write(tmp_path, predictions[::-1], references)
     first, second = (documents.of_dump(dumps.read(*paths), samples=200) for _ in range(2))
     assert files.render_json(first) == files.render_json(second) == files.render_json(own)
@@ -171,53 +175,53 @@ def test_rescoring_agrees_to_the_last_digit_with_what_a_run_scored(tmp_path: Pat
     assert texts[0] == {**score.summary(alone), "cer_ci95": texts[0]["cer_ci95"]}
 
 
-def test_parts_add_up_to_the_whole() -> None:
-    found = documents.of_dump(dumps.of_rows(*_rows(100)), samples=20)
-    schema.check("score", found, "score")
-    assert list(found["by_partition"]) == ["stable", "uncertain"]
-    assert list(found["by_origin"]) == ["(none)", "radio"]
+def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
+    scores = documents.of_dump(_dump(tmp_path, *_rows(100)), samples=20)
+    schema.check("score", scores, "score")
+    assert list(scores["by_partition"]) == ["stable", "uncertain"]
+    assert list(scores["by_origin"]) == ["(none)", "radio"]
     for variant in score.VARIANTS:
         for key in ("rows", "edits", "ref_chars"):
-            whole = found["all"][variant][key]
+            whole = scores["all"][variant][key]
             for groups in ("by_partition", "by_origin"):
-                assert sum(group[variant][key] for group in found[groups].values()) == whole
-    assert found["text_disjoint"]["norm"]["rows"] == 20
+                assert sum(group[variant][key] for group in scores[groups].values()) == whole
+    assert scores["text_disjoint"]["norm"]["rows"] == 20
 
 
-def test_a_subset_without_rows_has_no_rates() -> None:
+def test_a_subset_without_rows_has_no_rates(tmp_path: Path) -> None:
     predictions, references = _rows(5)
     references = [{**row, "text_disjoint": False} for row in references]
-    found = documents.of_dump(dumps.of_rows(predictions, references), samples=20)
-    schema.check("score", found, "score")
-    assert found["text_disjoint"]["raw"]["rows"] == 0
-    assert found["text_disjoint"]["raw"]["cer_ci95"] is None
-    assert "–" in documents.render(found)
+    scores = documents.of_dump(_dump(tmp_path, predictions, references), samples=20)
+    schema.check("score", scores, "score")
+    assert scores["text_disjoint"]["raw"]["rows"] == 0
+    assert scores["text_disjoint"]["raw"]["cer_ci95"] is None
+    assert "–" in documents.render(scores)
 
 
-def test_without_samples_there_are_no_intervals() -> None:
-    found = documents.of_dump(dumps.of_rows(*_rows(5)), samples=0)
-    schema.check("score", found, "score")
-    assert found["all"]["norm"]["cer_ci95"] is None
-    assert "no intervals" in documents.render(found)
+def test_without_samples_there_are_no_intervals(tmp_path: Path) -> None:
+    scores = documents.of_dump(_dump(tmp_path, *_rows(5)), samples=0)
+    schema.check("score", scores, "score")
+    assert scores["all"]["norm"]["cer_ci95"] is None
+    assert "no intervals" in documents.render(scores)
 
 
-def test_a_latin_dump_can_be_scored_as_nko() -> None:
-    dump = dumps.of_rows(*_rows(30))
-    found = documents.of_dump(dump, samples=20, bridge_version="v2_standard")
-    schema.check("score", found, "score")
-    assert found["bridged"]["version"] == "v2_standard"
-    assert 0 < found["bridged"]["norm"]["cer_micro"] != found["all"]["norm"]["cer_micro"]
+def test_a_latin_dump_can_be_scored_as_nko(tmp_path: Path) -> None:
+    dump = _dump(tmp_path, *_rows(30))
+    scores = documents.of_dump(dump, samples=20, bridge_version="v2_standard")
+    schema.check("score", scores, "score")
+    assert scores["bridged"]["version"] == "v2_standard"
+    assert 0 < scores["bridged"]["norm"]["cer_micro"] != scores["all"]["norm"]["cer_micro"]
     with pytest.raises(ThunderError, match=r"a bridge maps Latin text; .* of script 'nko'"):
-        documents.of_dump(dumps.of_rows(*_rows(3, "nko")), bridge_version="v2_standard")
+        documents.of_dump(_dump(tmp_path, *_rows(3, "nko")), bridge_version="v2_standard")
     with pytest.raises(ThunderError, match="no bridge 'v3'"):
         documents.of_dump(dump, bridge_version="v3")
 
 
-def test_scores_for_people_are_golden() -> None:
+def test_scores_for_people_are_golden(tmp_path: Path) -> None:
     predictions, references = _rows(3)
     for row in predictions:
         row["asr_text"] = row["reference_text"]
-    text = documents.render(documents.of_dump(dumps.of_rows(predictions, references)))
+    text = documents.render(documents.of_dump(_dump(tmp_path, predictions, references)))
     assert text.splitlines()[0] == ("script latin, model_run_id 0a1b2c3d4e5f, mode tar, split test")
     shown = [line for line in text.splitlines() if line.startswith("all rows")]
     assert len(shown) == 1

@@ -12,8 +12,8 @@ ROWS = 29_060
 
 
 def _counts(edits: object, chars: object) -> Counts:
-    found = np.asarray(edits, dtype=np.int64), np.asarray(chars, dtype=np.int64)
-    return Counts(*found, *found)
+    columns = np.asarray(edits, dtype=np.int64), np.asarray(chars, dtype=np.int64)
+    return Counts(*columns, *columns)
 
 
 def _drawn(rows: int, rate: float, seed: int) -> Counts:
@@ -25,26 +25,26 @@ def _drawn(rows: int, rate: float, seed: int) -> Counts:
 
 def test_the_interval_of_a_known_sample_is_golden() -> None:
     """Made of PCG64's raw numbers, so no version of numpy changes it; else all tables change."""
-    found = _counts([0, 1, 2, 3, 4, 5, 6, 7], [10, 11, 12, 13, 14, 15, 16, 17])
-    assert intervals.bootstrap(found, 1000, 0) == (0.16666666666666666, 0.33347107438016516)
-    assert intervals.bootstrap(found, 1000, 0) == intervals.bootstrap(found, 1000, 0)
-    assert intervals.bootstrap(found, 1000, 0) != intervals.bootstrap(found, 1000, 1)
+    counted = _counts([0, 1, 2, 3, 4, 5, 6, 7], [10, 11, 12, 13, 14, 15, 16, 17])
+    assert intervals.bootstrap(counted, 1000, 0) == (0.16666666666666666, 0.33347107438016516)
+    assert intervals.bootstrap(counted, 1000, 0) == intervals.bootstrap(counted, 1000, 0)
+    assert intervals.bootstrap(counted, 1000, 0) != intervals.bootstrap(counted, 1000, 1)
 
 
 def test_the_interval_is_that_of_a_plain_resampling() -> None:
-    found, rng = _drawn(400, 0.3, 0), np.random.Generator(np.random.PCG64(9))
+    counted, rng = _drawn(400, 0.3, 0), np.random.Generator(np.random.PCG64(9))
     rows = [rng.integers(0, 400, 400) for _ in range(4000)]
-    plain = [found.edits[drawn].sum() / found.chars[drawn].sum() for drawn in rows]
-    ours = intervals.bootstrap(found, 4000)
+    plain = [counted.edits[drawn].sum() / counted.chars[drawn].sum() for drawn in rows]
+    ours = intervals.bootstrap(counted, 4000)
     assert ours == pytest.approx(tuple(np.percentile(plain, [2.5, 97.5])), abs=0.0015)
 
 
 def test_the_interval_holds_its_value_and_covers_the_true_rate() -> None:
     covered = 0
     for seed in range(200):
-        found = _drawn(200, 0.3, seed)
-        low, high = intervals.bootstrap(found, 300, seed)
-        assert low < summary(found)["cer_micro"] < high
+        counted = _drawn(200, 0.3, seed)
+        low, high = intervals.bootstrap(counted, 300, seed)
+        assert low < summary(counted)["cer_micro"] < high
         covered += low <= 0.3 <= high
     assert 0.90 <= covered / 200 <= 0.99
 
@@ -58,16 +58,16 @@ def test_more_rows_make_a_narrower_interval() -> None:
 
 
 def test_counts_that_are_resampled_together_get_the_intervals_they_have_alone() -> None:
-    found = [_drawn(500, rate, seed) for rate, seed in ((0.1, 0), (0.2, 1), (0.3, 2))]
-    together = intervals.bootstrap_all(found)
-    assert together == [intervals.bootstrap(counts) for counts in found]
+    counted = [_drawn(500, rate, seed) for rate, seed in ((0.1, 0), (0.2, 1), (0.3, 2))]
+    together = intervals.bootstrap_all(counted)
+    assert together == [intervals.bootstrap(counts) for counts in counted]
 
 
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _drawn(100, 0.3, 0)
-    whole = intervals.bootstrap(found)
+    counted = _drawn(100, 0.3, 0)
+    whole = intervals.bootstrap(counted)
     monkeypatch.setattr(intervals, "_MOST_DRAWS", 250)
-    assert intervals.bootstrap(found) == whole
+    assert intervals.bootstrap(counted) == whole
 
 
 def test_every_row_is_drawn_as_often_as_any_other() -> None:
@@ -81,17 +81,17 @@ def test_one_row_has_no_spread() -> None:
 
 
 def test_the_bootstrap_of_a_test_split_stays_small() -> None:
-    found = _drawn(ROWS, 0.2, 0)
+    counted = _drawn(ROWS, 0.2, 0)
     tracemalloc.start()
-    intervals.paired(found, found, 1000, 0)
+    intervals.paired(counted, counted, 1000, 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6  # a matrix of all draws would take 232 MB
 
 
 def test_the_same_twice_is_no_difference() -> None:
-    found = _drawn(300, 0.2, 0)
-    assert intervals.paired(found, found) == {
+    counted = _drawn(300, 0.2, 0)
+    assert intervals.paired(counted, counted) == {
         "difference": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0,
     }  # fmt: skip
 
@@ -99,12 +99,12 @@ def test_the_same_twice_is_no_difference() -> None:
 def test_better_in_every_row_is_the_smallest_p_value() -> None:
     worse = _drawn(300, 0.3, 0)
     better = _counts(worse.edits // 2, worse.chars)
-    found = intervals.paired(better, worse)
-    assert found["p_value"] == 2 / 1001
-    assert found["low"] < found["difference"] < found["high"] < 0
+    compared = intervals.paired(better, worse)
+    assert compared["p_value"] == 2 / 1001
+    assert compared["low"] < compared["difference"] < compared["high"] < 0
     turned = intervals.paired(worse, better)
-    assert turned["difference"] == -found["difference"]
-    assert (turned["low"], turned["high"]) == pytest.approx((-found["high"], -found["low"]))
+    assert turned["difference"] == -compared["difference"]
+    assert (turned["low"], turned["high"]) == pytest.approx((-compared["high"], -compared["low"]))
 
 
 def test_pairing_sees_what_two_intervals_do_not() -> None:
@@ -116,15 +116,15 @@ def test_pairing_sees_what_two_intervals_do_not() -> None:
 
 
 def test_chance_alone_is_rarely_significant() -> None:
-    rng, found = np.random.Generator(np.random.PCG64(5)), []
+    rng, p_values = np.random.Generator(np.random.PCG64(5)), []
     for seed in range(100):
         one, other = _drawn(150, 0.3, seed), None
         swap = rng.random(150) < 0.5
         noise = rng.integers(-2, 3, 150)
         other = _counts(np.clip(one.edits + np.where(swap, noise, -noise), 0, None), one.chars)
-        found.append(intervals.paired(one, other, 300, seed)["p_value"])
-    assert np.mean(np.array(found) < 0.05) <= 0.15
-    assert 0.3 < np.mean(found) < 0.7
+        p_values.append(intervals.paired(one, other, 300, seed)["p_value"])
+    assert np.mean(np.array(p_values) < 0.05) <= 0.15
+    assert 0.3 < np.mean(p_values) < 0.7
 
 
 def test_two_scripts_are_paired_over_characters_of_their_own() -> None:

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import perturb, rows
-from thunder.ground import digest, files, schema
-from thunder.ground import json_lines as lines
+from thunder.corpora.corpus import CREATED_BY, MANIFEST, SPLITS
+from thunder.ground import digest, files, json_lines, schema
 from thunder.ground.errors import ThunderError
 from thunder.ground.schema import nearest
-from thunder.language import sentences
-from thunder.language import spelling as texts
-
-CREATED_BY = "thunder"
+from thunder.language import sentences, spelling
 
 
 def build_recipe(source: dict[str, Any], target: Path) -> dict[str, Any]:
@@ -24,8 +21,8 @@ def build_recipe(source: dict[str, Any], target: Path) -> dict[str, Any]:
     """
     if source["recipe"] != "sentences":
         raise ThunderError(f"no recipe {source['recipe']!r} for a corpus; there is 'sentences'")
-    if (target / "manifest.json").is_file():
-        return dict(files.read_json(target / "manifest.json"))
+    if (target / MANIFEST).is_file():
+        return dict(files.read_json(target / MANIFEST))
     script, seed, count = source["script"], source["seed"], source["rows"]
     made = sentences.generate(count, seed, script)
     sha256, words = sentences.vocabulary(script)
@@ -61,23 +58,23 @@ def build_from_file(
     """
     if target.exists():
         raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
-    data = lines.read(path)
-    found, faults = lines.rows(data)
-    _check_columns(path, found, column, id_column)
-    for number, row in found.items():
+    data = json_lines.read(path)
+    numbered, faults = json_lines.rows(data)
+    _check_columns(path, numbered, column, id_column)
+    for number, row in numbered.items():
         if not isinstance(row.get(column), str):
             faults[number] = f"{column!r} must be text, is {_what(row, column)}"
-    lines.refuse(f"{path}: broken rows: {len(faults)}", lines.placed(path.name, faults))
+    json_lines.refuse(f"{path}: broken rows: {len(faults)}", json_lines.placed(path.name, faults))
     settings = {
         "name": f"{path.stem}-{column}-{script}-{seed}",
         "script": script,
         "seed": seed,
-        "inputs": [{"path": path.name, "sha256": digest.of_bytes(data), "rows": len(found)}],
+        "inputs": [{"path": path.name, "sha256": digest.of_bytes(data), "rows": len(numbered)}],
         "license": license,
         "stand_in": False,
     }
-    names = {n: row.get(id_column, n) if id_column else n for n, row in found.items()}
-    named = (rows.Sentence(str(names[n]), row[column]) for n, row in found.items())
+    names = {n: row.get(id_column, n) if id_column else n for n, row in numbered.items()}
+    named = (rows.Sentence(str(names[n]), row[column]) for n, row in numbered.items())
     return build(named, target, settings)
 
 
@@ -94,25 +91,23 @@ def build(
     splits, dropped = rows.make(source, settings["script"], settings["seed"])
     _check_no_split_is_empty(settings, splits, dropped)
     with files.fresh_folder(target) as folder:
-        for split in rows.SPLITS:
+        for split in SPLITS:
             for row in splits[split]:
                 schema.check("corpus_row", row, f"{split}.jsonl", cause="crash")
             files.write_jsonl(folder / f"{split}.jsonl", splits[split])
         manifest = _manifest(splits, dropped, settings)
-        manifest["sha256"] = {
-            f"{s}.jsonl": digest.of_file(folder / f"{s}.jsonl") for s in rows.SPLITS
-        }
-        schema.check("corpus_manifest", manifest, "manifest.json", cause="crash")
-        files.write_json(folder / "manifest.json", manifest)
+        manifest["sha256"] = {f"{s}.jsonl": digest.of_file(folder / f"{s}.jsonl") for s in SPLITS}
+        schema.check("corpus_manifest", manifest, MANIFEST, cause="crash")
+        files.write_json(folder / MANIFEST, manifest)
     return manifest
 
 
 def _check_columns(
-    path: Path, found: dict[int, dict[str, Any]], column: str, id_column: str | None
+    path: Path, numbered: dict[int, dict[str, Any]], column: str, id_column: str | None
 ) -> None:
-    have = sorted({key for row in found.values() for key in row})
+    have = sorted({key for row in numbered.values() for key in row})
     for name in (column, id_column):
-        if found and name is not None and name not in have:
+        if numbered and name is not None and name not in have:
             columns = ", ".join(map(repr, have))
             raise ThunderError(
                 f"{path}: no column {name!r}{nearest(name, have)}; the columns are {columns}",
@@ -121,13 +116,13 @@ def _check_columns(
 
 
 def _what(row: dict[str, Any], column: str) -> str:
-    return lines.kind(row[column]) if column in row else "missing"
+    return json_lines.kind(row[column]) if column in row else "missing"
 
 
 def _check_no_split_is_empty(
     settings: Mapping[str, Any], splits: rows.Splits, dropped: Counter[str]
 ) -> None:
-    counts = {split: len(found) for split, found in splits.items()}
+    counts = {split: len(kept) for split, kept in splits.items()}
     if all(counts.values()):
         return
     lost = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
@@ -147,7 +142,7 @@ def _check_no_split_is_empty(
 def _manifest(
     splits: rows.Splits, dropped: Counter[str], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    every = [row for split in rows.SPLITS for row in splits[split]]
+    every = [row for split in SPLITS for row in splits[split]]
     metas = [row["meta"] for row in every]
     copies = sum(1 for meta in metas if not meta["ops"])
     return {
@@ -156,7 +151,7 @@ def _manifest(
         "builder": "synthetic",
         "builder_sha256": digest.of_value(builder()),
         "counts": {
-            **{split: len(splits[split]) for split in rows.SPLITS},
+            **{split: len(splits[split]) for split in SPLITS},
             "dropped": {reason: dropped[reason] for reason in rows.DROPS},
         },
         "op_histogram": _histogram(op for meta in metas for op in meta["ops"]),
@@ -166,7 +161,7 @@ def _manifest(
             "input": _spread(len(rows.noisy_text(row)) for row in every),
             "output": _spread(meta["ref_chars"] for meta in metas),
         },
-        "normaliser_version": texts.NORMALISER_VERSION,
+        "normaliser_version": spelling.NORMALISER_VERSION,
         "split_rule": rows.SPLIT_RULE,
         "leak_checks": rows.leaks(splits, settings["script"]),
     }
@@ -182,7 +177,7 @@ def builder() -> dict[str, Any]:
     """Return everything that shapes a corpus besides its sentences."""
     return {
         "revisions": {"rows": rows.REVISION, "perturb": perturb.REVISION},
-        "normaliser_version": texts.NORMALISER_VERSION,
+        "normaliser_version": spelling.NORMALISER_VERSION,
         "error_shares": perturb.ERROR_SHARES,
         "rules": perturb.RULES_BY_CLASS,
         "copy_share": perturb.COPY_SHARE,

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thunder.ground import digest as digests
-from thunder.ground import json_lines as lines
-from thunder.ground import schema
+from thunder.ground import json_lines, schema
+from thunder.ground.digest import of_bytes, of_folder
 from thunder.ground.errors import ThunderError
 
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "valid", "test")
 MANIFEST = "manifest.json"
+CREATED_BY = "thunder"  # a manifest of our own says so
 NAMES = (*(f"{split}.jsonl" for split in SPLITS), MANIFEST)
 ROLES = ("system", "user", "assistant")
 SHAPE = '{"messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]}'
@@ -22,14 +22,14 @@ def load(folder: Path) -> "dict[str, Dataset]":
     """Return the rows of every split, or name everything that is broken."""
     check_is_complete(folder)
     manifest = _manifest(folder)
-    data = {split: lines.read(folder / f"{split}.jsonl") for split in SPLITS}
+    data = {split: json_lines.read(folder / f"{split}.jsonl") for split in SPLITS}
     _check_digests(folder, manifest, data)
     rows: dict[str, list[dict[str, Any]]] = {}
     faults: list[str] = []
     for split in SPLITS:
         rows[split], broken = _rows(data[split])
-        faults += lines.placed(f"{split}.jsonl", broken)
-    lines.refuse(f"corpus {folder}: broken rows: {len(faults)}", faults)
+        faults += json_lines.placed(f"{split}.jsonl", broken)
+    json_lines.refuse(f"corpus {folder}: broken rows: {len(faults)}", faults)
     empty = [f"{split}.jsonl" for split in SPLITS if not rows[split]]
     if empty:
         raise ThunderError(f"corpus {folder}: no rows in {', '.join(empty)}", "data")
@@ -39,7 +39,7 @@ def load(folder: Path) -> "dict[str, Dataset]":
 def digest(folder: Path) -> str:
     """Return the digest of a corpus's content, wherever it lies."""
     check_is_complete(folder)
-    return digests.of_folder(folder, NAMES)
+    return of_folder(folder, NAMES)
 
 
 def check_is_complete(folder: Path) -> None:
@@ -55,11 +55,11 @@ def check_is_complete(folder: Path) -> None:
 def _manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest; one of our own must be whole, one of others an object."""
     path = folder / MANIFEST
-    found, faults = lines.rows(lines.read(path).replace(b"\n", b" "))
-    if faults or len(found) != 1:
+    objects, faults = json_lines.rows(json_lines.read(path).replace(b"\n", b" "))
+    if faults or len(objects) != 1:
         raise ThunderError(f"{path}: {faults.get(1, 'empty; {} is the least')}", "data")
-    manifest = found[1]
-    if manifest.get("created_by") == "thunder":
+    manifest = objects[1]
+    if manifest.get("created_by") == CREATED_BY:
         schema.check("corpus_manifest", manifest, str(path), cause="data")
     return manifest
 
@@ -69,23 +69,23 @@ def _check_digests(folder: Path, manifest: dict[str, Any], data: dict[str, bytes
     expected = manifest.get("sha256")
     if not isinstance(expected, dict):
         return
-    found = {f"{split}.jsonl": digests.of_bytes(data[split]) for split in SPLITS}
+    actual = {f"{split}.jsonl": of_bytes(data[split]) for split in SPLITS}
     changed = [
-        f"{name}: expected sha256 {expected[name]}, found {found[name]}"
-        for name in found
-        if name in expected and expected[name] != found[name]
+        f"{name}: expected sha256 {expected[name]}, found {actual[name]}"
+        for name in actual
+        if name in expected and expected[name] != actual[name]
     ]
-    lines.refuse(f"corpus {folder}: files changed since the manifest was written", changed)
+    json_lines.refuse(f"corpus {folder}: files changed since the manifest was written", changed)
 
 
 def _rows(data: bytes) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """Return the usable rows and the faults by line."""
-    found, faults = lines.rows(data)
-    for number, row in found.items():
+    numbered, faults = json_lines.rows(data)
+    for number, row in numbered.items():
         fault = _fault(row)
         if fault:
             faults[number] = fault
-    return [{**row, "line": number} for number, row in found.items()], faults
+    return [{**row, "line": number} for number, row in numbered.items()], faults
 
 
 def _fault(row: dict[str, Any]) -> str | None:
@@ -94,20 +94,20 @@ def _fault(row: dict[str, Any]) -> str | None:
         return f"no 'messages', only {', '.join(map(repr, row)) or 'nothing'}; a row is {SHAPE}"
     messages = row["messages"]
     if not isinstance(messages, list) or not messages:
-        what = "an empty list" if messages == [] else lines.kind(messages)
+        what = "an empty list" if messages == [] else json_lines.kind(messages)
         return f"'messages' must be a list of messages, is {what}"
     if not isinstance(row.get("meta", {}), dict):
-        return f"'meta' must be an object, is {lines.kind(row['meta'])}"
+        return f"'meta' must be an object, is {json_lines.kind(row['meta'])}"
     faults = (_message_fault(i, message) for i, message in enumerate(messages))
     return next(filter(None, faults), None) or _order_fault(messages)
 
 
 def _message_fault(i: int, message: Any) -> str | None:
     if not isinstance(message, dict):
-        return f"messages[{i}] must be an object, is {lines.kind(message)}"
+        return f"messages[{i}] must be an object, is {json_lines.kind(message)}"
     for key in ("role", "content"):
         if not isinstance(message.get(key), str):
-            what = lines.kind(message[key]) if key in message else "missing"
+            what = json_lines.kind(message[key]) if key in message else "missing"
             return f"messages[{i}].{key} must be text, is {what}"
     if message["role"] not in ROLES:
         return f"messages[{i}].role: {message['role']!r} is not one of {', '.join(ROLES)}"
@@ -133,8 +133,8 @@ def _data_sets(rows: dict[str, list[dict[str, Any]]]) -> "dict[str, Dataset]":
     message = {"role": Value("string"), "content": Value("string")}
     features = Features({"messages": List(message), "meta": Json(), "line": Value("int64")})
     return {
-        split: Dataset.from_list([_columns(row) for row in found], features=features)
-        for split, found in rows.items()
+        split: Dataset.from_list([_columns(row) for row in kept], features=features)
+        for split, kept in rows.items()
     }
 
 

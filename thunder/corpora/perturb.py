@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from thunder.corpora.noise import RULES
-from thunder.ground import draws as draw
+from thunder.ground import draws
 from thunder.language.spelling import Script, clusters, group_key, normalise
 
 REVISION = 1  # raise it when the same text and seed get other noise
@@ -32,7 +32,6 @@ RULES_BY_CLASS = {
 }
 # Clean rows carry every label, so that a corrector learns from the text when to copy.
 COPY_PARTITIONS = {"stable": 0.7, "boundary": 0.1, "uncertain": 0.15, "novelty": 0.05}
-PARTITIONS = tuple(COPY_PARTITIONS)
 MOST_BOUNDARY_EDITS = 2
 
 
@@ -92,7 +91,7 @@ def _common(left: str, right: str) -> int:
 
 
 def _copy(text: str, rng: Random) -> Noisy:
-    return Noisy(text, (), 0, draw.pick_weighted(rng, COPY_PARTITIONS))
+    return Noisy(text, (), 0, draws.pick_weighted(rng, COPY_PARTITIONS))
 
 
 def _several(text: str, rng: Random, script: Script) -> tuple[str, tuple[str, ...], int]:
@@ -100,7 +99,7 @@ def _several(text: str, rng: Random, script: Script) -> tuple[str, tuple[str, ..
     noisy, edits = text, 0
     ops: list[str] = []
     for _ in range(1 + int(rng.random() * MOST_OPS)):
-        rule = draw.pick(rng, RULES_BY_CLASS[draw.pick_weighted(rng, ERROR_SHARES)])
+        rule = draws.pick(rng, RULES_BY_CLASS[draws.pick_weighted(rng, ERROR_SHARES)])
         changed = RULES[rule](clusters(noisy), rng, script)
         joined = normalise("".join(changed or []), script)
         if joined and (more := distance(text, joined)) > edits:

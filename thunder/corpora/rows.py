@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from thunder.corpora.corpus import SPLITS
 from thunder.corpora.perturb import Noisy, perturb
-from thunder.ground import draws as draw
-from thunder.language import spelling as texts
+from thunder.ground import draws
+from thunder.language import spelling
 
 REVISION = 1  # raise it when the same sentences give other rows
 
-SPLITS = ("train", "valid", "test")
 SPLIT_RULE = "sha256 of the normalised reference, modulo 100: below 80 train, below 90 valid"
 CHARS = (4, 160)
 LEAST_PURITY = 0.98
@@ -30,10 +30,10 @@ class Sentence(NamedTuple):
 
 def make(source: Iterable[Sentence], script: str, seed: int) -> tuple[Splits, Counter[str]]:
     """Return the rows of every split, in the order of the source, and what was dropped and why."""
-    form = texts.script(script)
+    form = spelling.script(script)
     dropped: Counter[str] = Counter()
     kept = list(_clean(source, form, dropped))
-    keys = frozenset(texts.group_key(sentence.text, form) for sentence in kept)
+    keys = frozenset(spelling.group_key(sentence.text, form) for sentence in kept)
     splits: Splits = {split: [] for split in SPLITS}
     for sentence, noisy in _noisy(kept, form, seed, keys, dropped):
         group = _group(sentence.text, form)
@@ -48,8 +48,8 @@ def noisy_text(row: dict[str, Any]) -> str:
 
 def leaks(splits: Splits, script: str) -> dict[str, int]:
     """Count the references of test and valid that train has as reference or as noisy text."""
-    form = texts.script(script)
-    groups = {split: {row["meta"]["group"] for row in found} for split, found in splits.items()}
+    form = spelling.script(script)
+    groups = {split: {row["meta"]["group"] for row in kept} for split, kept in splits.items()}
     train = groups["train"] | {_group(noisy_text(row), form) for row in splits["train"]}
     return {
         "test_ref_overlap": len(train & groups["test"]),
@@ -58,10 +58,10 @@ def leaks(splits: Splits, script: str) -> dict[str, int]:
 
 
 def _clean(
-    source: Iterable[Sentence], form: texts.Script, dropped: Counter[str]
+    source: Iterable[Sentence], form: spelling.Script, dropped: Counter[str]
 ) -> Iterator[Sentence]:
     for feat_id, raw in source:
-        text = texts.normalise(raw, form)
+        text = spelling.normalise(raw, form)
         reason = _fault(text, form)
         if reason:
             dropped[reason] += 1
@@ -69,14 +69,14 @@ def _clean(
             yield Sentence(feat_id, text)
 
 
-def _fault(text: str, form: texts.Script) -> str | None:
+def _fault(text: str, form: spelling.Script) -> str | None:
     """Return why a text is left out, the first reason that holds."""
     least, most = CHARS
     faults = {
-        "control_character": any(map(texts.is_control, text)),
-        "orphan_mark": texts.has_orphan_mark(text),
+        "control_character": any(map(spelling.is_control, text)),
+        "orphan_mark": spelling.has_orphan_mark(text),
         "too_short": len(text) < least,
-        "foreign_script": texts.purity(text, form) < LEAST_PURITY,
+        "foreign_script": spelling.purity(text, form) < LEAST_PURITY,
         "too_long": len(text) > most,
     }
     return next((reason for reason, holds in faults.items() if holds), None)
@@ -84,7 +84,7 @@ def _fault(text: str, form: texts.Script) -> str | None:
 
 def _noisy(
     kept: Iterable[Sentence],
-    form: texts.Script,
+    form: spelling.Script,
     seed: int,
     keys: frozenset[str],
     dropped: Counter[str],
@@ -93,7 +93,7 @@ def _noisy(
     times: Counter[str] = Counter()
     seen: set[tuple[str, str]] = set()
     for sentence in kept:
-        rng = draw.stream("noise", seed, times[sentence.text], sentence.text)
+        rng = draws.stream("noise", seed, times[sentence.text], sentence.text)
         times[sentence.text] += 1
         noisy = perturb(sentence.text, rng, form, keys)
         pair = (noisy.text, sentence.text)
@@ -105,8 +105,8 @@ def _noisy(
             yield sentence, noisy
 
 
-def _group(text: str, form: texts.Script) -> str:
-    return hashlib.sha256(texts.group_key(text, form).encode("utf-8")).hexdigest()
+def _group(text: str, form: spelling.Script) -> str:
+    return hashlib.sha256(spelling.group_key(text, form).encode("utf-8")).hexdigest()
 
 
 def _split(group: str) -> str:

@@ -23,11 +23,11 @@ class Table:
 def to_nko(text: str, version: str) -> str:
     """Return a Latin text in N'Ko letters; characters that have none stay as they are.
 
-    `v1_compat` is the public bridge of nko-brain-scanner, faults included (specification of the
-    ASR lane, section 7.3), but for knowing every apostrophe. `v2_standard` follows the tables of
-    ALA-LC and KNAB (section 7.2): it writes no tone and drops the accents that show it, writes a
-    long vowel twice (N'Ko's marks of length say the tone as well), and leaves out no vowel that
-    the next syllable repeats, as N'Ko spelling may.
+    `v1_compat` is the public bridge of nko-brain-scanner (3b510cd), faults included, but for
+    knowing every apostrophe. `v2_standard` follows the romanisation tables of ALA-LC and KNAB: it
+    writes no tone and drops the accents that show it, writes a long vowel twice (N'Ko's marks of
+    length say the tone as well), and leaves out no vowel that the next syllable repeats, as N'Ko
+    spelling may. What the two do differently: docs/asr.md, The bridge.
     """
     if version == V1_COMPAT:
         return _v1(text)
@@ -56,12 +56,12 @@ def _v2(text: str) -> str:
     latin = _DROPPED.sub("", _TONES.sub("", latin))
     nasal = _SYLLABIC.sub("ߒ", _CODA.sub(_NASAL, latin))
     nko = _replace(nasal, _V2_LETTERS)
-    nko = _AFTER_NASAL.sub(lambda found: _AFTER_NASAL_LETTERS[found[0]], nko)
+    nko = _AFTER_NASAL.sub(lambda match: _AFTER_NASAL_LETTERS[match[0]], nko)
     return unicodedata.normalize("NFC", nko)
 
 
 def _replace(text: str, table: Table) -> str:
-    return table.pattern.sub(lambda found: table.letters[found[0]], text)
+    return table.pattern.sub(lambda match: table.letters[match[0]], text)
 
 
 def _table(letters: dict[str, str]) -> Table:

@@ -9,10 +9,9 @@ from random import Random
 
 from babel import Locale
 
-from thunder.ground import digest
-from thunder.ground import draws as draw
+from thunder.ground import digest, draws
 from thunder.ground.errors import ThunderError
-from thunder.language import spelling as texts
+from thunder.language import spelling
 
 REVISION = 2  # raise it when templates or words change: other sentences are another corpus
 WORD_CHARS = (2, 11)  # short words keep a row inside a small window of tokens
@@ -82,7 +81,7 @@ def generate(count: int, seed: int, script: str) -> list[str]:
     """Return distinct sentences; with one seed, fewer are the first of more."""
     if script not in LOCALES:
         raise ThunderError(f"sentences: no script {script!r}; there is {', '.join(LOCALES)}")
-    form = texts.script(script)
+    form = spelling.script(script)
     most = capacity(script) // 4  # beyond it, most draws would be repeats
     if not 1 <= count <= most:
         raise ThunderError(
@@ -90,22 +89,22 @@ def generate(count: int, seed: int, script: str) -> list[str]:
         )
     slots = _slots(script)
     templates = [template.split() for template in TEMPLATES[script]]
-    rng = draw.stream("sentences", script, seed)
-    found: dict[str, str] = {}
-    while len(found) < count:
+    rng = draws.stream("sentences", script, seed)
+    by_key: dict[str, str] = {}
+    while len(by_key) < count:
         words = list(_clause(rng, templates, slots))
-        for _ in range(draw.pick(rng, CLAUSES) - 1):
-            words += [draw.pick(rng, JOINTS[script]), *_clause(rng, templates, slots)]
-        sentence = texts.normalise(" ".join(words), form)
-        found.setdefault(texts.group_key(sentence, form), sentence)
-    return list(found.values())
+        for _ in range(draws.pick(rng, CLAUSES) - 1):
+            words += [draws.pick(rng, JOINTS[script]), *_clause(rng, templates, slots)]
+        sentence = spelling.normalise(" ".join(words), form)
+        by_key.setdefault(spelling.group_key(sentence, form), sentence)
+    return list(by_key.values())
 
 
 def _clause(
     rng: Random, templates: Sequence[list[str]], slots: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    for word in draw.pick(rng, templates):
-        yield draw.pick(rng, slots[word]) if word in slots else word
+    for word in draws.pick(rng, templates):
+        yield draws.pick(rng, slots[word]) if word in slots else word
 
 
 def capacity(script: str) -> int:
@@ -139,7 +138,7 @@ def _slots(script: str) -> dict[str, Sequence[str]]:
 def _cldr(script: str) -> dict[str, tuple[str, ...]]:
     """Return the words of CLDR by slot, sorted, so that no order of Babel's shows."""
     locale = Locale(LOCALES[script])
-    form = texts.script(script)
+    form = spelling.script(script)
     names = {
         "LANGUAGE": locale.languages.values(),
         "PLACE": locale.territories.values(),
@@ -150,15 +149,15 @@ def _cldr(script: str) -> dict[str, tuple[str, ...]]:
     return {slot: _clean(words, form) for slot, words in names.items()}
 
 
-def _clean(words: Iterable[str], form: texts.Script) -> tuple[str, ...]:
+def _clean(words: Iterable[str], form: spelling.Script) -> tuple[str, ...]:
     """Keep single short words of letters and marks; CLDR also has dates, hyphens and slips."""
     low, high = WORD_CHARS
     folded = {unicodedata.normalize("NFC", word).lower() for word in words}
     return tuple(sorted(w for w in folded if low <= len(w) <= high and _is_plain(w, form)))
 
 
-def _is_plain(word: str, form: texts.Script) -> bool:
+def _is_plain(word: str, form: spelling.Script) -> bool:
     is_of_script = all(form.pattern.match(char) and not char.isdigit() for char in word)
-    repeats_a_mark = any(a == b and texts.is_mark(a) for a, b in pairwise(word))
+    repeats_a_mark = any(a == b and spelling.is_mark(a) for a, b in pairwise(word))
     has_apostrophe = any(char in form.punctuation for char in word)
-    return not (repeats_a_mark or has_apostrophe or texts.has_orphan_mark(word)) and is_of_script
+    return not (repeats_a_mark or has_apostrophe or spelling.has_orphan_mark(word)) and is_of_script

@@ -10,6 +10,7 @@ from thunder.ground.errors import ThunderError
 NORMALISER_VERSION = 1  # raise it when `normalise` or `group_key` gives another text
 SCORED_VERSION = 1  # raise it when `scored` gives another text: other targets, other error rates
 VARIANTS = ("raw", "norm", "toneless")
+MAIN = "norm"  # the variant that is learned, counted and compared
 
 _INVISIBLE = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff\u07fa]")
 _APOSTROPHES = re.compile("['`´ʼʻ‘’′ʔ]")
@@ -66,7 +67,7 @@ def group_key(text: str, script: Script) -> str:
 
 
 def scored(text: str, script: Script | str, variant: str) -> str:
-    """Return what is compared when a text is scored (specification of the ASR lane, section 7.4).
+    """Return what is compared when a text is scored.
 
     Args:
         variant: `raw` is NFC alone; `norm` also puts case, punctuation and whatever is invisible
@@ -84,13 +85,13 @@ def scored(text: str, script: Script | str, variant: str) -> str:
 
 def clusters(text: str) -> list[str]:
     """Split a text into base characters, each with the marks that belong to it."""
-    found: list[str] = []
+    parts: list[str] = []
     for char in text:
-        if found and is_mark(char):
-            found[-1] += char
+        if parts and is_mark(char):
+            parts[-1] += char
         else:
-            found.append(char)
-    return found
+            parts.append(char)
+    return parts
 
 
 @cache
@@ -149,12 +150,12 @@ def _toneless(text: str, script: Script) -> str:
     return unicodedata.normalize("NFC", " ".join(plain.split()))
 
 
-def _joiner_or_visible(found: re.Match[str]) -> str:
-    return found[0] if found[0] in _JOINERS else _visible(found)
+def _joiner_or_visible(match: re.Match[str]) -> str:
+    return match[0] if match[0] in _JOINERS else _visible(match)
 
 
-def _visible(found: re.Match[str]) -> str:
-    return "" if _is_put_aside(found[0]) else found[0]
+def _visible(match: re.Match[str]) -> str:
+    return "" if _is_put_aside(match[0]) else match[0]
 
 
 @cache
@@ -167,19 +168,19 @@ def _is_put_aside(char: str) -> bool:
 def _nko_apostrophes(text: str, script: Script) -> str:
     """Keep an apostrophe that stands for a lost vowel before another vowel; drop the others."""
 
-    def replace(found: re.Match[str]) -> str:
-        is_elision = found[0] != "ʔ" and text[found.end() : found.end() + 1] in script.vowels
+    def replace(match: re.Match[str]) -> str:
+        is_elision = match[0] != "ʔ" and text[match.end() : match.end() + 1] in script.vowels
         return _TONE_APOSTROPHE if is_elision else ""
 
     return _APOSTROPHES.sub(replace, text)
 
 
 def _both_ways(*pairs: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    both: dict[str, str] = {}
     for pair in pairs:
         left, right = pair.split("/")
-        found |= {left: right, right: left}
-    return found
+        both |= {left: right, right: left}
+    return both
 
 
 _LATIN = Script(

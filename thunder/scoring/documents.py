@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder.ground import wording as text
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.language import bridge, spelling
 from thunder.scoring import intervals, score
@@ -37,12 +37,12 @@ def of_dump(
         samples: of the bootstrap; 0 leaves the intervals out.
         bridge_version: score a Latin dump as N'Ko too, both sides mapped by this bridge.
     """
-    found = {v: _counts(dump, v) for v in score.VARIANTS}
+    by_variant = {v: _counts(dump, v) for v in score.VARIANTS}
     mapped = _bridged(dump, bridge_version)
     disjoint = dump.text_disjoint
 
     def block(rows: npt.NDArray[Any]) -> dict[str, Any]:
-        return _block({v: score.part(found[v], rows) for v in found}, samples, seed)
+        return _block({v: score.part(by_variant[v], rows) for v in by_variant}, samples, seed)
 
     def groups(labels: Sequence[str | None]) -> dict[str, Any] | None:
         return {label: block(rows) for label, rows in _groups(labels).items()} or None
@@ -52,7 +52,7 @@ def of_dump(
         **dump.labels,
         "scored_version": spelling.SCORED_VERSION,
         "bootstrap": {"samples": samples, "seed": seed, "level": intervals.LEVEL},
-        "all": _block(found, samples, seed),
+        "all": _block(by_variant, samples, seed),
         "text_disjoint": None if disjoint is None else block(disjoint),
         "by_partition": groups(dump.partitions),
         "by_origin": groups(dump.origins),
@@ -62,17 +62,17 @@ def of_dump(
 
 def render(document: Mapping[str, Any]) -> str:
     """Return a document for people: one line per subset and variant, rates in percent."""
-    said = [f"{key} {document[key]}" for key in ("script", *LABELS) if document[key]]
+    labels = [f"{key} {document[key]}" for key in ("script", *LABELS) if document[key]]
     drawn = document["bootstrap"]
     head = ["rows", "variant", "CER %", f"{drawn['level']} % interval", "macro", "median", "WER %"]
     rows = [row for title, block in _blocks(document) for row in _table_rows(title, block)]
-    shown = text.columns(["of", *head, "exact %", "edits", "chars"], rows)
+    shown = wording.columns(["of", *head, "exact %", "edits", "chars"], rows)
     foot = (
         f"intervals: {drawn['samples']:,} resamples of rows, seed {drawn['seed']}"
         if drawn["samples"]
         else "no intervals: 0 resamples asked for"
     )
-    return "\n".join([", ".join(said), "", shown, "", foot]) + "\n"
+    return "\n".join([", ".join(labels), "", shown, "", foot]) + "\n"
 
 
 def _counts(dump: Dump, variant: str) -> score.Counts:
@@ -89,38 +89,38 @@ def _bridged(dump: Dump, version: str | None) -> Variants | None:
 
 
 def _block(counts: Variants, samples: int, seed: int) -> dict[str, Any]:
-    found = {variant: score.summary(counts[variant]) for variant in counts}
-    drawn: Sequence[tuple[float, float] | None] = [None] * len(found)
-    if samples and all(summary["rows"] for summary in found.values()):
+    summaries = {variant: score.summary(counts[variant]) for variant in counts}
+    drawn: Sequence[tuple[float, float] | None] = [None] * len(summaries)
+    if samples and all(summary["rows"] for summary in summaries.values()):
         drawn = intervals.bootstrap_all(list(counts.values()), samples, seed)
     return {
-        variant: {**found[variant], "cer_ci95": interval and list(interval)}
-        for variant, interval in zip(found, drawn, strict=True)
+        variant: {**summaries[variant], "cer_ci95": interval and list(interval)}
+        for variant, interval in zip(summaries, drawn, strict=True)
     }
 
 
 def _groups(labels: Sequence[str | None]) -> dict[str, npt.NDArray[np.int64]]:
     """Return the rows of each label, sorted by label; nothing when no row has one."""
-    found: dict[str, list[int]] = {}
+    by_label: dict[str, list[int]] = {}
     for row, label in enumerate(labels):
-        found.setdefault(NO_LABEL if label is None else label, []).append(row)
-    if set(found) == {NO_LABEL}:
+        by_label.setdefault(NO_LABEL if label is None else label, []).append(row)
+    if set(by_label) == {NO_LABEL}:
         return {}
-    return {label: np.array(found[label], dtype=np.int64) for label in sorted(found)}
+    return {label: np.array(by_label[label], dtype=np.int64) for label in sorted(by_label)}
 
 
 def _blocks(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    found = [(_TITLES["all"], document["all"])]
+    blocks = [(_TITLES["all"], document["all"])]
     if document["text_disjoint"]:
-        found.append((_TITLES["text_disjoint"], document["text_disjoint"]))
+        blocks.append((_TITLES["text_disjoint"], document["text_disjoint"]))
     for key in ("by_partition", "by_origin"):
         groups = document[key] or {}
-        found += [(f"{_TITLES[key]} {label}", block) for label, block in groups.items()]
+        blocks += [(f"{_TITLES[key]} {label}", block) for label, block in groups.items()]
     if document["bridged"]:
-        found.append(
+        blocks.append(
             (f"{_TITLES['bridged']} {document['bridged']['version']}", document["bridged"])
         )
-    return found
+    return blocks
 
 
 def _table_rows(title: str, block: Mapping[str, Any]) -> list[list[str]]:

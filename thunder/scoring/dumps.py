@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder.ground import json_lines as lines
+from thunder.ground import json_lines
 from thunder.ground.errors import ThunderError
 from thunder.language import spelling
 
@@ -59,15 +59,6 @@ def read(predictions: Path, references: Path) -> Dump:
     return _joined(left, right)
 
 
-def of_rows(
-    predictions: Iterable[Mapping[str, Any]], references: Iterable[Mapping[str, Any]]
-) -> Dump:
-    """Return the dump that `read` would return of files with these rows."""
-    left = _side("predictions", enumerate(predictions, 1), {}, PREDICTION, _PREDICTION_MAY)
-    right = _side("references", enumerate(references, 1), {}, REFERENCE, _REFERENCE_MAY)
-    return _joined(left, right)
-
-
 def _read(path: Path, must: Mapping[str, str], may: tuple[str, ...]) -> _Side:
     faults: dict[int, str] = {}
     try:
@@ -80,25 +71,25 @@ def _read(path: Path, must: Mapping[str, str], may: tuple[str, ...]) -> _Side:
 def _lines(stream: Iterable[bytes], faults: dict[int, str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows by line number, one at a time: a dump with its telemetry is large."""
     for number, line in enumerate(stream, 1):
-        found, broken = lines.rows(line)
+        rows, broken = json_lines.rows(line)
         if broken:
             faults[number] = broken[1]
-        yield from ((number, row) for row in found.values())
+        yield from ((number, row) for row in rows.values())
 
 
 def _side(
     name: str, rows: Numbered, faults: dict[int, str], must: Mapping[str, str], may: tuple[str, ...]
 ) -> _Side:
-    found: dict[str, tuple[int, Mapping[str, Any]]] = {}
+    by_id: dict[str, tuple[int, Mapping[str, Any]]] = {}
     for number, row in rows:
         if wrong := _wrong(row, must, may):
             faults[number] = wrong
-        elif row["feat_id"] in found:
-            faults[number] = f"feat_id {row['feat_id']!r} is on line {found[row['feat_id']][0]} too"
+        elif row["feat_id"] in by_id:
+            faults[number] = f"feat_id {row['feat_id']!r} is on line {by_id[row['feat_id']][0]} too"
         else:
             kept = {key: row.get(key) for key in (*must, *may)}
-            found[row["feat_id"]] = (number, kept)
-    return _Side(name, found, faults)
+            by_id[row["feat_id"]] = (number, kept)
+    return _Side(name, by_id, faults)
 
 
 def _wrong(row: Mapping[str, Any], must: Mapping[str, str], may: tuple[str, ...]) -> str | None:
@@ -108,17 +99,17 @@ def _wrong(row: Mapping[str, Any], must: Mapping[str, str], may: tuple[str, ...]
     if missing:
         return f"no {', '.join(missing)}"
     for key, kind in must.items():
-        if lines.kind(row[key]) != kind:
-            return f"{key!r} must be {kind}, is {lines.kind(row[key])}"
+        if json_lines.kind(row[key]) != kind:
+            return f"{key!r} must be {kind}, is {json_lines.kind(row[key])}"
     for key in may:
         value, kind = row.get(key), _KINDS.get(key, "text")
-        if value is not None and lines.kind(value) != kind:
-            return f"{key!r} must be {kind} or null, is {lines.kind(value)}"
+        if value is not None and json_lines.kind(value) != kind:
+            return f"{key!r} must be {kind} or null, is {json_lines.kind(value)}"
     return None
 
 
 def _joined(left: _Side, right: _Side) -> Dump:
-    faults = lines.placed(left.name, left.faults) + lines.placed(right.name, right.faults)
+    faults = json_lines.placed(left.name, left.faults) + json_lines.placed(right.name, right.faults)
     faults += [f"{side.name}: no rows" for side in (left, right) if not side.rows and not faults]
     if not faults and not left.rows.keys() & right.rows.keys():
         faults = ["no feat_id is in both: are they dumps of one split?"]
@@ -126,7 +117,7 @@ def _joined(left: _Side, right: _Side) -> Dump:
         faults = _alone(left, right) + _alone(right, left)
     if not faults:
         faults = _contradictions(left, right)
-    lines.refuse(f"{left.name} and {right.name} are not one dump: {_count(faults)}", faults)
+    json_lines.refuse(f"{left.name} and {right.name} are not one dump: {_count(faults)}", faults)
     ids = sorted(left.rows)
     first, second = ([side.rows[name][1] for name in ids] for side in (left, right))
     marks = [row["text_disjoint"] for row in second]
@@ -156,23 +147,23 @@ def _contradictions(left: _Side, right: _Side) -> list[str]:
     if script not in spelling.SCRIPTS:
         known = ", ".join(sorted(spelling.SCRIPTS))
         return [f"{right.name}: no script {script!r}; there is {known}"]
-    found = []
+    faults = []
     for side in (left, right):
         for number, row in side.rows.values():
             if row["script"] != script:
-                found.append(f"{side.name}:{number}: script {row['script']!r}, not {script!r}")
+                faults.append(f"{side.name}:{number}: script {row['script']!r}, not {script!r}")
     for name, (number, row) in left.rows.items():
         if row["reference_text"] not in (None, right.rows[name][1]["reference_text"]):
-            found.append(
+            faults.append(
                 f"{left.name}:{number}: reference_text is not that of {right.name}"
                 " (leave it out to score against other references)"
             )
-    return found
+    return faults
 
 
 def _agreed(values: Iterable[str | None]) -> str | None:
-    found = set(values)
-    return found.pop() if len(found) == 1 else None
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def _count(faults: list[str]) -> str:

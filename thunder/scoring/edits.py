@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -49,19 +48,10 @@ def alignment(reference: str, hypothesis: str) -> list[Edit]:
     ]
 
 
-def runs(edits: Iterable[Edit]) -> list[Edit]:
-    """Join neighbours of one op: letters of a joined script are drawn together."""
-    found = []
-    for op, group in groupby(edits, key=lambda edit: edit[0]):
-        parts = list(group)
-        found.append((op, "".join(edit[1] for edit in parts), "".join(edit[2] for edit in parts)))
-    return found
-
-
 def totals(alignments: Iterable[Iterable[Edit]]) -> dict[str, int]:
     """Return how often each op occurs in alignments, in clusters."""
-    found = Counter(edit[0] for edits in alignments for edit in edits)
-    return {op: found[op] for op in OPS}
+    counts = Counter(edit[0] for edits in alignments for edit in edits)
+    return {op: counts[op] for op in OPS}
 
 
 def numbered(first: Sequence[Hashable], second: Sequence[Hashable]) -> tuple[list[int], list[int]]:

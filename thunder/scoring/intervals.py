@@ -25,11 +25,11 @@ def bootstrap(counts: Counts, samples: int = SAMPLES, seed: int = SEED) -> tuple
 
 
 def bootstrap_all(
-    found: Sequence[Counts], samples: int = SAMPLES, seed: int = SEED
+    several: Sequence[Counts], samples: int = SAMPLES, seed: int = SEED
 ) -> list[tuple[float, float]]:
     """Return `bootstrap` of several counts of the same rows, resampled together."""
-    sums = _resampled(found, samples, seed)
-    return [_interval(rates(sums[:, 2 * i], sums[:, 2 * i + 1])) for i in range(len(found))]
+    sums = _resampled(several, samples, seed)
+    return [_interval(rates(sums[:, 2 * i], sums[:, 2 * i + 1])) for i in range(len(several))]
 
 
 def paired(
@@ -54,12 +54,12 @@ def paired(
     }
 
 
-def _resampled(found: Sequence[Counts], samples: int, seed: int) -> Floats:
+def _resampled(several: Sequence[Counts], samples: int, seed: int) -> Floats:
     """Return the sums of edits and characters of resampled rows (samples, 2 * counts).
 
     Sums of integers below 2**53 are exact in doubles, so no order of adding changes them.
     """
-    columns = _columns(found)
+    columns = _columns(several)
     if samples < 1 or not len(columns):
         raise ThunderError(
             f"bootstrap: {samples} samples of {len(columns)} rows; at least one each"
@@ -85,11 +85,11 @@ def _weights(rows: int, samples: int, seed: int) -> Iterator[Floats]:
         yield times.reshape(size, rows).astype(np.float64)
 
 
-def _columns(found: Sequence[Counts]) -> Floats:
-    rows = {len(counts.edits) for counts in found}
+def _columns(several: Sequence[Counts]) -> Floats:
+    rows = {len(counts.edits) for counts in several}
     if len(rows) != 1:
         raise ThunderError(f"counts of {sorted(rows)} rows; the same rows are needed in all")
-    columns = [column for counts in found for column in (counts.edits, counts.chars)]
+    columns = [column for counts in several for column in (counts.edits, counts.chars)]
     return np.stack(columns, axis=1).astype(np.float64)
 
 

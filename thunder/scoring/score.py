@@ -12,6 +12,7 @@ from thunder.language import bridge, spelling
 from thunder.scoring import edits
 
 VARIANTS = spelling.VARIANTS
+MAIN = spelling.MAIN
 
 Ints = npt.NDArray[np.int64]
 
@@ -56,46 +57,45 @@ def bridged(
 ) -> Counts:
     """Return the edits of Latin hypotheses that a bridge maps to N'Ko, against N'Ko references.
 
-    Error rates of two alphabets cannot be compared as they are; these can (specification of the
-    ASR lane, section 1.6).
+    Error rates of two alphabets cannot be compared as they are; these can.
     """
     mapped = [bridge.to_nko(text, version) for text in hypotheses]
     return counts(references, mapped, "nko", variant)
 
 
-def part(found: Counts, rows: npt.NDArray[Any]) -> Counts:
+def part(whole: Counts, rows: npt.NDArray[Any]) -> Counts:
     """Return the counts of some rows: a mask, or indices."""
-    return Counts(found.edits[rows], found.chars[rows], found.word_edits[rows], found.words[rows])
+    return Counts(whole.edits[rows], whole.chars[rows], whole.word_edits[rows], whole.words[rows])
 
 
-def summary(found: Counts) -> dict[str, Any]:
+def summary(counted: Counts) -> dict[str, Any]:
     """Return the error rates of rows; without rows there are none.
 
     `cer_micro` is all edits over all characters, `cer_macro` and `cer_median` are of the rates of
     rows, `exact` is the share of rows without an edit. What has no characters has a rate of 0 when
     nothing was recognised either, else of 1.
     """
-    rows = len(found.edits)
-    by_row = rates(found.edits, found.chars)
+    rows = len(counted.edits)
+    by_row = rates(counted.edits, counted.chars)
     return {
         "rows": rows,
-        "edits": int(found.edits.sum()),
-        "ref_chars": int(found.chars.sum()),
-        "cer_micro": _micro(found.edits, found.chars) if rows else None,
+        "edits": int(counted.edits.sum()),
+        "ref_chars": int(counted.chars.sum()),
+        "cer_micro": _micro(counted.edits, counted.chars) if rows else None,
         "cer_macro": float(by_row.mean()) if rows else None,
         "cer_median": float(np.median(by_row)) if rows else None,
-        "wer_micro": _micro(found.word_edits, found.words) if rows else None,
-        "exact": float((found.edits == 0).mean()) if rows else None,
+        "wer_micro": _micro(counted.word_edits, counted.words) if rows else None,
+        "exact": float((counted.edits == 0).mean()) if rows else None,
     }
 
 
 def rates(errors: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Return errors over lengths; over a length of 0 it is 0 without errors, else 1."""
     empty = lengths == 0
-    found: npt.NDArray[np.float64] = np.where(
+    ratios: npt.NDArray[np.float64] = np.where(
         empty, errors > 0, errors / np.where(empty, 1, lengths)
     )
-    return found
+    return ratios
 
 
 def _micro(errors: Ints, lengths: Ints) -> float:

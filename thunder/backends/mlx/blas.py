@@ -29,7 +29,7 @@ COMPILE_SECONDS = 60
 
 _Library = tuple[ctypes.CDLL, str | None]
 # One per process, as the loader's global scope is: the first library in it wins.
-_found: dict[str, Any] = {}
+_loaded: dict[str, Any] = {}
 
 
 class _Refused(Exception):
@@ -47,17 +47,17 @@ def load(cache: Path) -> dict[str, Any]:
     Args:
         cache: the folder for the compiled shim, the only place that is written.
     """
-    if not _found:
+    if not _loaded:
         os.environ.update(_numerics())
-        _found.update(_choose(lambda: _shim(cache), ctypes.RTLD_GLOBAL))
-    return dict(_found)
+        _loaded.update(_choose(lambda: _shim(cache), ctypes.RTLD_GLOBAL))
+    return dict(_loaded)
 
 
 def describe() -> dict[str, Any]:
     """Return what `load` found or would find, and the compiler, without compiling anything."""
     compiler = _compiler()
-    found = _found or _choose(_numpy_behind_compiler, ctypes.RTLD_LOCAL)
-    return {**found, "compiler": compiler and Path(compiler).name}
+    report = _loaded or _choose(_numpy_behind_compiler, ctypes.RTLD_LOCAL)
+    return {**report, "compiler": compiler and Path(compiler).name}
 
 
 def _numerics() -> dict[str, str]:
@@ -213,8 +213,8 @@ def _compiler() -> str | None:
 def _shim_name() -> str:
     target = _numpy_file()
     parts = (SHIM.read_bytes(), target.name.encode(), str(target.stat().st_size).encode())
-    found = hashlib.sha256(b"\0".join((*parts, platform.machine().encode())))
-    return f"libthunder_blas-{found.hexdigest()[:16]}.so"
+    digest = hashlib.sha256(b"\0".join((*parts, platform.machine().encode())))
+    return f"libthunder_blas-{digest.hexdigest()[:16]}.so"
 
 
 def _compile(path: Path) -> None:
@@ -236,6 +236,6 @@ def _compile(path: Path) -> None:
         except subprocess.TimeoutExpired as error:
             raise _Refused(f"{name} took over {COMPILE_SECONDS} s") from error
         if done.returncode or not built.is_file():
-            said = (done.stderr.strip().splitlines() or [""])[0]
-            raise _Refused(f"{name} failed with {done.returncode}: {said!r}")
+            complaint = (done.stderr.strip().splitlines() or [""])[0]
+            raise _Refused(f"{name} failed with {done.returncode}: {complaint!r}")
         os.replace(built, path)

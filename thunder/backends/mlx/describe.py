@@ -9,15 +9,15 @@ from thunder.backends.mlx import blas
 
 def describe() -> dict[str, Any]:
     """Return BLAS, compiler and device; loads mlx in this process."""
-    found = blas.describe()
+    report = blas.describe()
     import mlx.core as mx
 
     device = str(mx.default_device()).split("(")[-1].split(",")[0]
     return {
-        "blas": found["name"],
-        "blas version": found["version"],
-        "compiler": found["compiler"],
-        "warning": found["warning"],
+        "blas": report["name"],
+        "blas version": report["version"],
+        "compiler": report["compiler"],
+        "warning": report["warning"],
         "device": device,
         "ring": bool(mx.distributed.is_available()),
     }

@@ -18,9 +18,9 @@ def address(library: ctypes.CDLL, name: str) -> int | None:
 
 def file_of(library: ctypes.CDLL, name: str) -> str | None:
     """Return the path of the library that really holds a function."""
-    found = address(library, name)
+    place = address(library, name)
     info = (ctypes.c_void_p * 4)()  # Dl_info, whose first field is the path
-    if not found or not ctypes.CDLL(None).dladdr(ctypes.c_void_p(found), info) or not info[0]:
+    if not place or not ctypes.CDLL(None).dladdr(ctypes.c_void_p(place), info) or not info[0]:
         return None
     return os.fsdecode(ctypes.string_at(info[0]))
 

@@ -38,9 +38,13 @@ class Peers:
             fingerprint: numbers that equal weights have in common, to the bit.
         """
         if self.world > 1:
-            found = [torch.empty_like(fingerprint) for _ in range(self.world)]
-            distributed.all_gather(found, fingerprint)
-            strays = [rank for rank, one in enumerate(found) if not torch.equal(one, found[0])]
+            fingerprints = [torch.empty_like(fingerprint) for _ in range(self.world)]
+            distributed.all_gather(fingerprints, fingerprint)
+            strays = [
+                rank
+                for rank, one in enumerate(fingerprints)
+                if not torch.equal(one, fingerprints[0])
+            ]
             if strays:
                 raise ThunderError(
                     f"epoch {epoch}: the weights of ranks {strays} are no longer those of rank 0; "

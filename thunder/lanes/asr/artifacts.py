@@ -8,13 +8,21 @@ BEST = "best.pt"
 LAST = "last.pt"
 POLICY = "partition_policy.json"
 SPLITS = ("train", "valid", "test")
+# An input in the record of a run, and the key of results.json that says the same.
+DIGESTS = {
+    "data": "snapshot_sha256",
+    "split": "split_sha256",
+    "features": "features_sha256",
+}
+# Another pass over test, by its column in results.json, and the suffix of its dump.
+PASSES = {"off": "_ttt_off", "shuffled": "_ttt_shuffled", "suta": "_suta"}
 
 
 def predictions(split: str, suffix: str = "") -> str:
     """Return the dump of a split.
 
     Args:
-        suffix: of another way to hear the split than the mode's own.
+        suffix: of another pass over the split than the mode's own, one of PASSES.
     """
     return f"{split}_predictions{suffix}.jsonl"
 

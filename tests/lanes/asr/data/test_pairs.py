@@ -180,8 +180,8 @@ def test_a_recording_is_found_by_its_id(tmp_path: Path) -> None:
     nfd = unicodedata.normalize("NFD", "é")
     _audio(tmp_path, "audio/a.wav", "audio/b.c.FLAC", "audio/d.ogg", "audio/e.mp3",
            "audio/no.txt", "audio/.wav", f"audio/{nfd}.wav")  # fmt: skip
-    found = pairs.load(tmp_path, DATA)["audio"]
-    assert list(found) == [
+    audio = pairs.load(tmp_path, DATA)["audio"]
+    assert list(audio) == [
         "audio/a.wav", "audio/b.c.FLAC", "audio/d.ogg", "audio/e.mp3", None, f"audio/{nfd}.wav",
     ]  # fmt: skip
 
@@ -231,8 +231,8 @@ def test_take_keeps_the_first_rows_by_id_and_checks_all(tmp_path: Path) -> None:
     rows = [_row(f"r{i:02d}") for i in range(40)]
     random.Random(0).shuffle(rows)
     _write(tmp_path, *rows)
-    found = pairs.load(tmp_path, {**DATA, "take": 25})
-    assert list(found["feat_id"]) == [f"r{i:02d}" for i in range(25)]
+    loaded = pairs.load(tmp_path, {**DATA, "take": 25})
+    assert list(loaded["feat_id"]) == [f"r{i:02d}" for i in range(25)]
     assert len(pairs.load(tmp_path, {**DATA, "take": 99})) == 40
     _write(tmp_path, *rows, _row("zz", nko=""))
     with pytest.raises(Faults, match="'nko' is empty"):

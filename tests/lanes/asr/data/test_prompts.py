@@ -218,9 +218,9 @@ def test_transcripts_are_read_from_several_forms(
     tmp_path: Path, name: str, text: str, packed: bool
 ) -> None:
     data = gzip.compress(text.encode()) if packed else text.encode()
-    found = _listed(tmp_path, name + ".gz" * packed, data)
-    assert found.texts == {"a/b": "ni taa", "c": "i ni ce"}
-    assert (found.omitted, found.changed, found.count) == ({}, {}, 2)
+    listed = _listed(tmp_path, name + ".gz" * packed, data)
+    assert listed.texts == {"a/b": "ni taa", "c": "i ni ce"}
+    assert (listed.omitted, listed.changed, listed.count) == ({}, {}, 2)
 
 
 @pytest.mark.parametrize(
@@ -244,14 +244,14 @@ def test_broken_transcripts_are_named(
 
 
 def test_an_empty_transcript_is_named(tmp_path: Path) -> None:
-    found = _listed(tmp_path, "t.tsv", "a.wav\t\nb.wav\tni\n")
-    assert found.omitted == {"not_speech": {"a": ""}}
+    listed = _listed(tmp_path, "t.tsv", "a.wav\t\nb.wav\tni\n")
+    assert listed.omitted == {"not_speech": {"a": ""}}
 
 
 def test_texts_and_names_are_brought_to_one_form(tmp_path: Path) -> None:
     name = unicodedata.normalize("NFD", "é")
-    found = _listed(tmp_path, "t.jsonl", json.dumps({"path": f"{name}.wav", "text": "n'a  é"}))
-    assert found.texts == {"é": "n’a é"}
+    listed = _listed(tmp_path, "t.jsonl", json.dumps({"path": f"{name}.wav", "text": "n'a  é"}))
+    assert listed.texts == {"é": "n’a é"}
 
 
 def test_names_of_files_and_transcripts_meet_in_either_form(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def _parts(document: dict[str, Any]) -> dict[str, str]:
 def test_the_cuts_are_those_of_the_published_snapshots(
     rows: int, counts: tuple[int, int, int]
 ) -> None:
-    """From the specification of the ASR lane, §1.1; the older snapshot tells the rules apart."""
+    """Both are published (docs/asr.md, The split); the older snapshot tells the rules apart."""
     first, second = split.cuts(rows, RANDOM)
     assert (first, second - first, rows - second) == counts
 

@@ -22,8 +22,8 @@ DIGESTS = {
 
 def document(**changes: Any) -> dict[str, Any]:
     """Return the content of a vocab.json of three letters whose blank is last."""
-    found = {"blank": 3, "tokens": ["a", "b", " ", "<blank>"], "script": "latin", "version": 1}
-    return {**found, **changes}
+    content = {"blank": 3, "tokens": ["a", "b", " ", "<blank>"], "script": "latin", "version": 1}
+    return {**content, **changes}
 
 
 def written(folder: Path, **changes: Any) -> Path:
@@ -34,9 +34,9 @@ def written(folder: Path, **changes: Any) -> Path:
 
 @pytest.mark.parametrize(("script", "classes"), [("nko", 66), ("latin", 40)])
 def test_a_script_has_as_many_classes_as_published(script: str, classes: int) -> None:
-    found = vocabulary.make(script)
-    assert len(found.tokens) == len(set(found.tokens)) == classes
-    assert (found.blank, found.tokens[0]) == (0, vocabulary.BLANK)
+    made = vocabulary.make(script)
+    assert len(made.tokens) == len(set(made.tokens)) == classes
+    assert (made.blank, made.tokens[0]) == (0, vocabulary.BLANK)
 
 
 @pytest.mark.parametrize("script", ["nko", "latin"])
@@ -53,9 +53,9 @@ def test_an_unknown_script_is_named() -> None:
     ("script", "text"), [("nko", "ߒ ߓߘߊ߫ ߕߊ߯ ߞߊ߲߬"), ("latin", "n’a bɛ taa sò-kɔnɔ")]
 )
 def test_a_text_comes_back_from_its_classes(script: str, text: str) -> None:
-    found = vocabulary.make(script)
-    classes, outside = found.encode(text)
-    assert found.decode(classes) == unicodedata.normalize("NFC", text)
+    made = vocabulary.make(script)
+    classes, outside = made.encode(text)
+    assert made.decode(classes) == unicodedata.normalize("NFC", text)
     assert outside == []
 
 
@@ -66,8 +66,8 @@ def test_characters_without_a_class_are_told_not_lost() -> None:
 
 
 def test_latin_is_read_in_lower_case_and_composed() -> None:
-    found = vocabulary.make("latin")
-    assert found.encode("E\u0301") == found.encode("é") == ([found.tokens.index("é")], [])
+    made = vocabulary.make("latin")
+    assert made.encode("E\u0301") == made.encode("é") == ([made.tokens.index("é")], [])
 
 
 def test_the_apostrophe_is_the_one_that_the_normaliser_writes() -> None:
@@ -76,8 +76,8 @@ def test_the_apostrophe_is_the_one_that_the_normaliser_writes() -> None:
 
 
 def test_the_word_for_blank_is_no_character() -> None:
-    found = vocabulary.Vocabulary(("a", "b"), 1, "latin", 1)
-    assert found.encode("ab") == ([0], ["b"])
+    made = vocabulary.Vocabulary(("a", "b"), 1, "latin", 1)
+    assert made.encode("ab") == ([0], ["b"])
 
 
 def test_a_vocabulary_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_a_vocabulary_comes_back_from_its_file(tmp_path: Path) -> None:
 
 
 def test_a_blank_that_is_last_is_the_blank(tmp_path: Path) -> None:
-    found = vocabulary.load(written(tmp_path))
+    made = vocabulary.load(written(tmp_path))
     path = torch.tensor([[0, 0, 3, 0, 1, 3, 3, 1]])  # a a _ a b _ _ b
     log_probs = torch.log_softmax(torch.nn.functional.one_hot(path, 4) * 9.0, dim=-1)
-    assert decode.greedy(log_probs, torch.tensor([8]), found) == ["aabb"]
+    assert decode.greedy(log_probs, torch.tensor([8]), made) == ["aabb"]
 
 
 @pytest.mark.parametrize(

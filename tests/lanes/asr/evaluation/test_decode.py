@@ -36,81 +36,83 @@ def spelled(path: Sequence[int], words: Vocabulary) -> str:
 
 def every_text(log_probs: np.ndarray, words: Vocabulary) -> dict[str, float]:
     """Return the log probability of every text, summed over all paths."""
-    found: dict[str, float] = {}
+    totals: dict[str, float] = {}
     for path in itertools.product(range(log_probs.shape[1]), repeat=len(log_probs)):
         text, score = spelled(path, words), sum(row[one] for row, one in zip(log_probs, path))  # noqa: B905
-        found[text] = float(np.logaddexp(found.get(text, -np.inf), score))
-    return found
+        totals[text] = float(np.logaddexp(totals.get(text, -np.inf), score))
+    return totals
 
 
 @pytest.mark.parametrize("words", [THREE, BLANK_LAST], ids=["blank first", "blank last"])
 @pytest.mark.parametrize("seed", range(10))
 def test_greedy_spells_the_best_path(seed: int, words: Vocabulary) -> None:
     log_probs, lengths = random_log_probs(seed, frames=12), torch.tensor([12, 7, 1])
-    for row, found in enumerate(decode.heard(log_probs, lengths, words)):
+    for row, decoded in enumerate(decode.best_paths(log_probs, lengths, words)):
         best, path = log_probs[row, : lengths[row]].max(dim=-1)
-        assert found.text == spelled(path.tolist(), words)
-        assert found.n_best == [(found.text, pytest.approx(float(best.sum()), abs=1e-5))]
+        assert decoded.text == spelled(path.tolist(), words)
+        assert decoded.n_best == [(decoded.text, pytest.approx(float(best.sum()), abs=1e-5))]
 
 
 def test_a_character_has_the_frames_of_its_run_and_the_peak_among_them() -> None:
     path = [0, 1, 1, 1, 0, 1, 2, 2, 0]
     log_probs = of_path(path)
     log_probs[0, 2] = torch.log_softmax(torch.tensor([0.0, 9.0, 0.0]), dim=-1)
-    found = decode.heard(log_probs, torch.tensor([9]), THREE)[0]
-    assert found.text == "aab"
-    assert found.spans == [(1, 4), (5, 6), (6, 8)]
+    decoded = decode.best_paths(log_probs, torch.tensor([9]), THREE)[0]
+    assert decoded.text == "aab"
+    assert decoded.spans == [(1, 4), (5, 6), (6, 8)]
     peaks = [float(log_probs[0, frame, one].exp()) for frame, one in ((2, 1), (5, 1), (6, 2))]
-    assert found.confidences == pytest.approx(peaks)
+    assert decoded.confidences == pytest.approx(peaks)
 
 
 def test_frames_beyond_the_length_are_never_heard() -> None:
     log_probs = of_path([1, 1, 1, 1, 2, 2])
-    found = decode.heard(log_probs, torch.tensor([3]), THREE)[0]
-    assert (found.text, found.spans) == ("a", [(0, 3)])
+    decoded = decode.best_paths(log_probs, torch.tensor([3]), THREE)[0]
+    assert (decoded.text, decoded.spans) == ("a", [(0, 3)])
     surer, broken = log_probs.clone(), log_probs.clone()
     surer[0, 3] = torch.log_softmax(torch.tensor([0.0, 30.0, 0.0]), dim=-1)
     broken[0, 3:] = torch.nan
     for other in (surer, broken):
-        assert decode.heard(other, torch.tensor([3]), THREE) == [found]
+        assert decode.best_paths(other, torch.tensor([3]), THREE) == [decoded]
 
 
 def test_a_row_is_heard_the_same_in_any_batch() -> None:
     log_probs, lengths = random_log_probs(3, batch=5, frames=20), torch.tensor([20, 3, 11, 8, 15])
-    together = decode.heard(log_probs, lengths, THREE)
+    together = decode.best_paths(log_probs, lengths, THREE)
     for row, length in enumerate(lengths.tolist()):
-        alone = decode.heard(log_probs[row : row + 1, :length], lengths[row : row + 1], THREE)[0]
+        alone = decode.best_paths(log_probs[row : row + 1, :length], lengths[row : row + 1], THREE)[
+            0
+        ]
         assert alone.text == together[row].text
         assert alone.spans == together[row].spans
 
 
 def test_silence_is_an_empty_text() -> None:
-    for found in (
-        decode.heard(of_path([0, 0, 0]), torch.tensor([3]), THREE)[0],
+    for decoded in (
+        decode.best_paths(of_path([0, 0, 0]), torch.tensor([3]), THREE)[0],
         beam.search(of_path([0, 0, 0]).numpy(), np.array([3]), THREE, 1)[0],
     ):
-        assert (found.text, found.spans, found.confidences) == ("", [], [])
+        assert (decoded.text, decoded.spans, decoded.confidences) == ("", [], [])
 
 
 def test_marks_are_put_in_their_one_order_with_their_frames() -> None:
     # The letter, the nasal mark below, the tone above it: NFC has tone after nasality.
     log_probs = of_path([1, 2, 2, 3], classes=4)
     text = "ߊ\u07f2\u07eb"
-    for found in (
-        decode.heard(log_probs, torch.tensor([4]), MARKS)[0],
+    for decoded in (
+        decode.best_paths(log_probs, torch.tensor([4]), MARKS)[0],
         beam.search(log_probs.numpy(), np.array([4]), MARKS, 1)[0],
     ):
-        assert found.text == text
-        assert found.spans == [(0, 1), (3, 4), (1, 3)]
+        assert decoded.text == text
+        assert decoded.spans == [(0, 1), (3, 4), (1, 3)]
 
 
 def test_a_beam_adds_up_spellings_that_are_one_text() -> None:
     log_probs = torch.log_softmax(torch.tensor([[[0.0, 9, 0, 0], [0, 0, 3, 3], [0, 0, 3, 3]]]), -1)
-    found = beam.search(log_probs.numpy(), np.array([3]), MARKS, 100)[0]
-    texts = [text for text, _ in found.n_best]
+    decoded = beam.search(log_probs.numpy(), np.array([3]), MARKS, 100)[0]
+    texts = [text for text, _ in decoded.n_best]
     assert len(set(texts)) == len(texts)
     both = every_text(log_probs[0].numpy(), MARKS)
-    assert dict(found.n_best)["ߊ\u07f2\u07eb"] == pytest.approx(
+    assert dict(decoded.n_best)["ߊ\u07f2\u07eb"] == pytest.approx(
         np.logaddexp(both["ߊ\u07f2\u07eb"], both["ߊ\u07eb\u07f2"])
     )
 
@@ -119,10 +121,10 @@ def test_a_beam_adds_up_spellings_that_are_one_text() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_a_wide_beam_is_the_sum_over_all_paths(seed: int, words: Vocabulary) -> None:
     log_probs, lengths = random_log_probs(seed), torch.tensor([6, 4, 1])
-    for row, found in enumerate(beam.search(log_probs.numpy(), lengths.numpy(), words, 200)):
+    for row, decoded in enumerate(beam.search(log_probs.numpy(), lengths.numpy(), words, 200)):
         expected = every_text(log_probs[row, : lengths[row]].double().numpy(), words)
-        assert dict(found.n_best) == pytest.approx(expected, abs=1e-9)
-        scores = [score for _, score in found.n_best]
+        assert dict(decoded.n_best) == pytest.approx(expected, abs=1e-9)
+        scores = [score for _, score in decoded.n_best]
         assert scores == sorted(scores, reverse=True)
         assert np.logaddexp.reduce(scores) == pytest.approx(0.0, abs=1e-6)  # of float32
 
@@ -131,10 +133,10 @@ def test_a_wide_beam_is_the_sum_over_all_paths(seed: int, words: Vocabulary) -> 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_narrow_beam_gives_no_text_more_than_it_has(seed: int, width: int) -> None:
     log_probs = random_log_probs(seed)
-    for row, found in enumerate(beam.search(log_probs.numpy(), np.full(3, 6), THREE, width)):
+    for row, decoded in enumerate(beam.search(log_probs.numpy(), np.full(3, 6), THREE, width)):
         expected = every_text(log_probs[row].double().numpy(), THREE)
-        assert 1 <= len(found.n_best) <= width
-        assert all(score <= expected[text] + 1e-9 for text, score in found.n_best)
+        assert 1 <= len(decoded.n_best) <= width
+        assert all(score <= expected[text] + 1e-9 for text, score in decoded.n_best)
 
 
 def test_a_beam_prefers_a_text_of_many_paths_to_the_best_path() -> None:

@@ -72,12 +72,12 @@ def test_predictions_and_references_have_the_same_ids_in_order(done: Path, split
 
 
 def test_rows_say_who_they_are(done: Path) -> None:
-    found = rows(done, "test_predictions")
-    assert {row["model_run_id"] for row in found} == {RUN}
-    assert {row["adapted"] for row in found} == {"ttt"}
-    assert {row["mode"] for row in found} == {"trajectory_ttt"}
-    assert any(row["asr_text"] for row in found), "a model that writes nothing tests nothing"
-    for row in found:
+    dumped = rows(done, "test_predictions")
+    assert {row["model_run_id"] for row in dumped} == {RUN}
+    assert {row["adapted"] for row in dumped} == {"ttt"}
+    assert {row["mode"] for row in dumped} == {"trajectory_ttt"}
+    assert any(row["asr_text"] for row in dumped), "a model that writes nothing tests nothing"
+    for row in dumped:
         assert len(row["char_conf"]) == len(row["asr_text"])
         assert row["min_char_conf"] == min(row["char_conf"], default=None)
         assert row["n_best"][0]["text"] == row["asr_text"]
@@ -87,10 +87,10 @@ def test_rows_say_who_they_are(done: Path) -> None:
 
 
 def test_references_carry_their_source_and_what_train_lacks(done: Path) -> None:
-    found = rows(done, "test_references")
-    assert [row["text_disjoint"] for row in found] == [n % 2 == 0 for n in range(ROWS["test"])]
-    assert [row["origin"] for row in found[:3]] == [None, "radio", "radio"]
-    for row in found:
+    dumped = rows(done, "test_references")
+    assert [row["text_disjoint"] for row in dumped] == [n % 2 == 0 for n in range(ROWS["test"])]
+    assert [row["origin"] for row in dumped[:3]] == [None, "radio", "radio"]
+    for row in dumped:
         assert row["reference_norm"] == spelling.scored(row["reference_text"], "nko", "norm")
     metrics = files.read_json(done / "test_metrics_by_partition.json")
     assert {name: one["rows"] for name, one in metrics["by_source"].items()} == {
@@ -100,10 +100,10 @@ def test_references_carry_their_source_and_what_train_lacks(done: Path) -> None:
 
 
 def test_valid_rows_know_whether_train_has_their_text(tmp_path: Path) -> None:
-    found = material()
-    new = frozenset(found.splits["valid"].ids[1:4])
-    changed = dataclasses.replace(found, text_disjoint=new)
-    evaluate.run(changed, model(found), TRAINING, tmp_path / RUN, asr_training.silent)
+    gathered = material()
+    new = frozenset(gathered.splits["valid"].ids[1:4])
+    changed = dataclasses.replace(gathered, text_disjoint=new)
+    evaluate.run(changed, model(gathered), TRAINING, tmp_path / RUN, asr_training.silent)
     marked = [row["feat_id"] for row in rows(tmp_path / RUN, "valid_references")
               if row["text_disjoint"]]  # fmt: skip
     assert frozenset(marked) == new
@@ -143,24 +143,24 @@ def test_adapted_dumps_are_of_their_own_rows_and_say_so(done: Path) -> None:
         ("ttt_shuffled", "ttt", ROWS["test"]),
         ("suta", "suta", SUTA["rows"]),
     ):
-        found = rows(done, f"test_predictions_{name}")
-        assert [row["feat_id"] for row in found] == [row["feat_id"] for row in main[:count]]
-        assert {row["adapted"] for row in found} == {adapted}
+        dumped = rows(done, f"test_predictions_{name}")
+        assert [row["feat_id"] for row in dumped] == [row["feat_id"] for row in main[:count]]
+        assert {row["adapted"] for row in dumped} == {adapted}
         # All hear the same frames before any normalisation, so the scalars are the same.
-        assert [row["trajectory_scalars"] for row in found] == [
+        assert [row["trajectory_scalars"] for row in dumped] == [
             row["trajectory_scalars"] for row in main[:count]
         ]
-        moved = [row["mean_entropy"] for row in found] != [
+        moved = [row["mean_entropy"] for row in dumped] != [
             row["mean_entropy"] for row in main[:count]
         ]
         assert moved, f"{name} changed nothing"
 
 
 def test_an_evaluation_leaves_the_weights_alone(tmp_path: Path) -> None:
-    found = material("trajectory_ttt")
-    trained = model(found).train()
+    gathered = material("trajectory_ttt")
+    trained = model(gathered).train()
     before = {name: value.clone() for name, value in trained.state_dict().items()}
-    evaluate.run(found, trained, TRAINING, tmp_path / RUN, asr_training.silent)
+    evaluate.run(gathered, trained, TRAINING, tmp_path / RUN, asr_training.silent)
     assert all(torch.equal(before[name], value) for name, value in trained.state_dict().items())
 
 
@@ -176,8 +176,8 @@ def test_what_another_model_left_is_replaced(tmp_path: Path) -> None:
     folder = tmp_path / RUN
     evaluated(folder)
     before = (folder / "test_predictions.jsonl").read_bytes()
-    found = material()
-    evaluate.run(found, model(found, seed=5), TRAINING, folder, asr_training.silent)
+    gathered = material()
+    evaluate.run(gathered, model(gathered, seed=5), TRAINING, folder, asr_training.silent)
     assert (folder / "test_predictions.jsonl").read_bytes() != before
 
 
@@ -203,9 +203,9 @@ def test_a_beam_writes_its_n_best(tmp_path: Path, mode: str) -> None:
 
 def test_padded_rows_count_the_whole_window(tmp_path: Path) -> None:
     evaluated(tmp_path / RUN, "trajectory", model__lengths="padded")
-    found = rows(tmp_path / RUN, "test_predictions")
-    assert {row["n_frames"] for row in found} == {200}  # 8 seconds at 25 a second
-    assert max(row["duration_s"] for row in found) < 2
+    dumped = rows(tmp_path / RUN, "test_predictions")
+    assert {row["n_frames"] for row in dumped} == {200}  # 8 seconds at 25 a second
+    assert max(row["duration_s"] for row in dumped) < 2
 
 
 def test_progress_counts_utterances(tmp_path: Path) -> None:
@@ -218,32 +218,32 @@ def test_progress_counts_utterances(tmp_path: Path) -> None:
 
 
 def test_posteriors_that_are_no_numbers_stop_the_run(tmp_path: Path) -> None:
-    found = material()
-    broken = model(found)
+    gathered = material()
+    broken = model(gathered)
     with torch.no_grad():
         broken.output_proj.bias[3] = torch.nan
     with pytest.raises(ThunderError, match="posteriors are not finite") as caught:
-        evaluate.run(found, broken, TRAINING, tmp_path / RUN, asr_training.silent)
+        evaluate.run(gathered, broken, TRAINING, tmp_path / RUN, asr_training.silent)
     assert caught.value.cause == "training"
     assert list((tmp_path / RUN).iterdir()) == []
 
 
 def test_a_split_that_is_empty_is_said(tmp_path: Path) -> None:
-    found = asr_training.letters(
+    material = asr_training.letters(
         asr_training.config(evaluate__suta=SUTA), {"train": 2, "valid": 0, "test": 2}
     )
     with pytest.raises(ThunderError, match="valid has no row"):
-        evaluate.run(found, model(found), TRAINING, tmp_path / RUN, asr_training.silent)
+        evaluate.run(material, model(material), TRAINING, tmp_path / RUN, asr_training.silent)
 
 
 @pytest.mark.slow
 def test_a_trained_model_is_heard_right(tmp_path: Path) -> None:
     settings = {"train__epochs": 30, "train__learning_rate": 3e-3}
     saved = asr_training.trained(tmp_path / "train", **settings)
-    found = asr_training.letters(asr_training.config(**settings))
-    trained = ctc.build(found.config, found.store.dims, len(found.vocabulary.tokens))
+    material = asr_training.letters(asr_training.config(**settings))
+    trained = ctc.build(material.config, material.store.dims, len(material.vocabulary.tokens))
     trained.load_state_dict(saved.model)
-    metrics = evaluate.run(found, trained, TRAINING, tmp_path / RUN, asr_training.silent)
+    metrics = evaluate.run(material, trained, TRAINING, tmp_path / RUN, asr_training.silent)
     assert metrics["test_cer_micro"] is not None
     assert metrics["test_cer_micro"] < 0.2
 
@@ -308,7 +308,7 @@ def test_a_spool_gives_rows_in_order_of_ids_as_often_as_asked(tmp_path: Path) ->
 def test_telemetry_is_over_the_frames_that_count() -> None:
     log_probs = torch.log_softmax(torch.randn(2, 6, 4), dim=-1)
     log_probs[1, 3:] = torch.nan
-    found = telemetry.of_posteriors(log_probs, torch.tensor([6, 3]), 2)
+    measured = telemetry.of_posteriors(log_probs, torch.tensor([6, 3]), 2)
     probs = log_probs[1, :3].exp()
     expected = {
         "avg_logp": log_probs[1, :3].max(dim=-1).values.mean(),
@@ -316,14 +316,14 @@ def test_telemetry_is_over_the_frames_that_count() -> None:
         "mean_entropy": -(probs * probs.log()).sum(dim=-1).mean(),
         "blank_mass": probs[:, 2].mean(),
     }
-    assert found[1] == pytest.approx({k: float(v) for k, v in expected.items()}, abs=1e-6)
+    assert measured[1] == pytest.approx({k: float(v) for k, v in expected.items()}, abs=1e-6)
 
 
 def test_a_certain_posterior_has_no_entropy() -> None:
     log_probs = torch.tensor([[[0.0, -torch.inf]]])
-    found = telemetry.of_posteriors(log_probs, torch.tensor([1]), 0)[0]
-    assert found == {"avg_logp": 0.0, "mean_maxp": 1.0, "mean_entropy": 0.0, "blank_mass": 1.0}
-    assert str(found["avg_logp"]) == "0.0"
+    measured = telemetry.of_posteriors(log_probs, torch.tensor([1]), 0)[0]
+    assert measured == {"avg_logp": 0.0, "mean_maxp": 1.0, "mean_entropy": 0.0, "blank_mass": 1.0}
+    assert str(measured["avg_logp"]) == "0.0"
 
 
 @pytest.mark.parametrize(
@@ -333,9 +333,9 @@ def test_pressure_counts_at_the_edges_alone(place: int, is_edge: bool) -> None:
     scalars = torch.zeros(1, 30, 7)
     scalars[0, place, NAMES.index("transition_pressure")] = 0.7
     scalars[0, 20:] = 9.0
-    found = next(telemetry.of_scalars(scalars, torch.tensor([20])))
-    assert found["edge_pressure"] == (0.7 if is_edge else 0.0)
-    assert found["trajectory_scalars"]["transition_pressure"]["max"] == 0.7
+    measured = next(telemetry.of_scalars(scalars, torch.tensor([20])))
+    assert measured["edge_pressure"] == (0.7 if is_edge else 0.0)
+    assert measured["trajectory_scalars"]["transition_pressure"]["max"] == 0.7
 
 
 # --- passes ---
@@ -349,8 +349,8 @@ def test_a_mode_without_fast_weights_is_heard_one_way(mode: str) -> None:
 
 def test_suta_is_never_called_ttt() -> None:
     for mode in ("baseline", "trajectory_ttt"):
-        found = adaptation.others(mode, 7)[-1]
-        assert (found.column, found.adapted, found.most) == ("suta", "suta", 7)
+        last = adaptation.others(mode, 7)[-1]
+        assert (last.column, last.adapted, last.most) == ("suta", "suta", 7)
 
 
 def test_every_mark_order_is_the_one_of_nfc() -> None:
@@ -361,6 +361,6 @@ def test_every_mark_order_is_the_one_of_nfc() -> None:
 
 def test_every_key_of_a_row_is_required() -> None:
     for name in ("asr_prediction", "asr_reference", "asr_results", "asr_partitions"):
-        found = schema.load(name)
-        assert sorted(found["required"]) == sorted(found["properties"])
-        assert found["additionalProperties"] is False
+        document = schema.load(name)
+        assert sorted(document["required"]) == sorted(document["properties"])
+        assert document["additionalProperties"] is False

@@ -24,7 +24,7 @@ ROWS = 120
 def row(**changes: Any) -> Row:
     """Return a row of valid that is stable under `policy()`; dotted keys have __ for the dots."""
     text = "aaa bbb ccc"
-    found: Row = {
+    made: Row = {
         "feat_id": "r0",
         "split": "valid",
         "asr_text": text,
@@ -45,12 +45,12 @@ def row(**changes: Any) -> Row:
     }
     for key, value in changes.items():
         *sections, last = key.split("__")
-        place = found
+        place = made
         for section in sections:
             place = place[section]
         assert last in place, key
         place[last] = value
-    return found
+    return made
 
 
 def policy(**thresholds: float) -> dict[str, Any]:
@@ -97,7 +97,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("label", "changes"), CASES, ids=lambda value: str(value)[:60])
-def test_the_rule_of_the_specification(label: str, changes: dict[str, Any]) -> None:
+def test_the_first_condition_that_holds_names_a_row(label: str, changes: dict[str, Any]) -> None:
     assert partition.label(row(**changes), policy()) == label
 
 
@@ -115,8 +115,8 @@ def test_the_first_match_wins() -> None:
 
 
 def test_recovery_is_uncertain_among_four_labels() -> None:
-    found = partition.labelled(row(repetition={"repeats": 8, "ratio": 0.2}), policy())
-    assert (found["partition"], found["partition_fine"]) == ("uncertain", "recovery")
+    labelled = partition.labelled(row(repetition={"repeats": 8, "ratio": 0.2}), policy())
+    assert (labelled["partition"], labelled["partition_fine"]) == ("uncertain", "recovery")
     assert {partition.merged(label) for label in labels.FINE} == set(labels.LABELS)
 
 
@@ -135,12 +135,12 @@ def valid_rows() -> list[Row]:
 
 
 def test_thresholds_are_quantiles_of_valid_as_integers() -> None:
-    found = partition.fit(valid_rows(), "run")["thresholds"]
+    fitted = partition.fit(valid_rows(), "run")["thresholds"]
     entropies = sorted(one["mean_entropy"] for one in valid_rows())
-    assert found["entropy_above"] == round(float(np.quantile(entropies, 0.85)) * 1_000_000)
-    assert sum(one * 1_000_000 > found["entropy_above"] for one in entropies) == ROWS * 0.15
-    assert all(type(value) is int for value in found.values())
-    assert found["maxp_below"] == 750_000
+    assert fitted["entropy_above"] == round(float(np.quantile(entropies, 0.85)) * 1_000_000)
+    assert sum(one * 1_000_000 > fitted["entropy_above"] for one in entropies) == ROWS * 0.15
+    assert all(type(value) is int for value in fitted.values())
+    assert fitted["maxp_below"] == 750_000
 
 
 def test_a_policy_does_not_depend_on_the_order_of_rows() -> None:
@@ -164,20 +164,20 @@ def test_a_policy_comes_back_from_its_file(tmp_path: Path) -> None:
     assert partition.load(tmp_path / "p.json") == made
 
 
-def _lower(found: dict[str, Any]) -> None:
-    found["thresholds"]["maxp_below"] -= 1
+def _lower(fitted: dict[str, Any]) -> None:
+    fitted["thresholds"]["maxp_below"] -= 1
 
 
-def _other_rows(found: dict[str, Any]) -> None:
-    found["fitted_on"]["rows"] += 1
+def _other_rows(fitted: dict[str, Any]) -> None:
+    fitted["fitted_on"]["rows"] += 1
 
 
-def _of_test(found: dict[str, Any]) -> None:
-    found["fitted_on"]["split"] = "test"
+def _of_test(fitted: dict[str, Any]) -> None:
+    fitted["fitted_on"]["split"] = "test"
 
 
-def _fraction(found: dict[str, Any]) -> None:
-    found["thresholds"]["maxp_below"] += 0.5
+def _fraction(fitted: dict[str, Any]) -> None:
+    fitted["thresholds"]["maxp_below"] += 0.5
 
 
 @pytest.mark.parametrize(
@@ -192,17 +192,17 @@ def _fraction(found: dict[str, Any]) -> None:
 def test_a_changed_policy_is_refused(
     tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
-    path, found = tmp_path / "p.json", partition.fit(valid_rows(), "run")
-    change(found)
-    files.write_json(path, found)
+    path, fitted = tmp_path / "p.json", partition.fit(valid_rows(), "run")
+    change(fitted)
+    files.write_json(path, fitted)
     with pytest.raises(ThunderError, match=message) as caught:
         partition.load(path)
     assert caught.value.cause == "data"
 
 
 def test_the_digest_of_a_policy_is_over_all_the_rest() -> None:
-    found = partition.fit(valid_rows(), "run")
-    assert found.pop("sha256") == digest.of_value(found)
+    fitted = partition.fit(valid_rows(), "run")
+    assert fitted.pop("sha256") == digest.of_value(fitted)
 
 
 @pytest.mark.parametrize(
@@ -240,11 +240,11 @@ def test_scripts_are_compressed_alike() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The artifacts of a run, which no test changes."""
-    found = tmp_path_factory.mktemp("run")
+    made = tmp_path_factory.mktemp("run")
     asr_runs.write_artifacts(
-        found, script="nko", mode="baseline", seed=1, rows=ROWS, error_rate=0.3, run_id="run"
+        made, script="nko", mode="baseline", seed=1, rows=ROWS, error_rate=0.3, run_id="run"
     )
-    return found
+    return made
 
 
 def tallied(rows: list[Row], origin: Callable[[str], str | None] = lambda name: None) -> Row:
@@ -254,24 +254,24 @@ def tallied(rows: list[Row], origin: Callable[[str], str | None] = lambda name: 
 
 def test_metrics_by_partition_are_those_of_scoring(folder: Path) -> None:
     rows = list(dumps.read(folder / "test_predictions.jsonl"))
-    found = tallied(rows)
+    metrics = tallied(rows)
     for label in (*labels.LABELS, None):
         part = [one for one in rows if label in (None, one["partition"])]
         texts = [[one[key] for one in part] for key in ("reference_text", "asr_text")]
         expected = summary(counts(texts[0], texts[1], "nko", "norm"))
-        numbers = found["all"] if label is None else found["partitions"][label]
+        numbers = metrics["all"] if label is None else metrics["partitions"][label]
         for key in ("rows", "edits", "ref_chars", "cer_micro", "cer_macro", "exact"):
             assert numbers[key] == expected[key], (label, key)
-    assert found["n_rows"] == ROWS
-    assert found["all"]["share"] == 1.0
+    assert metrics["n_rows"] == ROWS
+    assert metrics["all"]["share"] == 1.0
 
 
 def test_a_label_without_rows_is_there_and_says_so(folder: Path) -> None:
     rows = list(dumps.read(folder / "test_predictions.jsonl"))
-    found = tallied([one for one in rows if one["partition_fine"] != "recovery"])
-    assert found["fine"]["recovery"]["rows"] == 0
-    assert found["fine"]["recovery"]["cer_micro"] is None
-    assert found["fine"]["recovery"]["scalars_mean"] == dict.fromkeys(NAMES)
+    metrics = tallied([one for one in rows if one["partition_fine"] != "recovery"])
+    assert metrics["fine"]["recovery"]["rows"] == 0
+    assert metrics["fine"]["recovery"]["cer_micro"] is None
+    assert metrics["fine"]["recovery"]["scalars_mean"] == dict.fromkeys(NAMES)
 
 
 def test_metrics_of_no_rows_are_empty_and_right() -> None:
@@ -280,8 +280,8 @@ def test_metrics_of_no_rows_are_empty_and_right() -> None:
 
 def test_rows_without_a_source_are_of_an_unknown_one(folder: Path) -> None:
     rows = list(dumps.read(folder / "test_predictions.jsonl"))
-    found = tallied(rows, lambda name: "radio" if name < rows[10]["feat_id"] else None)
-    assert {name: one["rows"] for name, one in found["by_source"].items()} == {
+    metrics = tallied(rows, lambda name: "radio" if name < rows[10]["feat_id"] else None)
+    assert {name: one["rows"] for name, one in metrics["by_source"].items()} == {
         "radio": 10,
         "unknown": ROWS - 10,
     }
@@ -290,11 +290,11 @@ def test_rows_without_a_source_are_of_an_unknown_one(folder: Path) -> None:
 @pytest.mark.parametrize("group", ["partitions", "fine", "by_source"])
 @pytest.mark.parametrize("key", ["rows", "edits", "ref_chars"])
 def test_parts_that_do_not_add_up_are_refused(folder: Path, group: str, key: str) -> None:
-    found = files.read_json(folder / "test_metrics_by_partition.json")
-    tally.check_sums(found, "m.json")
-    broken = copy.deepcopy(found)
+    document = files.read_json(folder / "test_metrics_by_partition.json")
+    tally.check_sums(document, "m.json")
+    broken = copy.deepcopy(document)
     next(iter(broken[group].values()))[key] += 1
-    whole = found["all"][key]
+    whole = document["all"][key]
     message = rf"m\.json: {key} of {group} add up to {whole + 1}, of all rows to {whole}"
     with pytest.raises(ThunderError, match=message) as caught:
         tally.check_sums(broken, "m.json")
@@ -302,7 +302,7 @@ def test_parts_that_do_not_add_up_are_refused(folder: Path, group: str, key: str
 
 
 def test_labels_follow_from_the_rows_and_the_policy_alone(folder: Path) -> None:
-    found = partition.load(folder / "partition_policy.json")
+    fitted = partition.load(folder / "partition_policy.json")
     for split in ("valid", "test"):
         for one in dumps.read(folder / f"{split}_predictions.jsonl"):
-            assert partition.labelled(one, found) == one
+            assert partition.labelled(one, fitted) == one

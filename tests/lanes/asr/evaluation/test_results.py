@@ -65,32 +65,34 @@ def test_a_stranger_gets_the_same_numbers_to_the_last_digit(
     done: tuple[Path, dict[str, float | None]], written: Path
 ) -> None:
     for folder, samples in ((done[0], 100), (written, 1000)):
-        found = files.read_json(folder / "results.json")
+        document = files.read_json(folder / "results.json")
         other = rescored(folder, "test_predictions.jsonl", samples)
         for variant in ("raw", "norm", "toneless"):
-            assert found["test"][variant] == numbers(other["all"][variant])
-            assert found["text_disjoint"][variant] == numbers(other["text_disjoint"][variant])
-        assert found["test_cer"] == other["all"]["norm"]["cer_micro"]
-        assert found["cer_ci95"] == other["all"]["norm"]["cer_ci95"]
+            assert document["test"][variant] == numbers(other["all"][variant])
+            assert document["text_disjoint"][variant] == numbers(other["text_disjoint"][variant])
+        assert document["test_cer"] == other["all"]["norm"]["cer_micro"]
+        assert document["cer_ci95"] == other["all"]["norm"]["cer_ci95"]
 
 
 def test_rows_carry_the_edits_that_results_add_up(done: tuple[Path, Any], written: Path) -> None:
     for folder in (done[0], written):
-        found = files.read_json(folder / "results.json")
+        document = files.read_json(folder / "results.json")
         for split in ("valid", "test"):
             rows = list(dumps.read(folder / f"{split}_predictions.jsonl"))
-            assert found[split]["norm"]["edits"] == sum(row["cer_edits"] for row in rows)
-            assert found[split]["norm"]["ref_chars"] == sum(row["reference_chars"] for row in rows)
+            assert document[split]["norm"]["edits"] == sum(row["cer_edits"] for row in rows)
+            assert document[split]["norm"]["ref_chars"] == sum(
+                row["reference_chars"] for row in rows
+            )
 
 
 def test_adaptation_columns_are_of_their_dumps(done: tuple[Path, Any], written: Path) -> None:
     names = {"off": "_ttt_off", "on": "", "shuffled": "_ttt_shuffled", "suta": "_suta"}
     for folder in (done[0], written):
-        found = files.read_json(folder / "results.json")
+        document = files.read_json(folder / "results.json")
         main = list(dumps.read(folder / "test_predictions.jsonl"))
         for column, suffix in names.items():
             rows = list(dumps.read(folder / f"test_predictions{suffix}.jsonl"))
-            said = found["adaptation"][column]
+            said = document["adaptation"][column]
             assert (said["rows"], said["edits"]) == (len(rows), sum(r["cer_edits"] for r in rows))
             same = main[: len(rows)]
             chars = sum(row["reference_chars"] for row in same)
@@ -100,26 +102,26 @@ def test_adaptation_columns_are_of_their_dumps(done: tuple[Path, Any], written: 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_mode_without_fast_weights_has_no_such_columns(tmp_path: Path, mode: str) -> None:
     evaluation.evaluated(tmp_path / evaluation.RUN, mode)
-    found = files.read_json(tmp_path / evaluation.RUN / "results.json")
-    has = {name for name, column in found["adaptation"].items() if column is not None}
+    document = files.read_json(tmp_path / evaluation.RUN / "results.json")
+    has = {name for name, column in document["adaptation"].items() if column is not None}
     assert has == ({"off", "on", "shuffled", "suta"} if mode == "trajectory_ttt" else {"suta"})
-    flags = [found[f"use_{part}"] for part in ("trajectory", "tar", "ttt")]
+    flags = [document[f"use_{part}"] for part in ("trajectory", "tar", "ttt")]
     assert flags == [mode.startswith("trajectory"), mode == "tar", mode == "trajectory_ttt"]
-    assert found["definitions"] == definitions.definitions(mode)
+    assert document["definitions"] == definitions.definitions(mode)
 
 
 def test_results_say_what_the_run_was(done: tuple[Path, Any]) -> None:
-    found = files.read_json(done[0] / "results.json")
-    assert found["run_id"] == evaluation.RUN
-    assert found["vocab_sha256"] == vocabulary.make("nko").digest
-    assert found["policy_sha256"] == files.read_json(done[0] / "partition_policy.json")["sha256"]
-    assert found["features_run"] == "0" * 12
-    assert found["lr"] == 10 * evaluation.material().config["train"]["learning_rate"]
-    assert found["stand_in"] is True
-    assert (found["best_epoch"], found["stopped_because"]) == (3, "epochs")
-    assert found["wall_s"] > evaluation.TRAINING["train_seconds"]
-    assert found["splits"]["test"]["rows"] == evaluation.ROWS["test"]
-    assert 0 < found["splits"]["test"]["hours"] < 0.01
+    document = files.read_json(done[0] / "results.json")
+    assert document["run_id"] == evaluation.RUN
+    assert document["vocab_sha256"] == vocabulary.make("nko").digest
+    assert document["policy_sha256"] == files.read_json(done[0] / "partition_policy.json")["sha256"]
+    assert document["features_run"] == "0" * 12
+    assert document["lr"] == 10 * evaluation.material().config["train"]["learning_rate"]
+    assert document["stand_in"] is True
+    assert (document["best_epoch"], document["stopped_because"]) == (3, "epochs")
+    assert document["wall_s"] > evaluation.TRAINING["train_seconds"]
+    assert document["splits"]["test"]["rows"] == evaluation.ROWS["test"]
+    assert 0 < document["splits"]["test"]["hours"] < 0.01
 
 
 def test_a_forced_second_run_has_the_id_of_its_job(tmp_path: Path) -> None:
@@ -132,14 +134,14 @@ def test_a_forced_second_run_has_the_id_of_its_job(tmp_path: Path) -> None:
 
 def test_metrics_are_numbers_of_results(done: tuple[Path, dict[str, float | None]]) -> None:
     folder, metrics = done
-    found = files.read_json(folder / "results.json")
+    document = files.read_json(folder / "results.json")
     schema.check("metrics", metrics, "metrics")
     assert all(METRIC.match(name) for name in metrics)
-    assert metrics["test_cer_micro"] == found["test_cer"]
-    assert [metrics["test_cer_low"], metrics["test_cer_high"]] == found["cer_ci95"]
-    assert metrics["test_cer_raw"] == found["test"]["raw"]["cer_micro"]
-    assert metrics["test_cer_suta"] == found["adaptation"]["suta"]["cer_micro"]
-    assert metrics["test_cer_ttt_off"] == found["adaptation"]["off"]["cer_micro"]
+    assert metrics["test_cer_micro"] == document["test_cer"]
+    assert [metrics["test_cer_low"], metrics["test_cer_high"]] == document["cer_ci95"]
+    assert metrics["test_cer_raw"] == document["test"]["raw"]["cer_micro"]
+    assert metrics["test_cer_suta"] == document["adaptation"]["suta"]["cer_micro"]
+    assert metrics["test_cer_ttt_off"] == document["adaptation"]["off"]["cer_micro"]
     assert metrics["valid_loss"] == evaluation.TRAINING["best_val_loss"]
     # The names that docs, tables and matrices may use; a change here is a change there.
     assert sorted(metrics) == [
@@ -160,24 +162,24 @@ def scored(stable: int, rows: int, blank: float = 0.5) -> results.Scored:
     ("stable", "is_useful"), [(19, False), (20, True), (95, True), (96, False)]
 )
 def test_a_router_that_routes_nothing_is_warned_of(stable: int, is_useful: bool) -> None:
-    found = results.warnings(scored(stable, 100))
-    assert (found == []) is is_useful
+    warned = results.warnings(scored(stable, 100))
+    assert (warned == []) is is_useful
     if not is_useful:
-        assert f"{stable}.0% of test stable" in found[0]
+        assert f"{stable}.0% of test stable" in warned[0]
 
 
 def test_a_model_that_writes_nothing_is_warned_of() -> None:
-    found = results.warnings(scored(50, 100, blank=0.99))
-    assert len(found) == 1
-    assert "99.0% of the posteriors of test are blank" in found[0]
+    warned = results.warnings(scored(50, 100, blank=0.99))
+    assert len(warned) == 1
+    assert "99.0% of the posteriors of test are blank" in warned[0]
 
 
 def test_warnings_are_in_results_and_told(tmp_path: Path) -> None:
     events: list[Any] = []
     evaluation.evaluated(tmp_path / evaluation.RUN, events=events)
-    found = files.read_json(tmp_path / evaluation.RUN / "results.json")
-    assert found["warnings"]
-    assert [e["text"] for e in events if e["event"] == "warning"] == found["warnings"]
+    document = files.read_json(tmp_path / evaluation.RUN / "results.json")
+    assert document["warnings"]
+    assert [e["text"] for e in events if e["event"] == "warning"] == document["warnings"]
 
 
 def test_written_runs_of_one_size_are_of_the_same_rows(tmp_path: Path, written: Path) -> None:
@@ -198,13 +200,13 @@ def test_written_runs_of_one_script_have_the_same_references(tmp_path: Path, wri
     )
     first, second = ((f / "test_references.jsonl").read_bytes() for f in (tmp_path, written))
     assert first == second
-    found = [files.read_json(folder / "results.json")["test_cer"] for folder in (tmp_path, written)]
-    assert found == [pytest.approx(0.1, rel=0.2), pytest.approx(0.25, rel=0.2)]
+    rates = [files.read_json(folder / "results.json")["test_cer"] for folder in (tmp_path, written)]
+    assert rates == [pytest.approx(0.1, rel=0.2), pytest.approx(0.25, rel=0.2)]
 
 
 def test_written_rows_get_every_label(written: Path) -> None:
-    found = files.read_json(written / "test_metrics_by_partition.json")["fine"]
-    rates = {label: numbers["cer_micro"] for label, numbers in found.items()}
+    fine = files.read_json(written / "test_metrics_by_partition.json")["fine"]
+    rates = {label: numbers["cer_micro"] for label, numbers in fine.items()}
     assert np.all([rate is not None for rate in rates.values()])
     assert rates["stable"] < rates["uncertain"] < rates["novelty"]
 

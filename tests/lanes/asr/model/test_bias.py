@@ -21,24 +21,24 @@ def scalars(*shape: int) -> Tensor:
 
 def constant(*strengths: float) -> TrajectoryBias:
     """Return a network that says these strengths, one per head, whatever it hears."""
-    found = bias(len(strengths))
-    nn.init.zeros_(found.layers[-1].weight)
-    found.layers[-1].bias.data = torch.tensor(strengths)
-    return found
+    tested = bias(len(strengths))
+    nn.init.zeros_(tested.layers[-1].weight)
+    tested.layers[-1].bias.data = torch.tensor(strengths)
+    return tested
 
 
 def test_twelve_heads_take_4348_parameters() -> None:
     """4,324 of the three linear layers, and 12 each of decay and offset."""
-    found = bias(12)
-    assert sum(value.numel() for value in found.layers.parameters()) == 4_324
-    assert sum(value.numel() for value in found.parameters()) == 4_348
+    tested = bias(12)
+    assert sum(value.numel() for value in tested.layers.parameters()) == 4_324
+    assert sum(value.numel() for value in tested.parameters()) == 4_348
 
 
 def test_the_mask_is_strength_times_distance_kernel() -> None:
-    found = constant(2.0, -1.0)
-    found.decay.data = torch.tensor([1.0, 30.0])
-    found.offset.data = torch.tensor([0.0, 0.5])
-    mask = found(scalars(1, 4), torch.ones(1, 4, dtype=torch.bool))[0].detach()
+    tested = constant(2.0, -1.0)
+    tested.decay.data = torch.tensor([1.0, 30.0])
+    tested.offset.data = torch.tensor([0.0, 0.5])
+    mask = tested(scalars(1, 4), torch.ones(1, 4, dtype=torch.bool))[0].detach()
     for query in range(4):
         for key in range(4):
             distance = abs(query - key)
@@ -47,23 +47,23 @@ def test_the_mask_is_strength_times_distance_kernel() -> None:
 
 
 def test_the_strength_is_that_of_the_query() -> None:
-    found = bias()
+    tested = bias()
     keep = torch.ones(1, 5, dtype=torch.bool)
     plain = scalars(1, 5)
     changed = plain.clone()
     changed[0, 3] = 0.9
-    differs = (found(plain, keep) != found(changed, keep))[0].any(dim=0)
+    differs = (tested(plain, keep) != tested(changed, keep))[0].any(dim=0)
     assert differs.any(dim=1).tolist() == [False, False, False, True, False]
 
 
 def test_transition_pressure_is_brought_to_0_and_1() -> None:
-    found = bias()
+    tested = bias()
     inputs: list[Tensor] = []
-    found.layers[0].register_forward_hook(lambda _, given, __: inputs.append(given[0]))
+    tested.layers[0].register_forward_hook(lambda _, given, __: inputs.append(given[0]))
     values = scalars(1, 3)
     values[0, :, NAMES.index("transition_pressure")] = torch.tensor([-2.0, 0.0, 2.0])
     before = values.clone()
-    found(values, torch.ones(1, 3, dtype=torch.bool))
+    tested(values, torch.ones(1, 3, dtype=torch.bool))
     assert inputs[0][0, :, 2].tolist() == [0.0, 0.5, 1.0]
     assert torch.equal(inputs[0][..., 3:], before[..., 3:])
     assert torch.equal(values, before)
@@ -88,10 +88,10 @@ def test_golden_mask() -> None:
 
 
 def test_autocast_does_not_touch_the_mask() -> None:
-    found, keep = bias(), torch.ones(1, 30, dtype=torch.bool)
-    expected = found(scalars(1, 30), keep)
+    tested, keep = bias(), torch.ones(1, 30, dtype=torch.bool)
+    expected = tested(scalars(1, 30), keep)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(found(scalars(1, 30), keep), expected)
+        assert torch.equal(tested(scalars(1, 30), keep), expected)
 
 
 def test_training_starts_near_plain_attention() -> None:
@@ -113,8 +113,8 @@ def test_one_network_serves_all_layers() -> None:
 
 
 def test_decay_and_offset_are_learned() -> None:
-    found = bias()
-    mask = found(scalars(1, 6), torch.ones(1, 6, dtype=torch.bool))
+    tested = bias()
+    mask = tested(scalars(1, 6), torch.ones(1, 6, dtype=torch.bool))
     mask.square().sum().backward()
-    assert found.decay.grad.all()
-    assert found.offset.grad.all()
+    assert tested.decay.grad.all()
+    assert tested.offset.grad.all()

@@ -36,8 +36,8 @@ def test_the_anchor_has_the_published_number_of_parameters(
 
 def test_counting_makes_room_for_no_large_weight() -> None:
     with torch.device("meta"):
-        found = ctc.build(config("trajectory_ttt", size=ANCHOR), 1280, 66)
-    real = [value.numel() for value in found.parameters() if not value.is_meta]
+        built = ctc.build(config("trajectory_ttt", size=ANCHOR), 1280, 66)
+    real = [value.numel() for value in built.parameters() if not value.is_meta]
     assert sum(real) < 5_000
 
 
@@ -82,8 +82,8 @@ def test_the_baseline_is_the_transformer_of_torch() -> None:
     projected = nn.functional.gelu(ours.input_proj(frames)).masked_fill(padding[..., None], 0)
     states = nn.functional.gelu(ours.temporal_conv(projected.transpose(1, 2))).transpose(1, 2)
     expected = theirs(states + ours.positions[:30], src_key_padding_mask=padding)
-    found = ours(frames, lengths).hidden
-    assert torch.allclose(found[~padding], expected[~padding], atol=1e-5)
+    output = ours(frames, lengths).hidden
+    assert torch.allclose(output[~padding], expected[~padding], atol=1e-5)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
@@ -106,10 +106,10 @@ def test_what_lies_beyond_the_length_does_not_matter(value: float) -> None:
     frames, lengths = batch(60, 33)
     clean = tested(frames, lengths)
     frames[1, 33:] = value
-    found = tested(frames, lengths)
-    count = int(found.lengths[1])
-    assert torch.equal(found.log_probs[0], clean.log_probs[0])
-    assert torch.equal(found.log_probs[1, :count], clean.log_probs[1, :count])
+    output = tested(frames, lengths)
+    count = int(output.lengths[1])
+    assert torch.equal(output.log_probs[0], clean.log_probs[0])
+    assert torch.equal(output.log_probs[1, :count], clean.log_probs[1, :count])
 
 
 def test_the_published_way_sees_the_padding() -> None:
@@ -264,11 +264,11 @@ def test_flags_say_what_a_mode_switches_on() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_definitions_tell_a_namesake_from_a_method(mode: str) -> None:
-    found = definitions.definitions(mode)
-    assert list(found) == ["trajectory", "tar", "ttt", "suta"]
-    assert "temporal_activation_regularisation_v1" in found["tar"]
-    assert "not that method" in found["ttt"]
-    assert "in evaluation alone" in found["suta"]
+    sentences = definitions.definitions(mode)
+    assert list(sentences) == ["trajectory", "tar", "ttt", "suta"]
+    assert "temporal_activation_regularisation_v1" in sentences["tar"]
+    assert "not that method" in sentences["ttt"]
+    assert "in evaluation alone" in sentences["suta"]
 
 
 def test_the_published_recipe_on_the_rented_site_has_the_published_size() -> None:

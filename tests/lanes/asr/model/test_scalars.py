@@ -57,60 +57,60 @@ def test_names_come_in_the_published_order() -> None:
 
 def test_a_corner_worked_out_by_hand() -> None:
     """Two steps of 1, one of 2, a corner, back to the start: all seven from the definitions."""
-    found = by_name(np.array([[0, 0], [1, 0], [2, 0], [2, 2], [0, 0]], np.float32))
+    measured = by_name(np.array([[0, 0], [1, 0], [2, 0], [2, 2], [0, 0]], np.float32))
     longest = math.sqrt(8)  # the last step
-    assert found["commitment"] == pytest.approx(
+    assert measured["commitment"] == pytest.approx(
         [0.5, 1 - 1 / longest, 1 - 1 / longest, 1 - 2 / longest, 0]
     )
     # Third frame: one angle. Fourth: 18.4°, 26.6° and 45°, each in a bin of its own. Fifth: ways of
     # length 0, 1, 2 and √8; three right angles by convention, two of 45° and one of 0°.
     fourth = math.log2(3) / 3
     fifth = (math.log2(2) / 2 + math.log2(3) / 3 + math.log2(6) / 6) / 3
-    assert found["uncertainty"] == pytest.approx([0.5, 0.5, 0, fourth, fifth])
+    assert measured["uncertainty"] == pytest.approx([0.5, 0.5, 0, fourth, fifth])
     centre = np.array([1, 0.4])
     spread = 2 * np.linalg.norm(np.array([2, 2]) - centre)
     # The median uncertainty is 0.5; the third and the fifth frame are below it, and the fifth is
     # where the first was.
-    assert found["recovery_margin"] == pytest.approx([1, 1, 1 - 1 / spread, 1, 1])
+    assert measured["recovery_margin"] == pytest.approx([1, 1, 1 - 1 / spread, 1, 1])
     turns = [1, 0, -math.sqrt(0.5)]
-    assert found["phase_stiffness"] == pytest.approx([0.5, 0.5, *((t + 1) / 2 for t in turns)])
-    assert found["novelty"] == pytest.approx([1, 1 / spread, 1 / spread, 2 / spread, 0])
+    assert measured["phase_stiffness"] == pytest.approx([0.5, 0.5, *((t + 1) / 2 for t in turns)])
+    assert measured["novelty"] == pytest.approx([1, 1 / spread, 1 / spread, 2 / spread, 0])
     # Jerks: (1,0),(1,0),(0,2) → (-1,2); (1,0),(0,2),(-2,-2) → (-1,-6).
-    assert found["stability"] == pytest.approx([0.5, 0.5, 0.5, 1 - math.sqrt(5 / 37), 0])
-    rises = np.diff(np.subtract(found["commitment"], found["uncertainty"]), prepend=np.nan)
+    assert measured["stability"] == pytest.approx([0.5, 0.5, 0.5, 1 - math.sqrt(5 / 37), 0])
+    rises = np.diff(np.subtract(measured["commitment"], measured["uncertainty"]), prepend=np.nan)
     rises[0] = 0
     around = [0, *rises, 0]
     smooth = [sum(around[at : at + 3]) / 3 for at in range(5)]
-    assert found["transition_pressure"] == pytest.approx(smooth)
+    assert measured["transition_pressure"] == pytest.approx(smooth)
 
 
 def test_a_straight_line_at_one_speed() -> None:
-    found = by_name(line(8))
-    assert found["commitment"] == [0.5, *[0] * 7]
-    assert found["uncertainty"] == [0.5, 0.5, *[0] * 6]
-    assert found["phase_stiffness"] == pytest.approx([0.5, 0.5, *[1] * 6])
-    assert found["stability"] == [1] * 8
-    assert found["novelty"] == pytest.approx([1, *[1 / 7] * 7])
+    measured = by_name(line(8))
+    assert measured["commitment"] == [0.5, *[0] * 7]
+    assert measured["uncertainty"] == [0.5, 0.5, *[0] * 6]
+    assert measured["phase_stiffness"] == pytest.approx([0.5, 0.5, *[1] * 6])
+    assert measured["stability"] == [1] * 8
+    assert measured["novelty"] == pytest.approx([1, *[1 / 7] * 7])
 
 
 def test_a_sequence_that_never_moves() -> None:
-    found = by_name(still(6))
-    assert found["commitment"] == found["recovery_margin"] == found["stability"] == [1] * 6
-    assert found["novelty"] == found["phase_stiffness"] == [0.5] * 6
+    measured = by_name(still(6))
+    assert measured["commitment"] == measured["recovery_margin"] == measured["stability"] == [1] * 6
+    assert measured["novelty"] == measured["phase_stiffness"] == [0.5] * 6
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_edge_values_of_short_sequences(frames: int) -> None:
-    found = by_name(random(frames, 6))
-    assert found["stability"] == [0.5] * frames
-    assert found["uncertainty"][:2] == [0.5, 0.5][:frames]
-    assert found["phase_stiffness"][:2] == [0.5, 0.5][:frames]
+    measured = by_name(random(frames, 6))
+    assert measured["stability"] == [0.5] * frames
+    assert measured["uncertainty"][:2] == [0.5, 0.5][:frames]
+    assert measured["phase_stiffness"][:2] == [0.5, 0.5][:frames]
     if frames < 3:
-        assert found["transition_pressure"] == [0] * frames
-        assert found["recovery_margin"] == [1] * frames
+        assert measured["transition_pressure"] == [0] * frames
+        assert measured["recovery_margin"] == [1] * frames
     if frames > 1:
-        assert found["commitment"][0] == 0.5
-        assert found["novelty"][0] == 1
+        assert measured["commitment"][0] == 0.5
+        assert measured["novelty"][0] == 1
 
 
 def test_the_window_bounds_the_neighbours_alone() -> None:
@@ -123,10 +123,10 @@ def test_the_window_bounds_the_neighbours_alone() -> None:
 
 def test_scalars_stay_in_their_ranges() -> None:
     for states in (random(80, 8), walk(80, 8), silences(80), grid(80)):
-        found = oracle.compute(states)
+        measured = oracle.compute(states)
         pressure = oracle.NAMES.index("transition_pressure")
-        assert (np.abs(found[:, pressure]) <= 2).all()
-        others = np.delete(found, pressure, axis=1)
+        assert (np.abs(measured[:, pressure]) <= 2).all()
+        others = np.delete(measured, pressure, axis=1)
         assert others.min() >= 0
         assert others.max() <= 1
 
@@ -162,13 +162,13 @@ ALL = {
 @pytest.mark.parametrize("kind", ALL)
 def test_a_batch_equals_the_oracle(kind: str, neighbours: int, window: int) -> None:
     states, lengths = padded(ALL[kind])
-    found = scalars.compute(states, lengths, neighbours=neighbours, window=window)
-    assert found.dtype == torch.float32
+    measured = scalars.compute(states, lengths, neighbours=neighbours, window=window)
+    assert measured.dtype == torch.float32
     for row, sequence in enumerate(ALL[kind]):
         expected = oracle.compute(sequence, neighbours=neighbours, window=window)
-        difference = np.abs(found[row, : len(sequence)].numpy() - expected)
+        difference = np.abs(measured[row, : len(sequence)].numpy() - expected)
         assert difference.max() < TOLERANCE, difference.max(axis=0)
-        assert not found[row, len(sequence) :].any()
+        assert not measured[row, len(sequence) :].any()
 
 
 def test_angles_on_an_edge_of_a_bin_are_put_there_by_both() -> None:
@@ -176,8 +176,8 @@ def test_angles_on_an_edge_of_a_bin_are_put_there_by_both() -> None:
     turned = np.linalg.qr(random(4, 4).astype(np.float64))[0]
     for states in (grid(60), (grid(60) @ turned).astype(np.float32)):
         batch, lengths = padded([states])
-        found = scalars.compute(batch, lengths)[0, :60].numpy()
-        assert np.abs(found - oracle.compute(states)).max() < TOLERANCE
+        measured = scalars.compute(batch, lengths)[0, :60].numpy()
+        assert np.abs(measured - oracle.compute(states)).max() < TOLERANCE
     plain, rotated = (oracle.compute(s)[:, 1] for s in (grid(60), (grid(60) @ turned)))
     assert np.abs(plain - rotated).max() < TOLERANCE
 
@@ -213,16 +213,16 @@ def test_no_gradient_flows_through_scalars() -> None:
 def test_a_diverged_model_makes_numbers_and_no_crash() -> None:
     states = torch.full((2, 12, 4), float("nan"))
     states[1] = torch.randn(12, 4)
-    found = scalars.compute(states, torch.tensor([12, 12]))
-    assert found[1].isfinite().all()
+    measured = scalars.compute(states, torch.tensor([12, 12]))
+    assert measured[1].isfinite().all()
 
 
 def test_a_summary_is_of_the_frames_that_count() -> None:
     states, lengths = padded([walk(30, 8), random(1, 8)])
-    found = scalars.compute(states, lengths)
-    for row, summary in enumerate(scalars.summary(found, lengths)):
+    measured = scalars.compute(states, lengths)
+    for row, summary in enumerate(scalars.summary(measured, lengths)):
         assert list(summary) == list(oracle.NAMES)
-        for name, column in zip(oracle.NAMES, found[row, : int(lengths[row])].T, strict=True):
+        for name, column in zip(oracle.NAMES, measured[row, : int(lengths[row])].T, strict=True):
             assert summary[name] == pytest.approx(
                 {
                     "mean": column.double().mean().item(),

@@ -20,10 +20,10 @@ def entropy(log_probs: Tensor) -> float:
 
 def confident(mode: str = "baseline") -> ctc.CTCModel:
     """Return a model that says other things than blank."""
-    found = model(mode)
+    made = model(mode)
     torch.manual_seed(3)
-    found.output_proj.weight.data = torch.randn_like(found.output_proj.weight)
-    return found
+    made.output_proj.weight.data = torch.randn_like(made.output_proj.weight)
+    return made
 
 
 def by_copy(tested: ctc.CTCModel, frames: Tensor, length: int, blank: int = 0) -> Tensor:
@@ -53,9 +53,9 @@ def by_copy(tested: ctc.CTCModel, frames: Tensor, length: int, blank: int = 0) -
 def test_it_is_what_adapting_a_copy_gives(mode: str) -> None:
     tested = confident(mode)
     frames, _ = batch(50)
-    found = suta.adapt(tested, frames[0], 50, SETTINGS)
-    assert torch.allclose(found, by_copy(tested, frames[0], 50), atol=1e-4)
-    assert not torch.allclose(found, tested(frames, torch.tensor([50])).log_probs[0], atol=1e-2)
+    adapted = suta.adapt(tested, frames[0], 50, SETTINGS)
+    assert torch.allclose(adapted, by_copy(tested, frames[0], 50), atol=1e-4)
+    assert not torch.allclose(adapted, tested(frames, torch.tensor([50])).log_probs[0], atol=1e-2)
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -115,9 +115,9 @@ def test_only_the_frames_that_count_teach() -> None:
     tested = confident()
     frames, _ = batch(50)
     noisy = torch.cat([frames[0, :31], torch.full((19, frames.shape[2]), 5.0)])
-    found = suta.adapt(tested, noisy, 31, SETTINGS)
-    assert len(found) == 16
-    assert torch.allclose(found, suta.adapt(tested, frames[0, :31], 31, SETTINGS), atol=1e-5)
+    adapted = suta.adapt(tested, noisy, 31, SETTINGS)
+    assert len(adapted) == 16
+    assert torch.allclose(adapted, suta.adapt(tested, frames[0, :31], 31, SETTINGS), atol=1e-5)
 
 
 def test_the_blank_class_is_the_callers() -> None:
@@ -126,9 +126,9 @@ def test_the_blank_class_is_the_callers() -> None:
     says = tested(frames, torch.tensor([50])).log_probs[0].argmax(dim=1).tolist()
     common = max(says, key=says.count)
     assert common != 0
-    found = suta.adapt(tested, frames[0], 50, SETTINGS, blank=common)
-    assert torch.allclose(found, by_copy(tested, frames[0], 50, common), atol=1e-4)
-    assert not torch.equal(found, suta.adapt(tested, frames[0], 50, SETTINGS))
+    adapted = suta.adapt(tested, frames[0], 50, SETTINGS, blank=common)
+    assert torch.allclose(adapted, by_copy(tested, frames[0], 50, common), atol=1e-4)
+    assert not torch.equal(adapted, suta.adapt(tested, frames[0], 50, SETTINGS))
 
 
 def test_an_utterance_of_blanks_alone_is_adapted_without_nan() -> None:
@@ -144,6 +144,6 @@ def test_it_works_where_an_evaluation_records_no_gradients(outside: type) -> Non
     frames, _ = batch(50)
     expected = suta.adapt(tested, frames[0], 50, SETTINGS)
     with outside():
-        found = suta.adapt(tested, frames[0].clone(), 50, SETTINGS)
-    assert torch.equal(found, expected)
-    assert not found.requires_grad
+        adapted = suta.adapt(tested, frames[0].clone(), 50, SETTINGS)
+    assert torch.equal(adapted, expected)
+    assert not adapted.requires_grad

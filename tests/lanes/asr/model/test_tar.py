@@ -13,14 +13,14 @@ LENGTHS = torch.tensor([3, 1])
 
 def test_differences_are_squared_and_averaged_over_pairs_and_dimensions() -> None:
     # First row: (1 + 9)/2 and 4/2, of which the mean is 3.5. The second row has no pair.
-    found = tar.penalty(HIDDEN, LENGTHS, alpha=0.0, beta=0.1)
-    assert found.item() == pytest.approx(0.1 * 3.5 / 2)
+    term = tar.penalty(HIDDEN, LENGTHS, alpha=0.0, beta=0.1)
+    assert term.item() == pytest.approx(0.1 * 3.5 / 2)
 
 
 def test_activations_are_squared_and_averaged_over_frames_and_dimensions() -> None:
     # First row: (0 + 10/2 + 2/2)/3 = 2. Second row: 4/2.
-    found = tar.penalty(HIDDEN, LENGTHS, alpha=0.5, beta=0.0)
-    assert found.item() == pytest.approx(0.5 * (2 + 2) / 2)
+    term = tar.penalty(HIDDEN, LENGTHS, alpha=0.5, beta=0.0)
+    assert term.item() == pytest.approx(0.5 * (2 + 2) / 2)
 
 
 def test_both_terms_add_up() -> None:
@@ -69,28 +69,28 @@ def test_a_batch_is_the_mean_of_its_rows() -> None:
 @pytest.mark.parametrize("lengths", [[0, 0], [1, 1]])
 def test_rows_without_a_pair_cost_nothing(lengths: list[int]) -> None:
     hidden = HIDDEN.clone().requires_grad_()
-    found = tar.penalty(hidden, torch.tensor(lengths), alpha=0.0, beta=1.0)
-    found.backward()
-    assert found.item() == 0
+    term = tar.penalty(hidden, torch.tensor(lengths), alpha=0.0, beta=1.0)
+    term.backward()
+    assert term.item() == 0
     assert not hidden.grad.any()
 
 
 def test_the_penalty_is_float32_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        found = tar.penalty(HIDDEN.bfloat16(), LENGTHS, alpha=1.0, beta=1.0)
-    assert found.dtype == torch.float32
+        term = tar.penalty(HIDDEN.bfloat16(), LENGTHS, alpha=1.0, beta=1.0)
+    assert term.dtype == torch.float32
 
 
 def test_steps_along_the_penalty_make_the_last_layer_slower() -> None:
     trained = model("tar").train()
     optimizer = torch.optim.SGD(trained.parameters(), lr=0.05)
     frames, lengths = batch(60, 40)
-    found = []
+    terms = []
     for _ in range(5):
         output = trained(frames, lengths)
         term = tar.penalty(output.hidden, output.lengths, **{**config()["tar"], "beta": 1.0})
         optimizer.zero_grad()
         term.backward()
         optimizer.step()
-        found.append(term.item())
-    assert found[-1] < 0.9 * found[0]
+        terms.append(term.item())
+    assert terms[-1] < 0.9 * terms[0]

@@ -58,8 +58,8 @@ def by_matrices(
 def test_it_computes_what_changing_the_weights_would(frames: int, learning_rate: float) -> None:
     tested, layer = adapter(learning_rate), down()
     states, lengths = inner(frames)
-    found = tested(states, layer(states), lengths)[0]
-    assert torch.allclose(found, by_matrices(layer, tested, states[0]), atol=1e-5)
+    output = tested(states, layer(states), lengths)[0]
+    assert torch.allclose(output, by_matrices(layer, tested, states[0]), atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0])
@@ -70,10 +70,10 @@ def test_its_gradients_are_those_of_changing_the_weights(scale: float) -> None:
         tested, layer = adapter(), down()
         states = (inner(14)[0] * scale).requires_grad_()
         if ours:
-            found = tested(states, layer(states), torch.tensor([14]))
+            output = tested(states, layer(states), torch.tensor([14]))
         else:
-            found = by_matrices(layer, tested, states[0])
-        found.square().sum().backward()
+            output = by_matrices(layer, tested, states[0])
+        output.square().sum().backward()
         results.append([tested.target.grad, layer.weight.grad, layer.bias.grad, states.grad])
     for mine, plain in zip(*results, strict=True):
         assert mine.any()
@@ -84,9 +84,9 @@ def test_a_shuffled_run_takes_the_chunks_in_the_drawn_order() -> None:
     tested, layer = adapter(), down()
     states, lengths = inner(14)
     order = ttt.shuffled_order(4).tolist()
-    found = tested(states, layer(states), lengths, shuffled=True)[0]
-    assert torch.allclose(found, by_matrices(layer, tested, states[0], order), atol=1e-5)
-    assert not torch.allclose(found, tested(states, layer(states), lengths)[0], atol=1e-4)
+    output = tested(states, layer(states), lengths, shuffled=True)[0]
+    assert torch.allclose(output, by_matrices(layer, tested, states[0], order), atol=1e-5)
+    assert not torch.allclose(output, tested(states, layer(states), lengths)[0], atol=1e-4)
 
 
 def test_a_shuffled_order_changes_all_but_a_single_chunk() -> None:
@@ -114,9 +114,9 @@ def test_an_utterance_forgets_its_neighbours(shuffled: bool) -> None:
     beside = tested(changed, layer(changed), lengths, shuffled=shuffled)
     for row, length in enumerate(lengths.tolist()):
         alone = states[row : row + 1, :length]
-        found = tested(alone, layer(alone), lengths[row : row + 1], shuffled=shuffled)[0]
-        assert torch.allclose(together[row, :length], found, atol=1e-5)
-        assert torch.allclose(turned.flip(0)[row, :length], found, atol=1e-5)
+        output = tested(alone, layer(alone), lengths[row : row + 1], shuffled=shuffled)[0]
+        assert torch.allclose(together[row, :length], output, atol=1e-5)
+        assert torch.allclose(turned.flip(0)[row, :length], output, atol=1e-5)
         assert row == 0 or torch.equal(together[row], beside[row])
 
 
@@ -157,9 +157,9 @@ def test_the_first_chunk_is_the_trained_layer() -> None:
     tested, layer = adapter(), down()
     states, lengths = inner(12)
     slow = layer(states)
-    found = tested(states, slow, lengths)
-    assert torch.equal(found[:, :CHUNK], slow[:, :CHUNK])
-    assert not torch.equal(found[:, CHUNK:], slow[:, CHUNK:])
+    output = tested(states, slow, lengths)
+    assert torch.equal(output[:, :CHUNK], slow[:, :CHUNK])
+    assert not torch.equal(output[:, CHUNK:], slow[:, CHUNK:])
 
 
 def test_a_step_is_at_most_the_learning_rate_long() -> None:
@@ -179,11 +179,11 @@ def test_a_step_of_nothing_is_the_trained_layer_bit_for_bit(chunk: int) -> None:
     states.requires_grad_()
     slow = layer(states)
     for shuffled in (False, True):
-        found = tested(states, slow, lengths, shuffled=shuffled)
-        assert torch.equal(found, slow)
+        output = tested(states, slow, lengths, shuffled=shuffled)
+        assert torch.equal(output, slow)
         adapted, plain = (
             torch.autograd.grad(some.pow(2).sum(), [states, layer.weight], retain_graph=True)
-            for some in (found, slow)
+            for some in (output, slow)
         )
         assert all(torch.equal(one, other) for one, other in zip(adapted, plain, strict=True))
 
@@ -195,22 +195,22 @@ def without_steps() -> dict[str, Any]:
 def trained(settings: dict[str, Any], steps: int) -> tuple[list[Tensor], ctc.CTCModel]:
     """Return the log probabilities of some steps with dropout, and the model after them."""
     torch.manual_seed(0)
-    found = ctc.build(settings, DIMS, CLASSES).train()
-    optimizer = torch.optim.AdamW(found.parameters(), lr=1e-2, weight_decay=0.1)
+    built = ctc.build(settings, DIMS, CLASSES).train()
+    optimizer = torch.optim.AdamW(built.parameters(), lr=1e-2, weight_decay=0.1)
     targets = torch.arange(1, CLASSES).repeat(2, 1)
     outputs = []
     for step in range(steps):
         frames, lengths = batch(80, 61, seed=step)
-        output = found(frames, lengths)
+        output = built(frames, lengths)
         loss = nn.functional.ctc_loss(
             output.log_probs.transpose(0, 1), targets, output.lengths, torch.tensor([10, 10])
         )
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(found.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(built.parameters(), 1.0)
         optimizer.step()
         outputs.append(output.log_probs.detach())
-    return outputs, found
+    return outputs, built
 
 
 def test_a_learning_rate_of_zero_is_mode_trajectory_bit_for_bit() -> None:

@@ -38,9 +38,9 @@ def test_the_features_are_made_once_for_all_cells(outputs: Path) -> None:
 def test_the_models_learn_the_stand_in(outputs: Path) -> None:
     """The bound is the issue's: a test CER below 50 %; six epochs reach about 20 %."""
     for run in cells(outputs):
-        found = run.metrics()["test_cer_micro"]
-        assert found is not None
-        assert found < 0.5
+        rate = run.metrics()["test_cer_micro"]
+        assert rate is not None
+        assert rate < 0.5
 
 
 def test_every_run_leaves_its_nine_artifacts_and_proves_them(outputs: Path) -> None:

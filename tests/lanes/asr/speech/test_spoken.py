@@ -146,12 +146,12 @@ def test_the_builder_digest_is_of_the_rules_and_words_alone(
         (sounds, "VOICES", louder), (sounds, "REVISION", 99), (spoken, "REVISION", 99),
         (spoken, "CHARS", (1, 2)), (spoken, "BRIDGE", "v1_compat"),
     ]  # fmt: skip
-    found = {one}
+    digests = {one}
     for module, name, value in changes:
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
-            found.add(spoken.builder_digest(RECIPE))
-    assert len(found) == 6
+            digests.add(spoken.builder_digest(RECIPE))
+    assert len(digests) == 6
 
 
 @pytest.mark.slow

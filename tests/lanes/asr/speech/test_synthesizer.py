@@ -103,8 +103,8 @@ def test_a_voice_has_its_pitch() -> None:
         power = np.abs(np.fft.rfft(samples, 1 << 17)) ** 2
         period = speech.RATE_HZ / voice.pitch_hz
         low, high = int(0.7 * period), int(1.4 * period)  # no whole cycle more or less is in it
-        found = low + int(np.fft.irfft(power)[low:high].argmax())
-        assert found == pytest.approx(period, rel=0.15)
+        lag = low + int(np.fft.irfft(power)[low:high].argmax())
+        assert lag == pytest.approx(period, rel=0.15)
 
 
 def test_voices_differ() -> None:

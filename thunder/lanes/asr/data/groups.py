@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data.pairs import SCRIPTS
 from thunder.language import spelling
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-SCRIPTS = ("nko", "latin")
 
 
 def of(rows: "Dataset", by: str) -> list[int]:
@@ -47,7 +46,7 @@ def unseen(
 
 def key(text: str, script: spelling.Script) -> str:
     """Return what two texts share when they count as the same; two that are scored alike do."""
-    return spelling.group_key(spelling.scored(text, script, "norm"), script)
+    return spelling.group_key(spelling.scored(text, script, spelling.MAIN), script)
 
 
 def _keys(rows: "Dataset", script: str) -> list[str | None]:

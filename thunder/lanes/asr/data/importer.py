@@ -18,9 +18,9 @@ def made(folder: Path, transcripts: str, into: str, licence: str | None) -> Iter
         raise ThunderError("corpus import-speech needs FOLDER and TRANSCRIPTS, a file of texts")
     target = Path(into or f"speech-{folder.name}")
     corpus.refuse_existing(target)
-    found = prompts.import_speech(folder, Path(transcripts), target, licence)
-    yield f"{target.absolute()}: {wording.count(found['counts']['rows'], 'row')}"
-    for reason, entries in found["omitted"].items():
+    manifest = prompts.import_speech(folder, Path(transcripts), target, licence)
+    yield f"{target.absolute()}: {wording.count(manifest['counts']['rows'], 'row')}"
+    for reason, entries in manifest["omitted"].items():
         names = list(entries)
         shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if len(names) > _SHOWN_NAMES else "")
         yield f"  left out {len(names)}: {reason}: {shown}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.ground import json_lines as lines
+from thunder.ground import json_lines
 
 AUDIO = "audio"
 DURATIONS = ("duration_s", "duration")
@@ -36,19 +36,19 @@ def id_fault(value: object, is_there: bool = True) -> str | None:
     """Return why a value cannot name a row: the name is that of a file, too."""
     if fault := _text_fault(value, is_there):
         return fault
-    text = str(value)
-    if text != text.strip() or not text.isprintable():
-        return f"is {text!a}: a name for a file, without spaces around it or control characters"
-    if "/" in text or "\\" in text or text in (".", ".."):
-        return f"is {text!r}: a name for a file, without / or \\"
-    if len(text.encode("utf-8")) > LONGEST_ID:
-        return f"is {text[:20]!r}…: more than {LONGEST_ID} bytes"
+    name = str(value)
+    if name != name.strip() or not name.isprintable():
+        return f"is {name!a}: a name for a file, without spaces around it or control characters"
+    if "/" in name or "\\" in name or name in (".", ".."):
+        return f"is {name!r}: a name for a file, without / or \\"
+    if len(name.encode("utf-8")) > LONGEST_ID:
+        return f"is {name[:20]!r}…: more than {LONGEST_ID} bytes"
     return None
 
 
 def _text_fault(value: object, is_there: bool) -> str | None:
     if not isinstance(value, str):
-        return f"must be text, is {lines.kind(value) if is_there else 'missing'}"
+        return f"must be text, is {json_lines.kind(value) if is_there else 'missing'}"
     return None if value.strip() else "is empty"
 
 
@@ -71,7 +71,7 @@ def _duration_fault(value: object) -> str | None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9:
         return None
-    return f"must be seconds, more than 0, is {lines.kind(value)}: {value!r:.40}"
+    return f"must be seconds, more than 0, is {json_lines.kind(value)}: {value!r:.40}"
 
 
 _CHECKS: dict[str, Any] = {

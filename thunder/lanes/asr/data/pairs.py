@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thunder.ground import json_lines as lines
+from thunder.ground import json_lines
 from thunder.ground.errors import ThunderError
 from thunder.ground.schema import nearest
 from thunder.lanes.asr.data import pair, recordings
@@ -55,7 +55,7 @@ def load(folder: Path, data: Mapping[str, Any], by: str | None = None) -> "Datas
     faults = {**reading.faults, **_duplicates(table)}
     table, ambiguous = _with_recordings(table, recordings.find(folder))
     faults |= ambiguous
-    lines.refuse(f"{path}: broken rows: {len(faults)}", lines.placed(path.name, faults))
+    json_lines.refuse(f"{path}: broken rows: {len(faults)}", json_lines.placed(path.name, faults))
     if not table.num_rows:
         raise ThunderError(f"{path}: no rows", "data")
     return _data_set(table.slice(0, data["take"]).combine_chunks())
@@ -67,12 +67,12 @@ def snapshot(rows: "Dataset") -> str:
     Hashed is one line of JSON a row, `["id","nko text","latin text"]` in UTF-8 without spaces,
     null where a script is absent.
     """
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for batch in rows.select_columns(["feat_id", *SCRIPTS]).with_format("arrow").iter(BATCH_ROWS):
         columns = [batch[name].to_pylist() for name in ("feat_id", *SCRIPTS)]
         texts = (_ENCODE(list(row)) for row in zip(*columns, strict=True))
-        found.update("".join(f"{text}\n" for text in texts).encode("utf-8"))
-    return found.hexdigest()
+        sha256.update("".join(f"{text}\n" for text in texts).encode("utf-8"))
+    return sha256.hexdigest()
 
 
 def _wanted(data: Mapping[str, Any], by: str | None) -> dict[str, str]:
@@ -106,10 +106,10 @@ def _rows(path: Path, reading: _Reading) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                found, broken = lines.rows(line.removeprefix(_BOM) if number == 1 else line)
+                objects, broken = json_lines.rows(line.removeprefix(_BOM) if number == 1 else line)
                 if broken:
                     reading.faults[number] = broken[1]
-                for raw in found.values():
+                for raw in objects.values():
                     reading.keys.update(dict.fromkeys(raw))
                     row, fault = pair.of(raw, reading.wanted)
                     if fault:
@@ -169,18 +169,18 @@ def _duplicates(table: "pa.Table") -> dict[int, str]:
 
 
 def _with_recordings(
-    table: "pa.Table", found: recordings.Recordings
+    table: "pa.Table", listed: recordings.Recordings
 ) -> tuple["pa.Table", dict[int, str]]:
     """Return the table with a recording for every id that has one, and the ids that have two."""
     import pyarrow as pa
 
     ids, numbers = table["feat_id"].to_pylist(), table["line"].to_pylist()
     named = table["audio"].to_pylist()
-    audio = [name or found.of(id) for name, id in zip(named, ids, strict=True)]
+    audio = [name or listed.of(id) for name, id in zip(named, ids, strict=True)]
     faults = {
         line: f"{id!r} has more than one recording: {' and '.join(rivals)}"
         for line, id, name in zip(numbers, ids, named, strict=True)
-        if name is None and (rivals := found.rivals(id))
+        if name is None and (rivals := listed.rivals(id))
     }
     at = COLUMNS.index("audio")
     return table.set_column(at, "audio", pa.array(audio, pa.large_string())), faults

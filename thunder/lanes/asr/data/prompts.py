@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, schema
-from thunder.ground import json_lines as lines
+from thunder.ground import digest, files, json_lines, schema
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data import pair, recordings, transcripts
 from thunder.lanes.asr.speech.spoken import MANIFEST, PAIRS, folder_digests
@@ -30,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Gathered:
     """What an import gathers."""
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the name of the recording
@@ -59,29 +58,33 @@ def import_speech(
         license: of the recordings; read from a Debian `copyright` beside the transcripts if null.
         progress: told how many recordings are done, and of how many.
     """
-    if target.exists():
-        raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
-    if not folder.is_dir():
-        raise ThunderError(f"{folder}: no such folder", "data")
+    _check_places(folder, target)
     _check_installed()
     listed = transcripts.read(transcript_file)
-    found = _Found()
-    audio = _usable(_recordings(folder, found), listed, found)
-    paired = _paired(folder, transcript_file, audio, listed, found)
+    gathered = _Gathered()
+    audio = _usable(_recordings(folder, gathered), listed, gathered)
+    paired = _paired(folder, transcript_file, audio, listed, gathered)
     with files.fresh_folder(target) as made:
         (made / recordings.FOLDER).mkdir()
         for done, name in enumerate(paired, 1):
-            _add(name, audio[name], listed.texts[name], made, found)
+            _add(name, audio[name], listed.texts[name], made, gathered)
             if progress is not None:
                 progress(done, len(paired))
-        _check_any(folder, found)
-        files.write_jsonl(made / PAIRS, found.rows.values())
+        _check_any(folder, gathered)
+        files.write_jsonl(made / PAIRS, gathered.rows.values())
         license = license or transcripts.debian_license(transcript_file)
-        manifest = _manifest(folder, transcript_file, listed, found, license)
+        manifest = _manifest(folder, transcript_file, listed, gathered, license)
         manifest["sha256"] = folder_digests(made)
         schema.check("pairs_manifest", manifest, MANIFEST, cause="crash")
         files.write_json(made / MANIFEST, manifest)
     return manifest
+
+
+def _check_places(folder: Path, target: Path) -> None:
+    if target.exists():
+        raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
+    if not folder.is_dir():
+        raise ThunderError(f"{folder}: no such folder", "data")
 
 
 def _check_installed() -> None:
@@ -94,7 +97,7 @@ def _check_installed() -> None:
         )
 
 
-def _recordings(folder: Path, found: _Found) -> dict[str, Path]:
+def _recordings(folder: Path, gathered: _Gathered) -> dict[str, Path]:
     """Return every recording by its path without suffix; what else lies there is named."""
     audio: dict[str, Path] = {}
     for place in sorted(digest.visible_files(folder), key=_rank):
@@ -102,30 +105,30 @@ def _recordings(folder: Path, found: _Found) -> dict[str, Path]:
             raise ThunderError(f"{folder}: {place!a} is not a name in UTF-8; rename it", "data")
         stem, _, suffix = unicodedata.normalize("NFC", place).rpartition(".")
         if suffix.lower() not in recordings.SUFFIXES:
-            found.omit(OTHER_FILE, place, "")
+            gathered.omit(OTHER_FILE, place, "")
         elif stem in audio:
-            found.omit(SECOND_RECORDING, place, f"{audio[stem].name} was taken")
+            gathered.omit(SECOND_RECORDING, place, f"{audio[stem].name} was taken")
         else:
             audio[stem] = folder / place
     return audio
 
 
 def _usable(
-    audio: Mapping[str, Path], listed: transcripts.Transcripts, found: _Found
+    audio: Mapping[str, Path], listed: transcripts.Transcripts, gathered: _Gathered
 ) -> dict[str, Path]:
     """Return the recordings but for those whose transcript cannot be used, which are named."""
     for reason, entries in listed.omitted.items():
-        for name, text in entries.items():
-            found.omit(reason, name, text)
+        for name, transcript in entries.items():
+            gathered.omit(reason, name, transcript)
     # A transcript that is there twice is used once.
     out = {name for entries in listed.omitted.values() for name in entries} - listed.texts.keys()
     return {name: path for name, path in audio.items() if name not in out}
 
 
-def _check_any(folder: Path, found: _Found) -> None:
-    if not found.rows:
-        why = [f"{name}: {what}" for name, what in found.omitted[UNREADABLE].items()]
-        lines.refuse(f"{folder}: none of its recordings could be used", why)
+def _check_any(folder: Path, gathered: _Gathered) -> None:
+    if not gathered.rows:
+        why = [f"{name}: {what}" for name, what in gathered.omitted[UNREADABLE].items()]
+        json_lines.refuse(f"{folder}: none of its recordings could be used", why)
 
 
 def _rank(place: str) -> tuple[int, str]:
@@ -140,13 +143,13 @@ def _paired(
     transcript_file: Path,
     audio: Mapping[str, Path],
     listed: transcripts.Transcripts,
-    found: _Found,
+    gathered: _Gathered,
 ) -> list[str]:
     """Return the names that have both a recording and a transcript."""
     for name in sorted(audio.keys() - listed.texts.keys()):
-        found.omit(NO_TRANSCRIPT, name, "")
+        gathered.omit(NO_TRANSCRIPT, name, "")
     for name in sorted(listed.texts.keys() - audio.keys()):
-        found.omit(NO_AUDIO, name, listed.texts[name])
+        gathered.omit(NO_AUDIO, name, listed.texts[name])
     paired = sorted(audio.keys() & listed.texts.keys())
     if not paired:
         raise ThunderError(_nothing_paired(folder, transcript_file, audio, listed), "data")
@@ -177,14 +180,14 @@ def _some(names: Mapping[str, Any]) -> str:
     return ", ".join(shown) + (" …" if len(names) > 3 else "") if shown else "nothing"
 
 
-def _add(name: str, source: Path, text: str, made: Path, found: _Found) -> None:
+def _add(name: str, source: Path, transcript: str, made: Path, gathered: _Gathered) -> None:
     """Copy a recording and keep its row, if it can be read."""
     from thunder.lanes.asr.features import audio  # soundfile and soxr, which planning must not load
 
     try:
         seconds = audio.read(source, LONGEST_SECONDS).duration_s
     except audio.Unreadable as error:
-        found.omit(UNREADABLE, name, str(error))
+        gathered.omit(UNREADABLE, name, str(error))
         return
     feat_id = name.replace("/", JOINT)
     if fault := pair.id_fault(feat_id):
@@ -195,22 +198,22 @@ def _add(name: str, source: Path, text: str, made: Path, found: _Found) -> None:
     shutil.copyfile(source, target)
     row = {
         "feat_id": feat_id,
-        "latin": text,
+        "latin": transcript,
         "duration_s": round(seconds, 4),
         "origin": os.path.dirname(name) or ".",
     }
     schema.check("pairs_row", row, PAIRS, cause="crash")
-    found.rows[name] = row
+    gathered.rows[name] = row
 
 
 def _manifest(
     folder: Path,
     transcript_file: Path,
     listed: transcripts.Transcripts,
-    found: _Found,
+    gathered: _Gathered,
     license: str | None,
 ) -> dict[str, Any]:
-    changed = {name: text for name, text in listed.changed.items() if name in found.rows}
+    changed = {name: written for name, written in listed.changed.items() if name in gathered.rows}
     return {
         "name": f"{folder.name}-{transcript_file.name.partition('.')[0]}",
         "created_by": "thunder",
@@ -229,11 +232,11 @@ def _manifest(
         "bridge_version": None,
         "normaliser_version": spelling.NORMALISER_VERSION,
         "counts": {
-            "rows": len(found.rows),
-            "omitted": {reason: len(names) for reason, names in found.omitted.items()},
+            "rows": len(gathered.rows),
+            "omitted": {reason: len(names) for reason, names in gathered.omitted.items()},
             "changed": len(changed),
         },
-        "seconds": round(sum(row["duration_s"] for row in found.rows.values()), 3),
-        "omitted": found.omitted,
+        "seconds": round(sum(row["duration_s"] for row in gathered.rows.values()), 3),
+        "omitted": gathered.omitted,
         "changed": changed,
     }

@@ -7,8 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from thunder.ground import digest, files, schema
-from thunder.ground import draws as draw
+from thunder.ground import digest, draws, files, schema
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.artifacts import SPLIT, SPLITS
 from thunder.lanes.asr.data import groups, pairs
@@ -24,7 +23,7 @@ def make(rows: "Dataset", split: Mapping[str, Any], folder: Path) -> dict[str, A
     """Return the document of a split: its rule, its ids by part, and the digests of all that.
 
     `random`: ids in order, shuffled, cut at int(train·n) and int((train + valid)·n), the one rule
-    that gives the published 232,476 / 29,060 / 29,060 of 290,596 rows (specification §1.1).
+    that gives the published 232,476 / 29,060 / 29,060 of 290,596 rows (docs/asr.md, The split).
     The shuffle is of `Random.random()` alone, which Python promises to keep; `Random.shuffle` may
     change between versions. The published split itself cannot be had: the order of its file is
     not known. `grouped`: rows that share a text, or a value of a column, stay together.
@@ -40,17 +39,17 @@ def make(rows: "Dataset", split: Mapping[str, Any], folder: Path) -> dict[str, A
     count: int | None = None
     given: str | None = None
     if split["rule"] == "given":
-        found, given = _given(folder / SPLIT, ids)
+        parts, given = _given(folder / SPLIT, ids)
     elif split["rule"] == "grouped":
         labels = groups.of(rows, split["by"])
         count = len(set(labels))
-        found = _by_group(ids, labels, split)
+        parts = _by_group(ids, labels, split)
     else:
-        found = _by_row(ids, split)
+        parts = _by_row(ids, split)
     made_by = {key: split[key] for key in ("rule", "by", "seed", "train", "valid")}
-    left = len(ids) - sum(map(len, found.values()))
+    left = len(ids) - sum(map(len, parts.values()))
     more = {"groups": count, "given": given, "left_out": left}
-    return _document(found, {**made_by, **more}, pairs.snapshot(rows))
+    return _document(parts, {**made_by, **more}, pairs.snapshot(rows))
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -66,9 +65,9 @@ def check(document: Mapping[str, Any], ids: Collection[str] | None = None) -> No
     Args:
         ids: those of the rows; each must be in one part, but for as many as a given split left out.
     """
-    found = document["ids"]
-    _check_parts(found, "split")
-    changed = [s for s in SPLITS if document["sha256"][s] != ids_digest(found[s])]
+    parts = document["ids"]
+    _check_parts(parts, "split")
+    changed = [s for s in SPLITS if document["sha256"][s] != ids_digest(parts[s])]
     changed += ["the whole"] if document["digest"] != _digest(document) else []
     if changed:
         raise ThunderError(
@@ -77,8 +76,8 @@ def check(document: Mapping[str, Any], ids: Collection[str] | None = None) -> No
             "data",
         )
     if ids is not None:
-        _check_known(found, ids, "split")
-        left = sorted(set(ids) - {name for part in SPLITS for name in found[part]})
+        _check_known(parts, ids, "split")
+        left = sorted(set(ids) - {name for part in SPLITS for name in parts[part]})
         if len(left) != document["left_out"]:
             raise ThunderError(
                 f"split: {len(left)} rows are in no part, {document['left_out']} were left out "
@@ -112,7 +111,7 @@ def _check_rule(split: Mapping[str, Any]) -> None:
 
 def _by_row(ids: Sequence[str], split: Mapping[str, Any]) -> dict[str, list[str]]:
     order = sorted(ids)
-    _shuffle(order, draw.stream("split", split["seed"]))
+    _shuffle(order, draws.stream("split", split["seed"]))
     first, second = cuts(len(order), split)
     return {"train": order[:first], "valid": order[first:second], "test": order[second:]}
 
@@ -136,14 +135,14 @@ def _by_group(
         members.setdefault(label, []).append(name)
     first, second = cuts(len(ids), split)
     room = {"train": first, "valid": second - first, "test": len(ids) - second}
-    found: dict[str, list[str]] = {name: [] for name in SPLITS}
-    rng = draw.stream("split", "grouped", split["seed"])
+    parts: dict[str, list[str]] = {name: [] for name in SPLITS}
+    rng = draws.stream("split", "grouped", split["seed"])
     for group in sorted(members.values(), key=lambda group: (-len(group), group[0])):
         fits = {name: float(left) for name, left in room.items() if left >= len(group)}
-        part = draw.pick_weighted(rng, fits) if fits else max(room, key=lambda name: room[name])
-        found[part] += group
+        part = draws.pick_weighted(rng, fits) if fits else max(room, key=lambda name: room[name])
+        parts[part] += group
         room[part] -= len(group)
-    return found
+    return parts
 
 
 def _given(path: Path, ids: Sequence[str]) -> tuple[dict[str, list[str]], str]:
@@ -151,8 +150,8 @@ def _given(path: Path, ids: Sequence[str]) -> tuple[dict[str, list[str]], str]:
     document = _read(path)
     if "digest" in document:
         document = load(path)
-    found = document.get("ids", document)
-    names = found if isinstance(found, dict) else {}
+    lists = document.get("ids", document)
+    names = lists if isinstance(lists, dict) else {}
     right = all(_is_list_of_text(names.get(name)) for name in SPLITS)
     if not right or set(names) != set(SPLITS):
         raise ThunderError(
@@ -167,28 +166,28 @@ def _given(path: Path, ids: Sequence[str]) -> tuple[dict[str, list[str]], str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = files.read_json(path)
+        document = files.read_json(path)
     except OSError as error:
         raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
     except ValueError as error:
         raise ThunderError(f"{path}: not JSON: {error}", "data") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise ThunderError(f"{path}: not a split; a JSON object is needed", "data")
-    return found
+    return document
 
 
 def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _check_parts(found: Mapping[str, Sequence[str]], place: str) -> None:
-    counts = ", ".join(f"{len(found[name])} {name}" for name in SPLITS)
-    if not all(found[name] for name in SPLITS):
+def _check_parts(parts: Mapping[str, Sequence[str]], place: str) -> None:
+    counts = ", ".join(f"{len(parts[name])} {name}" for name in SPLITS)
+    if not all(parts[name] for name in SPLITS):
         raise ThunderError(f"{place}: a part is empty: {counts}; more rows are needed", "data")
     faults: list[str] = []
     seen: dict[str, str] = {}
     for part in SPLITS:
-        for name in found[part]:
+        for name in parts[part]:
             if name in seen:
                 where = f"twice in {part}" if seen[name] == part else f"in {seen[name]} and {part}"
                 faults.append(f"{name!r} {where}")
@@ -197,8 +196,8 @@ def _check_parts(found: Mapping[str, Sequence[str]], place: str) -> None:
         raise ThunderError(f"{place}: ids overlap: {len(faults)}: {_some(faults)}", "data")
 
 
-def _check_known(found: Mapping[str, Sequence[str]], ids: Collection[str], place: str) -> None:
-    known, named = set(ids), {name for part in SPLITS for name in found[part]}
+def _check_known(parts: Mapping[str, Sequence[str]], ids: Collection[str], place: str) -> None:
+    known, named = set(ids), {name for part in SPLITS for name in parts[part]}
     if unknown := sorted(named - known):
         raise ThunderError(
             f"{place}: {len(unknown)} ids that no row has: {_some(list(map(repr, unknown)))}; "
@@ -213,9 +212,9 @@ def _some(faults: Sequence[str]) -> str:
 
 
 def _document(
-    found: Mapping[str, Iterable[str]], made_by: Mapping[str, Any], snapshot: str
+    parts: Mapping[str, Iterable[str]], made_by: Mapping[str, Any], snapshot: str
 ) -> dict[str, Any]:
-    ids = {name: sorted(found[name]) for name in SPLITS}
+    ids = {name: sorted(parts[name]) for name in SPLITS}
     document = {
         **made_by,
         "snapshot": snapshot,

@@ -50,10 +50,10 @@ def make(rows: "Dataset", script: str, text: Mapping[str, Any], vocabulary: Voca
     foreign: Counter[str] = Counter()
     classes, chars, missing = [], [], []
     for reference in references:
-        normal = spelling.scored(reference, script, "norm")
-        found, outside = vocabulary.encode(normal)
-        classes.append(found)
-        chars.append(len(found) + len(outside))
+        normal = spelling.scored(reference, script, spelling.MAIN)
+        inside, outside = vocabulary.encode(normal)
+        classes.append(inside)
+        chars.append(len(inside) + len(outside))
         missing.append(len(outside))
         foreign.update(outside)
     made = Targets(references, classes, np.array(chars), np.array(missing))
@@ -78,10 +78,10 @@ def bridge_version(config: Mapping[str, Any], folder: Path) -> str:
         return NO_BRIDGE
     if own != NO_BRIDGE:
         return str(own)
-    said = None
+    of_builder = None
     with suppress(OSError, ValueError, AttributeError):  # a folder of others need not say
-        said = files.read_json(folder / MANIFEST).get("bridge_version")
-    return said if said in bridge.VERSIONS else NO_BRIDGE
+        of_builder = files.read_json(folder / MANIFEST).get("bridge_version")
+    return of_builder if of_builder in bridge.VERSIONS else NO_BRIDGE
 
 
 def _references(rows: "Dataset", script: str, version: str) -> list[str]:

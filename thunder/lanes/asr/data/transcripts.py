@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thunder.ground import json_lines as lines
+from thunder.ground import json_lines
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data.recordings import SUFFIXES
 from thunder.language import spelling
@@ -53,10 +53,10 @@ def read(path: Path, script: str = "latin") -> Transcripts:
     entries = _entries(path)
     for name, text in entries:
         seen.setdefault(_stem(name), []).append(text)
-    found = Transcripts(count=len(entries))
+    transcripts = Transcripts(count=len(entries))
     for name, texts in seen.items():
-        _put(found, name, texts, form)
-    return found
+        _put(transcripts, name, texts, form)
+    return transcripts
 
 
 def debian_license(path: Path) -> str | None:
@@ -69,20 +69,20 @@ def debian_license(path: Path) -> str | None:
     return main[1].strip() if main else None
 
 
-def _put(found: Transcripts, name: str, texts: list[str], form: spelling.Script) -> None:
+def _put(transcripts: Transcripts, name: str, texts: list[str], form: spelling.Script) -> None:
     raw = texts[0]
     if len(set(texts)) > 1:
-        found.omitted.setdefault(CONFLICT, {})[name] = " | ".join(texts)
+        transcripts.omitted.setdefault(CONFLICT, {})[name] = " | ".join(texts)
         return
     if len(texts) > 1:
-        found.omitted.setdefault(DUPLICATE, {})[name] = f"{raw} ({len(texts)} times)"
+        transcripts.omitted.setdefault(DUPLICATE, {})[name] = f"{raw} ({len(texts)} times)"
     plain = spelling.normalise(_NOTES.sub(" ", raw), form)
     if reason := _fault(raw, plain, form):
-        found.omitted.setdefault(reason, {})[name] = raw
+        transcripts.omitted.setdefault(reason, {})[name] = raw
         return
-    found.texts[name] = plain
+    transcripts.texts[name] = plain
     if _NOTES.search(raw):
-        found.changed[name] = raw
+        transcripts.changed[name] = raw
 
 
 def _fault(raw: str, plain: str, form: spelling.Script) -> str | None:
@@ -103,18 +103,20 @@ def _entries(path: Path) -> list[tuple[str, str]]:
     data = _bytes(path)
     name = path.name.removesuffix(".gz")
     if name.endswith(".jsonl"):
-        found, faults = _of_objects(data)
+        entries, faults = _of_objects(data)
     else:
-        text, faults = _decoded(data)
-        found = _of_table(text, faults) if name.endswith(".tsv") else _of_colons(text, faults)
-    lines.refuse(f"{path}: broken lines: {len(faults)}", lines.placed(path.name, faults))
-    if not found:
+        numbered, faults = _decoded(data)
+        entries = (
+            _of_table(numbered, faults) if name.endswith(".tsv") else _of_colons(numbered, faults)
+        )
+    json_lines.refuse(f"{path}: broken lines: {len(faults)}", json_lines.placed(path.name, faults))
+    if not entries:
         raise ThunderError(f"{path}: no transcripts", "data")
-    return found
+    return entries
 
 
 def _bytes(path: Path) -> bytes:
-    data = lines.read(path)
+    data = json_lines.read(path)
     if not data.startswith(_GZIP):
         return data
     try:
@@ -125,33 +127,33 @@ def _bytes(path: Path) -> bytes:
 
 def _decoded(data: bytes) -> tuple[dict[int, str], dict[int, str]]:
     """Return the lines that are UTF-8 and not empty, and a fault for each that is not."""
-    found: dict[int, str] = {}
+    numbered: dict[int, str] = {}
     faults: dict[int, str] = {}
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         try:
             if (text := line.decode("utf-8")).strip():
-                found[number] = text
+                numbered[number] = text
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             faults[number] = f"not UTF-8: byte {byte:#04x} at column {error.start + 1}"
-    return found, faults
+    return numbered, faults
 
 
-def _of_colons(text: dict[int, str], faults: dict[int, str]) -> list[tuple[str, str]]:
-    found = []
-    for number, line in text.items():
-        name, colon, said = (part.strip() for part in line.partition(":"))
+def _of_colons(numbered: dict[int, str], faults: dict[int, str]) -> list[tuple[str, str]]:
+    entries = []
+    for number, line in numbered.items():
+        name, colon, transcript = (part.strip() for part in line.partition(":"))
         if line.lstrip().startswith(";"):
             continue
         if colon and name:
-            found.append((name, said))
+            entries.append((name, transcript))
         else:
             faults[number] = f"no `name: text`: {line[:60]!r}"
-    return found
+    return entries
 
 
-def _of_table(text: dict[int, str], faults: dict[int, str]) -> list[tuple[str, str]]:
-    rows = {number: line.split("\t") for number, line in text.items()}
+def _of_table(numbered: dict[int, str], faults: dict[int, str]) -> list[tuple[str, str]]:
+    rows = {number: line.split("\t") for number, line in numbered.items()}
     first = next(iter(rows.values()), [])
     heads = [cell.strip().lower() for cell in first]
     path_at, text_at = (_column(heads, names) for names in (PATH_NAMES, TEXT_NAMES))
@@ -159,13 +161,13 @@ def _of_table(text: dict[int, str], faults: dict[int, str]) -> list[tuple[str, s
         path_at, text_at, heads, skipped = 0, 1, ["path", "text"], 0
     else:
         skipped = 1
-    found = []
+    entries = []
     for number, cells in list(rows.items())[skipped:]:
         if len(cells) == len(heads) and cells[path_at].strip():
-            found.append((cells[path_at].strip(), cells[text_at].strip()))
+            entries.append((cells[path_at].strip(), cells[text_at].strip()))
         else:
             faults[number] = f"{len(cells)} columns; needed: {', '.join(heads)}, with a tab between"
-    return found
+    return entries
 
 
 def _column(heads: list[str], names: tuple[str, ...]) -> int | None:
@@ -173,17 +175,17 @@ def _column(heads: list[str], names: tuple[str, ...]) -> int | None:
 
 
 def _of_objects(data: bytes) -> tuple[list[tuple[str, str]], dict[int, str]]:
-    rows, faults = lines.rows(data.removeprefix(b"\xef\xbb\xbf"))
-    found = []
+    rows, faults = json_lines.rows(data.removeprefix(b"\xef\xbb\xbf"))
+    entries = []
     for number, row in rows.items():
         path = next(_texts(row, PATH_NAMES), None)
         text = next(_texts(row, TEXT_NAMES), None)
         if path and text is not None:
-            found.append((path, text))
+            entries.append((path, text))
         else:
             wanted = " and ".join("/".join(names) for names in (PATH_NAMES, TEXT_NAMES))
             faults[number] = f"needed are {wanted}, as text; it has {', '.join(row) or 'nothing'}"
-    return found, faults
+    return entries, faults
 
 
 def _texts(row: dict[str, object], names: tuple[str, ...]) -> Iterator[str]:

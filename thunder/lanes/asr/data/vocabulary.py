@@ -7,15 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest as digests
-from thunder.ground import files, schema
+from thunder.ground import digest, files, schema
 from thunder.ground.errors import ThunderError
 
 VERSION = 1  # raise it when `make` gives other tokens, or the same in another order
 BLANK = "<blank>"
 NKO = tuple(chr(point) for point in range(0x07C0, 0x0800))
 LATIN = tuple("abcdefghijklmnopqrstuvwxyzɛɔŋɲàèéìòù")
-# Spec §1.3: 66 and 40 classes; the apostrophe is the one that the normaliser writes.
+# 66 and 40 classes, as published; the apostrophe is the one that the normaliser writes.
 CHARACTERS = {"nko": (*NKO, " "), "latin": (*LATIN, " ", "’", "-")}
 
 
@@ -41,7 +40,7 @@ class Vocabulary:
     @property
     def digest(self) -> str:
         """The sha256 of the document."""
-        return digests.of_value(self.document)
+        return digest.of_value(self.document)
 
     def encode(self, text: str) -> tuple[list[int], list[str]]:
         """Return the classes of a text, and the characters that no class stands for.
@@ -64,7 +63,7 @@ class Vocabulary:
 
 
 def make(script: str) -> Vocabulary:
-    """Return the vocabulary of a script, `nko` or `latin`; the blank is class 0 (spec §1.3)."""
+    """Return the vocabulary of a script, `nko` or `latin`; the blank is class 0."""
     if script not in CHARACTERS:
         raise ThunderError(f"vocabulary: no script {script!r}; there is {', '.join(CHARACTERS)}")
     return Vocabulary((BLANK, *CHARACTERS[script]), 0, script, VERSION)
@@ -76,9 +75,11 @@ def load(path: Path) -> Vocabulary:
     Raises:
         ThunderError: the file is missing, not JSON, or no vocabulary.
     """
-    found = schema.read("vocab", path)
-    _check(found, path)
-    return Vocabulary(tuple(found["tokens"]), found["blank"], found["script"], found["version"])
+    document = schema.read("vocab", path)
+    _check(document, path)
+    return Vocabulary(
+        tuple(document["tokens"]), document["blank"], document["script"], document["version"]
+    )
 
 
 def write(path: Path, vocabulary: Vocabulary) -> None:
@@ -87,12 +88,12 @@ def write(path: Path, vocabulary: Vocabulary) -> None:
     files.write_json(path, vocabulary.document)
 
 
-def _check(found: Mapping[str, Any], path: Path) -> None:
+def _check(document: Mapping[str, Any], path: Path) -> None:
     """Refuse what a schema cannot see: a blank beyond the end, a token that is no character.
 
     Also tokens that NFC joins to one character: a text would be shorter than its classes.
     """
-    tokens, blank = found["tokens"], found["blank"]
+    tokens, blank = document["tokens"], document["blank"]
     if blank >= len(tokens):
         raise ThunderError(
             f"{path}: blank is class {blank}, and there are {len(tokens)} tokens: "

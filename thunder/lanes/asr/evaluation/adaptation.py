@@ -1,8 +1,9 @@
-"""The ways to hear test besides the main one: fast weights off or out of order, and SUTA."""
+"""The passes over test besides the main one: fast weights off or out of order, and SUTA."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from thunder.lanes.asr.artifacts import PASSES
 from thunder.lanes.asr.model.definitions import flags
 
 SUTA = "suta"
@@ -10,14 +11,14 @@ SUTA = "suta"
 
 @dataclass(frozen=True)
 class Pass:
-    """One way to hear a split.
+    """One way to recognise a split.
 
     Args:
         column: its name under `adaptation` in results.json.
         suffix: of the dump, `test_predictions<suffix>.jsonl`.
         ttt: what the model is told to do with its fast weights, if it has any.
         adapted: what the rows say of themselves: none, ttt, suta.
-        most: rows that are heard, the first by id; None: all.
+        most: rows that are recognised, the first by id; None: all.
     """
 
     column: str
@@ -28,22 +29,22 @@ class Pass:
 
 
 def main(mode: str) -> Pass:
-    """Return the way that a mode is meant to hear: the numbers of the run are of it."""
+    """Return the pass that a mode is meant for: the numbers of the run are of it."""
     adapted = "ttt" if flags(mode).use_ttt else "none"
     return Pass("on", "", "on", adapted)
 
 
 def others(mode: str, suta_rows: int) -> tuple[Pass, ...]:
-    """Return the other ways to hear test (spec §1.4.4).
+    """Return the other passes over test.
 
-    SUTA is on top of the mode's own way; with `suta_rows` 0 it is left out.
+    SUTA is on top of the mode's own pass; with `suta_rows` 0 it is left out.
     """
-    found: tuple[Pass, ...] = ()
+    passes: tuple[Pass, ...] = ()
     if flags(mode).use_ttt:
-        found += (
-            Pass("off", "_ttt_off", "off", "none"),
-            Pass("shuffled", "_ttt_shuffled", "shuffled", "ttt"),
+        passes += (
+            Pass("off", PASSES["off"], "off", "none"),
+            Pass("shuffled", PASSES["shuffled"], "shuffled", "ttt"),
         )
     if suta_rows:
-        found += (Pass(SUTA, "_suta", "on", SUTA, most=suta_rows),)
-    return found
+        passes += (Pass(SUTA, PASSES[SUTA], "on", SUTA, most=suta_rows),)
+    return passes

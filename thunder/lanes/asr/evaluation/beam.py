@@ -9,7 +9,7 @@ from unicodedata import normalize
 import numpy as np
 
 from thunder.lanes.asr.data.vocabulary import Vocabulary
-from thunder.lanes.asr.evaluation.decode import Heard, aligned, canonical
+from thunder.lanes.asr.evaluation.decode import Decoded, aligned, canonical
 
 NEVER = -np.inf
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: a prefix and its extensions get other numbers
@@ -29,7 +29,7 @@ class _Beams:
 
 def search(
     log_probs: np.ndarray, lengths: np.ndarray, vocabulary: Vocabulary, width: int
-) -> list[Heard]:
+) -> list[Decoded]:
     """Return the texts of each utterance with the largest probability over all their paths.
 
     Args:
@@ -47,12 +47,12 @@ def search(
         origins.append(np.where(ended[:, None], np.arange(width), origin))
         tokens.append(np.where(ended[:, None], -1, token))
     totals = np.logaddexp(beams.blank, beams.other)
-    found = []
+    decoded = []
     for row, length in enumerate(lengths):
         prefixes = _prefixes(origins, tokens, row, np.flatnonzero(totals[row] > NEVER))
         scores = totals[row][: len(prefixes)].tolist()
-        found.append(_heard(prefixes, scores, log_probs[row, :length], vocabulary))
-    return found
+        decoded.append(_decoded(prefixes, scores, log_probs[row, :length], vocabulary))
+    return decoded
 
 
 def _start(batch: int, width: int) -> _Beams:
@@ -133,19 +133,19 @@ def _unless(ended: np.ndarray, before: _Beams, after: _Beams) -> _Beams:
 def _prefixes(
     origins: list[np.ndarray], tokens: list[np.ndarray], row: int, beams: np.ndarray
 ) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in beams]
+    prefixes: list[list[int]] = [[] for _ in beams]
     where = beams
     for origin, token in zip(reversed(origins), reversed(tokens), strict=True):
-        for prefix, one in zip(found, token[row, where].tolist(), strict=True):
+        for prefix, one in zip(prefixes, token[row, where].tolist(), strict=True):
             if one >= 0:
                 prefix.append(one)
         where = origin[row, where]
-    return [prefix[::-1] for prefix in found]
+    return [prefix[::-1] for prefix in prefixes]
 
 
-def _heard(
+def _decoded(
     prefixes: list[list[int]], scores: list[float], log_probs: np.ndarray, vocabulary: Vocabulary
-) -> Heard:
+) -> Decoded:
     # Prefixes whose marks stand in another order are one text: of its spellings the first is best.
     texts: dict[str, float] = {}
     for prefix, score in zip(prefixes, scores, strict=True):
@@ -159,4 +159,4 @@ def _heard(
         for (start, end), one in zip(spans, best, strict=True)
     ]
     order = canonical(vocabulary.decode(best))
-    return Heard(ranked[0][0], [spans[i] for i in order], [peaks[i] for i in order], ranked)
+    return Decoded(ranked[0][0], [spans[i] for i in order], [peaks[i] for i in order], ranked)

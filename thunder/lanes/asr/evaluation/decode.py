@@ -12,7 +12,7 @@ from thunder.lanes.asr.data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Heard:
+class Decoded:
     """What was decoded in one utterance: texts in NFC, the best one with its frames."""
 
     text: str
@@ -23,10 +23,10 @@ class Heard:
 
 def greedy(log_probs: Tensor, lengths: Tensor, vocabulary: Vocabulary) -> list[str]:
     """Return the text of the best path of each utterance."""
-    return [one.text for one in heard(log_probs, lengths, vocabulary)]
+    return [one.text for one in best_paths(log_probs, lengths, vocabulary)]
 
 
-def heard(log_probs: Tensor, lengths: Tensor, vocabulary: Vocabulary) -> list[Heard]:
+def best_paths(log_probs: Tensor, lengths: Tensor, vocabulary: Vocabulary) -> list[Decoded]:
     """Return the best path of each utterance: argmax, repeats collapsed, blanks dropped.
 
     Args:
@@ -45,11 +45,11 @@ def heard(log_probs: Tensor, lengths: Tensor, vocabulary: Vocabulary) -> list[He
     starts = changes & inside & (classes != vocabulary.blank)
     scores = torch.where(inside, best, 0).sum(dim=1).tolist()
     rows, frames = starts.nonzero(as_tuple=True)
-    found = torch.stack([frames, sizes[rows, run[rows, frames]], classes[rows, frames]]).cpu()
+    runs = torch.stack([frames, sizes[rows, run[rows, frames]], classes[rows, frames]]).cpu()
     peak = peaks[rows, run[rows, frames]].exp().cpu()
     counts = starts.sum(dim=1).tolist()
-    pieces = zip(found.split(counts, dim=1), peak.split(counts), scores, strict=True)
-    return [_heard(*piece, vocabulary) for piece in pieces]
+    pieces = zip(runs.split(counts, dim=1), peak.split(counts), scores, strict=True)
+    return [_decoded(*piece, vocabulary) for piece in pieces]
 
 
 def aligned(log_probs: np.ndarray, classes: list[int], blank: int) -> list[tuple[int, int]]:
@@ -84,13 +84,13 @@ def canonical(text: str) -> list[int]:
     return sorted(range(len(text)), key=lambda place: (cluster[place], combining(text[place])))
 
 
-def _heard(found: Tensor, peaks: Tensor, score: float, vocabulary: Vocabulary) -> Heard:
-    starts, sizes, classes = found.tolist()
+def _decoded(run: Tensor, peaks: Tensor, score: float, vocabulary: Vocabulary) -> Decoded:
+    starts, sizes, classes = run.tolist()
     written = vocabulary.decode(classes)
     order = canonical(written)
     text = "".join(written[place] for place in order)
     spans = [(starts[place], starts[place] + sizes[place]) for place in order]
-    return Heard(text, spans, peaks[order].tolist(), [(text, score)])
+    return Decoded(text, spans, peaks[order].tolist(), [(text, score)])
 
 
 def _shifted(values: np.ndarray, by: int) -> np.ndarray:
@@ -99,9 +99,9 @@ def _shifted(values: np.ndarray, by: int) -> np.ndarray:
 
 def _spans(back: np.ndarray, state: int) -> list[tuple[int, int]]:
     """Return the first and one past the last frame of each odd state, walking from the end."""
-    found: dict[int, tuple[int, int]] = {}
+    spans: dict[int, tuple[int, int]] = {}
     for frame in range(len(back) - 1, -1, -1):
         if state % 2:
-            found[state] = (frame, found.get(state, (0, frame + 1))[1])
+            spans[state] = (frame, spans.get(state, (0, frame + 1))[1])
         state -= int(back[frame, state])
-    return [found[state] for state in sorted(found)]
+    return [spans[state] for state in sorted(spans)]

@@ -8,12 +8,14 @@ import numpy as np
 
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.labels import BOUNDARY, NOVELTY, RECOVERY, STABLE, UNCERTAIN
 
 POLICY_VERSION = 1  # raise it when a threshold, a quantile or the order of the rule changes
 MICRO = 1_000_000
 
-# Spec §2.2: what has a meaning of its own is fixed; a scalar's scale is the model's, so it is
-# fitted as a quantile of what the model gives on rows that it did not learn from.
+# No threshold is published (docs/asr.md, Partitions). What has a meaning of its own is fixed; a
+# scalar's scale is the model's, so it is fitted as a quantile of what the model gives on rows that
+# it did not learn from.
 FIXED = {
     "blank_mass_above": 0.98,
     "oov_above": 0.02,
@@ -41,7 +43,7 @@ def fit(rows: Iterable[Mapping[str, Any]], run_id: str) -> dict[str, Any]:
     Raises:
         ThunderError: there is no row, or one that is not of valid.
     """
-    found = []
+    measured = []
     for row in rows:
         if row["split"] != "valid":
             raise ThunderError(
@@ -49,17 +51,17 @@ def fit(rows: Iterable[Mapping[str, Any]], run_id: str) -> dict[str, Any]:
                 "valid may decide where the thresholds are",
                 "crash",
             )
-        found.append(measures(row))
-    if not found:
+        measured.append(measures(row))
+    if not measured:
         raise ThunderError("the partition policy: valid has no row to fit it on", "data")
     fitted = {
-        name: float(np.quantile([values[name] for values in found], share))
+        name: float(np.quantile([values[name] for values in measured], share))
         for name, share in QUANTILES.items()
     }
     thresholds = {name: _micro(value) for name, value in {**FIXED, **fitted}.items()}
     content = {
         "policy_version": POLICY_VERSION,
-        "fitted_on": {"run_id": run_id, "split": "valid", "rows": len(found)},
+        "fitted_on": {"run_id": run_id, "split": "valid", "rows": len(measured)},
         "thresholds": thresholds,
     }
     return {**content, "sha256": digest.of_value(content)}
@@ -79,20 +81,20 @@ def measures(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def label(row: Mapping[str, Any], policy: Mapping[str, Any]) -> str:
-    """Return the fine label of a row: the first of spec §2.2 whose condition holds."""
+    """Return the fine label of a row, the first whose condition holds."""
     bounds = policy["thresholds"]
     if _is_novel(row, bounds):
-        return "novelty"
+        return NOVELTY
     if _is_degenerate(row, bounds):
-        return "recovery"
+        return RECOVERY
     if _is_unsure(row, bounds):
-        return "uncertain"
-    return "boundary" if _is_unsure_at_edges(row, bounds) else "stable"
+        return UNCERTAIN
+    return BOUNDARY if _is_unsure_at_edges(row, bounds) else STABLE
 
 
 def merged(fine: str) -> str:
     """Return the label among four: recovery counts as uncertain."""
-    return "uncertain" if fine == "recovery" else fine
+    return UNCERTAIN if fine == RECOVERY else fine
 
 
 def labelled(row: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,15 +115,15 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         ThunderError: missing, not a policy, or changed since it was written.
     """
-    found = schema.read("partition_policy", path)
-    actual = digest.of_value({key: value for key, value in found.items() if key != "sha256"})
-    if found["sha256"] != actual:
+    policy = schema.read("partition_policy", path)
+    actual = digest.of_value({key: value for key, value in policy.items() if key != "sha256"})
+    if policy["sha256"] != actual:
         raise ThunderError(
-            f"{path}: says sha256 {found['sha256'][:12]}…, its content has {actual[:12]}…; it was "
+            f"{path}: says sha256 {policy['sha256'][:12]}…, its content has {actual[:12]}…; it was "
             "changed after it was written: take the file of the run again",
             "data",
         )
-    return dict(found)
+    return dict(policy)
 
 
 def _is_novel(row: Mapping[str, Any], bounds: Mapping[str, int]) -> bool:

@@ -9,7 +9,7 @@ import torch
 from thunder.backends.torch.machine import Machine
 from thunder.lanes.asr.evaluation import adaptation, beam, decode, repetition, telemetry
 from thunder.lanes.asr.evaluation.adaptation import Pass
-from thunder.lanes.asr.evaluation.decode import Heard
+from thunder.lanes.asr.evaluation.decode import Decoded
 from thunder.lanes.asr.model import suta
 from thunder.lanes.asr.model.ctc import CTCModel, Output
 from thunder.lanes.asr.training.batches import Batch
@@ -20,13 +20,13 @@ from thunder.scoring.score import counts
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
 
-MAIN = "norm"  # the variant that the edits of a row are counted in
+MAIN = spelling.MAIN
 CONFIDENCE_DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A trained model, what it hears, and where it computes."""
+    """A trained model, what it recognises, and where it computes."""
 
     material: "Material"
     model: CTCModel
@@ -42,13 +42,13 @@ def rows(listener: Listener, split: str, one: Pass, batch: Batch) -> Iterator[di
     """
     output = _output(listener, one, batch)
     assert output.scalars is not None
-    found = _decoded(listener, output)
+    decoded = _decoded(listener, output)
     references = [listener.material.splits[split].references[row] for row in batch.rows]
     script, blank = listener.material.config["script"], listener.material.vocabulary.blank
-    edits = counts(references, [heard.text for heard in found], script, MAIN)
+    edits = counts(references, [utterance.text for utterance in decoded], script, MAIN)
     columns = zip(
         batch.rows.tolist(),
-        found,
+        decoded,
         telemetry.of_posteriors(output.log_probs, output.lengths, blank),
         telemetry.of_scalars(output.scalars, output.lengths),
         output.lengths.tolist(),
@@ -56,10 +56,10 @@ def rows(listener: Listener, split: str, one: Pass, batch: Batch) -> Iterator[di
         edits.chars.tolist(),
         strict=True,
     )
-    for row, heard, posteriors, scalars, frames, wrong, chars in columns:
+    for row, utterance, posteriors, scalars, frames, wrong, chars in columns:
         yield {
             **_who(listener, split, one, row),
-            **_text(heard, script),
+            **_text(utterance, script),
             **posteriors,
             **scalars,
             "n_frames": frames,
@@ -81,10 +81,10 @@ def _output(listener: Listener, one: Pass, batch: Batch) -> Output:
     return replace(adapted, scalars=plain.scalars)
 
 
-def _decoded(listener: Listener, output: Output) -> list[Heard]:
+def _decoded(listener: Listener, output: Output) -> list[Decoded]:
     width, vocabulary = listener.material.config["evaluate"]["beam"], listener.material.vocabulary
     if not width:
-        return decode.heard(output.log_probs, output.lengths, vocabulary)
+        return decode.best_paths(output.log_probs, output.lengths, vocabulary)
     log_probs, lengths = output.log_probs.cpu().numpy(), output.lengths.cpu().numpy()
     return beam.search(log_probs, lengths, vocabulary, width)
 
@@ -105,16 +105,17 @@ def _who(listener: Listener, split: str, one: Pass, row: int) -> dict[str, Any]:
     }
 
 
-def _text(heard: Heard, script: str) -> dict[str, Any]:
-    confidences = [round(value, CONFIDENCE_DIGITS) for value in heard.confidences]
-    pure = spelling.purity(heard.text, spelling.script(script)) if heard.text else 1.0
+def _text(decoded: Decoded, script: str) -> dict[str, Any]:
+    confidences = [round(value, CONFIDENCE_DIGITS) for value in decoded.confidences]
+    pure = spelling.purity(decoded.text, spelling.script(script)) if decoded.text else 1.0
     return {
-        "asr_text": heard.text,
+        "asr_text": decoded.text,
         "char_conf": confidences,
         "min_char_conf": min(confidences, default=None),
-        "repetition": repetition.measure(heard.text),
+        "repetition": repetition.measure(decoded.text),
         "oov": round(1 - pure, telemetry.DIGITS),
         "n_best": [
-            {"text": text, "score": round(score, telemetry.DIGITS)} for text, score in heard.n_best
+            {"text": text, "score": round(score, telemetry.DIGITS)}
+            for text, score in decoded.n_best
         ],
     }

@@ -1,4 +1,4 @@
-"""How much a text repeats itself: the mark of a decoder that is caught in a loop (spec §2.2)."""
+"""How much a text repeats itself: the mark of a decoder that is caught in a loop."""
 
 import zlib
 from collections.abc import Sequence

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thunder.ground import schema
-from thunder.lanes.asr.artifacts import RESULTS
+from thunder.lanes.asr.artifacts import DIGESTS, PASSES, RESULTS
 from thunder.lanes.asr.data import vocabulary
-from thunder.lanes.asr.evaluation.recognised import MAIN
 from thunder.lanes.asr.labels import STABLE
 from thunder.lanes.asr.model import definitions
 from thunder.lanes.asr.training.learner import peak_rate
 from thunder.language import spelling
 from thunder.scoring import intervals
-from thunder.scoring.score import VARIANTS, Counts, counts, part, summary
+from thunder.scoring.score import MAIN, VARIANTS, Counts, counts, part, summary
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
 
 SCHEDULER = "linear_warmup_cosine"
-# Spec §2.2: a router that lets nearly nothing or nearly everything pass routes nothing.
+# A router that lets nearly nothing or nearly everything pass routes nothing.
 STABLE_SHARE = (0.20, 0.95)
 MOST_BLANK = 0.98
 
@@ -38,7 +37,7 @@ class Scored:
 
 def score(rows: Iterable[Mapping[str, Any]], script: str) -> Scored:
     """Return the edits of the rows of a dump, in every variant."""
-    found = [
+    kept = [
         (
             row["feat_id"],
             row["reference_text"],
@@ -49,7 +48,7 @@ def score(rows: Iterable[Mapping[str, Any]], script: str) -> Scored:
         for row in rows
     ]
     ids, references, texts, labels, blanks = (
-        map(list, zip(*found, strict=True)) if found else [[]] * 5
+        map(list, zip(*kept, strict=True)) if kept else [[]] * 5
     )
     by_variant = {name: counts(references, texts, script, name) for name in VARIANTS}
     return Scored(ids, by_variant, labels, blanks)
@@ -73,7 +72,7 @@ def document(
         seconds: that evaluation took.
     """
     main = scored["test"].counts[MAIN]
-    found = {
+    results = {
         "run_id": run_id,
         "kind": "asr",
         **_settings(material.config),
@@ -93,14 +92,14 @@ def document(
         "warnings": warnings(scored["test"]),
         "definitions": definitions.definitions(material.config["mode"]),
     }
-    schema.check("asr_results", found, RESULTS, cause="crash")
-    return found
+    schema.check("asr_results", results, RESULTS, cause="crash")
+    return results
 
 
-def metrics(found: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, float | None]:
+def metrics(results: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the numbers of results.json that a run is looked up by."""
-    test, valid, adapted = found["test"], found["valid"], found["adaptation"]
-    low, high = found["cer_ci95"] or (None, None)
+    test, valid, adapted = results["test"], results["valid"], results["adaptation"]
+    low, high = results["cer_ci95"] or (None, None)
     numbers = {
         "test_cer_micro": test[MAIN]["cer_micro"],
         "test_cer_low": low,
@@ -111,42 +110,44 @@ def metrics(found: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, 
         "test_wer": test[MAIN]["wer_micro"],
         "test_exact": test[MAIN]["exact"],
         "valid_cer_micro": valid[MAIN]["cer_micro"],
-        "valid_loss": found["best_val_loss"],
-        "best_epoch": found["best_epoch"],
-        "epochs_trained": found["epochs_trained"],
-        "parameters": found["n_params"],
-        **{f"infeasible_{name}": found["splits"][name]["infeasible"] for name in found["splits"]},
-        "nan_batches": found["nan_batches"],
+        "valid_loss": results["best_val_loss"],
+        "best_epoch": results["best_epoch"],
+        "epochs_trained": results["epochs_trained"],
+        "parameters": results["n_params"],
+        **{
+            f"infeasible_{name}": results["splits"][name]["infeasible"]
+            for name in results["splits"]
+        },
+        "nan_batches": results["nan_batches"],
         "train_seconds": training["train_seconds"],
         "utterances_per_second": training["utterances_per_second"],
-        "blank_mass": found["blank_mass"],
-        "stable_share": found["stable_share"],
+        "blank_mass": results["blank_mass"],
+        "stable_share": results["stable_share"],
     }
-    columns = {"off": "ttt_off", "shuffled": "ttt_shuffled", "suta": "suta"}
-    for column, name in columns.items():
+    for column, suffix in PASSES.items():
         if adapted[column] is not None:
-            numbers[f"test_cer_{name}"] = adapted[column]["cer_micro"]
+            numbers[f"test_cer{suffix}"] = adapted[column]["cer_micro"]
     return numbers
 
 
 def warnings(test: Scored) -> list[str]:
     """Return what a reader must know before using a number of test."""
-    found = []
+    sentences = []
     share, (low, high) = stable_share(test.labels), STABLE_SHARE
-    # Not a failure, as §2.2 has it: the model is trained and its error rate right, whatever the
-    # router makes of it, and a sanity run of one epoch is unsure of everything.
+    # No failure: the model is trained and its error rate right, whatever the router makes of it,
+    # and a sanity run of one epoch is unsure of everything.
     if share is not None and not low <= share <= high:
-        found.append(
+        sentences.append(
             f"the router calls {share:.1%} of test stable; a useful one says so of {low:.0%} to "
             f"{high:.0%}: do not route by these partitions"
         )
     blank = _mean(test.blank_mass)
     if blank is not None and blank > MOST_BLANK:
-        found.append(
+        sentences.append(
             f"{blank:.1%} of the posteriors of test are blank: the model writes nothing; it was "
             "trained too little, or its frames are too few for the text"
         )
-    return found
+    return sentences
 
 
 def stable_share(labels: Sequence[str]) -> float | None:
@@ -179,9 +180,7 @@ def _inputs(material: "Material") -> dict[str, Any]:
     return {
         "stand_in": material.stand_in,
         "feature_layout": material.store.layout,
-        "snapshot_sha256": material.digests["data"],
-        "split_sha256": material.digests["split"],
-        "features_sha256": material.digests["features"],
+        **{key: material.digests[name] for name, key in DIGESTS.items()},
         "vocab_sha256": material.vocabulary.digest,
         "bridge_version": material.bridge_version,
         "normaliser_version": spelling.SCORED_VERSION,
@@ -207,14 +206,14 @@ def _splits(material: "Material") -> dict[str, Any]:
     return {
         name: {
             **material.counts[name],
-            "hours": float(found.seconds.sum(dtype=np.float64)) / 3600,
+            "hours": float(utterances.seconds.sum(dtype=np.float64)) / 3600,
         }
-        for name, found in material.splits.items()
+        for name, utterances in material.splits.items()
     }
 
 
-def _summaries(found: Mapping[str, Counts]) -> dict[str, Any]:
-    return {variant: summary(one) for variant, one in found.items()}
+def _summaries(by_variant: Mapping[str, Counts]) -> dict[str, Any]:
+    return {variant: summary(counted) for variant, counted in by_variant.items()}
 
 
 def _text_disjoint(test: Scored, ids: frozenset[str]) -> dict[str, Any]:
@@ -223,24 +222,24 @@ def _text_disjoint(test: Scored, ids: frozenset[str]) -> dict[str, Any]:
 
 
 def _adaptation(mode: str, scored: Mapping[str, Scored]) -> dict[str, Any]:
-    """Return every column that was heard; `on` is the main way of a model with fast weights."""
-    heard = {**scored, **({"on": scored["test"]} if definitions.flags(mode).use_ttt else {})}
+    """Return every column that there is; `on` is the main way of a model with fast weights."""
+    by_column = {**scored, **({"on": scored["test"]} if definitions.flags(mode).use_ttt else {})}
     return {
-        column: _column(heard[column], scored["test"]) if column in heard else None
-        for column in ("off", "on", "shuffled", "suta")
+        column: _column(by_column[column], scored["test"]) if column in by_column else None
+        for column in ("on", *PASSES)
     }
 
 
-def _column(found: Scored, test: Scored) -> dict[str, Any]:
+def _column(adapted: Scored, test: Scored) -> dict[str, Any]:
     """Return a summary, beside the error rate of the run's own way on the same rows."""
-    rows = np.isin(np.array(test.ids, np.str_), np.array(found.ids, np.str_))
+    rows = np.isin(np.array(test.ids, np.str_), np.array(adapted.ids, np.str_))
     same = summary(part(test.counts[MAIN], rows))
-    return {**summary(found.counts[MAIN]), "main_cer_micro": same["cer_micro"]}
+    return {**summary(adapted.counts[MAIN]), "main_cer_micro": same["cer_micro"]}
 
 
-def _interval(found: Counts, samples: int) -> list[float] | None:
+def _interval(counted: Counts, samples: int) -> list[float] | None:
     """Return what anybody gets from the dumps alone: the seed is scoring's, not the run's."""
-    return list(intervals.bootstrap(found, samples)) if len(found.edits) else None
+    return list(intervals.bootstrap(counted, samples)) if len(counted.edits) else None
 
 
 def _mean(values: Sequence[float]) -> float | None:

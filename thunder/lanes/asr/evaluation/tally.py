@@ -40,7 +40,7 @@ def by_partition(
     split: str,
     policy: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the content of `<split>_metrics_by_partition.json` (spec §2.3).
+    """Return the content of `<split>_metrics_by_partition.json`.
 
     Args:
         rows: of a dump, with their labels.
@@ -50,7 +50,7 @@ def by_partition(
         ThunderError: the sums of the labels are not those of the whole.
     """
     columns = _columns(rows, origin_of)
-    found = {
+    metrics = {
         "run_id": run_id,
         "split": split,
         "policy_version": policy["policy_version"],
@@ -62,20 +62,20 @@ def by_partition(
         "all": _numbers(columns, np.full(len(columns.edits), True)),
     }
     place = artifacts.by_partition(split)
-    schema.check("asr_partitions", found, place, cause="crash")
-    check_sums(found, place)
-    return found
+    schema.check("asr_partitions", metrics, place, cause="crash")
+    check_sums(metrics, place)
+    return metrics
 
 
-def check_sums(found: Mapping[str, Any], place: str) -> None:
+def check_sums(metrics: Mapping[str, Any], place: str) -> None:
     """Refuse metrics whose parts do not add up to the whole, in rows, edits and characters."""
     for group in ("partitions", "fine", "by_source"):
         for key in ("rows", "edits", "ref_chars"):
-            parts = sum(numbers[key] for numbers in found[group].values())
-            if parts != found["all"][key]:
+            parts = sum(numbers[key] for numbers in metrics[group].values())
+            if parts != metrics["all"][key]:
                 raise ThunderError(
                     f"{place}: {key} of {group} add up to {parts}, of all rows to "
-                    f"{found['all'][key]}: rows were lost or counted twice",
+                    f"{metrics['all'][key]}: rows were lost or counted twice",
                     "verification",
                 )
 

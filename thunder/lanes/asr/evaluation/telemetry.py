@@ -50,8 +50,8 @@ def of_scalars(scalars: Tensor, lengths: Tensor) -> Iterator[dict[str, Any]]:
     rows = trajectory.summary(scalars, lengths)
     for row, pressure in zip(rows, _rounded(pressures.tolist()), strict=True):
         statistics = {
-            name: dict(zip(found, _rounded(list(found.values())), strict=True))
-            for name, found in row.items()
+            name: dict(zip(values, _rounded(list(values.values())), strict=True))
+            for name, values in row.items()
         }
         yield {"trajectory_scalars": statistics, "edge_pressure": pressure}
 

@@ -18,7 +18,8 @@ PRESSURE = NAMES.index("transition_pressure")
 class TrajectoryBias(nn.Module):
     """One number per frame and head, spread over the other frames by a learned distance kernel.
 
-    Adds b[i, h] * exp(-a_h |i - j| / 100 + o_h) to the logit of query i and key j (spec §1.4.2).
+    Adds b[i, h] * exp(-a_h |i - j| / 100 + o_h) to the logit of query i and key j, the form of
+    Diomandeee's anticipation-geometry (ad6a81f); the idea of such a bias is Press et al.'s (2022).
     The weights come out of `generator` alone, so that no other random number moves.
     """
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from thunder.ground import draws as draw
+from thunder.ground import draws
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.asr.model import scalars as trajectory
 from thunder.lanes.asr.model.bias import TrajectoryBias
@@ -34,7 +34,7 @@ class Output:
 
 
 class CTCModel(nn.Module):
-    """A transformer over strided frames, with the additions of its mode (spec §1.4)."""
+    """A transformer over strided frames, with the additions of its mode."""
 
     def __init__(self, config: Mapping[str, Any], dims: int, classes: int) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ def output_length(frames: Frames, stride: int) -> Frames:
 
 def _generator(config: Mapping[str, Any], part: str) -> Generator:
     """A source of random numbers of its own, always on the CPU: the same weights on any device."""
-    drawn = draw.stream(config["seed"], "asr", part).random()
+    drawn = draws.stream(config["seed"], "asr", part).random()
     return Generator().manual_seed(int(drawn * 2**53))
 
 

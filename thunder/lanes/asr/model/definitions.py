@@ -58,8 +58,8 @@ def flags(mode: str) -> Mode:
 
 def words(mode: str) -> list[str]:
     """Return the words of the definitions that a mode uses."""
-    found = flags(mode)
-    used = {"trajectory": found.use_trajectory, "tar": found.use_tar, "ttt": found.use_ttt}
+    parts = flags(mode)
+    used = {"trajectory": parts.use_trajectory, "tar": parts.use_tar, "ttt": parts.use_ttt}
     return [word for word, is_used in used.items() if is_used]
 
 

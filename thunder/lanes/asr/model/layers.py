@@ -38,8 +38,10 @@ class Attention(nn.Module):
         if mask is not None and mask.is_floating_point():
             mask = mask.to(query.dtype)
         dropout = self.dropout if self.training else 0.0
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        return self.output(found.transpose(1, 2).reshape(rows, frames, width))
+        attended = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=dropout
+        )
+        return self.output(attended.transpose(1, 2).reshape(rows, frames, width))
 
 
 class EncoderLayer(nn.Module):
@@ -61,7 +63,7 @@ class EncoderLayer(nn.Module):
         attended = self.dropout(self.attention(inputs, mask))
         hidden = self.attention_norm(inputs + attended)
         inner = self.dropout(F.gelu(self.up(hidden)))
-        found = self.down(inner)
+        output = self.down(inner)
         if adapter is not None:
-            found = adapter(inner, found)
-        return self.feedforward_norm(hidden + self.dropout(found))
+            output = adapter(inner, output)
+        return self.feedforward_norm(hidden + self.dropout(output))

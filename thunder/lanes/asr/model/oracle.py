@@ -30,9 +30,9 @@ SAME_ENTROPY = 1e-9
 def compute(states: NDArray[np.floating], *, neighbours: int = 5, window: int = 64) -> Numbers:
     """Return the scalars of one sequence of states, (n, d) → (n, 7), in the order of NAMES.
 
-    The definitions are those of Diomandeee's anticipation-geometry (ad6a81f; spec §1.4.1), with the
-    nearest neighbours looked for among the last `window` frames alone. Transition pressure is as it
-    comes, about -2 to 2; the others are in [0, 1].
+    The definitions are those of Diomandeee's anticipation-geometry (ad6a81f), with the nearest
+    neighbours looked for among the last `window` frames alone. Transition pressure is as it comes,
+    about -2 to 2; the others are in [0, 1].
     """
     if len(states) == 0:
         return np.zeros((0, len(NAMES)))
@@ -70,14 +70,14 @@ def _commitment(states: Numbers) -> Numbers:
 
 def _uncertainty(states: Numbers, spread: float, neighbours: int, window: int) -> Numbers:
     """Entropy of the angles between the ways to the nearest earlier states, in shares of 3 bits."""
-    found = np.full(len(states), 0.5)
+    uncertainty = np.full(len(states), 0.5)
     for frame in range(2, len(states)):
         first = max(0, frame - window)
         ways = states[first:frame] - states[frame]
         nearest = _nearest(ways, spread, neighbours)
         if len(nearest) >= 2:
-            found[frame] = _entropy(_angle_bins(ways[nearest], spread)) / np.log2(BINS)
-    return found
+            uncertainty[frame] = _entropy(_angle_bins(ways[nearest], spread)) / np.log2(BINS)
+    return uncertainty
 
 
 def _nearest(ways: Numbers, spread: float, neighbours: int) -> list[int]:
@@ -118,43 +118,43 @@ def _transition_pressure(commitment: Numbers, uncertainty: Numbers) -> Numbers:
 
 def _recovery_margin(states: Numbers, spread: float, uncertainty: Numbers) -> Numbers:
     """Nearness to the nearest state so far whose uncertainty is not below the median."""
-    found = np.ones(len(states))
+    margin = np.ones(len(states))
     if len(states) < 3 or spread <= STILL:
-        return found
+        return margin
     branches = uncertainty >= np.median(uncertainty) - SAME_ENTROPY
     for frame in range(len(states)):
         so_far = states[: frame + 1][branches[: frame + 1]]
         if len(so_far):
-            found[frame] = 1 - _norms(so_far - states[frame]).min() / spread
-    return np.clip(found, 0, 1)
+            margin[frame] = 1 - _norms(so_far - states[frame]).min() / spread
+    return np.clip(margin, 0, 1)
 
 
 def _phase_stiffness(states: Numbers) -> Numbers:
     """Cosine of two steps that follow each other, from -1…1 to 0…1; 0.5 without two steps."""
-    found = np.full(len(states), 0.5)
+    stiffness = np.full(len(states), 0.5)
     steps = np.diff(states, axis=0)
     units = steps / np.maximum(_norms(steps), STILL)[:, None]
-    found[2:] = ((units[1:] * units[:-1]).sum(axis=1) + 1) / 2
-    return np.clip(found, 0, 1)
+    stiffness[2:] = ((units[1:] * units[:-1]).sum(axis=1) + 1) / 2
+    return np.clip(stiffness, 0, 1)
 
 
 def _novelty(states: Numbers, spread: float) -> Numbers:
     """Distance to the nearest earlier state as a share of the spread; 1 for the first frame."""
     if spread <= STILL:
         return np.full(len(states), 0.5)
-    found = np.ones(len(states))
+    novelty = np.ones(len(states))
     for frame in range(1, len(states)):
-        found[frame] = _norms(states[:frame] - states[frame]).min() / spread
-    return np.clip(found, 0, 1)
+        novelty[frame] = _norms(states[:frame] - states[frame]).min() / spread
+    return np.clip(novelty, 0, 1)
 
 
 def _stability(states: Numbers) -> Numbers:
     """One minus the jerk's share of the largest jerk; 0.5 where no jerk is defined yet."""
-    found = np.full(len(states), 0.5)
+    stability = np.full(len(states), 0.5)
     if len(states) < 4:
-        return found
+        return stability
     jerks = _norms(np.diff(states, n=3, axis=0))
     if jerks.max() <= STILL:
         return np.ones(len(states))
-    found[3:] = 1 - jerks / jerks.max()
-    return found
+    stability[3:] = 1 - jerks / jerks.max()
+    return stability

@@ -43,7 +43,7 @@ def summary(scalars: Tensor, lengths: Tensor) -> list[dict[str, dict[str, float]
     valid = _valid(scalars.shape[1], lengths.to(scalars.device))[..., None]
     count = lengths.to(scalars.device).clamp(min=1)[:, None]
     last = (count - 1)[..., None].expand(-1, 1, len(NAMES))
-    found = torch.stack(
+    statistics = torch.stack(
         [
             (scalars.double() * valid).sum(dim=1) / count,
             scalars.masked_fill(~valid, math.inf).amin(dim=1).double(),
@@ -57,7 +57,7 @@ def summary(scalars: Tensor, lengths: Tensor) -> list[dict[str, dict[str, float]
             name: dict(zip(STATISTICS, values, strict=True))
             for name, values in zip(NAMES, row, strict=True)
         }
-        for row in found.tolist()
+        for row in statistics.tolist()
     ]
 
 
@@ -108,8 +108,8 @@ def _share_left(sizes: Tensor, valid: Tensor, first: int) -> Tensor:
     """One minus a share of the largest size, (B, T); 0.5 before `first`, all 1 if all are zero."""
     counts = valid & _from(first, valid)
     largest = (sizes * counts).amax(dim=1, keepdim=True)
-    found = torch.where(counts, 1 - sizes / largest.clamp(min=STILL), 0.5)
-    return torch.where(largest > STILL, found, 1.0)
+    left = torch.where(counts, 1 - sizes / largest.clamp(min=STILL), 0.5)
+    return torch.where(largest > STILL, left, 1.0)
 
 
 def _uncertainty(squares: Tensor, spread: Tensor, neighbours: int, window: int) -> Tensor:
@@ -117,14 +117,14 @@ def _uncertainty(squares: Tensor, spread: Tensor, neighbours: int, window: int) 
     count = min(neighbours, frames - 1, window)
     if count < 2:
         return squares.new_full(squares.shape[:2], 0.5)
-    nearest, found = _nearest(squares, spread, count, window)
+    nearest, exists = _nearest(squares, spread, count, window)
     one, other = torch.triu_indices(count, count, 1, device=squares.device)
-    pairs = (found[..., one] & found[..., other])[..., None]
+    pairs = (exists[..., one] & exists[..., other])[..., None]
     bins = _angle_bins(squares, spread, nearest, one, other)[..., None]
     counts = ((bins == torch.arange(BINS, device=squares.device)) & pairs).sum(dim=2)
     shares = counts.double() / pairs.sum(dim=2).clamp(min=1)
     entropy = torch.special.entr(shares).sum(dim=2) / math.log(BINS)
-    return torch.where(found.sum(dim=2) < 2, 0.5, entropy)
+    return torch.where(exists.sum(dim=2) < 2, 0.5, entropy)
 
 
 def _nearest(squares: Tensor, spread: Tensor, count: int, window: int) -> tuple[Tensor, Tensor]:
@@ -192,8 +192,8 @@ def _smallest_before(squares: Tensor, *, itself: bool) -> Tensor:
 def _phase_stiffness(steps: Tensor, valid: Tensor) -> Tensor:
     units = steps / steps.norm(dim=2, keepdim=True).clamp(min=STILL)
     turns = (units[:, 1:] * units[:, :-1]).sum(dim=2)
-    found = F.pad((turns + 1) / 2, (1, 0)).clamp(0, 1)
-    return torch.where(valid & _from(2, valid), found, 0.5)
+    stiffness = F.pad((turns + 1) / 2, (1, 0)).clamp(0, 1)
+    return torch.where(valid & _from(2, valid), stiffness, 0.5)
 
 
 def _novelty(squares: Tensor, spread: Tensor) -> Tensor:
@@ -204,5 +204,5 @@ def _novelty(squares: Tensor, spread: Tensor) -> Tensor:
 
 def _stability(steps: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
     jerks = _differences(_differences(steps)).norm(dim=2)
-    found = _share_left(jerks, valid, first=3)
-    return torch.where(lengths[:, None] < 4, 0.5, found)
+    stability = _share_left(jerks, valid, first=3)
+    return torch.where(lengths[:, None] < 4, 0.5, stability)

@@ -24,7 +24,7 @@ def adapt(
 
     AdamW takes `settings["steps"]` steps at `settings["learning_rate"]` to lower the entropy of the
     frames that are not blank and the confusion of classes, by the gains and offsets of the layer
-    normalisations alone. After Lin, Li and Lee, "Listen, Adapt, Better WER" (2022); spec §1.4.4.
+    normalisations alone. After Lin, Li and Lee, "Listen, Adapt, Better WER" (2022).
     """
     lengths = torch.tensor([length], device=frames.device)
     output = adapt_batch(model, frames[None], lengths, settings, blank=blank)
@@ -59,8 +59,8 @@ def _adapt(
             value.grad = gradient
         optimizer.step()
     with torch.no_grad():
-        found: Output = functional_call(model, {**frozen, **adapted}, (frames, lengths))
-    return found
+        last: Output = functional_call(model, {**frozen, **adapted}, (frames, lengths))
+    return last
 
 
 def _normalisations(model: CTCModel, rows: int) -> Named:

@@ -12,7 +12,7 @@ def penalty(
 
     Of `hidden` (B, T, d) only `lengths` (B,) frames count, each row by its own mean, so that long
     rows weigh no more than short ones. `dropout` is the share to drop. After Merity, McCann and
-    Socher, "Revisiting activation regularization for language RNNs" (2017); spec §1.4.3.
+    Socher, "Revisiting activation regularization for language RNNs" (2017).
     """
     with torch.autocast(hidden.device.type, enabled=False):
         hidden = hidden.float()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from thunder.ground import draws as draw
+from thunder.ground import draws
 
 # The order of chunks in a shuffled run; this one takes the second of two first.
 SHUFFLE_SEED = 8
@@ -17,7 +17,7 @@ class InPlaceTTTAdapter(nn.Module):
 
     A chunk's frames first go through y = (W + Δ)z + b. Then Δ loses learning_rate times the
     gradient, clipped to norm 1, of mean_t |y_t − P·slow_t+1|² over the frames t of the chunk whose
-    next frame is in it too, where slow = Wz + b. Δ is zero where an utterance starts (spec §1.4.4).
+    next frame is in it too, where slow = Wz + b. Δ is zero where an utterance starts.
     As Δ is a sum of outer products, it is applied and never made: Δz = Σ r (z'·z).
     """
 
@@ -88,5 +88,5 @@ class InPlaceTTTAdapter(nn.Module):
 
 def shuffled_order(chunks: int) -> Tensor:
     """Return the order of a shuffled run; more chunks keep the order of the first among them."""
-    rng = draw.stream("asr", "chunks", SHUFFLE_SEED)
+    rng = draws.stream("asr", "chunks", SHUFFLE_SEED)
     return torch.tensor([rng.random() for _ in range(chunks)]).argsort()

@@ -49,11 +49,11 @@ def _definitions(run: Candidate) -> Iterator[tuple[str, str]]:
     yield from ((word, results["definitions"][word]) for word in [*words(results["mode"]), *suta])
 
 
-def _numbers(run: Candidate, found: Numbers) -> tuple[Numbers, Mapping[str, Interval]]:
+def _numbers(run: Candidate, numbers: Numbers) -> tuple[Numbers, Mapping[str, Interval]]:
     results = _results(run)
-    name = next((name for name in _MICRO if name in found), _MICRO[0])
+    name = next((name for name in _MICRO if name in numbers), _MICRO[0])
     interval = results["cer_ci95"]
-    return {**found, name: results["test_cer"]}, {name: interval} if interval else {}
+    return {**numbers, name: results["test_cer"]}, {name: interval} if interval else {}
 
 
 def _comparisons(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
-from thunder.ground import draws as draw
+from thunder.ground import draws
 from thunder.ground.errors import ThunderError
 
 REVISION = 1  # raise it when the same text and voice sound otherwise
@@ -137,7 +137,7 @@ def sounds(text: str, voice: Voice) -> list[Sound]:
         ThunderError: a character that has no sound here, or no sound at all.
     """
     text = " ".join(unicodedata.normalize("NFC", text).lower().split())
-    rng = draw.stream("sounds", voice.name, text)
+    rng = draws.stream("sounds", voice.name, text)
     pace = voice.pace * _varied(rng, PACE_SPREAD)
     edge = Sound(EDGE_SECONDS)
     spoken = [edge]
@@ -175,20 +175,20 @@ def _is_coda(names: list[str], at: int) -> bool:
 
 def _spelt(text: str) -> list[tuple[str, float]]:
     """Return the units of a text, each with the factor that its tone puts on the pitch."""
-    found: list[tuple[str, float]] = []
+    units: list[tuple[str, float]] = []
     plain = unicodedata.normalize("NFD", text)
     at = 0
     while at < len(plain):
         char = plain[at]
         if match := _PATTERN.match(plain, at):
-            found += [(name, 1.0) for name in SPELT.get(match[0], (match[0],))]
+            units += [(name, 1.0) for name in SPELT.get(match[0], (match[0],))]
             at = match.end()
             continue
-        if char in _TONES and found:
-            found[-1] = (found[-1][0], _TONES[char])
+        if char in _TONES and units:
+            units[-1] = (units[-1][0], _TONES[char])
         elif char in PAUSES:
-            found.append((",", 1.0))
+            units.append((",", 1.0))
         elif char not in SILENT:
             raise ThunderError(f"no sound for {char!r} in {text!r}; letters are spoken", "data")
         at += 1
-    return found
+    return units

@@ -6,8 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from thunder.ground import digest, files, schema
-from thunder.ground import draws as draw
+from thunder.ground import digest, draws, files, schema
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data import recordings
 from thunder.lanes.asr.speech import sounds
@@ -84,7 +83,7 @@ def builder_digest(source: Mapping[str, Any]) -> str:
 def utterances(count: int, seed: int) -> Iterator[Utterance]:
     """Yield distinct short sentences, each with a voice; fewer are the first of more."""
     for number, latin in enumerate(_short(count, seed)):
-        voice = draw.pick(draw.stream("voice", seed, number), sounds.VOICES)
+        voice = draws.pick(draws.stream("voice", seed, number), sounds.VOICES)
         yield Utterance(f"bam_train_{number:06d}", latin, voice)
 
 

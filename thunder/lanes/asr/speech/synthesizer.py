@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thunder.ground import draws as draw
+from thunder.ground import draws
 from thunder.lanes.asr.speech.sounds import Sound, Voice, sounds
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def say(text: str, voice: Voice) -> "NDArray[np.float32]":
         ThunderError: a character that has no sound.
     """
     spoken = sounds(text, voice)
-    rng = draw.stream("speech", voice.name, text)
+    rng = draws.stream("speech", voice.name, text)
     # RandomState, not default_rng: its numbers are promised to stay as they are.
     noise = np.random.RandomState(int(rng.random() * 2**32))
     ends = np.cumsum([sound.seconds for sound in spoken])

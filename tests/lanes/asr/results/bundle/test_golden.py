@@ -48,11 +48,11 @@ latin \textdagger{} & trajectory & 42 & 4 & 18.75 & 6.25 & $-$12.50 & {[}$-$50.0
 
 def pairs(script: str, mode: str) -> list[tuple[str, str]]:
     """Return reference and hypothesis of each utterance."""
-    found = list(zip(SAID, HEARD[script, mode], strict=True))
+    texts = list(zip(SAID, HEARD[script, mode], strict=True))
     if script == "latin":
-        return found
+        return texts
     version = bundle_runs.BRIDGE
-    return [(bridge.to_nko(one, version), bridge.to_nko(other, version)) for one, other in found]
+    return [(bridge.to_nko(one, version), bridge.to_nko(other, version)) for one, other in texts]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def table(document: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(found for found in document["tables"] if found["name"] == name)
+    return next(table for table in document["tables"] if table["name"] == name)
 
 
 def values(document: dict[str, Any], name: str, *keys: str) -> list[tuple[Any, ...]]:
@@ -82,8 +82,8 @@ def named(text: str, document: dict[str, Any]) -> str:
 
 
 def test_scores_of_a_cell_are_those_that_a_hand_counts(document: dict[str, Any]) -> None:
-    found = values(document, "T1_matrix", "rows", "cer", "cer_macro", "wer")
-    assert found == [
+    shown = values(document, "T1_matrix", "rows", "cer", "cer_macro", "wer")
+    assert shown == [
         (4, 3 / 15, pytest.approx((2 / 3 + 1 / 7) / 4), 2 / 5),
         (4, 0.0, 0.0, 0.0),
         (4, 3 / 16, pytest.approx((2 / 3 + 1 / 8) / 4), 2 / 5),
@@ -102,8 +102,8 @@ def test_scripts_are_compared_in_one_alphabet(document: dict[str, Any]) -> None:
 
 def test_modes_are_compared_with_the_reference_of_their_script(document: dict[str, Any]) -> None:
     runs = [cell["run"] for cell in document["cells"]]
-    found = values(document, "T3_mode_effect", "script", "difference", "run", "reference_run")
-    assert found == [("nko", -3 / 15, runs[1], runs[0]), ("latin", -2 / 16, runs[3], runs[2])]
+    shown = values(document, "T3_mode_effect", "script", "difference", "run", "reference_run")
+    assert shown == [("nko", -3 / 15, runs[1], runs[0]), ("latin", -2 / 16, runs[3], runs[2])]
 
 
 def test_tables_are_pinned_as_markdown_and_latex(document: dict[str, Any]) -> None:
@@ -121,10 +121,10 @@ def test_csv_has_full_precision_and_run_ids(document: dict[str, Any]) -> None:
 
 def test_every_number_stands_beside_the_run_it_is_of(document: dict[str, Any]) -> None:
     runs = {cell["run"] for cell in document["cells"]}
-    for found in document["tables"]:
-        keys = [column["key"] for column in found["columns"] if column["kind"] == "run"]
+    for table in document["tables"]:
+        keys = [column["key"] for column in table["columns"] if column["kind"] == "run"]
         assert keys
-        for row in found["rows"]:
+        for row in table["rows"]:
             assert {row["values"][key] for key in keys} <= runs
 
 
@@ -146,8 +146,8 @@ def test_the_document_is_checked_against_its_schema(document: dict[str, Any]) ->
 
 def test_definitions_stand_under_every_table(document: dict[str, Any]) -> None:
     meaning = next(d["meaning"] for d in document["definitions"] if d["word"] == "trajectory")
-    for found in document["tables"]:
-        assert any(meaning in note for note in notes.of_table(document, found))
+    for table in document["tables"]:
+        assert any(meaning in note for note in notes.of_table(document, table))
     suta = [name for name in (t["name"] for t in document["tables"]) if _names_suta(document, name)]
     assert suta == ["T11_adaptation"]
 
@@ -157,8 +157,8 @@ def _names_suta(document: dict[str, Any], name: str) -> bool:
 
 
 def test_latex_is_balanced_and_has_a_cell_for_every_column(document: dict[str, Any]) -> None:
-    for found in document["tables"]:
-        text = latex.render(document, found)
+    for table in document["tables"]:
+        text = latex.render(document, table)
         body = [line for line in text.splitlines() if line.endswith(r"\\")]
         places = text.partition("{@{}")[2].partition("@{}}")[0]
         assert {line.count(" & ") + 1 for line in body} == {len(places)}

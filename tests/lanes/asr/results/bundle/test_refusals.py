@@ -24,8 +24,8 @@ CELLS = bundle_runs.cells(MATRIX)
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of a bundle of two cells, for tests to copy."""
     outputs = tmp_path_factory.mktemp("whole")
-    for found in CELLS:
-        bundle_runs.finish(outputs, found, rows=40)
+    for each in CELLS:
+        bundle_runs.finish(outputs, each, rows=40)
     return outputs
 
 
@@ -36,8 +36,8 @@ def outputs(whole: Path, tmp_path: Path) -> Path:
     return tmp_path / "outputs"
 
 
-def run_of(outputs: Path, found: Cell = CELLS[0]) -> store.Run:
-    return store.Run(outputs / "asr" / found.job.id)
+def run_of(outputs: Path, wanted: Cell = CELLS[0]) -> store.Run:
+    return store.Run(outputs / "asr" / wanted.job.id)
 
 
 def build(outputs: Path) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def test_cells_that_break_the_matrix_are_refused(outputs: Path) -> None:
 def test_references_that_differ_within_a_script_are_refused(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["baseline", "tar"]})
     cells = bundle_runs.cells(matrix)
-    runs = [bundle_runs.finish(tmp_path, found, rows=20) for found in cells]
+    runs = [bundle_runs.finish(tmp_path, each, rows=20) for each in cells]
     name = "test_references.jsonl"
     text = first_row(runs[1], name, lambda row: row.update(origin="elsewhere"))
     bundle_runs.rewrite(runs[1], name, text)
@@ -244,7 +244,7 @@ def test_runs_over_different_bridges_are_refused(tmp_path: Path) -> None:
         bundle_runs.cell(script="nko", text__bridge="v1_compat"),
         bundle_runs.cell(script="latin", text__bridge="v2_standard"),
     ]
-    for found in cells:
-        bundle_runs.finish(tmp_path, found, rows=20)
+    for each in cells:
+        bundle_runs.finish(tmp_path, each, rows=20)
     with pytest.raises(ThunderError, match=r"different bridges \(v1_compat, v2_standard\)"):
         bundle.build(MATRIX, cells, tmp_path)

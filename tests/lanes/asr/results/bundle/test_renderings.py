@@ -68,7 +68,7 @@ def test_a_terminal_shows_the_cells_and_comparisons_that_were_measured(
 
 
 def figure(document: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(found for found in document["figures"] if found["name"] == name)
+    return next(figure for figure in document["figures"] if figure["name"] == name)
 
 
 def test_a_bundle_has_these_files(drawn: dict[str, bytes]) -> None:
@@ -136,10 +136,10 @@ def test_the_same_document_gives_the_same_bytes(
 def test_a_plot_carries_the_digest_of_what_it_shows(
     document: dict[str, Any], drawn: dict[str, bytes]
 ) -> None:
-    for found in document["figures"]:
+    for figure in document["figures"]:
         for kind in figures.KINDS:
-            data = drawn[f"bundle/plots/{found['name']}.{kind}"]
-            assert seal.shown(data) == figures.digest_of(found)
+            data = drawn[f"bundle/plots/{figure['name']}.{kind}"]
+            assert seal.shown(data) == figures.digest_of(figure)
 
 
 def test_a_plot_by_another_version_of_matplotlib_is_not_stale(
@@ -203,7 +203,7 @@ def test_pyplot_and_its_global_figures_are_not_used() -> None:
 
 
 def test_one_epoch_and_no_validation_cer_can_be_drawn(document: dict[str, Any]) -> None:
-    found = copy.deepcopy(figure(document, "learning_curves"))
-    for one in found["series"]:
+    changed = copy.deepcopy(figure(document, "learning_curves"))
+    for one in changed["series"]:
         one["points"] = [{**point, "valid_cer": None} for point in one["points"][:1]]
-    assert seal.shown(plots.render(found, "png")) == figures.digest_of(found)
+    assert seal.shown(plots.render(changed, "png")) == figures.digest_of(changed)

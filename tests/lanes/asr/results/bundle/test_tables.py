@@ -29,8 +29,8 @@ def built(outputs: Path, matrix: Matrix, cells: Sequence[Cell] | None = None) ->
 
 
 def rows(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = next(table for table in document["tables"] if table["name"] == name)
-    return [{**row["values"], "kind": row["kind"], "why": row["reason"]} for row in found["rows"]]
+    one = next(table for table in document["tables"] if table["name"] == name)
+    return [{**row["values"], "kind": row["kind"], "why": row["reason"]} for row in one["rows"]]
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A bundle over three seeds; of the second mode one is missing."""
     outputs = tmp_path_factory.mktemp("seeded")
     matrix = bundle_runs.matrix(axes=SEEDS, compare={"mode": "baseline"}, table={"over": "seed"})
-    for found in bundle_runs.cells(matrix)[:5]:
-        bundle_runs.finish(outputs, found, rows=ROWS)
+    for each in bundle_runs.cells(matrix)[:5]:
+        bundle_runs.finish(outputs, each, rows=ROWS)
     return built(outputs, matrix)
 
 
@@ -116,15 +116,15 @@ def test_a_bundle_without_a_run_is_a_table_of_what_is_missing(tmp_path: Path) ->
 
 
 def test_seeds_are_a_mean_with_its_deviation(seeded: dict[str, Any]) -> None:
-    found = rows(seeded, "T1_matrix")
-    assert [row["kind"] for row in found] == [*["run"] * 3, "mean", *["run"] * 2, "missing", "mean"]
-    cers = [row["cer"] for row in found[:3]]
-    assert found[3]["cer"] == {
+    shown = rows(seeded, "T1_matrix")
+    assert [row["kind"] for row in shown] == [*["run"] * 3, "mean", *["run"] * 2, "missing", "mean"]
+    cers = [row["cer"] for row in shown[:3]]
+    assert shown[3]["cer"] == {
         "mean": pytest.approx(np.mean(cers)), "sd": pytest.approx(np.std(cers, ddof=1)), "n": 3
     }  # fmt: skip
-    assert found[3]["seed"] == "mean ± sd (3 of 3)"
-    assert found[3]["run"].split() == [row["run"] for row in found[:3]]
-    assert (found[7]["seed"], found[7]["cer"]["n"]) == ("mean ± sd (2 of 3)", 2)
+    assert shown[3]["seed"] == "mean ± sd (3 of 3)"
+    assert shown[3]["run"].split() == [row["run"] for row in shown[:3]]
+    assert (shown[7]["seed"], shown[7]["cer"]["n"]) == ("mean ± sd (2 of 3)", 2)
 
 
 def test_comparisons_are_made_seed_by_seed(seeded: dict[str, Any]) -> None:
@@ -138,16 +138,16 @@ def test_comparisons_are_made_seed_by_seed(seeded: dict[str, Any]) -> None:
 
 def test_csv_gives_a_mean_its_own_columns(seeded: dict[str, Any]) -> None:
     table = next(t for t in seeded["tables"] if t["name"] == "T1_matrix")
-    found = list(csv.DictReader(io.StringIO(csvs.render(table))))
-    assert (found[3]["row"], found[3]["cer_n"]) == ("mean", "3")
-    assert float(found[3]["cer_sd"]) == table["rows"][3]["values"]["cer"]["sd"]
-    assert found[0]["cer_sd"] == ""
-    assert (found[6]["row"], found[6]["cer"], found[6]["reason"]) == ("missing", "", "no run yet")
+    read = list(csv.DictReader(io.StringIO(csvs.render(table))))
+    assert (read[3]["row"], read[3]["cer_n"]) == ("mean", "3")
+    assert float(read[3]["cer_sd"]) == table["rows"][3]["values"]["cer"]["sd"]
+    assert read[0]["cer_sd"] == ""
+    assert (read[6]["row"], read[6]["cer"], read[6]["reason"]) == ("missing", "", "no run yet")
 
 
 def test_intervals_and_p_values_are_those_of_the_dumps(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["baseline", "trajectory"]})
-    runs = [bundle_runs.finish(tmp_path, found, rows=ROWS) for found in bundle_runs.cells(matrix)]
+    runs = [bundle_runs.finish(tmp_path, each, rows=ROWS) for each in bundle_runs.cells(matrix)]
     counts = []
     for run in runs:
         dump = list(files.read_jsonl(run.folder / "test_predictions.jsonl"))
@@ -172,9 +172,9 @@ def test_any_axis_can_be_compared(tmp_path: Path) -> None:
     axis = "train.learning_rate"
     matrix = bundle_runs.matrix(axes={axis: [3e-4, 1e-4]}, compare={axis: 3e-4})
     cells = [cell(train__learning_rate=value) for value in (3e-4, 1e-4)]
-    for found in cells:
-        rate = found.job.config["train"]["learning_rate"]
-        bundle_runs.finish(tmp_path, found, rows=ROWS, learning_rate=rate)
+    for one in cells:
+        rate = one.job.config["train"]["learning_rate"]
+        bundle_runs.finish(tmp_path, one, rows=ROWS, learning_rate=rate)
     document = built(tmp_path, matrix, cells)
     (row,) = rows(document, "T3_train_learning_rate_effect")
     assert (row[axis], row["difference"]) == (1e-4, 0.0)
@@ -184,8 +184,8 @@ def test_any_axis_can_be_compared(tmp_path: Path) -> None:
 def test_a_cell_without_a_counterpart_in_the_matrix_says_so(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix()
     cells = [cell(script="nko", mode="trajectory"), cell(script="latin", mode="baseline")]
-    for found in cells:
-        bundle_runs.finish(tmp_path, found, rows=ROWS)
+    for one in cells:
+        bundle_runs.finish(tmp_path, one, rows=ROWS)
     document = built(tmp_path, matrix, cells)
     (row,) = rows(document, "T3_mode_effect")
     assert row["why"] == "the matrix has no cell with mode=baseline beside this one"
@@ -208,9 +208,9 @@ def test_the_script_effect_keeps_its_sign_whichever_is_the_reference(tmp_path: P
 
 def test_a_bridge_that_does_not_meet_the_text_is_warned_of(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"script": ["nko", "latin"]})
-    for found in bundle_runs.cells(matrix):
-        pairs = [("ߓߊߓߊ", "ߓߊ")] * 5 if found.job.config["script"] == "nko" else [("kiti", "k")] * 5
-        bundle_runs.finish(tmp_path, found, pairs=pairs)
+    for each in bundle_runs.cells(matrix):
+        pairs = [("ߓߊߓߊ", "ߓߊ")] * 5 if each.job.config["script"] == "nko" else [("kiti", "k")] * 5
+        bundle_runs.finish(tmp_path, each, pairs=pairs)
     table = built(tmp_path, matrix)["tables"][1]
     assert "by a CER of 100.00 % (5 utterances)" in table["notes"][-2]
     assert table["notes"][-1].startswith("With so much error of its own the bridge cannot show")
@@ -218,8 +218,8 @@ def test_a_bridge_that_does_not_meet_the_text_is_warned_of(tmp_path: Path) -> No
 
 def test_the_bridge_of_the_runs_is_used(tmp_path: Path) -> None:
     cells = [cell(script=script, text__bridge="v1_compat") for script in ("nko", "latin")]
-    for found in cells:
-        bundle_runs.finish(tmp_path, found, rows=ROWS)
+    for one in cells:
+        bundle_runs.finish(tmp_path, one, rows=ROWS)
     assert built(tmp_path, bundle_runs.matrix(), cells)["bridge"] == "v1_compat"
     (row,) = rows(built(tmp_path, bundle_runs.matrix(), cells), "T2_script_effect")
     assert row["bridge_error"] > 0  # the N'Ko of these runs is the other bridge's
@@ -228,8 +228,8 @@ def test_the_bridge_of_the_runs_is_used(tmp_path: Path) -> None:
 def test_adaptation_is_measured_on_the_same_rows(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["trajectory_ttt"]})
     run = bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=240)
-    found = rows(built(tmp_path, matrix), "T11_adaptation")
-    assert [(row["condition"], row["against"], row["subset"], row["rows"]) for row in found] == [
+    shown = rows(built(tmp_path, matrix), "T11_adaptation")
+    assert [(row["condition"], row["against"], row["subset"], row["rows"]) for row in shown] == [
         ("TTT on", "TTT off", "all", 240),
         ("TTT on", "TTT off", "text-disjoint", 192),
         ("TTT on, chunks shuffled", "TTT off", "all", 240),
@@ -238,10 +238,10 @@ def test_adaptation_is_measured_on_the_same_rows(tmp_path: Path) -> None:
         ("SUTA on top of TTT on", "TTT on", "text-disjoint", 160),
     ]
     said = files.read_json(run.folder / "results.json")["adaptation"]
-    assert (found[0]["cer"], found[0]["reference_cer"]) == (
+    assert (shown[0]["cer"], shown[0]["reference_cer"]) == (
         said["on"]["cer_micro"], said["off"]["cer_micro"]
     )  # fmt: skip
-    assert (found[4]["cer"], found[4]["reference_cer"]) == (
+    assert (shown[4]["cer"], shown[4]["reference_cer"]) == (
         said["suta"]["cer_micro"], said["suta"]["main_cer_micro"]
     )  # fmt: skip
 
@@ -249,18 +249,18 @@ def test_adaptation_is_measured_on_the_same_rows(tmp_path: Path) -> None:
 def test_suta_alone_is_not_called_ttt(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["baseline"]})
     bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=ROWS)
-    found = rows(built(tmp_path, matrix), "T11_adaptation")
-    assert {(row["condition"], row["against"]) for row in found} == {("SUTA", "no adaptation")}
+    shown = rows(built(tmp_path, matrix), "T11_adaptation")
+    assert {(row["condition"], row["against"]) for row in shown} == {("SUTA", "no adaptation")}
 
 
 def test_partitions_add_up_to_the_whole(seeded: dict[str, Any]) -> None:
     for cell_ in seeded["cells"][:5]:
-        found = [row for row in rows(seeded, "T4_partitions") if row["run"] == cell_["run"]]
-        assert [row["partition"] for row in found] == [
+        shown = [row for row in rows(seeded, "T4_partitions") if row["run"] == cell_["run"]]
+        assert [row["partition"] for row in shown] == [
             "stable", "boundary", "uncertain", "novelty", "all"
         ]  # fmt: skip
         for key in ("rows", "edits", "characters"):
-            assert sum(row[key] for row in found[:-1]) == found[-1][key]
+            assert sum(row[key] for row in shown[:-1]) == shown[-1][key]
 
 
 def test_a_partition_without_rows_has_no_rate(seeded: dict[str, Any]) -> None:
@@ -283,8 +283,8 @@ def test_text_disjoint_rows_have_a_column(tmp_path: Path) -> None:
 def test_code_that_was_not_committed_is_named(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["baseline", "tar"]})
     runs = [
-        bundle_runs.finish(tmp_path, found, rows=ROWS, dirty=number == 1)
-        for number, found in enumerate(bundle_runs.cells(matrix))
+        bundle_runs.finish(tmp_path, each, rows=ROWS, dirty=number == 1)
+        for number, each in enumerate(bundle_runs.cells(matrix))
     ]
     page = bundle.render_markdown(built(tmp_path, matrix))
     assert f"- code 000000000000, with uncommitted changes: {runs[1].id}\n" in page
@@ -299,8 +299,8 @@ def test_what_runs_warn_of_is_told_once(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["baseline", "tar"]})
     changed = {"warnings": ["the router calls 1.0% of test stable"]}
     runs = [
-        bundle_runs.finish(tmp_path, found, rows=ROWS, changed=changed)
-        for found in bundle_runs.cells(matrix)
+        bundle_runs.finish(tmp_path, each, rows=ROWS, changed=changed)
+        for each in bundle_runs.cells(matrix)
     ]
     page = bundle.render_markdown(built(tmp_path, matrix))
     assert page.count("the router calls 1.0% of test stable") == 1
@@ -310,8 +310,8 @@ def test_what_runs_warn_of_is_told_once(tmp_path: Path) -> None:
 def test_definitions_that_differ_name_their_runs(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["trajectory"], "seed": [0, 1]})
     runs = []
-    for number, found in enumerate(bundle_runs.cells(matrix)):
-        run = bundle_runs.finish(tmp_path, found, rows=ROWS)
+    for number, each in enumerate(bundle_runs.cells(matrix)):
+        run = bundle_runs.finish(tmp_path, each, rows=ROWS)
         results = files.read_json(run.folder / "results.json")
         results["definitions"]["trajectory"] = f"meaning {number}"
         bundle_runs.rewrite(run, "results.json", files.render_json(results))
@@ -323,11 +323,11 @@ def test_definitions_that_differ_name_their_runs(tmp_path: Path) -> None:
 
 def test_a_forced_second_run_is_named_by_its_folder(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["baseline"]})
-    found = bundle_runs.cells(matrix)[0]
-    run = bundle_runs.finish(tmp_path, found, rows=ROWS)
+    each = bundle_runs.cells(matrix)[0]
+    run = bundle_runs.finish(tmp_path, each, rows=ROWS)
     second = run.folder.with_name(f"{run.id}.2")
     run.folder.rename(second)
-    bundle_runs.finish(tmp_path, found, rows=ROWS)
+    bundle_runs.finish(tmp_path, each, rows=ROWS)
     (row,) = rows(built(tmp_path, matrix), "T1_matrix")
     assert row["run"] == second.name
 

@@ -111,17 +111,17 @@ def test_every_partition_has_rows_and_a_larger_page_keeps_the_smaller_draw(
 
 
 def test_a_page_of_more_rows_than_there_are_has_each_row_once(run: store.Run) -> None:
-    found = errors.build(run.folder, rows=10 * ROWS)
-    assert len(found["rows"]) == ROWS
-    assert found["selections"] == dict.fromkeys(choice.TITLES, ROWS)
+    page = errors.build(run.folder, rows=10 * ROWS)
+    assert len(page["rows"]) == ROWS
+    assert page["selections"] == dict.fromkeys(choice.TITLES, ROWS)
 
 
 # Alignments as they are drawn --------------------------------------------------------------------
 
 
 def drawn(reference: str, hypothesis: str) -> list[list[tuple[str, str, str]]]:
-    found = aligned.words(edits.alignment(reference, hypothesis))
-    return [[(c["op"], c["reference"]["text"], c["hypothesis"]["text"]) for c in w] for w in found]
+    words = aligned.words(edits.alignment(reference, hypothesis))
+    return [[(c["op"], c["reference"]["text"], c["hypothesis"]["text"]) for c in w] for w in words]
 
 
 def test_equal_letters_are_one_cell_and_each_edit_is_one() -> None:
@@ -157,8 +157,8 @@ def test_parts_say_where_their_letters_join() -> None:
 
 def test_bins_have_their_upper_bound() -> None:
     rates = np.array([0.0, 1 / 1000, 1 / 20, 3 / 20, 3 / 20 + 1e-6, 1.0, 1.0001, 7.0])
-    found = {(row["above"], row["to"]): row["rows"] for row in histogram.bins(rates) if row["rows"]}
-    assert found == {
+    bins = {(row["above"], row["to"]): row["rows"] for row in histogram.bins(rates) if row["rows"]}
+    assert bins == {
         (None, 0): 1, (0, 5): 2, (10, 15): 1, (15, 20): 1, (95, 100): 1, (100, None): 2,
     }  # fmt: skip
     bars = histogram.bars(histogram.bins(rates), 0.1)["bars"]
@@ -181,8 +181,8 @@ def test_the_page_needs_nothing_but_itself(document: dict[str, Any]) -> None:
     text = errors.render(document)
     assert not re.search(r"""\b(src|href|action)\s*=|@import|url\(|https?:""", text)
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    found = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"script-src &#39;sha256-{found}&#39;" in text
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src &#39;sha256-{digest}&#39;" in text
     assert "default-src &#39;none&#39;" in text
 
 
@@ -206,9 +206,9 @@ def test_a_run_without_an_error_and_one_that_heard_nothing_have_pages(
         "test_predictions.jsonl",
         lambda row: {**row, "asr_text": row["reference_text"] if is_right else ""},
     )
-    found = errors.build(own.folder, rows=3, variant="raw")
-    assert found["cer"]["micro"] == (0 if is_right else 1)
-    text = errors.render(found)
+    page = errors.build(own.folder, rows=3, variant="raw")
+    assert page["cer"]["micro"] == (0 if is_right else 1)
+    text = errors.render(page)
     assert "No letter was taken for another." in text
     assert ("(nothing was heard)" in text) is not is_right
 

@@ -41,19 +41,19 @@ Open = Callable[..., None]
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Return a page of each script, with what it was made of."""
     outputs = tmp_path_factory.mktemp("pages") / "outputs"
-    found = {}
+    written = {}
     for script in ("nko", "latin"):
         run = bundle_runs.finish(outputs, bundle_runs.cell(script=script), rows=120)
         path = errors.write(run.folder, rows=ROWS)
         document = errors.build(run.folder, rows=ROWS)
-        found[script] = {"url": path.as_uri(), "document": document}
-    return found
+        written[script] = {"url": path.as_uri(), "document": document}
+    return written
 
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
-    with browser.page(tmp_path_factory.mktemp("browser") / "profile") as found:
-        yield found
+    with browser.page(tmp_path_factory.mktemp("browser") / "profile") as page:
+        yield page
 
 
 @pytest.fixture
@@ -76,22 +76,22 @@ def wait_for(page: browser.Page, claim: str) -> None:
 
 def test_nko_is_laid_out_from_right_to_left(page: browser.Page, pages: Any) -> None:
     page.open(pages["nko"]["url"])
-    found = page.evaluate(LAID_OUT)
-    assert found["direction"] == "rtl"
-    assert len(found["cells"]) > 8
-    assert found["cells"] == sorted(found["cells"], reverse=True)
-    assert len(found["letters"]) > 2
-    assert found["letters"] == sorted(found["letters"], reverse=True)
+    laid_out = page.evaluate(LAID_OUT)
+    assert laid_out["direction"] == "rtl"
+    assert len(laid_out["cells"]) > 8
+    assert laid_out["cells"] == sorted(laid_out["cells"], reverse=True)
+    assert len(laid_out["letters"]) > 2
+    assert laid_out["letters"] == sorted(laid_out["letters"], reverse=True)
     # The text itself is in logical order: it is that of a reference, never reversed.
-    assert any(found["text"] in row["reference"] for row in pages["nko"]["document"]["rows"])
+    assert any(laid_out["text"] in row["reference"] for row in pages["nko"]["document"]["rows"])
 
 
 def test_latin_is_laid_out_from_left_to_right(page: browser.Page, pages: Any) -> None:
     page.open(pages["latin"]["url"])
-    found = page.evaluate(LAID_OUT)
-    assert found["direction"] == "ltr"
-    assert found["cells"] == sorted(found["cells"])
-    assert found["letters"] == sorted(found["letters"])
+    laid_out = page.evaluate(LAID_OUT)
+    assert laid_out["direction"] == "ltr"
+    assert laid_out["cells"] == sorted(laid_out["cells"])
+    assert laid_out["letters"] == sorted(laid_out["letters"])
 
 
 def test_every_letter_of_nko_is_in_the_font(page: browser.Page, pages: Any) -> None:
@@ -234,8 +234,8 @@ def test_the_page_speaks_to_those_who_listen(page: browser.Page, pages: Any) -> 
     page.open(pages["nko"]["url"])
     page.call("Accessibility.enable")
     nodes = page.call("Accessibility.getFullAXTree")["nodes"]
-    found = {(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if "role" in n}
-    names = {role: {name for r, name in found if r == role} for role, _ in found}
+    roles = {(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if "role" in n}
+    names = {role: {name for r, name in roles if r == role} for role, _ in roles}
     assert {"Partition", "Chosen for", "Order"} <= {
         name.split("\n")[0].strip()
         for role in ("combobox", "Combobox", "menuButton", "ComboBoxSelect")

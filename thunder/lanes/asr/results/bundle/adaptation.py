@@ -4,81 +4,82 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from thunder.lanes.asr.results.bundle import columns as c
-from thunder.lanes.asr.results.bundle import comparisons, measures
+from thunder.lanes.asr.results.bundle import columns, comparisons, measures
 from thunder.lanes.asr.results.bundle.evidence import ADAPTED, Dump, Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 NAME = "T11_adaptation"
 TTT_ON, TTT_OFF = "TTT on", "TTT off"
-_SUBSETS = ("all", "text-disjoint")
+ALL, DISJOINT = "all", "text-disjoint"  # subsets of the utterances
 
 
 def build(gathered: Gathered, samples: int) -> dict[str, Any]:
     """Return T11."""
-    rows = [found for arm in gathered.arms for found in _rows(arm, samples)]
+    rows = [row for arm in gathered.arms for row in _rows(arm, samples)]
     notes = [
         "Every row compares two ways to hear the same utterances with the same weights: with the "
         "adaptation, and with what stands under `against`. Δ CER: the first minus the second, in "
         "percentage points; below zero is better.",
         "text-disjoint: utterances whose text no training utterance has.",
-        measures.paired_note(samples, sum(found["kind"] == "run" for found in rows)),
+        measures.paired_note(samples, sum(row["kind"] == "run" for row in rows)),
         "TTT and SUTA are different things. TTT is here the fast-weight adapter that the model was "
         "trained with; SUTA adapts a trained model at evaluation alone, on the first utterances "
         "by id, as many as the config says.",
     ]
-    columns = [*c.coordinates(gathered), *_columns()]
+    shown = [*columns.coordinates(gathered), *_columns()]
     title = "Adaptation at test time, same utterances"
-    return c.table(NAME, title, columns, comparisons.adjust(rows), notes)
+    return columns.table(NAME, title, shown, comparisons.adjust(rows), notes)
 
 
 def _columns() -> list[dict[str, Any]]:
     return [
-        c.column("condition", "adaptation", c.TEXT),
-        c.column("subset", "utterances", c.TEXT),
-        c.column("rows", "rows", c.COUNT),
-        c.column("against", "against", c.TEXT),
-        c.column("reference_cer", "its CER", c.RATE),
-        c.column("cer", "CER", c.RATE),
-        *c.paired(),
-        c.column("run", "run", c.RUN),
+        columns.column("condition", "adaptation", columns.TEXT),
+        columns.column("subset", "utterances", columns.TEXT),
+        columns.column("rows", "rows", columns.COUNT),
+        columns.column("against", "against", columns.TEXT),
+        columns.column("reference_cer", "its CER", columns.RATE),
+        columns.column("cer", "CER", columns.RATE),
+        *columns.paired(),
+        columns.column("run", "run", columns.RUN),
     ]
 
 
 def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
-    found = arm.evidence
-    if found is None:
-        yield c.absent(arm)
+    evidence = arm.evidence
+    if evidence is None:
+        yield columns.absent(arm)
         return
-    point = {**arm.point, "run": found.name}
-    if found.results["use_ttt"] and "off" not in found.dumps:
+    point = {**arm.point, "run": evidence.name}
+    if evidence.results["use_ttt"] and "off" not in evidence.dumps:
         absent = {**point, "condition": TTT_ON}
         why = f"there is no {ADAPTED['off']}"
-        yield c.row(absent, kind="missing", reason=why, stand_in=arm.is_stand_in)
-    for condition, against, plain, adapted in _conditions(found):
-        for subset in _SUBSETS:
+        yield columns.row(absent, kind="missing", reason=why, stand_in=arm.is_stand_in)
+    for condition, against, plain, adapted in _conditions(evidence):
+        for subset in (ALL, DISJOINT):
             values = {**point, "condition": condition, "against": against, "subset": subset}
-            measured = _compared(adapted, plain, subset == "text-disjoint", samples)
+            measured = _compared(adapted, plain, subset == DISJOINT, samples)
             reason = None if measured else "no such utterance"
             kind = "run" if measured else "missing"
-            yield c.row({**values, **measured}, kind=kind, reason=reason, stand_in=arm.is_stand_in)
-    if len(found.dumps) == 1 and not found.results["use_ttt"]:
-        yield c.row(
+            yield columns.row(
+                {**values, **measured}, kind=kind, reason=reason, stand_in=arm.is_stand_in
+            )
+    if len(evidence.dumps) == 1 and not evidence.results["use_ttt"]:
+        yield columns.row(
             point, kind="missing", reason="no adaptation was evaluated", stand_in=arm.is_stand_in
         )
 
 
-def _conditions(found: Evidence) -> Iterator[tuple[str, str, Dump, Dump]]:
+def _conditions(evidence: Evidence) -> Iterator[tuple[str, str, Dump, Dump]]:
     """Yield each adaptation, what it is compared with, and the dumps: without, with."""
-    dumps = found.dumps
+    dumps = evidence.dumps
     if "off" in dumps:
-        yield TTT_ON, TTT_OFF, dumps["off"], found.test
+        yield TTT_ON, TTT_OFF, dumps["off"], evidence.test
     if "off" in dumps and "shuffled" in dumps:
         yield f"{TTT_ON}, chunks shuffled", TTT_OFF, dumps["off"], dumps["shuffled"]
     if "suta" in dumps:
-        own = TTT_ON if found.results["use_ttt"] else "no adaptation"
-        adapted = f"SUTA on top of {own}" if found.results["use_ttt"] else "SUTA"
-        yield adapted, own, found.test, dumps["suta"]
+        own = TTT_ON if evidence.results["use_ttt"] else "no adaptation"
+        adapted = f"SUTA on top of {own}" if evidence.results["use_ttt"] else "SUTA"
+        yield adapted, own, evidence.test, dumps["suta"]
 
 
 def _compared(adapted: Dump, plain: Dump, is_disjoint: bool, samples: int) -> dict[str, Any]:
@@ -88,14 +89,14 @@ def _compared(adapted: Dump, plain: Dump, is_disjoint: bool, samples: int) -> di
         return {}
     parts = ((first, mine), (second, others))
     rates = [measures.cer(measures.part(d.counts[measures.MAIN], rows)) for d, rows in parts]
-    found = comparisons.paired(first, second, samples)
+    comparison = comparisons.paired(first, second, samples)
     return {
-        "rows": found["rows"],
+        "rows": comparison["rows"],
         "cer": rates[0],
         "reference_cer": rates[1],
-        "difference": found["difference"],
-        "interval": [found["low"], found["high"]],
-        "p_value": found["p_value"],
+        "difference": comparison["difference"],
+        "interval": [comparison["low"], comparison["high"]],
+        "p_value": comparison["p_value"],
     }
 
 

@@ -36,8 +36,8 @@ def choose(
             "verification",
         )
     # Of two that meet it equally well the first is taken: the standard one.
-    found = [_measured(version, references) for version in used or (V2_STANDARD, V1_COMPAT)]
-    return min(found, key=lambda bridge: bridge.error)
+    candidates = [_measured(version, references) for version in used or (V2_STANDARD, V1_COMPAT)]
+    return min(candidates, key=lambda bridge: bridge.error)
 
 
 def _measured(version: str, references: Mapping[str, References]) -> Bridge:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.ground import wording as text
+from thunder.ground import wording
 from thunder.lanes.asr.results.bundle import notes, values
+from thunder.lanes.asr.results.bundle.columns import LABEL
 
 _TABLES = ("T1", "T2", "T3")
 _KEYS = (
@@ -28,7 +29,7 @@ def _is_measured(table: Mapping[str, Any]) -> bool:
 
 
 def _table(table: Mapping[str, Any]) -> str:
-    columns = [c for c in table["columns"] if c["kind"] == "label" or c["key"] in _KEYS]
+    columns = [one for one in table["columns"] if one["kind"] == LABEL or one["key"] in _KEYS]
     has_reasons = any(row["reason"] for row in table["rows"])
     rows = []
     for row in table["rows"]:
@@ -36,4 +37,4 @@ def _table(table: Mapping[str, Any]) -> str:
         cells[0] += f" {values.STAND_IN}" if row["stand_in"] else ""
         rows.append([*cells, *([row["reason"] or ""] if has_reasons else [])])
     head = [*(values.title(column) for column in columns), *(["note"] if has_reasons else [])]
-    return text.columns(head, rows)
+    return wording.columns(head, rows)

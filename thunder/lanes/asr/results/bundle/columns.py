@@ -61,10 +61,8 @@ def table(
     rows: Sequence[Mapping[str, Any]], notes: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Return a table whose rows have a value for every column."""
-    keys = [found["key"] for found in columns]
-    filled = [
-        {**found, "values": {key: found["values"].get(key) for key in keys}} for found in rows
-    ]
+    keys = [column["key"] for column in columns]
+    filled = [{**row, "values": {key: row["values"].get(key) for key in keys}} for row in rows]
     return {
         "name": name,
         "title": title,
@@ -76,11 +74,11 @@ def table(
 
 def spread(values: Sequence[float | None]) -> dict[str, Any] | None:
     """Return mean, sample standard deviation and count of what there is."""
-    found = [float(value) for value in values if value is not None]
-    if not found:
+    present = [float(value) for value in values if value is not None]
+    if not present:
         return None
-    sd = stdev(found) if len(found) > 1 else None
-    return {"mean": fmean(found), "sd": sd, "n": len(found)}
+    sd = stdev(present) if len(present) > 1 else None
+    return {"mean": fmean(present), "sd": sd, "n": len(present)}
 
 
 def with_means(
@@ -97,13 +95,13 @@ def with_means(
     if over is None or over not in keys:
         return list(rows)
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for found in rows:
-        point = tuple(found["values"].get(key) for key in keys if key != over)
-        groups.setdefault(point, []).append(found)
+    for row in rows:
+        point = tuple(row["values"].get(key) for key in keys if key != over)
+        groups.setdefault(point, []).append(row)
     out: list[Mapping[str, Any]] = []
     for group in groups.values():
         out += group
-        present = [found for found in group if found["kind"] == "run"]
+        present = [row for row in group if row["kind"] == "run"]
         if len(group) > 1 and present:
             out.append(_mean(group, present, over, [k for k in keys if k != over], averaged, runs))
     return out
@@ -116,7 +114,7 @@ def _mean(
     values = {key: group[0]["values"].get(key) for key in keys}
     values[over] = f"mean ± sd ({len(present)} of {len(group)})"
     for key in averaged:
-        values[key] = spread([found["values"][key] for found in present])
+        values[key] = spread([member["values"][key] for member in present])
     for key in runs:
-        values[key] = " ".join(str(found["values"][key]) for found in present)
-    return row(values, kind="mean", stand_in=any(found["stand_in"] for found in group))
+        values[key] = " ".join(str(member["values"][key]) for member in present)
+    return row(values, kind="mean", stand_in=any(member["stand_in"] for member in group))

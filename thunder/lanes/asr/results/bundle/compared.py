@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from thunder.jobs.matrix import Cell, Matrix
+from thunder.lanes.asr.data.pairs import SCRIPTS
 from thunder.lanes.asr.results.bundle import adaptation, document, effects
+from thunder.lanes.asr.results.bundle.columns import LABEL
 from thunder.results.promotion.comparison import Comparison, Comparisons, Missing
 
-_SCRIPTS = ("nko", "latin")
 _Sides = tuple[list[str], str, str]  # runs; the two sides in words
 
 
@@ -18,14 +19,14 @@ def of_matrix(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Compariso
     Raises:
         ThunderError: what the tables refuse: files that disagree, inputs that do not match.
     """
-    found = document.build(matrix, cells, outputs)
+    bundle = document.build(matrix, cells, outputs)
     made, missing = [], []
-    for table in found["tables"]:
+    for table in bundle["tables"]:
         if not effects.is_effect(table["name"]) and table["name"] != adaptation.NAME:
             continue
         for row in table["rows"]:
             if row["kind"] == "run":
-                made.append(_comparison(table, row, _sides(matrix, found["bridge"], table, row)))
+                made.append(_comparison(table, row, _sides(matrix, bundle["bridge"], table, row)))
             elif row["kind"] == "missing" and not _is_absent(table, row):
                 label = f"{_point(table, row)} ({table['name']})"
                 missing.append(Missing(label, row["reason"]))
@@ -67,7 +68,7 @@ def _sides(
 
 
 def _of_condition(point: str, values: Mapping[str, Any]) -> _Sides:
-    subset = "" if values["subset"] == "all" else f", {values['subset']}"
+    subset = "" if values["subset"] == adaptation.ALL else f", {values['subset']}"
     first = f"{point} with {values['condition']}{subset}"
     return [values["run"]], first, f"the same with {values['against']}"
 
@@ -83,16 +84,16 @@ def _of_axis(
 def _of_scripts(
     point: str, values: Mapping[str, Any], reference: str, bridge: str | None
 ) -> _Sides:
-    scripts = [*(name for name in _SCRIPTS if name != reference), reference]
+    scripts = [*(name for name in SCRIPTS if name != reference), reference]
     runs = [values[f"run_{name}"] for name in scripts]
-    said = {
+    labels = {
         "nko": f"N'Ko {point}",
         "latin": f"Latin {point} written in N'Ko by bridge {bridge}",
     }
-    first, second = (f"{said[name]} ({run})" for name, run in zip(scripts, runs, strict=True))
+    first, second = (f"{labels[name]} ({run})" for name, run in zip(scripts, runs, strict=True))
     return runs, first, second
 
 
 def _point(table: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    keys = [column["key"] for column in table["columns"] if column["kind"] == "label"]
+    keys = [column["key"] for column in table["columns"] if column["kind"] == LABEL]
     return " ".join(f"{key}={row['values'][key]}" for key in keys if row["values"][key] is not None)

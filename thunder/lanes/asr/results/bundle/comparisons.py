@@ -75,22 +75,22 @@ def common(first: Dump, second: Dump) -> tuple[Indices, Indices]:
 def adjust(rows: Sequence[Mapping[str, Any]], key: str = "p_value") -> list[dict[str, Any]]:
     """Return rows with p-values adjusted for the number of comparisons of the table (Holm)."""
     adjusted = measures.holm(
-        [found["values"].get(key) if found["kind"] == "run" else None for found in rows]
+        [row["values"].get(key) if row["kind"] == "run" else None for row in rows]
     )
     return [
-        {**found, "values": {**found["values"], f"{key}_holm": value}}
-        for found, value in zip(rows, adjusted, strict=True)
+        {**row, "values": {**row["values"], f"{key}_holm": value}}
+        for row, value in zip(rows, adjusted, strict=True)
     ]
 
 
 def _has(arm: Arm, axis: str, value: Any) -> bool:
-    found = arm.cell.coordinates
-    return axis in found and digest.is_same(found[axis], value)
+    coordinates = arm.cell.coordinates
+    return axis in coordinates and digest.is_same(coordinates[axis], value)
 
 
 def _equal_beside(arm: Arm, other: Arm, axis: str) -> bool:
     mine, theirs = (
-        {key: value for key, value in found.cell.coordinates.items() if key != axis}
-        for found in (arm, other)
+        {key: value for key, value in each.cell.coordinates.items() if key != axis}
+        for each in (arm, other)
     )
     return digest.is_same(mine, theirs)

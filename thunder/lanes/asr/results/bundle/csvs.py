@@ -5,9 +5,9 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.lanes.asr.results.bundle import columns as c
+from thunder.lanes.asr.results.bundle import columns
 
-_PAIRS = (c.RATES, c.DIFFERENCES)
+_PAIRS = (columns.RATES, columns.DIFFERENCES)
 
 
 def render(table: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from thunder.ground import schema
 from thunder.ground.errors import ThunderError
 from thunder.jobs.matrix import Cell, Matrix
+from thunder.lanes.asr.artifacts import DIGESTS
 from thunder.lanes.asr.model.definitions import words
 from thunder.lanes.asr.results.bundle import (
     adaptation,
@@ -34,14 +35,7 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         ThunderError: an artifact is not what its manifest says, numbers and dumps disagree,
             or runs of different snapshots, splits or features would be compared.
     """
-    if not is_bundle(cells):
-        kinds = ", ".join(sorted({cell.job.kind for cell in cells})) or "nothing"
-        raise ThunderError(f"matrix {matrix.name!r} is of {kinds}; a bundle is of {KIND} alone")
-    if "metrics" in matrix.spec.get("table", {}):
-        raise ThunderError(
-            f"matrix {matrix.name!r}: table.metrics: ASR runs have tables of their own, with all "
-            "that was measured; leave it out"
-        )
+    _check(matrix, cells)
     gathered = gather.gather(matrix, cells, outputs)
     over = over_of(matrix)
     samples = _samples(cells)
@@ -51,7 +45,7 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         partitions.build(gathered, samples),
         adaptation.build(gathered, samples),
     ]
-    found = {
+    bundle = {
         "name": matrix.name,
         "question": matrix.question,
         "over": over,
@@ -62,12 +56,23 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         "bridge": gathered.bridge and gathered.bridge.version,
         "definitions": _definitions(gathered),
         "warnings": _warnings(gathered),
-        "code": code_states([(found.name, found.record) for found in gathered.present]),
+        "code": code_states([(one.name, one.record) for one in gathered.present]),
         "tables": tables,
         "figures": figures.build(gathered, tables),
     }
-    schema.check("bundle_table", found, f"the tables of {matrix.name}", cause="crash")
-    return found
+    schema.check("bundle_table", bundle, f"the tables of {matrix.name}", cause="crash")
+    return bundle
+
+
+def _check(matrix: Matrix, cells: Sequence[Cell]) -> None:
+    if not is_bundle(cells):
+        kinds = ", ".join(sorted({cell.job.kind for cell in cells})) or "nothing"
+        raise ThunderError(f"matrix {matrix.name!r} is of {kinds}; a bundle is of {KIND} alone")
+    if "metrics" in matrix.spec.get("table", {}):
+        raise ThunderError(
+            f"matrix {matrix.name!r}: table.metrics: ASR runs have tables of their own, with all "
+            "that was measured; leave it out"
+        )
 
 
 def _samples(cells: Sequence[Cell]) -> int:
@@ -78,12 +83,12 @@ def _effects(
     matrix: Matrix, gathered: Gathered, over: str | None, samples: int
 ) -> list[dict[str, Any]]:
     compare: Mapping[str, Any] = matrix.spec.get("compare", {})
-    found = []
+    tables = []
     if "script" in compare:
-        found.append(effects.script(gathered, compare["script"], over, samples))
+        tables.append(effects.script(gathered, compare["script"], over, samples))
     others = {axis: value for axis, value in compare.items() if axis != "script"}
-    found += [effects.axis(gathered, axis, v, over, samples) for axis, v in others.items()]
-    return found
+    tables += [effects.axis(gathered, axis, v, over, samples) for axis, v in others.items()]
+    return tables
 
 
 def _cell(arm: gather.Arm) -> dict[str, Any]:
@@ -99,18 +104,20 @@ def _cell(arm: gather.Arm) -> dict[str, Any]:
 
 def _inputs(gathered: Gathered) -> dict[str, str] | None:
     """Return what every run read: gathered runs agree in it."""
-    for found in gathered.present:
-        return {name: found.record["inputs"][name] for name in gather.MATCHED}
+    for evidence in gathered.present:
+        return {name: evidence.record["inputs"][name] for name in DIGESTS}
     return None
 
 
 def _definitions(gathered: Gathered) -> list[dict[str, Any]]:
     """Return what the runs mean by a mode; SUTA where a run has it."""
     meant: dict[tuple[str, str], list[str]] = {}
-    for found in gathered.present:
-        suta = ["suta"] if "suta" in found.dumps else []
-        for word in [*words(found.results["mode"]), *suta]:
-            meant.setdefault((word, found.results["definitions"][word]), []).append(found.name)
+    for evidence in gathered.present:
+        suta = ["suta"] if "suta" in evidence.dumps else []
+        for word in [*words(evidence.results["mode"]), *suta]:
+            meant.setdefault((word, evidence.results["definitions"][word]), []).append(
+                evidence.name
+            )
     return [
         {"word": word, "meaning": meaning, "runs": runs}
         for (word, meaning), runs in sorted(meant.items())
@@ -120,7 +127,7 @@ def _definitions(gathered: Gathered) -> list[dict[str, Any]]:
 def _warnings(gathered: Gathered) -> list[dict[str, str]]:
     """Return what the runs warn of themselves."""
     return [
-        {"run": found.name, "text": text}
-        for found in gathered.present
-        for text in found.results["warnings"]
+        {"run": evidence.name, "text": warning}
+        for evidence in gathered.present
+        for warning in evidence.results["warnings"]
     ]

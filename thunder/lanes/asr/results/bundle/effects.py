@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from thunder.lanes.asr.results.bundle import columns as c
-from thunder.lanes.asr.results.bundle import comparisons, measures
+from thunder.lanes.asr.results.bundle import columns, comparisons, measures
 from thunder.lanes.asr.results.bundle.comparisons import Pair
 from thunder.lanes.asr.results.bundle.evidence import Dump, Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
@@ -19,12 +18,12 @@ def script(gathered: Gathered, reference: str, over: str | None, samples: int) -
     pairs = comparisons.pairs(gathered.arms, "script", reference)
     rows = [_script_row(pair, gathered, reference, samples) for pair in pairs]
     rows = comparisons.adjust(comparisons.adjust(rows), "letters_p_value")
-    axes = c.coordinates(gathered, without=["script"])
-    keys = [found["key"] for found in axes]
+    axes = columns.coordinates(gathered, without=["script"])
+    keys = [column["key"] for column in axes]
     averaged = ("cer_nko", "cer_latin", "cer_bridged", "difference", "letters_difference")
-    filled = c.with_means(rows, over, keys, averaged, ["run_nko", "run_latin"])
+    filled = columns.with_means(rows, over, keys, averaged, ["run_nko", "run_latin"])
     title = "Script effect: N'Ko against Latin, same utterances"
-    return c.table(SCRIPT, title, [*axes, *_script_columns()], filled,
+    return columns.table(SCRIPT, title, [*axes, *_script_columns()], filled,
                    _script_notes(gathered, pairs, reference, samples))  # fmt: skip
 
 
@@ -34,10 +33,10 @@ def axis(
     """Return T3: every other value of an axis against the reference, all else equal."""
     pairs = comparisons.pairs(gathered.arms, name, reference)
     rows = comparisons.adjust([_axis_row(pair, name, reference, samples) for pair in pairs])
-    axes = c.coordinates(gathered)
-    keys = [found["key"] for found in axes]
+    axes = columns.coordinates(gathered)
+    keys = [column["key"] for column in axes]
     averaged = ("cer", "reference_cer", "difference")
-    filled = c.with_means(rows, over, keys, averaged, ["run", "reference_run"])
+    filled = columns.with_means(rows, over, keys, averaged, ["run", "reference_run"])
     word = name.rpartition(".")[2].replace("_", " ")
     notes = [
         f"Δ CER: CER of the row minus CER of {word} {reference}, in percentage points; below zero "
@@ -45,7 +44,9 @@ def axis(
         measures.paired_note(samples, sum(pair.is_complete for pair in pairs)),
     ]
     title = f"{word.capitalize()} effect: against {word} {reference}, same utterances"
-    return c.table(axis_name(name), title, [*axes, *_axis_columns(str(reference))], filled, notes)
+    return columns.table(
+        axis_name(name), title, [*axes, *_axis_columns(str(reference))], filled, notes
+    )
 
 
 def axis_name(name: str) -> str:
@@ -60,21 +61,23 @@ def is_effect(name: str) -> bool:
 
 def _script_columns() -> list[dict[str, Any]]:
     return [
-        c.column("rows", "utterances", c.COUNT),
-        c.column("cer_nko", "N'Ko CER", c.RATE),
-        c.column("cer_latin", "Latin CER", c.RATE),
-        c.column("cer_bridged", "Latin via bridge CER", c.RATE),
-        c.column("bridge_error", "bridge alone CER", c.RATE, is_printed=False),
-        c.column("difference", "Δ CER, one alphabet", c.DIFFERENCE),
-        c.column("interval", "95 % interval", c.DIFFERENCES),
-        c.column("p_value", "p", c.P_VALUE),
-        c.column("p_value_holm", "p (Holm)", c.P_VALUE),
-        c.column("letters_difference", "Δ CER, two alphabets", c.DIFFERENCE),
-        c.column("letters_interval", "its 95 % interval", c.DIFFERENCES, is_printed=False),
-        c.column("letters_p_value", "its p", c.P_VALUE, is_printed=False),
-        c.column("letters_p_value_holm", "its p (Holm)", c.P_VALUE, is_printed=False),
-        c.column("run_nko", "N'Ko run", c.RUN),
-        c.column("run_latin", "Latin run", c.RUN),
+        columns.column("rows", "utterances", columns.COUNT),
+        columns.column("cer_nko", "N'Ko CER", columns.RATE),
+        columns.column("cer_latin", "Latin CER", columns.RATE),
+        columns.column("cer_bridged", "Latin via bridge CER", columns.RATE),
+        columns.column("bridge_error", "bridge alone CER", columns.RATE, is_printed=False),
+        columns.column("difference", "Δ CER, one alphabet", columns.DIFFERENCE),
+        columns.column("interval", "95 % interval", columns.DIFFERENCES),
+        columns.column("p_value", "p", columns.P_VALUE),
+        columns.column("p_value_holm", "p (Holm)", columns.P_VALUE),
+        columns.column("letters_difference", "Δ CER, two alphabets", columns.DIFFERENCE),
+        columns.column(
+            "letters_interval", "its 95 % interval", columns.DIFFERENCES, is_printed=False
+        ),
+        columns.column("letters_p_value", "its p", columns.P_VALUE, is_printed=False),
+        columns.column("letters_p_value_holm", "its p (Holm)", columns.P_VALUE, is_printed=False),
+        columns.column("run_nko", "N'Ko run", columns.RUN),
+        columns.column("run_latin", "Latin run", columns.RUN),
     ]
 
 
@@ -89,7 +92,7 @@ def _script_row(pair: Pair, gathered: Gathered, reference: str, samples: int) ->
             }
     reason = pair.reason("script", reference)
     if reason is not None:
-        return c.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
+        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
     latin = _evidence(arms["latin"])
     if latin.bridged is None or gathered.bridge is None:
         raise RuntimeError(f"{latin.name}: both scripts have runs, yet nothing was bridged")
@@ -101,7 +104,7 @@ def _script_row(pair: Pair, gathered: Gathered, reference: str, samples: int) ->
     values |= _difference(nko, latin.bridged, samples, sign)
     letters = _difference(nko, latin.test, samples, sign)
     values |= {f"letters_{key}": value for key, value in letters.items() if key != "rows"}
-    return c.row(values, stand_in=pair.is_stand_in)
+    return columns.row(values, stand_in=pair.is_stand_in)
 
 
 def _script_notes(
@@ -117,13 +120,13 @@ def _script_notes(
         measures.paired_note(samples, sum(pair.is_complete for pair in pairs)),
     ]
     if gathered.bridge:
-        found = gathered.bridge
+        bridge = gathered.bridge
         notes.append(
-            f"bridge: {found.version}. It brings an error of its own: the Latin references as "
-            f"N'Ko differ from the N'Ko references by a CER of {100 * found.error:.2f} % "
-            f"({found.rows:,} utterances)."
+            f"bridge: {bridge.version}. It brings an error of its own: the Latin references as "
+            f"N'Ko differ from the N'Ko references by a CER of {100 * bridge.error:.2f} % "
+            f"({bridge.rows:,} utterances)."
         )
-        if found.error > _MUCH:
+        if bridge.error > _MUCH:
             notes.append(
                 "With so much error of its own the bridge cannot show which script is better."
             )
@@ -132,12 +135,12 @@ def _script_notes(
 
 def _axis_columns(reference: str) -> list[dict[str, Any]]:
     return [
-        c.column("rows", "utterances", c.COUNT),
-        c.column("reference_cer", f"{reference} CER", c.RATE),
-        c.column("cer", "CER", c.RATE),
-        *c.paired(),
-        c.column("run", "run", c.RUN),
-        c.column("reference_run", f"{reference} run", c.RUN),
+        columns.column("rows", "utterances", columns.COUNT),
+        columns.column("reference_cer", f"{reference} CER", columns.RATE),
+        columns.column("cer", "CER", columns.RATE),
+        *columns.paired(),
+        columns.column("run", "run", columns.RUN),
+        columns.column("reference_run", f"{reference} run", columns.RUN),
     ]
 
 
@@ -145,25 +148,25 @@ def _axis_row(pair: Pair, name: str, reference: Any, samples: int) -> dict[str, 
     values: dict[str, Any] = dict(pair.arm.point)
     for arm, prefix in ((pair.arm, ""), (pair.reference, "reference_")):
         if arm is not None and arm.evidence:
-            found = arm.evidence
+            evidence = arm.evidence
             values |= {
-                f"{prefix}cer": measures.cer(found.test.counts[measures.MAIN]),
-                f"{prefix}run": found.name,
+                f"{prefix}cer": measures.cer(evidence.test.counts[measures.MAIN]),
+                f"{prefix}run": evidence.name,
             }
     reason = pair.reason(name, reference)
     if reason is not None or pair.reference is None:
-        return c.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
+        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
     first, second = _evidence(pair.arm).test, _evidence(pair.reference).test
-    return c.row(values | _difference(first, second, samples), stand_in=pair.is_stand_in)
+    return columns.row(values | _difference(first, second, samples), stand_in=pair.is_stand_in)
 
 
 def _difference(first: Dump, second: Dump, samples: int, sign: int = 1) -> dict[str, Any]:
-    found = comparisons.paired(first, second, samples)
+    comparison = comparisons.paired(first, second, samples)
     return {
-        "rows": found["rows"],
-        "difference": sign * found["difference"],
-        "interval": sorted([sign * found["low"], sign * found["high"]]),
-        "p_value": found["p_value"],
+        "rows": comparison["rows"],
+        "difference": sign * comparison["difference"],
+        "interval": sorted([sign * comparison["low"], sign * comparison["high"]]),
+        "p_value": comparison["p_value"],
     }
 
 

@@ -22,9 +22,7 @@ NEEDED = (
     store.CONFIG, store.METRICS, store.ROWS, RESULTS, PREDICTIONS, REFERENCES, BY_PARTITION,
 )  # fmt: skip
 ADAPTED = {
-    "off": artifacts.predictions("test", "_ttt_off"),
-    "shuffled": artifacts.predictions("test", "_ttt_shuffled"),
-    "suta": artifacts.predictions("test", "_suta"),
+    column: artifacts.predictions("test", suffix) for column, suffix in artifacts.PASSES.items()
 }
 _KEYS = (
     "feat_id", "script", "asr_text", "reference_text", "cer_edits", "reference_chars", "partition",
@@ -197,14 +195,15 @@ def _bridged(texts: _Texts, refs: References, version: str, onto: References) ->
     """Score Latin hypotheses as N'Ko, in the rows that have an N'Ko reference."""
     ids = [refs.ids[index] for index in texts.rows]
     pairs = [
-        (onto.place[name], text)
-        for name, text in zip(ids, texts.hypotheses, strict=True)
+        (onto.place[name], hypothesis)
+        for name, hypothesis in zip(ids, texts.hypotheses, strict=True)
         if name in onto.place
     ]
     rows = np.array([index for index, _ in pairs], dtype=np.int64)
-    wanted, heard = [onto.texts[index] for index in rows], [text for _, text in pairs]
-    found = measures.bridged(wanted, heard, version, measures.MAIN)
-    return Dump(onto, rows, {measures.MAIN: found})
+    wanted = [onto.texts[index] for index in rows]
+    hypotheses = [hypothesis for _, hypothesis in pairs]
+    counts = measures.bridged(wanted, hypotheses, version, measures.MAIN)
+    return Dump(onto, rows, {measures.MAIN: counts})
 
 
 def _ascends(values: Sequence[Any]) -> bool:

@@ -39,7 +39,7 @@ def digest_of(figure: Mapping[str, Any]) -> str:
 
 
 def _figure(name: str, title: str, series: list[dict[str, Any]]) -> dict[str, Any]:
-    is_stand_in = any(found["stand_in"] for found in series)
+    is_stand_in = any(cell["stand_in"] for cell in series)
     return {"name": name, "title": title, "stand_in": is_stand_in, "series": series}
 
 
@@ -72,15 +72,15 @@ def _cer(rows: Sequence[Mapping[str, Any]], head: Mapping[str, Any]) -> dict[str
     return {"cer": None, "interval": None}
 
 
-def _curve(found: Evidence | None) -> dict[str, Any]:
-    if found is None:
+def _curve(evidence: Evidence | None) -> dict[str, Any]:
+    if evidence is None:
         return {"best_epoch": None, "points": []}
     points = [
         {"epoch": row["step"], **{key: row.get(key) for key in CURVE}}
-        for row in found.curve
+        for row in evidence.curve
         if row.get(CURVE[0]) is not None
     ]
-    return {"best_epoch": found.results["best_epoch"], "points": points}
+    return {"best_epoch": evidence.results["best_epoch"], "points": points}
 
 
 def _points(rows: Sequence[Mapping[str, Any]], head: Mapping[str, Any]) -> list[dict[str, Any]]:

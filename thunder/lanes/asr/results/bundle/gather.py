@@ -8,17 +8,10 @@ from typing import Any
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import comparable, mixed
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.lanes.asr.artifacts import RESULTS
+from thunder.lanes.asr.artifacts import DIGESTS, RESULTS
 from thunder.lanes.asr.results.bundle import agree, bridging, evidence
 from thunder.lanes.asr.results.bundle.evidence import Evidence, References
 from thunder.runs import proof, reading, store
-
-# An input in the record of a run, and the key of results.json that says the same.
-MATCHED = {
-    "data": "snapshot_sha256",
-    "split": "split_sha256",
-    "features": "features_sha256",
-}
 
 
 @dataclass(frozen=True)
@@ -43,8 +36,8 @@ class Arm:
     @property
     def is_stand_in(self) -> bool:
         """Whether model, data or features are stand-ins."""
-        found = self.evidence
-        marked = found is not None and (found.record["stand_in"] or found.results["stand_in"])
+        own = self.evidence
+        marked = own is not None and (own.record["stand_in"] or own.results["stand_in"])
         return bool(marked or self.cell.job.is_stand_in)
 
     @property
@@ -56,7 +49,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Proven:
     """A run that is done and proven, before its dumps are read."""
 
     arm: Arm
@@ -86,50 +79,50 @@ def gather(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Gathered:
             or runs of different snapshots, splits or features would be compared.
     """
     looked = [_look(matrix, cell, outputs) for cell in cells]
-    found = [item for item in looked if isinstance(item, _Found)]
-    _refuse_mixed_inputs(matrix, found)
-    documents = [(item.arm.cell.label, item.run.document()) for item in found]
+    proven = [item for item in looked if isinstance(item, _Proven)]
+    _refuse_mixed_inputs(matrix, proven)
+    documents = [(item.arm.cell.label, item.run.document()) for item in proven]
     comparable.check(matrix.name, matrix.spec, documents)
-    references = _references(matrix, found)
+    references = _references(matrix, proven)
     bridge = bridging.choose([document for _, document in documents], references)
     arms = [
-        _read(item, references, bridge) if isinstance(item, _Found) else item for item in looked
+        _read(item, references, bridge) if isinstance(item, _Proven) else item for item in looked
     ]
     return Gathered(arms, bridge)
 
 
-def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Found:
+def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Proven:
     run = store.find(outputs, cell.job.kind, cell.job.id)
     arm = Arm(cell, not cell.is_required(matrix), None, None)
-    found = reading.of(run, None)
-    if not found.record:
-        return replace(arm, reason="optional, not run" if arm.is_optional else found.standing)
-    if not found.is_reached:
-        return replace(arm, reason=f"run {run.folder.name} is {found.status}")
+    standing = reading.of(run, None)
+    if not standing.record:
+        return replace(arm, reason="optional, not run" if arm.is_optional else standing.standing)
+    if not standing.is_reached:
+        return replace(arm, reason=f"run {run.folder.name} is {standing.status}")
     digests = proof.digests(run, evidence.NEEDED, tuple(evidence.ADAPTED.values()))
-    return _Found(arm, run, digests, proof.document(run.folder / RESULTS, "asr_results"))
+    return _Proven(arm, run, digests, proof.document(run.folder / RESULTS, "asr_results"))
 
 
-def _refuse_mixed_inputs(matrix: Matrix, found: Sequence[_Found]) -> None:
+def _refuse_mixed_inputs(matrix: Matrix, proven: Sequence[_Proven]) -> None:
     """Refuse runs that read different bytes, and runs whose record and results say different."""
-    for pair in mixed.inputs([(item, _inputs(item)) for item in found]):
+    for pair in mixed.inputs([(item, _inputs(item)) for item in proven]):
         first, other = (item.run.folder.name for item in (pair.first, pair.other))
         raise ThunderError(
             f"matrix {matrix.name!r}: runs {first} and {other} have different {pair.name} "
-            f"({MATCHED[pair.name]} {pair.short}); they cannot be compared",
+            f"({DIGESTS[pair.name]} {pair.short}); they cannot be compared",
             "verification",
         )
 
 
-def _inputs(item: _Found) -> dict[str, str]:
+def _inputs(item: _Proven) -> dict[str, str]:
     """Return what a run read, as its record and its results say alike."""
     read: dict[str, str] = {}
-    for key, said in MATCHED.items():
-        of_record, of_results = item.run.record()["inputs"].get(key), item.results.get(said)
+    for key, result_key in DIGESTS.items():
+        of_record, of_results = item.run.record()["inputs"].get(key), item.results.get(result_key)
         if of_record is None or of_record != of_results:
             raise ThunderError(
                 f"run {item.run.folder.name}: its record has {key} {_short(of_record)}, its "
-                f"{RESULTS} has {said} {_short(of_results)}",
+                f"{RESULTS} has {result_key} {_short(of_results)}",
                 "verification",
             )
         read[key] = of_record
@@ -140,10 +133,10 @@ def _short(sha256: Any) -> str:
     return f"{sha256[:12]}…" if isinstance(sha256, str) else "none"
 
 
-def _references(matrix: Matrix, found: Sequence[_Found]) -> dict[str, References]:
+def _references(matrix: Matrix, proven: Sequence[_Proven]) -> dict[str, References]:
     """Read the references of each script once; all its runs must have the same bytes."""
     read: dict[str, References] = {}
-    for item in found:
+    for item in proven:
         script, sha256 = item.arm.script, item.digests[evidence.REFERENCES]
         if script not in read:
             read[script] = evidence.references(item.run, script, sha256)
@@ -157,15 +150,15 @@ def _references(matrix: Matrix, found: Sequence[_Found]) -> dict[str, References
 
 
 def _read(
-    item: _Found, references: Mapping[str, References], bridge: bridging.Bridge | None
+    item: _Proven, references: Mapping[str, References], bridge: bridging.Bridge | None
 ) -> Arm:
     script = item.arm.script
     over = (bridge.version, references["nko"]) if bridge and script == "latin" else None
-    found = evidence.read(item.run, item.digests, references[script], over)
-    if faults := agree.faults(found):
+    loaded = evidence.read(item.run, item.digests, references[script], over)
+    if faults := agree.faults(loaded):
         raise Faults(
-            f"run {found.name}: {RESULTS} and the dumps do not agree ({item.run.folder}):",
+            f"run {loaded.name}: {RESULTS} and the dumps do not agree ({item.run.folder}):",
             faults,
             "verification",
         )
-    return replace(item.arm, evidence=found)
+    return replace(item.arm, evidence=loaded)

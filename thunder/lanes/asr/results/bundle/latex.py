@@ -46,8 +46,8 @@ def render(document: Mapping[str, Any], table: Mapping[str, Any]) -> str:
 
 def escape(text: str) -> str:
     """Return a text that LaTeX prints as it is; what its fonts lack is shown by code point."""
-    found = _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text)
-    return _NOT_ASCII.sub(lambda match: f"U+{ord(match[0]):04X}", found).replace("\n", " ")
+    escaped = _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text)
+    return _NOT_ASCII.sub(lambda match: f"U+{ord(match[0]):04X}", escaped).replace("\n", " ")
 
 
 def _footnotes(lines: Sequence[str]) -> list[str]:

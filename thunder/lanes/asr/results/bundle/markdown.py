@@ -12,7 +12,7 @@ def render(document: Mapping[str, Any]) -> str:
     blocks += [document["question"]] if document["question"] else []
     blocks += [notes.STAND_IN_NOTE] if document["stand_in"] else []
     blocks.append(_completeness(document))
-    blocks += [found for found in [notes.inputs(document)] if found]
+    blocks += [line for line in [notes.inputs(document)] if line]
     for table in document["tables"]:
         blocks += [f"## {_heading(table)}", _table(table)]
         blocks += [_list(table["notes"])] if table["notes"] else []

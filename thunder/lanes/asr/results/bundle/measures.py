@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from thunder.ground import wording as text
+from thunder.ground import wording
 from thunder.scoring import VARIANTS as VARIANTS
 from thunder.scoring import Counts as Counts
 from thunder.scoring import bridged as bridged
 from thunder.scoring import counts as counts
 from thunder.scoring import intervals
 from thunder.scoring import summary as summary
+from thunder.scoring.score import MAIN as MAIN
 from thunder.scoring.score import part as part
 
-MAIN = "norm"  # the variant that comparisons are made in
 SEED = intervals.SEED
 
 
@@ -24,22 +24,22 @@ def of_edits(edits: npt.NDArray[np.int64], chars: npt.NDArray[np.int64]) -> Coun
     return Counts(edits, chars, nothing, nothing)
 
 
-def cer(found: Counts) -> float | None:
+def cer(counted: Counts) -> float | None:
     """Return the micro CER, None without rows."""
-    rate = summary(found)["cer_micro"]
+    rate = summary(counted)["cer_micro"]
     return None if rate is None else float(rate)
 
 
-def interval(found: Counts, samples: int) -> list[float]:
+def interval(counted: Counts, samples: int) -> list[float]:
     """Return the 95 % bootstrap interval of the micro CER."""
-    low, high = intervals.bootstrap(found, samples, SEED)
+    low, high = intervals.bootstrap(counted, samples, SEED)
     return [float(low), float(high)]
 
 
 def paired(first: Counts, second: Counts, samples: int) -> dict[str, float]:
     """Return first − second over the same rows: difference, low, high, p_value."""
-    found = intervals.paired(first, second, samples, SEED)
-    return {key: float(found[key]) for key in ("difference", "low", "high", "p_value")}
+    comparison = intervals.paired(first, second, samples, SEED)
+    return {key: float(comparison[key]) for key in ("difference", "low", "high", "p_value")}
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -58,5 +58,5 @@ def paired_note(samples: int, comparisons: int) -> str:
     return (
         f"paired bootstrap over utterances ({samples:,} samples, seed {SEED}): interval at 95 %, p "
         f"two-sided and never below {2 / (samples + 1):.2g}; p (Holm): adjusted for the "
-        f"{text.count(comparisons, 'comparison')} of this table."
+        f"{wording.count(comparisons, 'comparison')} of this table."
     )

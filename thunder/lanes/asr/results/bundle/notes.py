@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.ground import wording as text
+from thunder.ground import wording
 from thunder.lanes.asr.results.bundle import adaptation
 from thunder.lanes.asr.results.bundle.values import STAND_IN
 
@@ -20,7 +20,7 @@ def completeness(document: Mapping[str, Any]) -> list[str]:
     done = sum(cell["run"] is not None for cell in cells)
     required = sum(cell["run"] is None and not cell["optional"] for cell in cells)
     ending = (
-        f"incomplete: {text.count(required, 'required cell')} without a run."
+        f"incomplete: {wording.count(required, 'required cell')} without a run."
         if required
         else "complete: every required cell has a run."
     )
@@ -34,21 +34,21 @@ def completeness(document: Mapping[str, Any]) -> list[str]:
 
 def inputs(document: Mapping[str, Any]) -> str | None:
     """Return what all runs read."""
-    found = document["inputs"]
-    if found is None:
+    digests = document["inputs"]
+    if digests is None:
         return None
-    said = ", ".join(f"{name} sha256 {found[name]}" for name in sorted(found))
-    return f"All runs read the same: {said}."
+    listed = ", ".join(f"{name} sha256 {digests[name]}" for name in sorted(digests))
+    return f"All runs read the same: {listed}."
 
 
 def definitions(document: Mapping[str, Any], *, has_suta: bool = True) -> list[str]:
     """Return what the runs mean by their modes, so that no acronym passes for another's method."""
-    found = [one for one in document["definitions"] if has_suta or one["word"] != "suta"]
-    words = [one["word"] for one in found]
+    shown = [one for one in document["definitions"] if has_suta or one["word"] != "suta"]
+    words = [one["word"] for one in shown]
     return [
         f"{_MEANT[one['word']]}: {one['meaning']}"
         + (f" (runs {' '.join(one['runs'])})" if words.count(one["word"]) > 1 else "")
-        for one in found
+        for one in shown
     ]
 
 
@@ -67,8 +67,8 @@ def code(document: Mapping[str, Any]) -> list[str]:
 def warnings(document: Mapping[str, Any]) -> list[str]:
     """Return what the runs warn of themselves; one warning of many runs is told once."""
     by_warning: dict[str, list[str]] = {}
-    for found in document["warnings"]:
-        by_warning.setdefault(found["text"], []).append(found["run"])
+    for entry in document["warnings"]:
+        by_warning.setdefault(entry["text"], []).append(entry["run"])
     return [f"{warning} ({' '.join(runs)})" for warning, runs in by_warning.items()]
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from thunder.lanes.asr.labels import LABELS
-from thunder.lanes.asr.results.bundle import columns as c
-from thunder.lanes.asr.results.bundle import measures
+from thunder.lanes.asr.results.bundle import columns, measures
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 NAME = "T4_partitions"
@@ -16,43 +15,43 @@ ALL = "all"
 
 def build(gathered: Gathered, samples: int) -> dict[str, Any]:
     """Return T4."""
-    rows = [found for arm in gathered.arms for found in _rows(arm, samples)]
+    rows = [row for arm in gathered.arms for row in _rows(arm, samples)]
     notes = [
         "partition: what the router calls an utterance by the model's own telemetry; its "
         "thresholds were fitted on the validation rows of the same run, so rows change partition "
         "from run to run and the CERs of a partition are over different utterances.",
         f"CER: micro, on normalised text; 95 % bootstrap interval ({samples:,} samples).",
     ]
-    return c.table(NAME, "Partitions of the test split, by run",
-                   [*c.coordinates(gathered), *_columns()], rows, notes)  # fmt: skip
+    return columns.table(NAME, "Partitions of the test split, by run",
+                   [*columns.coordinates(gathered), *_columns()], rows, notes)  # fmt: skip
 
 
 def _columns() -> list[dict[str, Any]]:
     return [
-        c.column("partition", "partition", c.TEXT),
-        c.column("rows", "rows", c.COUNT),
-        c.column("share", "share", c.RATE),
-        c.column("edits", "edits", c.COUNT, is_printed=False),
-        c.column("characters", "characters", c.COUNT, is_printed=False),
-        c.column("cer", "CER", c.RATE),
-        c.column("cer_interval", "95 % interval", c.RATES),
-        c.column("run", "run", c.RUN),
+        columns.column("partition", "partition", columns.TEXT),
+        columns.column("rows", "rows", columns.COUNT),
+        columns.column("share", "share", columns.RATE),
+        columns.column("edits", "edits", columns.COUNT, is_printed=False),
+        columns.column("characters", "characters", columns.COUNT, is_printed=False),
+        columns.column("cer", "CER", columns.RATE),
+        columns.column("cer_interval", "95 % interval", columns.RATES),
+        columns.column("run", "run", columns.RUN),
     ]
 
 
 def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
-    found = arm.evidence
-    if found is None:
-        yield c.absent(arm)
+    evidence = arm.evidence
+    if evidence is None:
+        yield columns.absent(arm)
         return
-    counts, labels = found.test.counts[measures.MAIN], np.array(found.test.labels)
-    said = found.by_partition["partitions"]
-    known = [label for label in LABELS if label in said]
-    for label in [*known, *sorted({*said} - {*LABELS})]:
+    counts, labels = evidence.test.counts[measures.MAIN], np.array(evidence.test.labels)
+    by_label = evidence.by_partition["partitions"]
+    known = [label for label in LABELS if label in by_label]
+    for label in [*known, *sorted({*by_label} - {*LABELS})]:
         part = measures.part(counts, labels == label)
         interval = measures.interval(part, samples) if len(part.edits) else None
-        yield _row(arm, label, said[label], interval)
-    yield _row(arm, ALL, found.by_partition["all"], list(found.interval))
+        yield _row(arm, label, by_label[label], interval)
+    yield _row(arm, ALL, evidence.by_partition["all"], list(evidence.interval))
 
 
 def _row(
@@ -69,4 +68,4 @@ def _row(
         "cer_interval": interval,
         "run": arm.evidence.name if arm.evidence else None,
     }
-    return c.row(values, stand_in=arm.is_stand_in)
+    return columns.row(values, stand_in=arm.is_stand_in)

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from thunder.lanes.asr.results.bundle import figures, seal
+from thunder.lanes.asr.results.bundle import figures, partitions, seal
 from thunder.lanes.asr.results.bundle.values import STAND_IN
 
 _DPI = 150
@@ -22,7 +22,6 @@ _COLOURS = {
 _MARKERS = {"baseline": "o", "trajectory": "s", "tar": "^", "trajectory_ttt": "D"}
 _SPARE_COLOUR, _SPARE_MARKER = "#000000", "v"
 _QUIET = "#666666"
-_WHOLE = "all"
 _STYLE = {
     "svg.hashsalt": "thunder", "svg.fonttype": "path", "font.family": "DejaVu Sans",
     "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
@@ -58,12 +57,12 @@ def _title(figure: Mapping[str, Any]) -> str:
 def _shaded(series: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return series with a shade each: of cells that look alike, as seeds do, later are lighter."""
     seen: dict[tuple[str, str], int] = {}
-    found = []
+    shaded = []
     for one in series:
         look = (one["script"], one["mode"])
-        found.append({**one, "shade": max(0.3, 1 - 0.3 * seen.get(look, 0))})
+        shaded.append({**one, "shade": max(0.3, 1 - 0.3 * seen.get(look, 0))})
         seen[look] = seen.get(look, 0) + 1
-    return found
+    return shaded
 
 
 def _cer(series: Sequence[Mapping[str, Any]]) -> Figure:
@@ -72,8 +71,8 @@ def _cer(series: Sequence[Mapping[str, Any]]) -> Figure:
     axes = drawn.subplots()
     for place, one in enumerate(series):
         if one["cer"] is None:
-            text = one["reason"] or "no run"
-            axes.text(0.01, place, text, transform=axes.get_yaxis_transform(), va="center",
+            reason = one["reason"] or "no run"
+            axes.text(0.01, place, reason, transform=axes.get_yaxis_transform(), va="center",
                       color=_QUIET, style="italic")  # fmt: skip
             continue
         value = 100 * one["cer"]
@@ -130,7 +129,7 @@ def _partitions(series: Sequence[Mapping[str, Any]]) -> Figure:
         upper.errorbar(places, values, yerr=list(zip(*errors, strict=True)) or None,
                        **_look(one), capsize=2, label=_label(one))  # fmt: skip
         shares = [100 * point["share"] for point in points]
-        parts = [i for i, point in enumerate(points) if point["partition"] != _WHOLE]
+        parts = [i for i, point in enumerate(points) if point["partition"] != partitions.ALL]
         lower.bar([places[i] for i in parts], [shares[i] for i in parts], width=0.85 * step,
                   color=_look(one)["markerfacecolor"], edgecolor=_colour(one),
                   alpha=one["shade"])  # fmt: skip
@@ -197,10 +196,10 @@ def _legend(drawn: Figure, axes: Any, series: Sequence[Mapping[str, Any]]) -> No
     absent = [
         f"{_label(one)} ({one['reason'] or 'nothing'})" for one in series if not one["points"]
     ]
-    text = textwrap.fill("not shown: " + "; ".join(absent), _LETTERS) if absent else None
+    not_shown = textwrap.fill("not shown: " + "; ".join(absent), _LETTERS) if absent else None
     if not handles:
         axes.text(0.5, 0.5, "no run yet", transform=axes.transAxes, ha="center", color=_QUIET)
         return
     drawn.legend(handles, labels, loc="outside lower center", ncols=_legend_columns(series),
-                 fontsize=8.5, title=text, title_fontproperties={"size": 7.5},
+                 fontsize=8.5, title=not_shown, title_fontproperties={"size": 7.5},
                  alignment="left")  # fmt: skip

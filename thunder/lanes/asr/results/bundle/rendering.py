@@ -51,11 +51,11 @@ def stale(document: Mapping[str, Any], folder: Path) -> list[Path]:
 def texts_of(document: Mapping[str, Any]) -> dict[str, str]:
     """Return every file of text by its place in the folder of tables."""
     name = document["name"]
-    found = {f"{name}.json": files.render_json(document), f"{name}.md": markdown.render(document)}
+    texts = {f"{name}.json": files.render_json(document), f"{name}.md": markdown.render(document)}
     for table in document["tables"]:
-        found[f"{name}/{table['name']}.csv"] = csvs.render(table)
-        found[f"{name}/{table['name']}.tex"] = latex.render(document, table)
-    return found
+        texts[f"{name}/{table['name']}.csv"] = csvs.render(table)
+        texts[f"{name}/{table['name']}.tex"] = latex.render(document, table)
+    return texts
 
 
 def _drawings(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -29,9 +29,9 @@ def sealed_png(data: bytes, shows: str) -> bytes:
     return data[:place] + chunk + data[place:]
 
 
-def sealed_svg(text: str) -> bytes:
+def sealed_svg(svg: str) -> bytes:
     """Return an SVG drawn with `metadata`, its words completed by the digest of all of it."""
-    return _with(text, digest.of_bytes(text.encode("utf-8"))).encode("utf-8")
+    return _with(svg, digest.of_bytes(svg.encode("utf-8"))).encode("utf-8")
 
 
 def shown(data: bytes) -> str | None:
@@ -44,10 +44,10 @@ def shown(data: bytes) -> str | None:
 
 def _of_png(data: bytes) -> str | None:
     for start, end in _chunks(data):
-        found = _WORDS.search(data[start:end].decode("latin-1"))
-        if data[start + 4 : start + 8] == _TEXT and found:
+        match = _WORDS.search(data[start:end].decode("latin-1"))
+        if data[start + 4 : start + 8] == _TEXT and match:
             before = data[:start] + data[end:]
-            return found[1] if digest.of_bytes(before) == found[2] else None
+            return match[1] if digest.of_bytes(before) == match[2] else None
     return None
 
 
@@ -59,12 +59,12 @@ def _chunks(data: bytes) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _of_svg(text: str) -> str | None:
-    found = _WORDS.search(text)
-    if found is None or digest.of_bytes(_with(text, _NONE).encode("utf-8")) != found[2]:
+def _of_svg(svg: str) -> str | None:
+    match = _WORDS.search(svg)
+    if match is None or digest.of_bytes(_with(svg, _NONE).encode("utf-8")) != match[2]:
         return None
-    return found[1]
+    return match[1]
 
 
-def _with(text: str, own: str) -> str:
-    return _WORDS.sub(lambda found: f"{_SHOWS} {found[1]}, {_IS} {own}", text, count=1)
+def _with(svg: str, own: str) -> str:
+    return _WORDS.sub(lambda match: f"{_SHOWS} {match[1]}, {_IS} {own}", svg, count=1)

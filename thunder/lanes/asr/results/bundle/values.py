@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.lanes.asr.results.bundle import columns as c
+from thunder.lanes.asr.results.bundle import columns
 
 MISSING = "–"
 STAND_IN = "†"
 MINUS = "−"
 _SMALL_P = 0.001
 _DIGITS = 4
-_UNITS = {c.RATE: " %", c.DIFFERENCE: " (pp)", c.RATES: " (%)", c.DIFFERENCES: " (pp)"}
+_UNITS = {
+    columns.RATE: " %",
+    columns.DIFFERENCE: " (pp)",
+    columns.RATES: " (%)",
+    columns.DIFFERENCES: " (pp)",
+}
 
 
 def title(column: Mapping[str, Any]) -> str:
@@ -20,7 +25,7 @@ def title(column: Mapping[str, Any]) -> str:
 
 def is_number(column: Mapping[str, Any]) -> bool:
     """Say whether a column holds numbers, which are aligned on the right."""
-    return column["kind"] not in (c.TEXT, c.LABEL, c.RUN)
+    return column["kind"] not in (columns.TEXT, columns.LABEL, columns.RUN)
 
 
 def text(column: Mapping[str, Any], value: Any) -> str:
@@ -30,23 +35,23 @@ def text(column: Mapping[str, Any], value: Any) -> str:
         return MISSING
     if isinstance(value, dict):
         return _spread(kind, value)
-    if kind in (c.RATES, c.DIFFERENCES):
-        one = c.RATE if kind == c.RATES else c.DIFFERENCE
+    if kind in (columns.RATES, columns.DIFFERENCES):
+        one = columns.RATE if kind == columns.RATES else columns.DIFFERENCE
         return f"[{_number(one, value[0])}, {_number(one, value[1])}]"
-    if kind in (c.TEXT, c.LABEL, c.RUN) or isinstance(value, str):
+    if kind in (columns.TEXT, columns.LABEL, columns.RUN) or isinstance(value, str):
         return str(value)
     return _number(kind, value)
 
 
 def _number(kind: str, value: float) -> str:
-    if kind == c.RATE:
+    if kind == columns.RATE:
         return f"{100 * value:.2f}"
-    if kind == c.DIFFERENCE:
+    if kind == columns.DIFFERENCE:
         rounded = f"{100 * value:+.2f}"
         return "0.00" if float(rounded) == 0 else rounded.replace("-", MINUS)
-    if kind == c.P_VALUE:
+    if kind == columns.P_VALUE:
         return f"<{_SMALL_P}" if value < _SMALL_P else f"{value:.3f}"
-    if kind == c.COUNT:
+    if kind == columns.COUNT:
         return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
     return f"{value:.{_DIGITS}g}".replace("-", MINUS)
 
@@ -55,5 +60,5 @@ def _spread(kind: str, value: Mapping[str, Any]) -> str:
     mean = _number(kind, value["mean"])
     if value["sd"] is None:
         return mean
-    sd = f"{value['sd']:.2g}" if kind == c.NUMBER else _number(kind, value["sd"]).lstrip("+")
+    sd = f"{value['sd']:.2g}" if kind == columns.NUMBER else _number(kind, value["sd"]).lstrip("+")
     return f"{mean} ± {sd}"

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thunder.ground import files
-from thunder.ground import wording as text
+from thunder.ground import files, wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.labels import LABELS
@@ -24,6 +23,7 @@ from thunder.language import spelling
 from thunder.results.pages import template
 from thunder.runs import proof, reading, store
 from thunder.scoring import VARIANTS, edits, intervals, summary
+from thunder.scoring.score import MAIN
 
 _HERE = Path(__file__).resolve().parent
 _MOST_CONFUSIONS = 40
@@ -41,7 +41,7 @@ _KINDS = (
 _SAME = 1e-9
 
 
-def write(run_folder: Path, *, rows: int = 60, variant: str = "norm") -> Path:
+def write(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> Path:
     """Write the page of a run into `pages/` of its outputs, and return its path.
 
     It lies outside the run folder, whose manifest lists every file in it.
@@ -67,7 +67,7 @@ def render(document: Mapping[str, Any]) -> str:
     return template.render(_HERE, "errors", {**document, **values})
 
 
-def build(run_folder: Path, *, rows: int = 60, variant: str = "norm") -> dict[str, Any]:
+def build(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> dict[str, Any]:
     """Return what the page shows, as plain data.
 
     Args:
@@ -85,24 +85,24 @@ def build(run_folder: Path, *, rows: int = 60, variant: str = "norm") -> dict[st
     record = _record(run)
     proof.digests(run, (store.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
     results = proof.document(run.folder / RESULTS, "asr_results")
-    found = read(run, variant)
-    cer = _cer(found)
-    if variant == "norm":
+    scored = read(run, variant)
+    cer = _cer(scored)
+    if variant == MAIN:
         _check_agreement(run, results, cer)
-    chosen = choice.choose(found, rows, run.id)
+    chosen = choice.choose(scored, rows, run.id)
     return {
         "run": run.folder.name,
-        "script": found.dump.script,
+        "script": scored.dump.script,
         "mode": results["mode"],
         "seed": results["seed"],
         "stand_in": record["stand_in"],
         "variant": variant,
         "cer": cer,
-        "partitions": _partitions(found),
-        "histogram": histogram.bins(found.rates),
-        **_edits(found),
+        "partitions": _partitions(scored),
+        "histogram": histogram.bins(scored.rates),
+        **_edits(scored),
         "selections": {name: len(indices) for name, indices in chosen.items()},
-        "rows": _rows(run, found, chosen),
+        "rows": _rows(run, scored, chosen),
     }
 
 
@@ -118,39 +118,39 @@ def _record(run: store.Run) -> dict[str, Any]:
     return record
 
 
-def _cer(found: Scored) -> dict[str, Any]:
-    said = summary(found.counts)
-    low, high = intervals.bootstrap(found.counts)
+def _cer(scored: Scored) -> dict[str, Any]:
+    rates = summary(scored.counts)
+    low, high = intervals.bootstrap(scored.counts)
     return {
-        "micro": said["cer_micro"],
+        "micro": rates["cer_micro"],
         "low": low,
         "high": high,
-        "macro": said["cer_macro"],
-        "median": said["cer_median"],
-        "rows": said["rows"],
-        "edits": said["edits"],
-        "ref_chars": said["ref_chars"],
-        "exact": said["exact"],
+        "macro": rates["cer_macro"],
+        "median": rates["cer_median"],
+        "rows": rates["rows"],
+        "edits": rates["edits"],
+        "ref_chars": rates["ref_chars"],
+        "exact": rates["exact"],
     }
 
 
 def _check_agreement(run: store.Run, results: Mapping[str, Any], cer: Mapping[str, Any]) -> None:
-    said, counted = results["test_cer"], cer["micro"]
-    if said is None or abs(said - counted) > _SAME:
+    stated, counted = results["test_cer"], cer["micro"]
+    if stated is None or abs(stated - counted) > _SAME:
         raise ThunderError(
-            f"{run.folder}: test_cer of {RESULTS} is {said}, its dumps give {counted} (normaliser "
-            f"{results['normaliser_version']} then, {spelling.SCORED_VERSION} now)",
+            f"{run.folder}: test_cer of {RESULTS} is {stated}, its dumps give {counted} "
+            f"(normaliser {results['normaliser_version']} then, {spelling.SCORED_VERSION} now)",
             "verification",
         )
 
 
-def _partitions(found: Scored) -> list[dict[str, Any]]:
-    labels = np.array(found.dump.partitions)
-    total = max(int(found.counts.edits.sum()), 1)
+def _partitions(scored: Scored) -> list[dict[str, Any]]:
+    labels = np.array(scored.dump.partitions)
+    total = max(int(scored.counts.edits.sum()), 1)
     rows = []
     for name in LABELS:
         is_here = labels == name
-        wrong, chars = (int(n[is_here].sum()) for n in (found.counts.edits, found.counts.chars))
+        wrong, chars = (int(n[is_here].sum()) for n in (scored.counts.edits, scored.counts.chars))
         rows.append(
             {
                 "name": name,
@@ -163,12 +163,12 @@ def _partitions(found: Scored) -> list[dict[str, Any]]:
     return [row for row in rows if row["rows"]]
 
 
-def _edits(found: Scored) -> dict[str, Any]:
+def _edits(scored: Scored) -> dict[str, Any]:
     """Count kinds of edits and confusions of letters over all rows, not those shown alone."""
     kinds: Counter[str] = Counter()
     confusions: Counter[tuple[str, str]] = Counter()
-    for index in np.flatnonzero(found.counts.edits).tolist():
-        alignment = found.alignment(index)
+    for index in np.flatnonzero(scored.counts.edits).tolist():
+        alignment = scored.alignment(index)
         kinds.update(edits.totals([alignment]))
         confusions.update((one, other) for op, one, other in alignment if op == "substitute")
     total = max(sum(kinds[name] for name, *_ in _KINDS), 1)
@@ -187,25 +187,25 @@ def _edits(found: Scored) -> dict[str, Any]:
 
 
 def _rows(
-    run: store.Run, found: Scored, chosen: Mapping[str, Sequence[int]]
+    run: store.Run, scored: Scored, chosen: Mapping[str, Sequence[int]]
 ) -> list[dict[str, Any]]:
     """Return the chosen rows, those with most edits first, each with why it was chosen."""
     kinds: dict[int, list[str]] = {}
     for name, indices in chosen.items():
         for index in indices:
             kinds.setdefault(index, []).append(name)
-    whole = rows_of(run, {found.dump.ids[index] for index in kinds})
-    order = sorted(kinds, key=lambda index: (-int(found.counts.edits[index]), index))
+    whole = rows_of(run, {scored.dump.ids[index] for index in kinds})
+    order = sorted(kinds, key=lambda index: (-int(scored.counts.edits[index]), index))
     return [
-        {**_row(found, index, whole[found.dump.ids[index]]), "kinds": kinds[index]}
+        {**_row(scored, index, whole[scored.dump.ids[index]]), "kinds": kinds[index]}
         for index in order
     ]
 
 
-def _row(found: Scored, index: int, whole: Mapping[str, Any]) -> dict[str, Any]:
-    alignment = found.alignment(index)
+def _row(scored: Scored, index: int, whole: Mapping[str, Any]) -> dict[str, Any]:
+    alignment = scored.alignment(index)
     totals = edits.totals([alignment])
-    said = [text.count(totals[name], noun) for name, noun, *_ in _KINDS if totals[name]]
+    counted = [wording.count(totals[name], noun) for name, noun, *_ in _KINDS if totals[name]]
     return {
         "feat_id": whole["feat_id"],
         "reference": whole["reference_text"],
@@ -214,9 +214,9 @@ def _row(found: Scored, index: int, whole: Mapping[str, Any]) -> dict[str, Any]:
         "partition_fine": whole["partition_fine"],
         "duration_s": whole["duration_s"],
         "confidence": whole["mean_maxp"],
-        "edits": int(found.counts.edits[index]),
-        "chars": int(found.counts.chars[index]),
-        "cer": float(found.rates[index]),
-        "said": f"alignment: {', '.join(said) or 'no edit'}",
+        "edits": int(scored.counts.edits[index]),
+        "chars": int(scored.counts.chars[index]),
+        "cer": float(scored.rates[index]),
+        "said": f"alignment: {', '.join(counted) or 'no edit'}",
         "words": aligned.words(alignment),
     }

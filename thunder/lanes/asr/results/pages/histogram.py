@@ -19,19 +19,19 @@ def bins(rates: Rates) -> list[dict[str, Any]]:
     edges = np.arange(0, _LAST + 1, _POINTS) / 100
     # A rate is a ratio of integers: a hair's breadth keeps 1/20 on its side of 0.05.
     places = np.searchsorted(edges, rates - 1e-12, side="left")
-    found = np.bincount(places, minlength=len(edges) + 1).tolist()
+    counts = np.bincount(places, minlength=len(edges) + 1).tolist()
     bounds = [(None, 0), *((low, low + _POINTS) for low in range(0, _LAST, _POINTS)), (_LAST, None)]
     return [
         {"above": low, "to": high, "rows": rows}
-        for (low, high), rows in zip(bounds, found, strict=True)
+        for (low, high), rows in zip(bounds, counts, strict=True)
     ]
 
 
-def bars(found: Sequence[Mapping[str, Any]], median: float) -> dict[str, Any]:
+def bars(bins: Sequence[Mapping[str, Any]], median: float) -> dict[str, Any]:
     """Return the drawing of bins: bars, ticks and the median, in units of the picture."""
-    most = max(row["rows"] for row in found)
-    step = _WIDTH / len(found)
-    drawn = [_bar(row, place * step, step, most) for place, row in enumerate(found)]
+    most = max(row["rows"] for row in bins)
+    step = _WIDTH / len(bins)
+    drawn = [_bar(row, place * step, step, most) for place, row in enumerate(bins)]
     middle = min(step + median * 100 / _POINTS * step, _WIDTH - step / 2) if median else step / 2
     return {
         "width": _WIDTH,
@@ -55,7 +55,7 @@ def _bar(row: Mapping[str, Any], left: float, step: float, most: int) -> dict[st
         "height": round(height, 2),
         "rows": row["rows"],
         "said": f"{_name(row)}: {row['rows']:,} rows",
-        **_tick(row, left, step),
+        **_tick(row, left),
     }
 
 
@@ -65,7 +65,7 @@ def _name(row: Mapping[str, Any]) -> str:
     return f"above {_LAST} %" if row["to"] is None else f"{row['above']} to {row['to']} %"
 
 
-def _tick(row: Mapping[str, Any], left: float, step: float) -> dict[str, Any]:
+def _tick(row: Mapping[str, Any], left: float) -> dict[str, Any]:
     """Return the word under a bar, kept inside the picture at both of its ends."""
     if row["above"] is None:
         return {"tick": "none", "at": 0.0, "anchor": "start"}

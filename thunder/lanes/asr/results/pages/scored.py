@@ -41,11 +41,11 @@ class Scored:
 def read(run: store.Run, variant: str) -> Scored:
     """Read and score the test dumps of a proven run."""
     path = run.folder / PREDICTIONS
-    found = dumps.read(path, run.folder / REFERENCES)
-    if found.labels["model_run_id"] != run.id:
-        named = found.labels["model_run_id"] or "several runs"
+    dump = dumps.read(path, run.folder / REFERENCES)
+    if dump.labels["model_run_id"] != run.id:
+        named = dump.labels["model_run_id"] or "several runs"
         raise ThunderError(f"{path}: its rows are of {named}, not of {run.id}", "verification")
-    return Scored(found, counts(found.references, found.hypotheses, found.script, variant), variant)
+    return Scored(dump, counts(dump.references, dump.hypotheses, dump.script, variant), variant)
 
 
 def rows_of(run: store.Run, ids: set[str]) -> dict[str, Mapping[str, Any]]:
