@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from projects import DRY, Project
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.ground import digest, files
@@ -51,7 +51,7 @@ def _full(choices: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MATRICES)
 def test_fast_expansion_equals_full_composition(name: str) -> None:
-    request = launch.read([f"matrix={name}"])
+    request = requests.read([f"matrix={name}"])
     assert request.matrix is not None
     expansion = matrix._Expansion(request.matrix, request.words, PLACES)
     assert len(request.cells) == len({cell.label for cell in request.cells}) > 1
@@ -91,8 +91,8 @@ def test_a_committed_matrix_begins_with_its_question(name: str) -> None:
 
 @pytest.mark.parametrize("name", MATRICES)
 def test_the_command_of_a_cell_makes_that_cell_alone(name: str) -> None:
-    last = launch.read([f"matrix={name}", "outputs='a b'"]).cells[-1].job
-    (alone,) = launch.read(shlex.split(last.runtime["reproduce"])[3:]).cells
+    last = requests.read([f"matrix={name}", "outputs='a b'"]).cells[-1].job
+    (alone,) = requests.read(shlex.split(last.runtime["reproduce"])[3:]).cells
     assert alone.job == last
 
 

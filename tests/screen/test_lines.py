@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import running
 
-from thunder.commands import launch
+from thunder.commands import launch, requests
 from thunder.ground import files
 from thunder.ground import wording as text
 from thunder.runner import loop as runner
@@ -99,7 +99,7 @@ report  /x/report.md
 
 def planned(outputs: Path, *words: str, profile: str = "smoke") -> runner.Planned:
     """Plan one job."""
-    request = launch.read([f"+profile={profile}", f"outputs={outputs}", *words])
+    request = requests.read([f"+profile={profile}", f"outputs={outputs}", *words])
     return runner.plan(request.cells, outputs)[0]
 
 
@@ -279,7 +279,7 @@ def test_a_terminal_shows_one_bar_per_run_and_lines_above(tmp_path: Path) -> Non
 def test_bars_of_a_bundle_fit_into_80_columns(tmp_path: Path) -> None:
     found = recording(many=True)
     found.console.width = 80
-    request = launch.read(["matrix=vast_a100_asr", f"outputs={tmp_path}"])
+    request = requests.read(["matrix=vast_a100_asr", f"outputs={tmp_path}"])
     rows = runner.plan(request.cells, tmp_path)
     step = events.step(137, 7265, unit="utterances", per_second=404.0, loss=0.3326, epoch=50)
     with found:

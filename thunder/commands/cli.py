@@ -11,7 +11,7 @@ from typing import Any
 
 from thunder.commands.task import Task, argument_of
 from thunder.commands.task import task as task
-from thunder.ground import wording as text
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError, of_os_error
 from thunder.ground.schema import nearest
 
@@ -23,7 +23,7 @@ _BEFORE_A_TASK = ("--list", "-l", "--help", "-h", "--version", "-V", "--complete
 
 def run(tasks: Sequence[Task], words: Sequence[str]) -> int:
     """Run a command line; returns the exit code."""
-    text.prepare_streams()
+    wording.prepare_streams()
     try:
         code = _run({task.name: task for task in tasks}, words)
         sys.stdout.flush()
@@ -33,7 +33,7 @@ def run(tasks: Sequence[Task], words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:  # `thunder status | head`: the reader has what it wanted
-        text.forget_output()
+        wording.forget_output()
         return _EXIT_PIPE
     except OSError as error:
         print(f"thunder: {of_os_error(error)}", file=sys.stderr)

@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from thunder.ground import schema
-from thunder.ground import wording as text
+from thunder.ground import schema, wording
 from thunder.ground.errors import ThunderError, of_os_error
 
 HELP = """\
@@ -36,7 +35,7 @@ runner; 130 stopped.
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; a user's mistake is one message, without a traceback."""
     words = sys.argv[1:] if arguments is None else arguments
-    text.prepare_streams()
+    wording.prepare_streams()
     try:
         code = _main(words)
         sys.stdout.flush()
@@ -48,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("thunder: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        text.forget_output()
+        wording.forget_output()
         return 1
     except OSError as error:
         print(f"thunder: {of_os_error(error)}", file=sys.stderr)
@@ -56,18 +55,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    from thunder.commands import launch
+    from thunder.commands import launch, requests
 
     flags, rest = _flags(words)
     if flags.get("help") or not words:
-        print(HELP + "\n" + launch.choices_text(_config_dir(flags)))
+        print(HELP + "\n" + requests.choices_text(_config_dir(flags)))
         return 0
     if flags.get("version"):
         from thunder import __version__
 
         print(f"thunder {__version__}")
         return 0
-    request = launch.read(rest, config_dir=_config_dir(flags), sweep=bool(flags.get("multirun")))
+    request = requests.read(rest, config_dir=_config_dir(flags), sweep=bool(flags.get("multirun")))
     if "cfg" in flags:
         launch.print_config(request)
         return 0

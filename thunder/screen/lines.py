@@ -72,14 +72,14 @@ def summary(name: str, planned: Sequence[Planned]) -> str:
 
 def stage_lines(earlier: stages.Earlier) -> list[str]:
     """Return what comes first, one line per required matrix and per job that is not done."""
-    said = []
+    lines = []
     for stage, planned in earlier:
         if stage.matrix is not None:
-            said.append(f"first   {summary(stage.matrix.name, planned)}")
+            lines.append(f"first   {summary(stage.matrix.name, planned)}")
         else:
             left = [row for row in planned if not row.is_reached]
-            said += [f"first   {line}" for line in plan_lines(left)]
-    return said
+            lines += [f"first   {line}" for line in plan_lines(left)]
+    return lines
 
 
 class Plain:
