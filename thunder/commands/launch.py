@@ -13,6 +13,7 @@ from thunder.jobs.kinds import KINDS
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
 from thunder.screen import lines as screen
+from thunder.screen import plain
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def run(request: Request) -> int:
     return runner.exit_code(outcomes)
 
 
-def _run(request: Request, now: Prospect, shown: screen.Shown) -> list[runner.Outcome]:
+def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[runner.Outcome]:
     at_once = request.runtime["jobs"]
     _check_packages([*now.planned, *(row for _, rows in now.earlier for row in rows)])
     outcomes = stages.run(now.earlier, shown, at_once=at_once)
@@ -97,7 +98,7 @@ def _may_go_on(
     request: Request,
     earlier: stages.Earlier,
     outcomes: Sequence[runner.Outcome],
-    shown: screen.Shown,
+    shown: plain.Shown,
 ) -> bool:
     """Say whether the cells themselves may start; tell when a required matrix is in the way."""
     if lacking := stages.lacking(earlier, outcomes):
@@ -108,14 +109,14 @@ def _may_go_on(
     return not any(row.ending == "stopped" for row in outcomes)
 
 
-def screen_of_stream(*, many: bool) -> screen.Shown:
+def screen_of_stream(*, many: bool) -> plain.Shown:
     """Return the screen that fits standard output.
 
     Args:
         many: several runs at once or in turn: one line per run instead of every table.
     """
     if not sys.stdout.isatty():
-        return screen.Plain(many=many)
+        return plain.Plain(many=many)
     from thunder.screen.terminal import Terminal
 
     return Terminal(many=many)
@@ -159,7 +160,7 @@ def keep(outputs: Path, plan: dict[str, Any], *, may_fail: bool) -> str:
         return why
 
 
-def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: screen.Shown) -> None:
+def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: plain.Shown) -> None:
     if request.matrix is None:
         only = outcomes[0]
         if only.ending == "reached" and only.planned.is_reached:
