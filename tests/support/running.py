@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from thunder.commands import launch, requests
+from thunder.executors import local
 from thunder.ground import files
 from thunder.jobs import kinds
 from thunder.runner.loop import Outcome, Planned
@@ -136,9 +137,8 @@ def children(outputs: Path) -> list[int]:
             state = (path / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
-        is_child = b"thunder.executors.child" in words and any(
-            w.startswith(bytes(outputs)) for w in words
-        )
+        is_child = local.CHILD[1].encode() in words
+        is_child &= any(word.startswith(bytes(outputs)) for word in words)
         if is_child and state != "Z":
             found.append(int(path.name))
     return found

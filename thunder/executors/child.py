@@ -5,6 +5,7 @@ It lives as long as its runner: when the pipe on standard input closes, it stops
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -67,7 +68,9 @@ def _call(function: str, folder: Path, emit: Callable[[dict[str, Any]], None]) -
     config = {k: v for k, v in document.items() if k not in ("identity", "revision")}
     config["runtime"] = record["attempts"][-1]["runtime"]
     module, _, name = function.partition(":")
-    return dict(getattr(importlib.import_module(module), name)(config, folder, emit))
+    lane = getattr(importlib.import_module(module), name)
+    gc.enable()
+    return dict(lane(config, folder, emit))
 
 
 def _leave() -> None:
@@ -87,7 +90,9 @@ def _print_traceback() -> None:
     traceback.print_exc()
 
 
-if __name__ == "__main__":
+def leave() -> None:
+    """Be the process of a run: do what the command line says, and end."""
+    gc.disable()  # until the lane is called: what is loaded before it stays
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
