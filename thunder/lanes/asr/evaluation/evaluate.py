@@ -68,7 +68,7 @@ def run(
     run_id = folder.name.partition(".")[0]
     work = _Work(Listener(material, model.eval(), machine, run_id), folder, emit)
     policy, scored = _dump_all(work)
-    found = results.document(
+    document = results.document(
         material,
         training,
         policy,
@@ -77,10 +77,10 @@ def run(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=time.monotonic() - started,
     )
-    for text in found["warnings"]:
+    for text in document["warnings"]:
         emit(events.warning(text))
-    files.write_json(folder / artifacts.RESULTS, found)
-    return results.metrics(found, training)
+    files.write_json(folder / artifacts.RESULTS, document)
+    return results.metrics(document, training)
 
 
 def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:
@@ -154,14 +154,14 @@ def _metrics(work: _Work, split: str, policy: Mapping[str, Any]) -> None:
     """Write the metrics by partition, from the dump as it lies on disk."""
     utterances = work.material.splits[split]
     origins = dict(zip(utterances.ids, utterances.origins, strict=True))
-    found = tally.by_partition(
+    document = tally.by_partition(
         _beating(work, dumps.read(work.folder / artifacts.predictions(split))),
         origins.__getitem__,
         run_id=work.listener.run_id,
         split=split,
         policy=policy,
     )
-    files.write_json(work.folder / artifacts.by_partition(split), found)
+    files.write_json(work.folder / artifacts.by_partition(split), document)
 
 
 def _beating(work: _Work, items: Iterable[T]) -> Iterator[T]:

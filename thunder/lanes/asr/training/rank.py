@@ -40,7 +40,7 @@ def _train(order: Mapping[str, Any], channel: Channel) -> None:
 
     from thunder.backends.torch import machine, rendezvous
     from thunder.backends.torch.peers import Peers
-    from thunder.lanes.asr import material
+    from thunder.lanes.asr.material import gather
     from thunder.lanes.asr.training import loop
 
     config, folder, patience = order["config"], Path(order["folder"]), order["timeout_seconds"]
@@ -50,10 +50,10 @@ def _train(order: Mapping[str, Any], channel: Channel) -> None:
     chosen = machine.choose(config, peers.rank, order["threads"])
     machine.prepare(chosen)
     emit = _telling(channel, peers)
-    found = material.gather(config, folder, emit)
+    material = gather(config, folder, emit)
     rendezvous.join(store or rendezvous.found(port, peers, patience), peers, chosen, patience)
     with machine.memory():
-        loop.train(found, folder, chosen, peers, emit)
+        loop.train(material, folder, chosen, peers, emit)
     # Only after a good end: with a peer gone it could wait for ever.
     distributed.destroy_process_group()
 
