@@ -56,7 +56,7 @@ class Watch:
     ended: list[int] = field(default_factory=list)
     within: dict[int, float] = field(default_factory=dict)
     heard_at: dict[int, float] = field(default_factory=dict)
-    beaten: float = 0.0
+    beat_at: float = 0.0
 
     def results(self, start_seconds: float) -> list[Any]:
         """Return what each rank reported, or raise the cause of the first failure."""
@@ -84,8 +84,8 @@ class Watch:
         return self.heard_at[number] + self.within[number] - time.monotonic()
 
     def _beat(self) -> None:
-        if time.monotonic() - self.beaten > BEAT_SECONDS:
-            self.beaten = time.monotonic()
+        if time.monotonic() - self.beat_at > BEAT_SECONDS:
+            self.beat_at = time.monotonic()
             self.emit(events.beat())
 
     def _take(self, seconds: float) -> None:

@@ -83,10 +83,7 @@ def test_what_is_read_has_digests_and_counts(speech: Speech, tmp_path: Path) -> 
             "chars": counts["chars"],
         }
         assert counts["chars"] == sum(map(len, given.splits[name].targets))
-    assert given.text_disjoint <= {
-        *given.splits["valid"].ids,
-        *given.splits["test"].ids,
-    }
+    assert given.text_disjoint <= {*given.splits["valid"].ids, *given.splits["test"].ids}
 
 
 def test_the_run_folder_gets_split_and_vocabulary(speech: Speech, tmp_path: Path) -> None:

@@ -108,6 +108,6 @@ def test_replicas_that_differ_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
         replicas[1].copy_(own + 1)
 
     monkeypatch.setattr("torch.distributed.all_gather", gather)
-    with pytest.raises(ThunderError, match=r"epoch 3: .* ranks \[1\] .* rank 0") as raised:
+    with pytest.raises(ThunderError, match=r"epoch 3: .* ranks \[1\] .* rank 0") as caught:
         Peers(0, 2).check_replicas(torch.ones(4), 3)
-    assert raised.value.cause == "training"
+    assert caught.value.cause == "training"
