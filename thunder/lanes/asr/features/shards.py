@@ -12,9 +12,8 @@ import numpy as np
 
 from thunder.ground import digest, files, schema
 
-ROWS = (
-    1024  # of the data set, rejected ones among them: which row is in which shard is known before
-)
+# Of the data set, rejected ones among them: which row is in which shard is known before.
+ROWS = 1024
 FOLDER = "shards"
 
 
