@@ -30,6 +30,6 @@ def test_the_last_word_of_a_child_that_has_ended_is_heard() -> None:
     read_end, write_end = os.pipe()
     child = cast("subprocess.Popen[bytes]", LastWord(write_end))
     order = Order(Path(), "", lock=-1, frozen_seconds=30.0, hung_seconds=30.0)
-    found = list(local._events(local.Child(order, child, read_end), threading.Event()))
+    events = list(local._events(local.Child(order, child, read_end), threading.Event()))
     os.close(read_end)
-    assert [event["event"] for event in found] == ["result"]
+    assert [event["event"] for event in events] == ["result"]

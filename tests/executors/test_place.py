@@ -57,6 +57,6 @@ def test_every_place_is_a_word_of_the_schema_and_has_the_seam() -> None:
     site = schema.load("common")["$defs"]["runtime"]["properties"]["site"]
     assert site["properties"]["runs_on"]["enum"] == [*place.PLACES]
     for name in place.PLACES:
-        found = place.named(name)
-        assert all(callable(getattr(found, part)) for part in ("start", "follow", "stop", "fetch"))
+        module = place.named(name)
+        assert all(callable(getattr(module, part)) for part in ("start", "follow", "stop", "fetch"))
     assert place.named("local") is local

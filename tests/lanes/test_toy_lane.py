@@ -49,8 +49,8 @@ axes:
 @pytest.fixture
 def toys(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with a toy profile and matrix, and the line that collects the lane."""
-    for name, found in toy.KINDS.items():
-        monkeypatch.setitem(kinds.KINDS, name, found)
+    for name, kind in toy.KINDS.items():
+        monkeypatch.setitem(kinds.KINDS, name, kind)
     monkeypatch.setenv("PYTHONPATH", str(running.HERE))
     clean = {"commit": "0" * 40, "dirty": False, "diff_sha256": None, "reason": None}
     made = {**provenance.collect(), **clean}
@@ -68,13 +68,13 @@ def run(project: Project, outputs: Path, *words: str) -> int:
 
 def test_a_toy_lane_runs_and_goes_on_where_it_was(toys: Project, outputs: Path) -> None:
     assert run(toys, outputs, "+profile=toy", "window=6") == 0
-    found = running.only_run(outputs)
-    assert (found.record()["status"], found.record()["step"]) == ("paused", 6)
+    only = running.only_run(outputs)
+    assert (only.record()["status"], only.record()["step"]) == ("paused", 6)
     assert run(toys, outputs, "+profile=toy", "window=6", "target=20") == 0
-    assert (found.record()["status"], found.record()["step"]) == ("done", 20)
-    state = json.loads((found.folder / "counted.json").read_text())
+    assert (only.record()["status"], only.record()["step"]) == ("done", 20)
+    state = json.loads((only.folder / "counted.json").read_text())
     assert state == {"step": 20, "starts": 4}  # 6, 12, 18, 20: nothing was counted twice
-    assert store.verify(found) == []
+    assert store.verify(only) == []
 
 
 def test_its_own_rules_are_told_with_their_place(toys: Project, outputs: Path) -> None:
@@ -86,9 +86,9 @@ def test_it_has_its_table_its_status_and_its_promotion(
     toys: Project, outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(toys, outputs, "matrix=toys") == 0
-    said = capsys.readouterr().out
-    assert "counted 20" in said
-    assert "thunder table toys" in said
+    printed = capsys.readouterr().out
+    assert "counted 20" in printed
+    assert "thunder table toys" in printed
     where = ["--outputs", str(outputs), "--config-dir", str(toys.conf)]
     assert tasks.main(["table", "toys", *where]) == 0
     assert "seed=0: 20\nseed=1: 20\n" in capsys.readouterr().out

@@ -104,15 +104,15 @@ def _built(folder: Path) -> Tiny:
 
 def _rows(count: int, seed: int) -> list[dict[str, Any]]:
     chance = random.Random(seed)
-    found = []
+    rows = []
     for _ in range(count):
         words = [
             "".join(chance.choices(LETTERS, k=chance.randint(2, 6)))
             for _ in range(chance.randint(1, 6))
         ]
         question = {"role": "user", "content": " ".join(words[::-1])}
-        found.append({"messages": [question, {"role": "assistant", "content": " ".join(words)}]})
-    return found
+        rows.append({"messages": [question, {"role": "assistant", "content": " ".join(words)}]})
+    return rows
 
 
 def ranks_of(parent: int) -> list[int]:
@@ -152,16 +152,16 @@ def supervisor(request: Request) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, __file__, str(path)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as found:
+    ) as process:
         try:
-            yield found
+            yield process
         finally:
-            found.kill()
+            process.kill()
 
 
-def wait_for_step(found: "subprocess.Popen[str]", step: int) -> None:
+def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
     """Read a supervisor's events until a step was made."""
-    for line in found.stdout or ():
+    for line in process.stdout or ():
         if line.strip() == f"step {step}":
             return
     raise AssertionError(f"the supervisor ended before step {step}")

@@ -32,17 +32,17 @@ TRAINING = {
 def material(mode: str = "baseline", **changes: Any) -> Material:
     """Return letters of two sources, every other test row with a text that train lacks."""
     changes = {"evaluate__suta": SUTA, **changes}
-    found = asr_training.letters(asr_training.config(mode=mode, **changes), ROWS)
-    test = found.splits["test"]
+    letters = asr_training.letters(asr_training.config(mode=mode, **changes), ROWS)
+    test = letters.splits["test"]
     origins = ["radio" if number % 3 else None for number in range(ROWS["test"])]
-    splits = {**found.splits, "test": dataclasses.replace(test, origins=origins)}
-    return dataclasses.replace(found, splits=splits, text_disjoint=frozenset(test.ids[::2]))
+    splits = {**letters.splits, "test": dataclasses.replace(test, origins=origins)}
+    return dataclasses.replace(letters, splits=splits, text_disjoint=frozenset(test.ids[::2]))
 
 
-def model(found: Material, seed: int = 0) -> CTCModel:
+def model(given: Material, seed: int = 0) -> CTCModel:
     """Return an untrained model that leans to a few classes, so that it writes something."""
     torch.manual_seed(seed)
-    made = ctc.build(found.config, found.store.dims, len(found.vocabulary.tokens))
+    made = ctc.build(given.config, given.store.dims, len(given.vocabulary.tokens))
     with torch.no_grad():
         made.output_proj.weight.mul_(8)
         made.output_proj.bias[12:].fill_(-3.0)
@@ -53,6 +53,6 @@ def model(found: Material, seed: int = 0) -> CTCModel:
 def evaluated(
     folder: Path, mode: str = "baseline", events: list[Any] | None = None, **changes: Any
 ) -> dict[str, float | None]:
-    found = material(mode, **changes)
+    given = material(mode, **changes)
     emit = asr_training.silent if events is None else events.append
-    return evaluate.run(found, model(found), TRAINING, folder, emit)
+    return evaluate.run(given, model(given), TRAINING, folder, emit)

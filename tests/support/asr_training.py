@@ -116,13 +116,13 @@ SETTINGS: dict[str, Any] = {
 
 def config(**changes: Any) -> dict[str, Any]:
     """Return a config; keywords are dotted keys with __ for the dots."""
-    found: dict[str, Any] = json.loads(json.dumps(SETTINGS))
+    settings: dict[str, Any] = json.loads(json.dumps(SETTINGS))
     for name, value in changes.items():
         *sections, key = name.split("__")
-        place = functools.reduce(lambda part, section: part[section], sections, found)
+        place = functools.reduce(lambda part, section: part[section], sections, settings)
         assert key in place, name
         place[key] = value
-    return found
+    return settings
 
 
 @dataclass(frozen=True)
@@ -236,23 +236,23 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Speech:
 # A fixture that several modules import is made once for each of them.
 @functools.cache
 def _spoken(folder: Path) -> Speech:
-    found = Speech(folder, folder / "data", folder / "features")
-    spoken.build(SPOKEN, found.data)
-    featured(found)
-    return found
+    speech = Speech(folder, folder / "data", folder / "features")
+    spoken.build(SPOKEN, speech.data)
+    featured(speech)
+    return speech
 
 
-def featured(found: Speech) -> None:
+def featured(speech: Speech) -> None:
     """Make the features of a data folder."""
-    settings = found.config()
-    settings["runtime"]["paths"] = {"data": str(found.data)}
-    found.features.mkdir(exist_ok=True)
-    job.run({**settings, "kind": "asr_features"}, found.features, silent)
+    settings = speech.config()
+    settings["runtime"]["paths"] = {"data": str(speech.data)}
+    speech.features.mkdir(exist_ok=True)
+    job.run({**settings, "kind": "asr_features"}, speech.features, silent)
 
 
-def snapshot(found: Speech) -> str:
+def snapshot(speech: Speech) -> str:
     """Return the digest of the rows of a data folder."""
-    return pairs.snapshot(pairs.load(found.data, found.config()["data"]))
+    return pairs.snapshot(pairs.load(speech.data, speech.config()["data"]))
 
 
 @contextmanager

@@ -90,8 +90,8 @@ def with_lane(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 def only_run(outputs: Path) -> store.Run:
     """Return the one run that there is."""
-    (found,) = store.all_runs(outputs)
-    return found
+    (run,) = store.all_runs(outputs)
+    return run
 
 
 def statuses(outputs: Path) -> list[str]:
@@ -116,8 +116,8 @@ def names_in(folder: Path) -> set[str]:
 
 def inodes(folder: Path) -> dict[str, tuple[int, int]]:
     """Return inode and time of every file, which any rewriting would change."""
-    found = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
-    return {path.name: (stat.st_ino, stat.st_mtime_ns) for path, stat in found.items()}
+    stats = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {path.name: (stat.st_ino, stat.st_mtime_ns) for path, stat in stats.items()}
 
 
 def wait_for(claim: Callable[[], Any], what: str) -> None:
@@ -130,7 +130,7 @@ def wait_for(claim: Callable[[], Any], what: str) -> None:
 
 def children(outputs: Path) -> list[int]:
     """Return the living processes that work in a folder of outputs."""
-    found = []
+    children = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             words = (path / "cmdline").read_bytes().split(b"\0")
@@ -140,8 +140,8 @@ def children(outputs: Path) -> list[int]:
         is_child = local.CHILD[1].encode() in words
         is_child &= any(word.startswith(bytes(outputs)) for word in words)
         if is_child and state != "Z":
-            found.append(int(path.name))
-    return found
+            children.append(int(path.name))
+    return children
 
 
 def wait_for_children(outputs: Path, count: int) -> list[int]:

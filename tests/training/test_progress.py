@@ -53,8 +53,8 @@ def test_rows_are_told_when_all_are_done_and_count_what_an_earlier_attempt_made(
 
 def test_the_log_has_what_a_person_would_read(capsys: pytest.CaptureFixture[str]) -> None:
     told: list[dict[str, Any]] = []
-    said = [events.phase("train", "go"), events.warning("slow"), events.note("n"), events.beat()]
-    for event in said:
+    sent = [events.phase("train", "go"), events.warning("slow"), events.note("n"), events.beat()]
+    for event in sent:
         progress.written(told.append)(event)
-    assert told == said
+    assert told == sent
     assert capsys.readouterr().out == "phase   train go\nwarning  slow\nnote     n\n"

@@ -120,8 +120,8 @@ os.write(1, b'ep"}\\nno event at all\\n')
 """
     inbox: Inbox = SimpleQueue()
     started = process.Process(0, {}, inbox, (sys.executable, "-c", code))
-    heard = [inbox.get(timeout=20) for _ in range(3)]
+    events = [inbox.get(timeout=20) for _ in range(3)]
     process.end([started])
-    assert heard == [(0, {"event": "valid"}), (0, {"event": "step"}), (0, None)]
+    assert events == [(0, {"event": "valid"}), (0, {"event": "step"}), (0, None)]
     assert started.last_words() == "    no event at all"
     assert started.code != -signal.SIGKILL

@@ -91,41 +91,41 @@ def fetch(child: Child) -> Ending:
 
 
 def _events(child: Child, stop: threading.Event) -> Iterator[dict[str, Any]]:
-    rest, asked = b"", 0.0
-    heard = said = time.monotonic()
+    rest, stopped_at = b"", 0.0
+    alive_at = active_at = time.monotonic()
     while True:
         readable, _, _ = select.select([child.descriptor], [], [], _POLL_SECONDS)
         if readable:
             data = os.read(child.descriptor, 1 << 16)
             if not data:
                 return
-            heard = time.monotonic()
+            alive_at = time.monotonic()
             *lines, rest = (rest + data).split(b"\n")
             for event in map(_checked, lines):
-                said = said if event["event"] == "alive" else heard
+                active_at = active_at if event["event"] == "alive" else alive_at
                 yield event
             if len(rest) > _LONGEST_EVENT_BYTES:
                 raise pipe.garbage(rest)
         elif child.process.poll() is not None and not _is_readable(child.descriptor):
             return  # it is gone, and what it left behind holds the pipe open
-        if stop.is_set() and not asked:
-            asked = time.monotonic()
+        if stop.is_set() and not stopped_at:
+            stopped_at = time.monotonic()
             child.process.terminate()
-        fault = _silence(child, heard, said)
-        if fault or (asked and time.monotonic() - asked > _TERM_SECONDS):
+        fault = _silence(child, alive_at, active_at)
+        if fault or (stopped_at and time.monotonic() - stopped_at > _TERM_SECONDS):
             process.kill(child.process)
-            if fault and not asked:
+            if fault and not stopped_at:
                 yield {"event": "error", "message": f"{fault}; killed", "cause": "crash"}
             return
 
 
-def _silence(child: Child, heard: float, said: float) -> str | None:
+def _silence(child: Child, alive_at: float, active_at: float) -> str | None:
     """Return what is wrong with a silent child, None while there is nothing."""
     now, pid = time.monotonic(), child.process.pid
-    if now - heard > child.order.frozen_seconds:
-        return f"the run's process (pid {pid}) was silent for {now - heard:.0f} s: it is frozen"
-    if now - said > child.order.hung_seconds:
-        return f"the lane (pid {pid}) said nothing for {now - said:.0f} s: it hangs"
+    if now - alive_at > child.order.frozen_seconds:
+        return f"the run's process (pid {pid}) was silent for {now - alive_at:.0f} s: it is frozen"
+    if now - active_at > child.order.hung_seconds:
+        return f"the lane (pid {pid}) said nothing for {now - active_at:.0f} s: it hangs"
     return None
 
 

@@ -66,8 +66,8 @@ class Place(Protocol):
 
 def named(name: str) -> Place:
     """Return a place by its name."""
-    found: Place = import_module(PLACES[name])
-    return found
+    place: Place = import_module(PLACES[name])
+    return place
 
 
 def execute(

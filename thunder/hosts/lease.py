@@ -39,13 +39,13 @@ def guard() -> None:
 
 def line() -> str:
     """Read one line of orders, byte by byte: what follows belongs to the lease. Or leave."""
-    found = bytearray()
-    while not found.endswith(b"\n"):
+    data = bytearray()
+    while not data.endswith(b"\n"):
         byte = os.read(0, 1)
         if not byte:
             leave()
-        found += byte
-    return found.decode()
+        data += byte
+    return data.decode()
 
 
 def _wait(gone: Callable[[], None], beat: Callable[[], None] | None, seconds: float | None) -> None:

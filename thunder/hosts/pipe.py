@@ -34,12 +34,12 @@ def parsed(line: bytes) -> dict[str, Any]:
         ThunderError: it is none, which is a crash of who wrote it.
     """
     try:
-        found = json.loads(line)
+        event = json.loads(line)
     except ValueError:
         raise garbage(line) from None
-    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         raise garbage(line)
-    return found
+    return event
 
 
 def garbage(data: bytes, faults: Sequence[str] = ()) -> ThunderError:

@@ -99,7 +99,7 @@ class Process:
 
 def end(processes: Iterable[Process]) -> None:
     """End all ranks and what they started; return when they are gone."""
-    every = list(processes)
-    process.end([one.popen for one in every], END_SECONDS)
-    for one in every:
-        one.close()
+    ranks = list(processes)
+    process.end([rank.popen for rank in ranks], END_SECONDS)
+    for rank in ranks:
+        rank.close()

@@ -33,7 +33,7 @@ class PeerLost(Exception):
     """Another rank is gone; who says so is innocent."""
 
 
-class Events:
+class Channel:
     """The way to the supervisor, and the watchdog that every event re-arms."""
 
     def __init__(self) -> None:
@@ -58,31 +58,31 @@ class Events:
         self.emit({"event": event, **values})
 
 
-def run(serve: Callable[[Mapping[str, Any], Events], Any]) -> None:
+def run(serve: Callable[[Mapping[str, Any], Channel], Any]) -> None:
     """Serve one request, say what came of it, and leave with an exit code that says it as well."""
-    events = Events()
+    channel = Channel()
     code = CRASHED
     try:
         _lead_a_group()
         request = json.loads(lease.line())
-        events.seconds, events.stall_seconds = request["start_seconds"], request["stall_seconds"]
-        events.tell("done", result=serve(request, events))
+        channel.seconds, channel.stall_seconds = request["start_seconds"], request["stall_seconds"]
+        channel.tell("done", result=serve(request, channel))
         code = 0
     except Exception as error:
-        code = _told(error, events)
+        code = _told(error, channel)
     finally:
         sys.stderr.flush()
         # What libraries tidy up at the end can wait for a peer that is gone, or complain of it.
         os._exit(code)
 
 
-def greet(events: Events, at: str = "") -> str:
+def greet(channel: Channel, at: str = "") -> str:
     """Say that this rank has come up, wait for the others, and return where rank 0 said to meet.
 
     Args:
         at: where to meet, if this is rank 0.
     """
-    events.tell("hello", pid=os.getpid(), at=at)
+    channel.tell("hello", pid=os.getpid(), at=at)
     word, _, place = lease.line().strip().partition(" ")
     if word != "go":
         raise ThunderError("the supervisor said something else than go", "ranks")
@@ -91,19 +91,19 @@ def greet(events: Events, at: str = "") -> str:
     return place
 
 
-def _told(error: Exception, events: Events) -> int:
+def _told(error: Exception, channel: Channel) -> int:
     """Tell what ended the work, and return the exit code."""
     if isinstance(error, PeerLost):  # its trace would hide the cause
         return PEER_LOST
     if isinstance(error, NotMet):
         print(f"not met: {error}", file=sys.stderr, flush=True)
-        events.tell("not_met", text=str(error))
+        channel.tell("not_met", text=str(error))
         return NOT_MET
     if not isinstance(error, ThunderError):
         traceback.print_exc()
     if not isinstance(error, ThunderError | OSError):
         return CRASHED
-    events.tell("error", message=message_of(error), cause=cause_of(error))
+    channel.tell("error", message=message_of(error), cause=cause_of(error))
     return TOLD
 
 

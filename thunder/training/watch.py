@@ -51,17 +51,17 @@ class Watch:
     stop: threading.Event
     greeted: dict[int, str] = field(default_factory=dict)
     joining: set[int] = field(default_factory=set)
-    told: dict[int, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[int, dict[str, Any]] = field(default_factory=dict)
     done: dict[int, Any] = field(default_factory=dict)
     ended: list[int] = field(default_factory=list)
     within: dict[int, float] = field(default_factory=dict)
-    heard: dict[int, float] = field(default_factory=dict)
-    beaten: float = 0.0
+    heard_at: dict[int, float] = field(default_factory=dict)
+    beat_at: float = 0.0
 
     def results(self, start_seconds: float) -> list[Any]:
         """Return what each rank reported, or raise the cause of the first failure."""
         for rank in self.processes:
-            self.heard[rank.number], self.within[rank.number] = time.monotonic(), start_seconds
+            self.heard_at[rank.number], self.within[rank.number] = time.monotonic(), start_seconds
         while len(self.ended) < len(self.processes):
             self._take(min(BEAT_SECONDS, self._left()))
             self._beat()
@@ -77,15 +77,15 @@ class Watch:
         return [n for n in self.ended if self.processes[n].code != 0 or n not in self.done]
 
     def _left(self) -> float:
-        left = [self._left_of(n) for n in self.heard if n not in self.ended]
+        left = [self._left_of(n) for n in self.heard_at if n not in self.ended]
         return min(left, default=BEAT_SECONDS)
 
     def _left_of(self, number: int) -> float:
-        return self.heard[number] + self.within[number] - time.monotonic()
+        return self.heard_at[number] + self.within[number] - time.monotonic()
 
     def _beat(self) -> None:
-        if time.monotonic() - self.beaten > BEAT_SECONDS:
-            self.beaten = time.monotonic()
+        if time.monotonic() - self.beat_at > BEAT_SECONDS:
+            self.beat_at = time.monotonic()
             self.emit(events.beat())
 
     def _take(self, seconds: float) -> None:
@@ -103,13 +103,13 @@ class Watch:
 
     def _hear(self, number: int, event: dict[str, Any]) -> None:
         name = event["event"]
-        self.heard[number], self.within[number] = time.monotonic(), event.pop("within")
+        self.heard_at[number], self.within[number] = time.monotonic(), event.pop("within")
         if name not in INNER:
             self.emit(event)
         elif name == "done":
             self.done[number] = event["result"]
         elif name in ("error", "not_met"):
-            self.told[number] = event
+            self.failures[number] = event
         elif name == "joining":
             self.joining.add(number)
         elif name == "joined":
@@ -132,28 +132,28 @@ class Watch:
     def _raise_cause(self) -> NoReturn:
         """Name the rank that fell of itself, not those that fell with it."""
         # In the order in which they were heard.
-        failed = dict.fromkeys([*self.told, *self._fallen()])
+        failed = dict.fromkeys([*self.failures, *self._fallen()])
         first = min(failed, key=self._blame)
-        rank, told = self.processes[first], self.told.get(first)
-        if told and told["event"] == "not_met":
-            raise NotMet(told["text"])
+        rank, failure = self.processes[first], self.failures.get(first)
+        if failure and failure["event"] == "not_met":
+            raise NotMet(failure["text"])
         if rank.code == PEER_LOST:
             self._raise_suspended()
-        if told:
-            raise ThunderError(told["message"], told["cause"])
+        if failure:
+            raise ThunderError(failure["message"], failure["cause"])
         how = "lost its peer" if rank.code == PEER_LOST else exit_text(rank.code or 0)
         words = rank.last_words()
-        said = f"; its last words:\n{words}" if words else ""
-        text = f"rank {rank.number} (pid {rank.pid}) {how}{self.phrases.death}{said}"
+        ending = f"; its last words:\n{words}" if words else ""
+        text = f"rank {rank.number} (pid {rank.pid}) {how}{self.phrases.death}{ending}"
         raise ThunderError(text, "ranks")
 
     def _blame(self, number: int) -> int:
         """Return a fall's place among causes: a named fault, a death, then what follows of them."""
-        told = self.told.get(number)
-        if told:
+        failure = self.failures.get(number)
+        if failure:
             # What a rank reports as a crash may be the loss of a peer.
-            follows = {"not_met": 3, "error": 2 if told.get("cause") == "crash" else 0}
-            return follows[told["event"]]
+            follows = {"not_met": 3, "error": 2 if failure.get("cause") == "crash" else 0}
+            return follows[failure["event"]]
         return {LEASE_GONE: 4, PEER_LOST: 5}.get(self.processes[number].code or 0, 1)
 
     def _raise_silence(self) -> NoReturn:
@@ -173,7 +173,7 @@ class Watch:
             raise ThunderError(text, "ranks")
 
     def _silence(self) -> dict[str, Any]:
-        silent = [n for n in self.heard if n not in self.ended and self._left_of(n) <= 0]
+        silent = [n for n in self.heard_at if n not in self.ended and self._left_of(n) <= 0]
         now = time.monotonic()
-        seconds = max((now - self.heard[n] for n in silent), default=0.0)
+        seconds = max((now - self.heard_at[n] for n in silent), default=0.0)
         return {"silent": silent, "seconds": f"{seconds:.0f}"}

@@ -80,10 +80,10 @@ def tree(root: int) -> list[int]:
     command = ["ps", "-ww", "-eo", "pid=,ppid="]
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
-    found = [root]
-    for parent in found:
-        found += [pid for pid, ppid in rows if ppid == parent]
-    return found
+    pids = [root]
+    for parent in pids:
+        pids += [pid for pid, ppid in rows if ppid == parent]
+    return pids
 
 
 def are_gone(pids: list[int]) -> bool:
@@ -130,8 +130,8 @@ def test_the_screen_shows_plan_preflight_progress_verification_and_report_in_thi
 
 
 def test_the_run_folder_has_exactly_these_files(done: tuple[Path, str]) -> None:
-    found = set(digest.visible_files(only_run(done[0])))
-    assert {name for name in found if not name.startswith("uncommitted-")} == ARTIFACTS
+    names = set(digest.visible_files(only_run(done[0])))
+    assert {name for name in names if not name.startswith("uncommitted-")} == ARTIFACTS
 
 
 def test_the_report_answers_what_a_hand_over_asks(done: tuple[Path, str]) -> None:

@@ -86,46 +86,46 @@ def sums(monkeypatch: pytest.MonkeyPatch, total: float) -> None:
     monkeypatch.setattr(ranks, "_supervise", lambda orders, *_: [result for _ in orders])
 
 
-def by_status(found: Checks) -> dict[str, list[str]]:
+def by_status(checks: Checks) -> dict[str, list[str]]:
     statuses: dict[str, list[str]] = {"PASS": [], "FAIL": [], "SKIPPED": []}
-    for row in found.rows:
+    for row in checks.rows:
         statuses[row["status"]].append(row["check"])
     return statuses
 
 
-def reasons(found: Checks) -> dict[str, str]:
-    return {row["check"]: row["reason"] for row in found.rows}
+def reasons(checks: Checks) -> dict[str, str]:
+    return {row["check"]: row["reason"] for row in checks.rows}
 
 
-def assert_refused(found: Checks, name: str, cause: str, said: str) -> None:
+def assert_refused(checks: Checks, name: str, cause: str, reason: str) -> None:
     """Assert that one check alone failed, and that it is refused with its cause."""
-    assert by_status(found)["FAIL"] == [name]
-    assert found.causes == [cause]
+    assert by_status(checks)["FAIL"] == [name]
+    assert checks.causes == [cause]
     with pytest.raises(Faults, match="nothing was trained") as caught:
-        preflight.refuse(found)
+        preflight.refuse(checks)
     assert caught.value.cause == cause
     (fault,) = caught.value.faults
     assert fault.startswith(f"{name} (here): ")
-    assert said in fault
+    assert reason in fault
 
 
 def test_sound_inputs_on_a_good_machine_are_not_refused(check: Check) -> None:
-    found = check()
-    preflight.refuse(found)
-    statuses = by_status(found)
-    assert statuses["FAIL"] == found.causes == []
+    checks = check()
+    preflight.refuse(checks)
+    statuses = by_status(checks)
+    assert statuses["FAIL"] == checks.causes == []
     assert statuses["SKIPPED"] == [
         "model bytes re-hashed",
         "earlier checkpoint",
         "hosts reach each other",
     ]
-    assert len(statuses["PASS"]) == len(found.rows) - 3
+    assert len(statuses["PASS"]) == len(checks.rows) - 3
 
 
 def test_each_check_says_that_the_lane_is_at_work(check: Check) -> None:
     beats: list[int] = []
-    found = check(beat=lambda: beats.append(1))
-    assert len(beats) == len(found.rows)
+    checks = check(beat=lambda: beats.append(1))
+    assert len(beats) == len(checks.rows)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_a_version_is_too_old_below_the_bound_only(
     # A library that is imported meanwhile asks for its own.
     real = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: have.get(name) or real(name))
-    found = check()
+    checks = check()
     if is_old:
-        assert_refused(found, "versions", "environment", f"{package} {version} is older than")
+        assert_refused(checks, "versions", "environment", f"{package} {version} is older than")
     else:
-        assert found.passed("versions")
+        assert checks.passed("versions")
 
 
 def test_too_little_free_disk_is_refused(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,16 +169,16 @@ def test_memory_is_needed_for_every_rank(check: Check, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("answers", "rows", "said"),
+    ("answers", "rows", "reason"),
     [(1, 8, "8 rows with 1 different answers"), (7, 7, "at least 8 rows (one step)")],
 )
 def test_a_trivial_data_set_is_refused_and_not_tokenised(
-    check: Check, tmp_path: Path, answers: int, rows: int, said: str
+    check: Check, tmp_path: Path, answers: int, rows: int, reason: str
 ) -> None:
     write_data(tmp_path / "data", answers, rows)
-    found = check()
-    assert_refused(found, "data set nontrivial", "data", said)
-    assert reasons(found)["rows fit the window"] == "needs: data set nontrivial"
+    checks = check()
+    assert_refused(checks, "data set nontrivial", "data", reason)
+    assert reasons(checks)["rows fit the window"] == "needs: data set nontrivial"
 
 
 def test_two_answers_in_the_rows_of_one_step_are_enough(check: Check, tmp_path: Path) -> None:
@@ -189,10 +189,10 @@ def test_two_answers_in_the_rows_of_one_step_are_enough(check: Check, tmp_path: 
 def test_data_that_changed_since_the_job_was_named_are_refused(
     check: Check, tmp_path: Path
 ) -> None:
-    found = check(digest=ALIKE)
-    said = f"the job has {ALIKE[:12]}"
-    assert_refused(found, "data set rows and digests", "data", said)
-    assert not found.passed("data set nontrivial")
+    checks = check(digest=ALIKE)
+    reason = f"the job has {ALIKE[:12]}"
+    assert_refused(checks, "data set rows and digests", "data", reason)
+    assert not checks.passed("data set nontrivial")
     assert check(digest=corpus.digest(tmp_path / "data")).passed("data set rows and digests")
 
 
@@ -200,11 +200,11 @@ def test_a_missing_split_is_the_cause_and_what_needs_it_is_skipped(
     check: Check, tmp_path: Path
 ) -> None:
     (tmp_path / "data" / "valid.jsonl").unlink()
-    found = check()
-    assert_refused(found, "data set present", "data", "missing valid.jsonl")
-    assert reasons(found)["data set rows and digests"] == "needs: data set present"
-    assert reasons(found)["data set nontrivial"] == "needs: data set rows and digests"
-    assert reasons(found)["rows fit the window"] == "needs: data set nontrivial"
+    checks = check()
+    assert_refused(checks, "data set present", "data", "missing valid.jsonl")
+    assert reasons(checks)["data set rows and digests"] == "needs: data set present"
+    assert reasons(checks)["data set nontrivial"] == "needs: data set rows and digests"
+    assert reasons(checks)["rows fit the window"] == "needs: data set nontrivial"
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "model.safetensors"])
@@ -212,17 +212,17 @@ def test_an_incomplete_model_is_the_cause_and_what_needs_it_is_skipped(
     check: Check, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "model" / name).unlink()
-    found = check()
+    checks = check()
     missing = "model*.safetensors" if name == "model.safetensors" else name
-    assert_refused(found, "model complete", "model", f"{missing}: missing")
+    assert_refused(checks, "model complete", "model", f"{missing}: missing")
     for dependent in ("LoRA fits the model", "rows fit the window"):
-        assert reasons(found)[dependent] == "needs: model complete"
-        assert dependent in by_status(found)["SKIPPED"]
+        assert reasons(checks)[dependent] == "needs: model complete"
+        assert dependent in by_status(checks)["SKIPPED"]
 
 
 def test_lora_deeper_than_the_model_is_refused(check: Check) -> None:
-    said = "adapter.layers is 5, tiny has 4"
-    assert_refused(check(layers=5), "LoRA fits the model", "user", said)
+    reason = "adapter.layers is 5, tiny has 4"
+    assert_refused(check(layers=5), "LoRA fits the model", "user", reason)
     assert check(layers=4).passed("LoRA fits the model")
 
 
@@ -253,9 +253,9 @@ def test_a_ring_that_never_forms_is_refused(check: Check, monkeypatch: pytest.Mo
 
 
 def test_a_single_rank_makes_no_ring_and_claims_none(check: Check) -> None:
-    found = check(ranks=1)
-    assert "ring smoke" in by_status(found)["SKIPPED"]
-    assert not found.passed("ring smoke")
+    checks = check(ranks=1)
+    assert "ring smoke" in by_status(checks)["SKIPPED"]
+    assert not checks.passed("ring smoke")
 
 
 def test_a_damaged_checkpoint_is_told_with_the_step_that_is_left(
@@ -267,9 +267,9 @@ def test_a_damaged_checkpoint_is_told_with_the_step_that_is_left(
 
 
 def test_deep_says_that_a_plain_folder_has_nothing_to_compare_with(check: Check) -> None:
-    found = check(deep=True)
-    assert not found.passed("model bytes re-hashed")
-    assert "no digests" in reasons(found)["model bytes re-hashed"]
+    checks = check(deep=True)
+    assert not checks.passed("model bytes re-hashed")
+    assert "no digests" in reasons(checks)["model bytes re-hashed"]
 
 
 def test_refuse_names_every_failure_and_has_the_cause_of_the_first(
@@ -278,10 +278,10 @@ def test_refuse_names_every_failure_and_has_the_cause_of_the_first(
     sums(monkeypatch, 2.0)
     monkeypatch.setattr(preflight, "_free_memory", lambda: 0)
     (tmp_path / "model" / "config.json").unlink()
-    found = check(digest=ALIKE)
-    assert found.causes == ["data", "model", "environment", "ranks"]
+    checks = check(digest=ALIKE)
+    assert checks.causes == ["data", "model", "environment", "ranks"]
     with pytest.raises(Faults) as caught:
-        preflight.refuse(found)
+        preflight.refuse(checks)
     assert caught.value.cause == "data"
     assert [fault.split(" (here)")[0] for fault in caught.value.faults] == [
         "data set rows and digests",
@@ -293,8 +293,8 @@ def test_refuse_names_every_failure_and_has_the_cause_of_the_first(
 
 def test_a_skipped_check_is_never_a_passed_one(check: Check, tmp_path: Path) -> None:
     (tmp_path / "model" / "config.json").unlink()
-    found = check(ranks=1)
-    skipped = by_status(found)["SKIPPED"]
+    checks = check(ranks=1)
+    skipped = by_status(checks)["SKIPPED"]
     assert len(skipped) == 6
-    assert not any(map(found.passed, skipped))
-    assert all(reasons(found)[name] for name in skipped)
+    assert not any(map(checks.passed, skipped))
+    assert all(reasons(checks)[name] for name in skipped)

@@ -25,10 +25,10 @@ def test_a_failed_run_has_a_report_with_the_cause_first(tmp_path: Path) -> None:
     path = report.write_failed(
         context, checks.rows, 4, ThunderError("nothing was trained", "model")
     )
-    found = files.read_json(tmp_path / "report.json")
-    assert found["checkpoint_reached"] is False
-    assert (found["step"], found["goal"]) == (0, 4)
-    assert found["remaining_limits"][0] == "model: nothing was trained"
+    document = files.read_json(tmp_path / "report.json")
+    assert document["checkpoint_reached"] is False
+    assert (document["step"], document["goal"]) == (0, 4)
+    assert document["remaining_limits"][0] == "model: nothing was trained"
     text = path.read_text(encoding="utf-8")
     assert "step 4 was **not** reached" in text
     assert "model.safetensors ends at 9.8 %" in text
@@ -39,6 +39,6 @@ def test_what_was_skipped_is_a_limit_and_never_a_pass(tmp_path: Path) -> None:
     with checks.check("ring smoke", "ranks"):
         raise Skip("r")
     report.write_failed(context_of(tmp_path), checks.rows, 4, ThunderError("x", "ranks"))
-    found = files.read_json(tmp_path / "report.json")
-    assert "ring smoke on h was not checked: r" in found["remaining_limits"]
+    document = files.read_json(tmp_path / "report.json")
+    assert "ring smoke on h was not checked: r" in document["remaining_limits"]
     assert not checks.passed("ring smoke")

@@ -12,7 +12,7 @@ from asr_training import Speech, as_trained, silent, speech  # noqa: F401
 from thunder.backends.torch import machine
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import job as train
+from thunder.lanes.asr import artifacts, job
 from thunder.lanes.asr.evaluation import evaluate
 from thunder.lanes.asr.training import loop, state
 
@@ -31,15 +31,15 @@ def test_a_run_leaves_its_artifacts_and_returns_their_numbers(
     speech: Speech, tmp_path: Path
 ) -> None:
     events: list[dict[str, Any]] = []
-    found = train.run(speech.config(**TRAINED), tmp_path, events.append)
+    result = job.run(speech.config(**TRAINED), tmp_path, events.append)
     (ran_on,) = [event["backend"] for event in events if event["event"] == "backend"]
     assert ran_on["torch"] == torch.__version__
     assert (ran_on["device"], ran_on["precision"]) == ("cpu", "float32")
     assert {path.name for path in tmp_path.iterdir()} == ARTIFACTS  # run.log is the runner's
-    assert found["step"] is None
-    assert set(found["inputs"]) == {"data", "split", "features"}
+    assert result["step"] is None
+    assert set(result["inputs"]) == {"data", "split", "features"}
     results = files.read_json(tmp_path / "results.json")
-    assert found["metrics"]["test_cer_micro"] == results["test_cer"]
+    assert result["metrics"]["test_cer_micro"] == results["test_cer"]
     assert results["epochs_trained"] == 2
     assert results["stopped_because"] == loop.EPOCHS
     assert results["nan_batches"] == 0
@@ -54,36 +54,36 @@ def test_a_run_cut_in_its_evaluation_goes_on_there(
     with monkeypatch.context() as patch:
         patch.setattr(evaluate, "run", cut)
         with pytest.raises(KeyboardInterrupt):
-            train.run(speech.config(**TRAINED), tmp_path, silent)
-    trained = (tmp_path / state.LAST).stat().st_mtime_ns
+            job.run(speech.config(**TRAINED), tmp_path, silent)
+    trained = (tmp_path / artifacts.LAST).stat().st_mtime_ns
     events: list[dict[str, Any]] = []
-    train.run(speech.config(**TRAINED), tmp_path, events.append)
-    assert (tmp_path / state.LAST).stat().st_mtime_ns == trained
+    job.run(speech.config(**TRAINED), tmp_path, events.append)
+    assert (tmp_path / artifacts.LAST).stat().st_mtime_ns == trained
     assert not [event for event in events if event["event"] == "valid"]
     assert (tmp_path / "results.json").exists()
 
 
 def test_a_model_that_was_exchanged_is_not_evaluated(speech: Speech, tmp_path: Path) -> None:
-    train.run(speech.config(**TRAINED), tmp_path, silent)
-    found = torch.load(tmp_path / state.BEST, weights_only=True)
-    torch.save({**found, "about": found["about"] | {"vocab_sha256": "0" * 64}}, tmp_path / "other")
-    best = state.load(tmp_path, found["about"])
-    assert best is not None
+    job.run(speech.config(**TRAINED), tmp_path, silent)
+    best = torch.load(tmp_path / artifacts.BEST, weights_only=True)
+    torch.save({**best, "about": best["about"] | {"vocab_sha256": "0" * 64}}, tmp_path / "other")
+    saved = state.load(tmp_path, best["about"])
+    assert saved is not None
     # A state whose best epoch is an earlier one does not write best.pt anew.
-    object.__setattr__(best.standing, "best_epoch", 1)
-    state.save(tmp_path, best, found["about"])
-    (tmp_path / "other").replace(tmp_path / state.BEST)
+    object.__setattr__(saved.standing, "best_epoch", 1)
+    state.save(tmp_path, saved, best["about"])
+    (tmp_path / "other").replace(tmp_path / artifacts.BEST)
     with pytest.raises(ThunderError, match=r"best.pt was made for something else: vocab_sha256"):
-        train.run(speech.config(**TRAINED), tmp_path, silent)
+        job.run(speech.config(**TRAINED), tmp_path, silent)
 
 
 def test_too_little_memory_is_said_with_a_way_out() -> None:
     with (
-        pytest.raises(ThunderError, match=r"out of memory: .*; lower train.batch_size") as found,
+        pytest.raises(ThunderError, match=r"out of memory: .*; lower train.batch_size") as caught,
         machine.memory(),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nmore")
-    assert found.value.cause == "environment"
+    assert caught.value.cause == "environment"
 
 
 def test_a_run_that_goes_on_in_another_precision_says_so(
@@ -98,14 +98,14 @@ def test_a_run_that_goes_on_in_another_precision_says_so(
     with monkeypatch.context() as patch:
         patch.setattr(state, "save", cut_after_the_first)
         with pytest.raises(KeyboardInterrupt):
-            train.run(speech.config(**TRAINED), tmp_path, silent)
+            job.run(speech.config(**TRAINED), tmp_path, silent)
 
     def in_half(*arguments: Any, **words: Any) -> machine.Machine:
         return replace(choose(*arguments, **words), precision="bfloat16")
 
     monkeypatch.setattr(machine, "choose", in_half)
     events: list[dict[str, Any]] = []
-    train.run(speech.config(**TRAINED), tmp_path, events.append)
+    job.run(speech.config(**TRAINED), tmp_path, events.append)
     texts = [event["text"] for event in events if event["event"] == "warning"]
     assert "begun in float32, goes on in bfloat16: other bits" in texts
     results = files.read_json(tmp_path / "results.json")

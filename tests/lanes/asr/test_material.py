@@ -28,9 +28,9 @@ def gathered(speech: Speech, folder: Path, **changes: Any) -> Material:
 
 
 def refused(speech: Speech, folder: Path, match: str, **changes: Any) -> ThunderError:
-    with pytest.raises(ThunderError, match=match) as found:
+    with pytest.raises(ThunderError, match=match) as caught:
         gathered(speech, folder, **changes)
-    return found.value
+    return caught.value
 
 
 @pytest.fixture
@@ -51,54 +51,54 @@ def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def test_every_row_is_in_one_split_with_its_text_and_its_frames(
     speech: Speech, tmp_path: Path
 ) -> None:
-    found = gathered(speech, tmp_path)
-    ids = [one for split in found.splits.values() for one in split.ids]
+    given = gathered(speech, tmp_path)
+    ids = [one for split in given.splits.values() for one in split.ids]
     assert len(ids) == len(set(ids)) == 60
     rows = {row["feat_id"]: row for row in files.read_jsonl(speech.data / "pairs.jsonl")}
-    for split in found.splits.values():
+    for split in given.splits.values():
         assert split.ids == sorted(split.ids)
         for n, feat_id in enumerate(split.ids):
             assert split.references[n] == rows[feat_id]["nko"]
             normal = spelling.scored(rows[feat_id]["nko"], "nko", "norm")
-            assert found.vocabulary.decode(split.targets[n]) == normal
-            assert found.store.ids[split.rows[n]] == feat_id
-            assert len(found.store.frames(split.rows[n])) == split.frames[n]
+            assert given.vocabulary.decode(split.targets[n]) == normal
+            assert given.store.ids[split.rows[n]] == feat_id
+            assert len(given.store.frames(split.rows[n])) == split.frames[n]
             assert split.frames[n] == pytest.approx(split.seconds[n] * 50, abs=1.5)
 
 
 def test_what_is_read_has_digests_and_counts(speech: Speech, tmp_path: Path) -> None:
-    found = gathered(speech, tmp_path)
-    assert found.digests == {
+    given = gathered(speech, tmp_path)
+    assert given.digests == {
         "data": snapshot(speech),
-        "split": found.split["digest"],
-        "features": found.store.digest,
+        "split": given.split["digest"],
+        "features": given.store.digest,
     }
-    assert {name: counts["rows"] for name, counts in found.counts.items()} == {
+    assert {name: counts["rows"] for name, counts in given.counts.items()} == {
         "train": 48, "valid": 6, "test": 6
     }  # fmt: skip
-    for name, counts in found.counts.items():
+    for name, counts in given.counts.items():
         assert counts == {
             **dict.fromkeys(counts, 0),
             "rows": counts["rows"],
             "chars": counts["chars"],
         }
-        assert counts["chars"] == sum(map(len, found.splits[name].targets))
-    assert found.text_disjoint <= {*found.splits["valid"].ids, *found.splits["test"].ids}
+        assert counts["chars"] == sum(map(len, given.splits[name].targets))
+    assert given.text_disjoint <= {*given.splits["valid"].ids, *given.splits["test"].ids}
 
 
 def test_the_run_folder_gets_split_and_vocabulary(speech: Speech, tmp_path: Path) -> None:
-    found = gathered(speech, tmp_path)
-    assert files.read_json(tmp_path / "split.json") == found.split
-    assert vocabulary.load(tmp_path / "vocab.json") == found.vocabulary
+    given = gathered(speech, tmp_path)
+    assert files.read_json(tmp_path / "split.json") == given.split
+    assert vocabulary.load(tmp_path / "vocab.json") == given.vocabulary
 
 
 def test_the_blank_is_where_vocab_json_has_it(speech: Speech, tmp_path: Path) -> None:
     made = vocabulary.make("nko")
     tokens = [*made.tokens[1:], made.tokens[0]]
     files.write_json(tmp_path / "vocab.json", made.document | {"tokens": tokens, "blank": 65})
-    found = gathered(speech, tmp_path)
-    assert found.vocabulary.blank == 65
-    assert found.splits["test"].targets[0] == [
+    given = gathered(speech, tmp_path)
+    assert given.vocabulary.blank == 65
+    assert given.splits["test"].targets[0] == [
         one - 1 for one in gathered(speech, tmp_path.parent).splits["test"].targets[0]
     ]
 
@@ -119,9 +119,9 @@ def test_a_stand_in_is_marked(speech: Speech, tmp_path: Path) -> None:
 
 
 def test_the_bridge_writes_the_references(speech: Speech, tmp_path: Path) -> None:
-    found = gathered(speech, tmp_path, text__bridge="v1_compat", text__most_foreign=1.0)
+    given = gathered(speech, tmp_path, text__bridge="v1_compat", text__most_foreign=1.0)
     rows = {row["feat_id"]: row for row in files.read_jsonl(speech.data / "pairs.jsonl")}
-    test = found.splits["test"]
+    test = given.splits["test"]
     expected = [bridge.to_nko(rows[feat_id]["latin"], "v1_compat") for feat_id in test.ids]
     assert test.references == expected
 
@@ -168,10 +168,10 @@ def test_rows_without_a_letter_are_counted_and_not_trained_on(
     edited(copied.data / "pairs.jsonl", change)
     shutil.rmtree(copied.features)
     featured(copied)
-    found = gathered(copied, tmp_path)
-    assert sum(one["empty"] for one in found.counts.values()) == 6
-    assert sum(one["infeasible"] for one in found.counts.values()) == 0
-    for split in found.splits.values():
+    given = gathered(copied, tmp_path)
+    assert sum(one["empty"] for one in given.counts.values()) == 6
+    assert sum(one["infeasible"] for one in given.counts.values()) == 0
+    for split in given.splits.values():
         fits = dict(zip(split.ids, split.fits, strict=True))
         assert all(fits[feat_id] != feat_id.endswith("7") for feat_id in split.ids)
 
@@ -187,14 +187,14 @@ def test_a_script_without_a_column_is_refused_with_a_way_out(
     manifest["snapshot_sha256"] = pairs.snapshot(pairs.load(copied.data, remade["data"]))
     files.write_json(path, manifest)
     refused(copied, tmp_path, r"columns.nko .* text.bridge=v2_standard", **changes)
-    found = gathered(copied, tmp_path, text__bridge="v2_standard", **changes)
-    assert all(found.splits["test"].references)
+    given = gathered(copied, tmp_path, text__bridge="v2_standard", **changes)
+    assert all(given.splits["test"].references)
 
 
 def test_other_rows_than_those_of_the_features_are_refused(copied: Speech, tmp_path: Path) -> None:
     edited(copied.data / "pairs.jsonl", lambda row: row.update(nko=row["nko"] + "ߊ"))
-    found = refused(copied, tmp_path, r"features were made from the rows .* the data changed")
-    assert found.cause == "data"
+    error = refused(copied, tmp_path, r"features were made from the rows .* the data changed")
+    assert error.cause == "data"
 
 
 def test_a_split_is_read_again_and_not_made_again(speech: Speech, tmp_path: Path) -> None:
@@ -226,10 +226,10 @@ def test_rows_without_features_are_left_out_and_counted(copied: Speech, tmp_path
     (copied.data / "audio" / f"{feat_id}.wav").write_bytes(b"no sound")
     shutil.rmtree(copied.features)
     featured(copied)
-    found = gathered(copied, tmp_path)
-    assert found.counts["train"] == found.counts["train"] | {"rows": 48, "missing": 1}
-    assert len(found.splits["train"].ids) == 47
-    assert feat_id not in found.splits["train"].ids
+    given = gathered(copied, tmp_path)
+    assert given.counts["train"] == given.counts["train"] | {"rows": 48, "missing": 1}
+    assert len(given.splits["train"].ids) == 47
+    assert feat_id not in given.splits["train"].ids
 
 
 def test_characters_outside_the_vocabulary_are_counted_or_refused(
@@ -242,8 +242,8 @@ def test_characters_outside_the_vocabulary_are_counted_or_refused(
     edited(copied.data / "pairs.jsonl", change)
     shutil.rmtree(copied.features)
     featured(copied)
-    found = refused(copied, tmp_path, r"6 of \d+ characters .* 'ж' \(U\+0436\) 6×")
-    assert found.cause == "data"
+    error = refused(copied, tmp_path, r"6 of \d+ characters .* 'ж' \(U\+0436\) 6×")
+    assert error.cause == "data"
     counts = gathered(copied, tmp_path, text__most_foreign=0.1).counts
     assert sum(one["foreign_chars"] for one in counts.values()) == 6
 
@@ -307,18 +307,18 @@ def test_rows_fit_exactly_when_their_ctc_loss_is_finite(stride: int) -> None:
 
 
 def test_rows_that_cannot_fit_are_counted(speech: Speech, tmp_path: Path) -> None:
-    found = gathered(speech, tmp_path, model__stride=4)
-    for name, split in found.splits.items():
+    given = gathered(speech, tmp_path, model__stride=4)
+    for name, split in given.splits.items():
         room = [ctc.output_length(n, 4) for n in split.frames.tolist()]
         needed = [targets.frames_needed(one) for one in split.targets]
         assert split.fits.tolist() == [n <= r for n, r in zip(needed, room, strict=True)]
-        assert found.counts[name]["infeasible"] == int((~split.fits).sum())
-    assert sum(one["infeasible"] for one in found.counts.values()) > 0
+        assert given.counts[name]["infeasible"] == int((~split.fits).sum())
+    assert sum(one["infeasible"] for one in given.counts.values()) > 0
 
 
 def test_padded_rows_have_room_in_the_silence(speech: Speech, tmp_path: Path) -> None:
-    found = gathered(speech, tmp_path, model__stride=4, model__lengths="padded")
-    assert all(split.fits.all() for split in found.splits.values())
+    given = gathered(speech, tmp_path, model__stride=4, model__lengths="padded")
+    assert all(split.fits.all() for split in given.splits.values())
 
 
 def test_a_split_without_any_row_that_fits_is_refused(copied: Speech, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files
+from thunder.ground import files, steps
 from thunder.training import windows
 
 STATE = "counted.json"
@@ -15,9 +15,7 @@ def run(
 ) -> dict[str, Any]:
     path, runtime = folder / STATE, config["runtime"]
     start = files.read_json(path)["step"] if path.exists() else 0
-    total = config["train"]["steps"]
-    goal = min(runtime["target"] or runtime["window"] or total, total)
-    step = start
+    step, goal = start, steps.goal(config) or 0
     for step in windows.stops(start, goal, runtime["window"]) or [goal]:
         files.write_json(path, {"step": step, "starts": _starts(path) + 1})
         files.append_jsonl(folder / "metrics.jsonl", {"step": step, "counted": float(step)})

@@ -10,11 +10,11 @@ from thunder.runs import store
 
 
 def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any]:
-    found = {}
+    counted = {}
     for cell in cells:
         run = store.find(outputs, cell.job.kind, cell.job.id)
-        found[cell.label] = run.at_step(cell.job.goal or 0).get("counted")
-    return {"name": matrix.name, "counted": found}
+        counted[cell.label] = run.at_step(cell.job.goal or 0).get("counted")
+    return {"name": matrix.name, "counted": counted}
 
 
 def write(document: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -24,15 +24,15 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     Raises:
         ThunderError: with the cause class of what went wrong; what was verified before stays.
     """
-    found = blas.load(Path(config["runtime"]["outputs"]) / "cache")
-    emit(events.backend({"blas": found}))
-    if found["warning"]:
-        emit(events.warning(found["warning"]))
+    library = blas.load(Path(config["runtime"]["outputs"]) / "cache")
+    emit(events.backend({"blas": library}))
+    if library["warning"]:
+        emit(events.warning(library["warning"]))
     inputs, tokens = locate(config, emit), folder / ".tokens"
     context = Context(config, folder, inputs, tokens)
     checks = Checks(context.host, lambda: emit(events.beat()))
     try:
-        _check(context, checks, found, emit)
+        _check(context, checks, library, emit)
         return _walk(context, checks.rows, emit)
     except ThunderError as error:
         with suppress(OSError):  # a full disk has no room for a report of it
@@ -43,10 +43,10 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
         shutil.rmtree(context.tokens, ignore_errors=True)
 
 
-def _check(context: Context, checks: Checks, blas: Mapping[str, Any], emit: Emit) -> None:
+def _check(context: Context, checks: Checks, library: Mapping[str, Any], emit: Emit) -> None:
     """Run the preflight and show it, as far as it came."""
     try:
-        preflight.run(context, checks, blas)
+        preflight.run(context, checks, library)
     finally:
         emit(events.checks("preflight", checks.rows))
     preflight.refuse(checks)
@@ -72,7 +72,7 @@ def _window(context: Context, checks: list[Row], stop: int, emit: Emit) -> dict[
     emit(events.checks(f"verification of step {stop}", rows))
     checkpoint = checkpoints.read(checkpoints.folder_of(context.folder, stop), state.LAYOUT)
     state.export(context.folder, checkpoint.folder)
-    numbers = report.metrics(context.folder, checkpoint.record)
+    numbers = report.window_numbers(context.folder, checkpoint.record)
     metrics.add(context.folder, {"step": stop, **numbers})
     path = report.write(
         context, checks, verification=rows, numbers=numbers, record=checkpoint.record

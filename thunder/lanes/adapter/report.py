@@ -10,8 +10,7 @@ from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import preflight
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.training import state
-from thunder.training import checkpoints
-from thunder.training import metrics as history
+from thunder.training import checkpoints, metrics
 from thunder.training.preflight import Row
 
 DATA_CHECKS = (
@@ -25,9 +24,9 @@ MODEL_CHECKS = (preflight.MODEL_COMPLETE, preflight.LORA_FITS, preflight.MODEL_R
 NEEDLESS = (preflight.EARLIER_CHECKPOINT, preflight.HOSTS_REACH)
 
 
-def metrics(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
+def window_numbers(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the final numbers of a window, each from a row that the run wrote."""
-    rows = history.rows(folder)
+    rows = metrics.rows(folder)
     losses = [(row["step"], row["valid_loss"]) for row in rows if "valid_loss" in row]
     steps = [row for row in rows if "loss" in row]
     first = losses[0][1] if losses and losses[0][0] == 0 else None
@@ -68,7 +67,7 @@ def write_failed(context: Context, checks: Sequence[Row], goal: int, error: Thun
     """Write what stands in the way of a step, and how far the run is; returns the path."""
     newest, _ = checkpoints.latest(context.folder, state.LAYOUT)
     step = newest.step if newest else 0
-    numbers = metrics(context.folder, newest.record) if newest else {}
+    numbers = window_numbers(context.folder, newest.record) if newest else {}
     document = _document(context, checks, step, goal, numbers)
     limits = [f"{error.cause}: {error}", *document["remaining_limits"]]
     return _write(context.folder, {**document, "remaining_limits": limits})
@@ -156,48 +155,49 @@ def _limits(
     return limits
 
 
-def _markdown(found: Mapping[str, Any]) -> str:
-    lines = [f"# Run {found['run_id']}: step {found['step']} of {found['total_steps']}", ""]
-    if found["stand_ins"]:
-        names = " and ".join(found["stand_ins"])
+def _markdown(report: Mapping[str, Any]) -> str:
+    lines = [f"# Run {report['run_id']}: step {report['step']} of {report['total_steps']}", ""]
+    if report["stand_ins"]:
+        names = " and ".join(report["stand_ins"])
         lines += [
             f"> **Stand-in:** {names}, built in place. The machinery is real, the numbers are not.",
             "",
         ]
     lines += [
-        f"- Run id: `{found['run_id']}`, profile `{found['profile']}`, site `{found['site']}`",
-        f"- Run folder: `{found['run_folder']}`",
-        f"- Exact command: `{found['command']}`",
-        f"- Reproduce: `{found['reproduce']}`",
-        _reached(found),
-        *_section("Data set", [_place(found["data_set"]), "", *_checks(found["data_set"])]),
+        f"- Run id: `{report['run_id']}`, profile `{report['profile']}`, site `{report['site']}`",
+        f"- Run folder: `{report['run_folder']}`",
+        f"- Exact command: `{report['command']}`",
+        f"- Reproduce: `{report['reproduce']}`",
+        _reached(report),
+        *_section("Data set", [_place(report["data_set"]), "", *_checks(report["data_set"])]),
         *_section(
-            "Model cache", [_place(found["model_cache"]), "", *_checks(found["model_cache"])]
+            "Model cache", [_place(report["model_cache"]), "", *_checks(report["model_cache"])]
         ),
-        *_section("Preflight", _check_table(_others(found["preflight"]))),
-        *_section("Verification, read again from disk", _check_table(found["verification"])),
-        *_section("Metrics", ["| metric | value |", "| --- | --- |", *_numbers(found["metrics"])]),
-        *_section("Remaining limits", [f"- {limit}" for limit in found["remaining_limits"]]),
+        *_section("Preflight", _check_table(_others(report["preflight"]))),
+        *_section("Verification, read again from disk", _check_table(report["verification"])),
+        *_section("Metrics", ["| metric | value |", "| --- | --- |", *_numbers(report["metrics"])]),
+        *_section("Remaining limits", [f"- {limit}" for limit in report["remaining_limits"]]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _reached(found: Mapping[str, Any]) -> str:
-    if found["checkpoint_reached"]:
-        return f"- Checkpoint: `checkpoint.json` reached step {found['step']}, verified"
-    return f"- Checkpoint: step {found['goal']} was **not** reached; the run is at {found['step']}"
+def _reached(report: Mapping[str, Any]) -> str:
+    step, goal = report["step"], report["goal"]
+    if report["checkpoint_reached"]:
+        return f"- Checkpoint: `checkpoint.json` reached step {step}, verified"
+    return f"- Checkpoint: step {goal} was **not** reached; the run is at {step}"
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:
     return ["", f"## {title}", "", *lines]
 
 
-def _place(found: Mapping[str, Any]) -> str:
-    return f"`{found['name']}` in `{found['folder']}`, sha256 `{found['sha256']}`"
+def _place(entry: Mapping[str, Any]) -> str:
+    return f"`{entry['name']}` in `{entry['folder']}`, sha256 `{entry['sha256']}`"
 
 
-def _checks(found: Mapping[str, Any]) -> list[str]:
-    return _check_table(found["checks"])
+def _checks(entry: Mapping[str, Any]) -> list[str]:
+    return _check_table(entry["checks"])
 
 
 def _others(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -205,8 +205,8 @@ def _others(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row["check"] not in (*DATA_CHECKS, *MODEL_CHECKS)]
 
 
-def _numbers(metrics: Mapping[str, float | None]) -> list[str]:
-    return [f"| {name} | {_number(value)} |" for name, value in sorted(metrics.items())]
+def _numbers(numbers: Mapping[str, float | None]) -> list[str]:
+    return [f"| {name} | {_number(value)} |" for name, value in sorted(numbers.items())]
 
 
 def _check_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -24,9 +24,9 @@ def verify(request: Request, step: int, emit: Emit) -> list[Row]:
     ]
     if not rows[0]["reason"]:
         checkpoint = checkpoints.load(folder, state.LAYOUT)
-        found = ranks.evaluate(request, step, emit)
+        evaluated = ranks.evaluate(request, step, emit)
         rows += [_row("record is of this job", "its keys", _strange(request, checkpoint))]
-        rows += _contents(Path(request.folder), checkpoint, found)
+        rows += _contents(Path(request.folder), checkpoint, evaluated)
     if failed := preflight.failed(rows):
         faults = [f"{row['check']}: {row['reason']}" for row in failed]
         raise Faults(f"{folder}: not verified", faults, "verification")
@@ -36,7 +36,7 @@ def verify(request: Request, step: int, emit: Emit) -> list[Row]:
 def _strange(request: Request, checkpoint: Checkpoint) -> list[str]:
     """Return what checkpoint.json says that the job did not ask for."""
     config, train = request.config, request.config["train"]
-    asked = {
+    wanted = {
         "seed": config["seed"],
         "total_steps": train["steps"],
         "world_size": train["ranks"],
@@ -48,35 +48,35 @@ def _strange(request: Request, checkpoint: Checkpoint) -> list[str]:
         "stand_in": request.stand_in,
     }
     record = checkpoint.record
-    return [f"{k} is {record[k]!r}, asked was {v!r}" for k, v in asked.items() if record[k] != v]
+    return [f"{k} is {record[k]!r}, asked was {v!r}" for k, v in wanted.items() if record[k] != v]
 
 
-def _contents(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> list[Row]:
+def _contents(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> list[Row]:
     step = checkpoint.step
     return [
         _row(
             "step",
-            found["step"],
-            [f"holds step {found['step']}, not {step}"] if found["step"] != step else [],
+            evaluated["step"],
+            [f"holds step {evaluated['step']}, not {step}"] if evaluated["step"] != step else [],
         ),
         _row(
             "weights are finite",
-            found["finite"],
-            [] if found["finite"] else ["a weight is nan or infinite"],
+            evaluated["finite"],
+            [] if evaluated["finite"] else ["a weight is nan or infinite"],
         ),
-        _row("weights changed", *_change(run, checkpoint, found)),
+        _row("weights changed", *_change(run, checkpoint, evaluated)),
         *(
-            [_row("validation loss comes back", *_loss(run, checkpoint, found))]
-            if found["finite"]
+            [_row("validation loss comes back", *_loss(run, checkpoint, evaluated))]
+            if evaluated["finite"]
             else []
         ),
     ]
 
 
-def _change(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> tuple[str, list[str]]:
+def _change(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tuple[str, list[str]]:
     if checkpoint.step == 0:
         return "not trained yet", []
-    if not found["moved"]:
+    if not evaluated["moved"]:
         return "lora_b is zero", ["every lora_b is zero, as before training"]
     name = state.ADAPTERS
     for step in checkpoints.steps(run):
@@ -90,12 +90,12 @@ def _change(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> tuple[s
     return "lora_b is not zero", []
 
 
-def _loss(run: Path, checkpoint: Checkpoint, found: dict[str, Any]) -> tuple[str, list[str]]:
-    recorded, again = checkpoint.record["valid_loss"], found["valid_loss"]
+def _loss(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tuple[str, list[str]]:
+    recorded, again = checkpoint.record["valid_loss"], evaluated["valid_loss"]
     noted = metrics.valid_loss(run, checkpoint.step)
     if recorded is None or noted != recorded:
         return f"{again}", [f"{metrics.NAME} says {noted}, checkpoint.json says {recorded}"]
-    old, new = checkpoint.record["fingerprint"], found["fingerprint"]
+    old, new = checkpoint.record["fingerprint"], evaluated["fingerprint"]
     if old == new:
         text = f"{again:.6f}, equal to the bit"
         return text, [] if again == recorded else [f"recorded {recorded!r}, found {again!r}"]

@@ -13,9 +13,9 @@ from thunder.backends.torch import machine
 from thunder.backends.torch.machine import Machine
 from thunder.backends.torch.peers import Peers
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import material
+from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.evaluation import evaluate
-from thunder.lanes.asr.material import Material
+from thunder.lanes.asr.material import Material, gather
 from thunder.lanes.asr.training import batches, epoch, loop, ranks, state
 from thunder.lanes.asr.training.learner import on_device
 from thunder.lanes.asr.training.state import Saved
@@ -34,69 +34,69 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
         ThunderError: with the cause class of what went wrong; what was saved stays.
     """
     emit = written(emit)
-    found = material.gather(config, folder, emit)
-    before = state.load(folder, state.about(found))
+    material = gather(config, folder, emit)
+    before = state.load(folder, state.about(material))
     if before is not None:  # its weights are read again where they are needed
         before = replace(before, model={}, optimizer={})
     chosen = machine.choose(config, threads=before.threads if before else None)
     machine.prepare(chosen)
     emit(events.backend(machine.described(chosen)))
     with machine.memory():
-        saved = _trained(found, folder, chosen, before, emit)
+        saved = _trained(material, folder, chosen, before, emit)
         best, why = saved.standing.best_epoch, saved.stopped
         text = f"training ended after epoch {saved.epoch} ({why}); epoch {best} is evaluated"
         emit(events.note(text))
-        model = state.load_best(folder, found, saved.standing.best_epoch).to(chosen.device)
-        check_not_blank(model, found, chosen)
-        metrics = evaluate.run(found, model, _summary(chosen, saved), folder, emit)
-    return {"metrics": metrics, "step": None, "inputs": found.digests}
+        model = state.load_best(folder, material, saved.standing.best_epoch).to(chosen.device)
+        check_not_blank(model, material, chosen)
+        metrics = evaluate.run(material, model, _summary(chosen, saved), folder, emit)
+    return {"metrics": metrics, "step": None, "inputs": material.digests}
 
 
-def check_not_blank(model: nn.Module, found: Material, chosen: Machine) -> None:
+def check_not_blank(model: nn.Module, material: Material, chosen: Machine) -> None:
     """Refuse a model that says blank everywhere.
 
     Features of a layout that the model was not meant for load without a word and give nothing but
     blanks; so does a model that has learnt nothing. Where characters are so rare that
     honest posteriors are nearly all blank, the bound lies between that share and one.
     """
-    valid = found.splits["valid"]
-    rows = np.flatnonzero(valid.fits)[:SMOKE_ROWS]
-    batch = batches.collate(found.store, valid, rows, epoch.window(found))
+    valid = material.splits["valid"]
+    store, rows = material.store, np.flatnonzero(valid.fits)[:SMOKE_ROWS]
+    batch = batches.collate(store, valid, rows, epoch.window(material))
     with torch.no_grad(), chosen.autocast():
         output = model(*on_device(batch, chosen))
     inside = torch.arange(output.log_probs.shape[1], device=chosen.device) < output.lengths[:, None]
-    mass = float(output.log_probs[..., found.vocabulary.blank].exp()[inside].mean())
+    mass = float(output.log_probs[..., material.vocabulary.blank].exp()[inside].mean())
     characters = float(batch.target_lengths.sum() / output.lengths.sum())
     most = max(MOST_BLANK, 1 - characters / 2)
     if not mass < most:
         raise ThunderError(
             f"after training, {mass:.1%} of the posterior over {len(rows)} validation rows is "
             f"blank (at most {most:.1%}): nothing was learnt. Are the features what they say? "
-            f"The store says layout {found.store.layout!r}, {found.store.rate_hz:g} Hz; frames "
+            f"The store says layout {store.layout!r}, {store.rate_hz:g} Hz; frames "
             "that were downsampled twice give exactly this, and no key of a state dict is missing",
             "training",
         )
 
 
 def _trained(
-    found: Material, folder: Path, chosen: Machine, before: Saved | None, emit: Emit
+    material: Material, folder: Path, chosen: Machine, before: Saved | None, emit: Emit
 ) -> Saved:
-    config = found.config
+    config = material.config
     if before is None or not before.stopped:
         most = config["train"]["epochs"]
-        rows = int(found.splits["train"].fits.sum())
+        rows = int(material.splits["train"].fits.sum())
         text = f"epoch {before.epoch + 1 if before else 1} of at most {most}, {rows} utterances"
         emit(events.phase("train", text))
     if before and not before.stopped and before.precisions[-1] != chosen.precision:
         text = f"begun in {before.precisions[-1]}, goes on in {chosen.precision}: other bits"
         emit(events.warning(text))
     if config["train"]["ranks"] == 1 or (before and before.stopped):
-        return loop.train(found, folder, chosen, Peers(), emit)
+        return loop.train(material, folder, chosen, Peers(), emit)
     ranks.train(config, folder, before.threads if before else None, emit)
-    saved = state.load(folder, state.about(found))
+    saved = state.load(folder, state.about(material))
     if saved is None or not saved.stopped:
         raise ThunderError(
-            f"{folder / state.LAST}: the ranks ended before training was over", "ranks"
+            f"{folder / artifacts.LAST}: the ranks ended before training was over", "ranks"
         )
     return saved
 

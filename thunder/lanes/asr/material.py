@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import artifacts
-from thunder.lanes.asr.data import folder as located
 from thunder.lanes.asr.data import groups, pairs, split, targets, vocabulary
+from thunder.lanes.asr.data.folder import data_folder
 from thunder.lanes.asr.data.targets import Targets
 from thunder.lanes.asr.data.vocabulary import Vocabulary
 from thunder.lanes.asr.features import layouts, store
@@ -65,7 +65,7 @@ def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
         ThunderError: data, features, split and model do not belong together; nothing was computed.
     """
     emit(events.phase("prepare", "pairs, split and features"))
-    where = located.data_folder(config, emit)
+    where = data_folder(config, emit)
     with beating(emit):
         return _gathered(config, folder, where)
 
@@ -96,10 +96,10 @@ def _gathered(config: Mapping[str, Any], folder: Path, where: Path) -> Material:
 
 
 def _check_store(opened: Store, snapshot: str, config: Mapping[str, Any]) -> None:
-    found, stride = opened.manifest["snapshot_sha256"], config["model"]["stride"]
-    if found != snapshot:
+    made_of, stride = opened.manifest["snapshot_sha256"], config["model"]["stride"]
+    if made_of != snapshot:
         raise ThunderError(
-            f"the features were made from the rows {found[:12]}…, the pairs are {snapshot[:12]}… "
+            f"the features were made from the rows {made_of[:12]}…, the pairs are {snapshot[:12]}… "
             "now: the data changed; run the features again",
             "data",
         )
@@ -175,16 +175,16 @@ def _utterances(
 ) -> Utterances:
     rows = np.array([opened.index[feat_id] for feat_id in ids], np.int64)
     frames = opened.lengths[rows].astype(np.int64)
-    found = [texts.classes[number] for number in numbers]
+    classes = [texts.classes[number] for number in numbers]
     return Utterances(
         ids=ids,
         rows=rows,
         frames=frames,
         references=[texts.references[number] for number in numbers],
-        targets=found,
+        targets=classes,
         origins=[origins[number] for number in numbers],
         seconds=opened.durations[rows],
-        fits=_fits(found, frames, opened, config),
+        fits=_fits(classes, frames, opened, config),
     )
 
 
@@ -203,22 +203,23 @@ def _fits(
     frames = _counted(frames, opened, config)
     room = {n: ctc.output_length(n, stride) for n in np.unique(frames).tolist()}
     pairs_ = zip(classes, frames.tolist(), strict=True)
-    return np.array([0 < targets.frames_needed(one) <= room[n] for one, n in pairs_], bool)
+    return np.array([0 < targets.frames_needed(target) <= room[n] for target, n in pairs_], bool)
 
 
 def _check_fit(splits: Mapping[str, Utterances], opened: Store, config: Mapping[str, Any]) -> None:
     """Refuse a split without rows, without rows that have room, or with rows too long."""
     model = config["model"]
-    for name, found in splits.items():
-        if not found.ids:
+    for name, utterances in splits.items():
+        if not utterances.ids:
             raise ThunderError(f"no row of {name} has features", "data")
-        if name != "test" and not found.fits.any():
+        if name != "test" and not utterances.fits.any():
             raise ThunderError(
                 f"no row of {name} fits its frames at model.stride {model['stride']}: every text "
                 "is longer than what CTC can write; use a smaller stride",
                 "data",
             )
-    longest = max(int(_counted(found.frames, opened, config).max()) for found in splits.values())
+    frames = [_counted(utterances.frames, opened, config) for utterances in splits.values()]
+    longest = max(int(each.max()) for each in frames)
     after, positions = ctc.output_length(longest, model["stride"]), model["size"]["positions"]
     if after > positions:
         raise ThunderError(

@@ -6,9 +6,8 @@ import time
 
 from thunder.ground.errors import ThunderError
 
-TYPE_CHECKING = (
-    False  # as in thunder.executors.child: this lane is there to measure the runner with
-)
+# As in thunder.executors.child: this lane is there to measure the runner with.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path

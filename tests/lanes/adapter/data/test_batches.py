@@ -20,10 +20,10 @@ def test_every_row_comes_once_an_epoch(epoch: int) -> None:
 
 
 def test_order_depends_on_step_and_seed_alone() -> None:
-    asked = [batches.Order(LENGTHS, 3, 4).batch(step).tolist() for step in (200, 5, 80)]
+    rows = [batches.Order(LENGTHS, 3, 4).batch(step).tolist() for step in (200, 5, 80)]
     again = [batches.Order(LENGTHS, 3, 4).batch(step).tolist() for step in (200, 5, 80)]
     other = [batches.Order(LENGTHS, 4, 4).batch(step).tolist() for step in (200, 5, 80)]
-    assert asked == again != other
+    assert rows == again != other
 
 
 def test_epochs_differ_in_their_batches() -> None:
@@ -64,9 +64,9 @@ def test_split_gives_equal_ranks_near_equal_work() -> None:
 def test_collate_supervises_the_assistant_alone(tiny: Tiny) -> None:
     rows = tokens.load(tiny.tokens / "train.npz")
     batch = batches.collate(rows, np.array([3, 8]))
-    found = batch.targets[batch.weights == 1]
+    supervised = batch.targets[batch.weights == 1]
     expected = np.concatenate([rows.row(n)[rows.starts[n] :] for n in (3, 8)])
-    assert found.tolist() == expected.tolist()
+    assert supervised.tolist() == expected.tolist()
     flat = batch.inputs.reshape(-1)
     before = np.concatenate([rows.row(n)[rows.starts[n] - 1 : -1] for n in (3, 8)])
     assert flat[batch.positions[batch.weights == 1]].tolist() == before.tolist()

@@ -9,8 +9,7 @@ import pytest
 
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.model import model_folder, standin
-from thunder.lanes.adapter.model import standin_tokenizer as spelling
+from thunder.lanes.adapter.model import model_folder, standin, standin_tokenizer
 
 SOURCE = {
     "recipe": "tiny_gemma4",
@@ -112,7 +111,7 @@ def test_mlx_lm_loads_and_generates(loaded: tuple[Any, Any]) -> None:
     prompt = tokenizer.apply_chat_template(TURNS[:2], add_generation_prompt=True)
     steps = list(mlx_lm.stream_generate(model, tokenizer, prompt, max_tokens=4))
     assert 1 <= len(steps) <= 4
-    assert tokenizer.eos_token_ids == {spelling.EOS, spelling.TURN_END}
+    assert tokenizer.eos_token_ids == {standin_tokenizer.EOS, standin_tokenizer.TURN_END}
 
 
 def test_untrained_model_knows_nothing(loaded: tuple[Any, Any]) -> None:
@@ -127,8 +126,8 @@ def test_template_writes_turns_with_one_bos(loaded: tuple[Any, Any]) -> None:
         "<|turn>model\nߓߏ<turn|>\n"
     )
     tokens = tokenizer.apply_chat_template(TURNS, return_dict=False)
-    assert tokens[0] == spelling.BOS
-    assert tokens.count(spelling.BOS) == 1
+    assert tokens[0] == standin_tokenizer.BOS
+    assert tokens.count(standin_tokenizer.BOS) == 1
     assert tokens == tokenizer.encode(text, add_special_tokens=False)
 
 
@@ -143,7 +142,7 @@ def test_prompt_is_the_beginning_of_the_full_row(loaded: tuple[Any, Any]) -> Non
 def test_encoding_the_text_of_the_template_again_doubles_bos(loaded: tuple[Any, Any]) -> None:
     _, tokenizer = loaded
     text = tokenizer.apply_chat_template(TURNS, tokenize=False)
-    assert tokenizer.encode(text)[:2] == [spelling.BOS, spelling.BOS]
+    assert tokenizer.encode(text)[:2] == [standin_tokenizer.BOS, standin_tokenizer.BOS]
 
 
 def test_unknown_role_is_refused(loaded: tuple[Any, Any]) -> None:
@@ -166,7 +165,7 @@ def test_unknown_role_is_refused(loaded: tuple[Any, Any]) -> None:
 def test_any_text_comes_back(loaded: tuple[Any, Any], text: str) -> None:
     _, tokenizer = loaded
     tokens = tokenizer.encode(text, add_special_tokens=False)
-    assert spelling.UNKNOWN not in tokens
+    assert standin_tokenizer.UNKNOWN not in tokens
     assert tokenizer.decode(tokens) == text
 
 
@@ -182,24 +181,24 @@ def test_vocabulary_has_the_size_asked_for(folder: Path, loaded: tuple[Any, Any]
 
 
 def test_texts_that_spell_special_tokens_cannot_break_the_vocabulary() -> None:
-    found = spelling.learn(["<bos> <0x41> <unused0> <|turn>"] * 9, 300)
-    assert len(found["model"]["vocab"]) == 300
+    tokenizer = standin_tokenizer.learn(["<bos> <0x41> <unused0> <|turn>"] * 9, 300)
+    assert len(tokenizer["model"]["vocab"]) == 300
 
 
-@pytest.mark.parametrize("size", [spelling.LEAST, spelling.LEAST + 1, spelling.LEAST + 10])
+@pytest.mark.parametrize("size", [standin_tokenizer.LEAST + more for more in (0, 1, 10)])
 def test_tokenizer_needs_no_room_beyond_the_bytes(size: int) -> None:
     from tokenizers import Tokenizer
 
-    found = Tokenizer.from_str(json.dumps(spelling.learn(TEXTS, size)))
-    assert found.get_vocab_size() == size
-    assert found.decode(found.encode(TEXTS[0]).ids) == TEXTS[0]
+    tokenizer = Tokenizer.from_str(json.dumps(standin_tokenizer.learn(TEXTS, size)))
+    assert tokenizer.get_vocab_size() == size
+    assert tokenizer.decode(tokenizer.encode(TEXTS[0]).ids) == TEXTS[0]
 
 
 def test_space_comes_back_where_no_text_had_one() -> None:
     from tokenizers import Tokenizer
 
-    found = Tokenizer.from_str(json.dumps(spelling.learn(["ߓߏ"], 300)))
-    assert found.decode(found.encode("ߓߏ ߓߏ").ids) == "ߓߏ ߓߏ"
+    tokenizer = Tokenizer.from_str(json.dumps(standin_tokenizer.learn(["ߓߏ"], 300)))
+    assert tokenizer.decode(tokenizer.encode("ߓߏ ߓߏ").ids) == "ߓߏ ߓߏ"
 
 
 @pytest.mark.slow
@@ -216,14 +215,14 @@ def test_two_processes_build_the_same_bytes(tmp_path: Path, folder: Path) -> Non
 def test_each_key_of_the_recipe_changes_the_bytes(
     tmp_path: Path, folder: Path, change: dict[str, int]
 ) -> None:
-    found = standin.build(SOURCE | change, TEXTS, tmp_path / "other")
-    assert found != model_folder.digest(folder)
+    built = standin.build(SOURCE | change, TEXTS, tmp_path / "other")
+    assert built != model_folder.digest(folder)
 
 
 def test_learning_rate_factor_changes_nothing(tmp_path: Path, folder: Path) -> None:
     other = SOURCE | {"learning_rate_factor": 1.0}
-    found = standin.build(other, TEXTS, tmp_path / "other")
-    assert found == model_folder.digest(folder)
+    built = standin.build(other, TEXTS, tmp_path / "other")
+    assert built == model_folder.digest(folder)
     assert standin.digest_of(other, "0" * 64) == standin.digest_of(SOURCE, "0" * 64)
 
 

@@ -110,11 +110,11 @@ def test_a_run_with_a_killed_rank_ends_as_without(
 def test_a_run_with_a_killed_supervisor_ends_as_without(tiny: Tiny, tmp_path: Path) -> None:
     run = tmp_path / "killed"
     request = long(tiny, run)
-    with supervisor(request) as found:
-        wait_for_step(found, 6)
-        pids = ranks_of(found.pid)
+    with supervisor(request) as supervising:
+        wait_for_step(supervising, 6)
+        pids = ranks_of(supervising.pid)
         time.sleep(random.Random(6).uniform(0.0, 0.2))
-        found.kill()
+        supervising.kill()
         assert len(pids) == 2
         assert wait_for(lambda: not any(map(is_alive, pids)), 5.0)
     assert LONG not in checkpoints.steps(run)
@@ -123,17 +123,17 @@ def test_a_run_with_a_killed_supervisor_ends_as_without(tiny: Tiny, tmp_path: Pa
 
 
 def test_ranks_do_not_change_the_numbers(tiny: Tiny, tmp_path: Path) -> None:
-    found = {}
+    rows = {}
     for name, train in {
         "one": {"ranks": 1, "batch_size": 3},
         "uneven": {"ranks": 2, "batch_size": 1, "rank_weights": [2, 1]},
     }.items():
         ranks.train_window(tiny.request(tmp_path / name, 8, dropout=0.0, **train), silent)
-        found[name] = losses(tmp_path / name)
-    for (_, one), (_, uneven) in zip(found["one"], found["uneven"], strict=True):
+        rows[name] = losses(tmp_path / name)
+    for (_, one), (_, uneven) in zip(rows["one"], rows["uneven"], strict=True):
         # Another order of sums; what was counted twice or left out would show in the first digit.
         assert uneven == pytest.approx(one, rel=1e-3)
-    first = [next(row for row in files.read_jsonl(tmp_path / n / metrics.NAME)) for n in found]
+    first = [next(row for row in files.read_jsonl(tmp_path / n / metrics.NAME)) for n in rows]
     assert first[0]["valid_loss"] == first[1]["valid_loss"]
 
 
@@ -186,8 +186,8 @@ def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
 def test_a_shorter_window_after_a_longer_one_keeps_what_is_there(
     tiny: Tiny, tmp_path: Path
 ) -> None:
-    with supervisor(tiny.request(tmp_path, 20, save_every=4, eval_every=100)) as found:
-        wait_for_step(found, 10)
+    with supervisor(tiny.request(tmp_path, 20, save_every=4, eval_every=100)) as supervising:
+        wait_for_step(supervising, 10)
     reached = ranks.train_window(tiny.request(tmp_path, 4), silent)
     assert reached["start"] == reached["step"] >= 8
     assert checkpoints.latest(tmp_path, state.LAYOUT)[0].record["kept"]

@@ -24,10 +24,10 @@ def trainer(tiny: Tiny, **train: Any) -> Trainer:
 def test_supervised_logits_equal_full_logits(tiny: Tiny) -> None:
     adapted = lora.load(tiny.model, ADAPTER, 0)
     inputs, positions = mx.arange(40).reshape(2, 20), mx.array([3, 19, 20, 33])
-    found = adapted.logits(inputs, positions)
+    supervised = adapted.logits(inputs, positions)
     full = adapted.model(inputs).reshape(40, -1)[positions]
     assert adapted.selecting is not None
-    assert np.allclose(np.array(found), np.array(full), atol=1e-5)
+    assert np.allclose(np.array(supervised), np.array(full), atol=1e-5)
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -49,9 +49,9 @@ def test_the_head_is_found_in_other_models(tied: bool) -> None:
 def test_a_model_without_a_known_head_gives_full_logits(tiny: Tiny) -> None:
     adapted = lora.load(tiny.model, ADAPTER, 0)
     inputs, positions = mx.arange(20)[None], mx.array([3, 19])
-    found = adapted.logits(inputs, positions)
+    logits = adapted.logits(inputs, positions)
     adapted.selecting = None
-    assert np.allclose(np.array(found), np.array(adapted.logits(inputs, positions)), atol=1e-5)
+    assert np.allclose(np.array(logits), np.array(adapted.logits(inputs, positions)), atol=1e-5)
 
 
 def test_only_lora_is_trainable(tiny: Tiny) -> None:

@@ -69,24 +69,24 @@ def test_a_stopped_rank_is_named_within_its_deadline(tiny: Tiny, tmp_path: Path)
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_killed_supervisor_leaves_no_ranks(tiny: Tiny, tmp_path: Path, frozen: bool) -> None:
     request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1, save_every=LONG)
-    with supervisor(request) as found:
-        wait_for_step(found, 3)
-        pids = ranks_of(found.pid)
+    with supervisor(request) as supervising:
+        wait_for_step(supervising, 3)
+        pids = ranks_of(supervising.pid)
         if frozen:
             os.kill(pids[1], signal.SIGSTOP)
-        found.kill()
+        supervising.kill()
         assert len(pids) == 2
         assert wait_for(lambda: not any(map(is_alive, pids)), 2.0)
 
 
 def test_a_terminated_supervisor_takes_its_ranks_along(tiny: Tiny, tmp_path: Path) -> None:
     request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1)
-    with supervisor(request) as found:
-        wait_for_step(found, 3)
-        pids = ranks_of(found.pid)
-        found.terminate()
+    with supervisor(request) as supervising:
+        wait_for_step(supervising, 3)
+        pids = ranks_of(supervising.pid)
+        supervising.terminate()
         assert len(pids) == 2
-        assert found.wait(5) == 1
+        assert supervising.wait(5) == 1
         assert not any(map(is_alive, pids))
 
 
@@ -156,14 +156,14 @@ def test_a_port_that_is_taken_is_changed(monkeypatch: pytest.MonkeyPatch) -> Non
         used = [[f"127.0.0.1:{taken.getsockname()[1]}"], *free(1)]
         offered = iter([used, free(2)])
         monkeypatch.setattr(ranks, "_addresses", lambda world: next(offered))
-        assert [found["size"] for found in ranks.ring_smoke(2, CACHE / "cache")] == [2, 2]
+        assert [result["size"] for result in ranks.ring_smoke(2, CACHE / "cache")] == [2, 2]
     assert next(offered, None) is None
 
 
 def test_smoke_ring_sums_over_all_ranks() -> None:
-    found = ranks.ring_smoke(3, CACHE / "cache")
-    assert [(one["size"], one["sum"]) for one in found] == [(3, 6.0)] * 3
-    assert all(0 < one["latency_ms"] < 1000 for one in found)
+    results = ranks.ring_smoke(3, CACHE / "cache")
+    assert [(result["size"], result["sum"]) for result in results] == [(3, 6.0)] * 3
+    assert all(0 < result["latency_ms"] < 1000 for result in results)
 
 
 def test_weights_must_name_every_rank(tiny: Tiny, tmp_path: Path) -> None:
@@ -175,10 +175,10 @@ def test_weights_must_name_every_rank(tiny: Tiny, tmp_path: Path) -> None:
 def test_ranks_are_not_blamed_for_a_supervisor_that_was_held_up() -> None:
     inbox: process.Inbox = SimpleQueue()
     both = [SimpleNamespace(number=number, code=0, pid=0) for number in (0, 1)]
-    found = watch.Watch(
+    watching = watch.Watch(
         cast(Any, both), inbox, lambda event: None, ranks.PHRASES, threading.Event()
     )
     for number in (0, 1):  # all is said before the supervisor comes to listen
         inbox.put((number, {"event": "done", "within": 30.0, "result": {"step": number}}))
         inbox.put((number, None))
-    assert found.results(start_seconds=0.0) == [{"step": 0}, {"step": 1}]
+    assert watching.results(start_seconds=0.0) == [{"step": 0}, {"step": 1}]

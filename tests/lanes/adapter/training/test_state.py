@@ -56,8 +56,8 @@ def save(run: Path, step: int, kept: bool = True) -> Path:
 def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
     for step in (5, 10):
         save(tmp_path, step)
-    found, warnings = checkpoints.latest(tmp_path, state.LAYOUT)
-    assert (found and found.step, warnings) == (10, [])
+    newest, warnings = checkpoints.latest(tmp_path, state.LAYOUT)
+    assert (newest and newest.step, warnings) == (10, [])
 
 
 def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
         path.write_bytes(path.read_bytes()[:-3])
     else:
         path.unlink()
-    found, warnings = checkpoints.latest(tmp_path, state.LAYOUT)
-    assert found is not None
-    assert found.step == 5
+    newest, warnings = checkpoints.latest(tmp_path, state.LAYOUT)
+    assert newest is not None
+    assert newest.step == 5
     assert len(warnings) == 1
     assert "passed over a damaged checkpoint" in warnings[0]
 
@@ -132,11 +132,11 @@ def test_cleaning_cuts_the_metrics_and_sets_later_folders_aside(tmp_path: Path) 
 
 def test_other_inputs_are_refused_with_old_and_new(tmp_path: Path) -> None:
     save(tmp_path, 5)
-    found, _ = checkpoints.latest(tmp_path, state.LAYOUT)
-    assert found is not None
-    state.refuse_other_inputs(found, INPUTS)
+    newest, _ = checkpoints.latest(tmp_path, state.LAYOUT)
+    assert newest is not None
+    state.refuse_other_inputs(newest, INPUTS)
     with pytest.raises(ThunderError, match=f"data was {'1' * 64}, now {'2' * 64}"):
-        state.refuse_other_inputs(found, INPUTS | {"data": "2" * 64})
+        state.refuse_other_inputs(newest, INPUTS | {"data": "2" * 64})
 
 
 def test_the_export_holds_what_mlx_lm_loads(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ def replica(value: float, second_moment: float = 0.0) -> Any:
 
     moments = {"m": mx.zeros(3), "v": mx.full(3, second_moment)}
     optimizer = SimpleNamespace(state={"adapters": moments})
-    found = window.Window.__new__(window.Window)
-    found.trainer = SimpleNamespace(vector=mx.full(3, value), optimizer=optimizer, step=7)  # type: ignore[assignment]
-    found.world, found.rank, found.group = 2, 0, None
-    return found
+    window_ = window.Window.__new__(window.Window)
+    window_.trainer = SimpleNamespace(vector=mx.full(3, value), optimizer=optimizer, step=7)  # type: ignore[assignment]
+    window_.world, window_.rank, window_.group = 2, 0, None
+    return window_
 
 
 def beside(monkeypatch: pytest.MonkeyPatch, other: Any) -> None:

@@ -30,13 +30,13 @@ def test_every_format_and_rate_becomes_the_same_tone_at_16_khz(
     tmp_path: Path, suffix: str, rate: int
 ) -> None:
     soundfile.write(tmp_path / f"a.{suffix}", _tone(440, 1.0, rate), rate)
-    found = audio.read(tmp_path / f"a.{suffix}", 30)
-    assert found.samples.dtype == np.float32
-    assert found.samples.ndim == 1
-    assert _loudest_hertz(found.samples) == pytest.approx(440, abs=5)
+    decoded = audio.read(tmp_path / f"a.{suffix}", 30)
+    assert decoded.samples.dtype == np.float32
+    assert decoded.samples.ndim == 1
+    assert _loudest_hertz(decoded.samples) == pytest.approx(440, abs=5)
     # mp3 has a frame of padding at its ends.
-    assert found.duration_s == pytest.approx(1.0, abs=0.15 if suffix == "mp3" else 1e-3)
-    assert not found.is_cut
+    assert decoded.duration_s == pytest.approx(1.0, abs=0.15 if suffix == "mp3" else 1e-3)
+    assert not decoded.is_cut
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     assert np.allclose(audio.read(tmp_path / "a.wav", 30).samples, left / 4, atol=1e-6)
 
 
-@pytest.mark.parametrize("said", [64_036, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_a_wave_whose_writer_did_not_know_its_size_is_whole(tmp_path: Path, said: int) -> None:
+@pytest.mark.parametrize("declared", [64_036, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_wave_whose_writer_did_not_know_its_size_is_whole(tmp_path: Path, declared: int) -> None:
     soundfile.write(tmp_path / "a.wav", noise(2.0), RATE)
     data = bytearray((tmp_path / "a.wav").read_bytes())
     at = data.index(b"data") + 4
-    data[at : at + 4] = said.to_bytes(4, "little")
+    data[at : at + 4] = declared.to_bytes(4, "little")
     (tmp_path / "a.wav").write_bytes(data)
     assert len(audio.read(tmp_path / "a.wav", 30).samples) == 32_000
 
@@ -58,10 +58,10 @@ def test_a_wave_whose_writer_did_not_know_its_size_is_whole(tmp_path: Path, said
 @pytest.mark.parametrize("rate", [16_000, 22_050])
 def test_what_is_longer_is_cut_and_its_true_length_told(tmp_path: Path, rate: int) -> None:
     soundfile.write(tmp_path / "a.wav", noise(2.5, rate=rate), rate)
-    found = audio.read(tmp_path / "a.wav", 1.25)
-    assert found.is_cut
-    assert len(found.samples) == 20_000
-    assert found.duration_s == pytest.approx(2.5, abs=1e-4)
+    decoded = audio.read(tmp_path / "a.wav", 1.25)
+    assert decoded.is_cut
+    assert len(decoded.samples) == 20_000
+    assert decoded.duration_s == pytest.approx(2.5, abs=1e-4)
 
 
 def _empty(path: Path) -> None:
@@ -153,9 +153,9 @@ def test_any_cut_of_a_file_is_read_or_refused_with_a_reason(tmp_path: Path, suff
 
 @pytest.mark.parametrize("samples", [1, 319, 320, 321, 16_000, 16_001])
 def test_an_utterance_has_one_frame_for_every_20_ms_begun(samples: int) -> None:
-    found = log_mel.frames(noise(samples / RATE + 1)[:samples], 80)
-    assert found.shape == (-(-samples // 320), 160)
-    assert np.isfinite(found).all()
+    frames = log_mel.frames(noise(samples / RATE + 1)[:samples], 80)
+    assert frames.shape == (-(-samples // 320), 160)
+    assert np.isfinite(frames).all()
 
 
 def test_every_band_has_mean_0_and_deviation_1() -> None:
@@ -171,16 +171,16 @@ def test_loudness_does_not_change_the_frames() -> None:
 
 def test_a_frame_is_two_neighbours_in_the_order_of_time() -> None:
     samples = noise(1.0)
-    found = log_mel.frames(samples, 40)
+    frames = log_mel.frames(samples, 40)
     later = log_mel.frames(samples[160:], 40)  # 10 ms later: its first half is our second
-    assert np.allclose(found[5:40, 40:], later[5:40, :40], atol=0.05)
+    assert np.allclose(frames[5:40, 40:], later[5:40, :40], atol=0.05)
 
 
 def test_a_tone_lights_the_band_of_its_pitch() -> None:
     samples = np.concatenate([noise(1.0) * 1e-3, _tone(1000, 1.0, RATE)])
-    found = log_mel.frames(samples, 80).reshape(-1, 80)
+    frames = log_mel.frames(samples, 80).reshape(-1, 80)
     # On Slaney's scale 1 kHz is 15 of the 45.2 mel that 8 kHz has: band 26 of 80.
-    assert np.argmax(found[150]) in (25, 26, 27)
+    assert np.argmax(frames[150]) in (25, 26, 27)
 
 
 def test_frames_are_those_of_another_implementation() -> None:
@@ -199,8 +199,8 @@ def test_frames_are_those_of_another_implementation() -> None:
 def test_frames_are_those_of_before() -> None:
     # Pinned: raise log_mel.REVISION, and with it the digest, when they change.
     rising = np.linspace(0.1, 1, 1600, dtype=np.float32)
-    found = log_mel.frames(_tone(440, 0.1, RATE) * rising + _tone(2500, 0.1, RATE) * 0.1, 80)
-    chosen = [float(found[0, 11]), float(found[2, 60]), float(found[4, 131])]
+    frames = log_mel.frames(_tone(440, 0.1, RATE) * rising + _tone(2500, 0.1, RATE) * 0.1, 80)
+    chosen = [float(frames[0, 11]), float(frames[2, 60]), float(frames[4, 131])]
     assert chosen == pytest.approx([-2.3577, -0.4513, -0.2155], abs=2e-3)
     assert log_mel.encoder_digest(80).startswith("c7105006b3b86f37")
 

@@ -18,8 +18,8 @@ from running import environment
 
 from thunder.ground import digest, files
 from thunder.ground.errors import Faults, ThunderError
-from thunder.lanes.asr.data import folder as located
 from thunder.lanes.asr.data import pairs
+from thunder.lanes.asr.data.folder import data_folder
 from thunder.lanes.asr.features import job, log_mel, pool, publish, shards, store, verdicts
 
 
@@ -43,8 +43,8 @@ def run_folder(tmp_path: Path) -> Path:
 
 def _run(data: Path, folder: Path, **changes: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     told: list[dict[str, Any]] = []
-    found = job.run(features_config(data, folder, **changes), folder, told.append)
-    return found, told
+    result = job.run(features_config(data, folder, **changes), folder, told.append)
+    return result, told
 
 
 def _content(folder: Path) -> dict[str, str]:
@@ -306,12 +306,12 @@ def test_a_stand_in_is_built_once_and_its_place_follows_from_its_recipe(tmp_path
     config = features_config(tmp_path / "nowhere", tmp_path / "outputs")
     config["data"]["source"] = {"recipe": "spoken", "rows": 20, "seed": 0, "builder": "0" * 64}
     told: list[dict[str, Any]] = []
-    folder = located.data_folder(config, told.append)
+    folder = data_folder(config, told.append)
     name = f"speech-{digest.of_value(config['data']['source'])[:12]}"
     assert folder == tmp_path / "outputs" / "cache" / name
     assert told[0]["event"] == "phase"
     assert told[-1]["step"] == told[-1]["of"] == 20
-    assert located.data_folder(config, told.append) == folder
+    assert data_folder(config, told.append) == folder
     assert told[-1]["step"] == 20
     (tmp_path / "run").mkdir()
     assert job.run(config, tmp_path / "run", told.append)["metrics"]["rows"] == 20
@@ -336,11 +336,11 @@ def _sleep(seconds: float) -> float:
 def test_results_come_in_the_order_of_the_tasks() -> None:
     beats: list[int] = []
     with pool.threads(3) as executor:
-        found = pool.ordered(
+        results = pool.ordered(
             executor, _sleep, [0.05, 0.0, 0.02, 0.01], ahead=3, beat=lambda: beats.append(1),
             stall_seconds=5,
         )  # fmt: skip
-        assert list(found) == [0.05, 0.0, 0.02, 0.01]
+        assert list(results) == [0.05, 0.0, 0.02, 0.01]
 
 
 def test_no_more_tasks_are_taken_than_may_be_ahead() -> None:
@@ -352,10 +352,12 @@ def test_no_more_tasks_are_taken_than_may_be_ahead() -> None:
             yield 0.0
 
     with pool.threads(1) as executor:
-        found = pool.ordered(executor, _sleep, tasks(), ahead=4, beat=lambda: None, stall_seconds=5)
-        next(found)
+        results = pool.ordered(
+            executor, _sleep, tasks(), ahead=4, beat=lambda: None, stall_seconds=5
+        )
+        next(results)
         assert len(taken) == 4
-        found.close()  # type: ignore[attr-defined]
+        results.close()  # type: ignore[attr-defined]
 
 
 def test_a_task_that_hangs_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,10 +411,10 @@ def test_after_kill_9_no_process_is_left_and_the_next_attempt_ends_with_the_same
     files.write_json(request, features_config(data, killed))
 
     command = [sys.executable, __file__, str(request), str(killed)]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as found:
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as process:
         assert wait_for(lambda: shards.part_path(killed, 0).exists(), 60)
-        workers = _children(found.pid)
-        found.kill()
+        workers = _children(process.pid)
+        process.kill()
     assert workers
     assert wait_for(lambda: not any(is_alive(pid) for pid in workers), 10)
     assert not (killed / "features_manifest.json").exists()

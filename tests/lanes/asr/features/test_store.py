@@ -40,9 +40,9 @@ def test_frames_come_back_as_they_were_written(folder: Path) -> None:
     assert (opened.layout, opened.dims, opened.rate_hz) == ("log_mel_50hz", 4, 50.0)
     for name, frames in written.items():
         row = opened.index[name]
-        found = opened.frames(row)
-        assert found.dtype == np.float16
-        assert np.array_equal(found, frames)
+        stored = opened.frames(row)
+        assert stored.dtype == np.float16
+        assert np.array_equal(stored, frames)
         assert opened.lengths[row] == len(frames)
         assert opened.durations[row] == pytest.approx(len(frames) / 50)
 
@@ -179,8 +179,8 @@ def test_a_shard_of_rejected_rows_alone_is_empty(tmp_path: Path, small_shards: N
     ("count", "expected"), [(1, [0]), (3, [0, 1, 2]), (16, list(range(16))), (31, None)]
 )
 def test_rows_that_are_looked_at_are_spread_evenly(count: int, expected: list[int] | None) -> None:
-    found = store.spaced(count, 16)
-    assert found == (expected or list(range(0, 31, 2)))
+    places = store.spaced(count, 16)
+    assert places == (expected or list(range(0, 31, 2)))
 
 
 def test_memory_does_not_grow_with_the_shards(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ def _numbered(frames: int, dims: int = 6) -> Any:
 def _read(
     folder: Path, source: str, duration_s: float | None, seconds: float = 30.0, name: str = "a"
 ) -> Outcome:
-    (found,) = stored.extractor(folder, source, 6, seconds)([Row(name, 7, None, duration_s)])
-    return found
+    (outcome,) = stored.extractor(folder, source, 6, seconds)([Row(name, 7, None, duration_s)])
+    return outcome
 
 
 @pytest.mark.parametrize(
@@ -51,20 +51,20 @@ def test_frames_are_trimmed_to_the_true_length(
     tmp_path: Path, source: str, frames: int, duration_s: float | None, kept: int
 ) -> None:
     _save(tmp_path, "a", _numbered(frames))
-    found = _read(tmp_path, source, duration_s)
-    assert isinstance(found, Framed)
-    assert np.array_equal(found.frames, _numbered(kept).numpy())
-    assert found.is_padded == (duration_s is None)
-    assert found.is_cut == (duration_s == 40.0)
-    assert found.duration_s == (30.0 if duration_s is None else duration_s)
+    outcome = _read(tmp_path, source, duration_s)
+    assert isinstance(outcome, Framed)
+    assert np.array_equal(outcome.frames, _numbered(kept).numpy())
+    assert outcome.is_padded == (duration_s is None)
+    assert outcome.is_cut == (duration_s == 40.0)
+    assert outcome.duration_s == (30.0 if duration_s is None else duration_s)
 
 
 def test_the_longest_utterance_cuts_stored_frames_too(tmp_path: Path) -> None:
     _save(tmp_path, "a", _numbered(1500))
-    found = _read(tmp_path, A, 12.0, seconds=2.0)
-    assert isinstance(found, Framed)
-    assert len(found.frames) == 100
-    assert found.is_cut
+    outcome = _read(tmp_path, A, 12.0, seconds=2.0)
+    assert isinstance(outcome, Framed)
+    assert len(outcome.frames) == 100
+    assert outcome.is_cut
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_one_layout_is_never_taken_for_the_other(
     tmp_path: Path, source: str, frames: int, duration_s: float | None, reason: str
 ) -> None:
     _save(tmp_path, "a", _numbered(frames))
-    found = _read(tmp_path, source, duration_s)
-    assert isinstance(found, Misfit)
+    outcome = _read(tmp_path, source, duration_s)
+    assert isinstance(outcome, Misfit)
     with pytest.raises(ThunderError, match=reason):
-        raise ThunderError(found.reason)
+        raise ThunderError(outcome.reason)
 
 
 @pytest.mark.parametrize(
@@ -129,17 +129,17 @@ def _too_large() -> Any:
 )
 def test_values_that_are_no_features_are_rejected(tmp_path: Path, value: Any, reason: str) -> None:
     _save(tmp_path, "a", value)
-    found = _read(tmp_path, A, 30.0)
-    assert isinstance(found, Rejected)
-    assert found.reason.startswith(reason)
+    outcome = _read(tmp_path, A, 30.0)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason.startswith(reason)
 
 
 def test_a_missing_file_and_a_strange_name_are_rejected(tmp_path: Path) -> None:
     _save(tmp_path, "a", _numbered(1500))
     assert _read(tmp_path, A, 3.0, name="b") == Rejected(Row("b", 7, None, 3.0), "no features/b.pt")
-    found = _read(tmp_path, A, 3.0, name="../features/a")
-    assert isinstance(found, Rejected)
-    assert "is not a file name" in found.reason
+    outcome = _read(tmp_path, A, 3.0, name="../features/a")
+    assert isinstance(outcome, Rejected)
+    assert "is not a file name" in outcome.reason
 
 
 class _Code:
@@ -161,8 +161,8 @@ def test_any_torn_or_flipped_file_is_rejected_or_read(tmp_path: Path, is_zip: bo
     whole, drawn = path.read_bytes(), np.random.default_rng(0)
     for size in range(0, len(whole), max(1, len(whole) // 40)):
         path.write_bytes(whole[:size])
-        found = _read(tmp_path, B, 3.0)
-        assert not isinstance(found, Misfit)
+        outcome = _read(tmp_path, B, 3.0)
+        assert not isinstance(outcome, Misfit)
     for place in drawn.integers(0, len(whole), 150):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         assert _read(tmp_path, B, 3.0)

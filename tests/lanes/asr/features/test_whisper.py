@@ -82,11 +82,11 @@ def test_the_encoder_learns_nothing_and_drops_nothing(model: Path) -> None:
 
 def test_what_is_longer_than_the_window_is_cut(model: Path, speech: Path) -> None:
     loaded = whisper.load(model)
-    (found,) = whisper.encode(loaded, whisper.preparer(speech, loaded, 60.0)(_rows("c")))
-    assert isinstance(found, Framed)
-    assert found.frames.shape == (1500, DIMS)
-    assert found.duration_s == 31.0
-    assert found.is_cut
+    (outcome,) = whisper.encode(loaded, whisper.preparer(speech, loaded, 60.0)(_rows("c")))
+    assert isinstance(outcome, Framed)
+    assert outcome.frames.shape == (1500, DIMS)
+    assert outcome.duration_s == 31.0
+    assert outcome.is_cut
 
 
 def test_a_row_does_not_depend_on_its_neighbours(model: Path, speech: Path) -> None:

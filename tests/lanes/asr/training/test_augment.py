@@ -39,7 +39,7 @@ def test_the_bands_are_as_wide_as_published() -> None:
     one = SETTINGS | {"time_bands": 1, "feature_bands": 1}
     masks = augment.draw(lengths, DIMS, one, np.random.default_rng(0))
     widths = [bands(row) for row in masks.frames]
-    assert {len(found) for found in widths} == {1}
+    assert {len(band_widths) for band_widths in widths} == {1}
     assert {width for (width,) in widths} == set(range(5, 21))
     features = [bands(row)[0] for row in masks.features]
     assert (min(features), max(features)) == (20, 80)
@@ -91,13 +91,13 @@ def test_what_is_hidden_is_the_mean_of_the_row_and_all_else_stays() -> None:
         np.array([[False, True, False, False], [False] * 4]),
         np.array([[False] * 3, [False, False, True]]),
     )
-    found = augment.apply(frames, torch.tensor([4, 2]), masks)
-    assert found[0].tolist() == [[0, 1, 2], [4.5, 5.5, 6.5], [6, 7, 8], [9, 10, 11]]
-    assert found[1].tolist() == [[12, 13, 15.5], [15, 16, 15.5], [0, 0, 0], [0, 0, 0]]
+    masked = augment.apply(frames, torch.tensor([4, 2]), masks)
+    assert masked[0].tolist() == [[0, 1, 2], [4.5, 5.5, 6.5], [6, 7, 8], [9, 10, 11]]
+    assert masked[1].tolist() == [[12, 13, 15.5], [15, 16, 15.5], [0, 0, 0], [0, 0, 0]]
 
 
 def test_masks_reach_padded_frames_by_no_accident() -> None:
     frames = torch.ones(1, 10, 3)
     masks = Masks(np.ones((1, 4), bool), np.zeros((1, 3), bool))
-    found = augment.apply(frames * 2, torch.tensor([4]), masks)
-    assert found[0, 4:].eq(2).all()
+    masked = augment.apply(frames * 2, torch.tensor([4]), masks)
+    assert masked[0, 4:].eq(2).all()

@@ -20,10 +20,10 @@ def epoch(seed: int, *, bucketed: bool = True, rows: np.ndarray = ROWS) -> list[
 
 @pytest.mark.parametrize("bucketed", [True, False])
 def test_every_row_comes_once_an_epoch(bucketed: bool) -> None:
-    found = epoch(0, bucketed=bucketed)
-    assert sorted(np.concatenate(found)) == list(range(4097))
-    assert len(found) == batches.count(4097, 16)
-    assert sorted(map(len, found)) == [1] + [16] * 256
+    drawn = epoch(0, bucketed=bucketed)
+    assert sorted(np.concatenate(drawn)) == list(range(4097))
+    assert len(drawn) == batches.count(4097, 16)
+    assert sorted(map(len, drawn)) == [1] + [16] * 256
 
 
 def test_only_rows_that_take_part_come() -> None:
@@ -37,8 +37,8 @@ def test_the_order_depends_on_the_seed_alone() -> None:
 
 
 def test_rows_of_a_bucketed_batch_have_like_lengths() -> None:
-    def used(found: list[np.ndarray]) -> float:
-        return float(LENGTHS.sum() / sum(LENGTHS[row].max() * len(row) for row in found))
+    def used(drawn: list[np.ndarray]) -> float:
+        return float(LENGTHS.sum() / sum(LENGTHS[row].max() * len(row) for row in drawn))
 
     assert used(epoch(0)) > 0.97
     assert used(epoch(0, bucketed=False)) < 0.6
@@ -62,9 +62,9 @@ def test_a_batch_smaller_than_the_ranks_leaves_some_without_rows() -> None:
 
 
 def test_evaluation_shows_every_row_once_in_the_same_batches() -> None:
-    found = batches.evaluation(LENGTHS, 16)
-    assert sorted(np.concatenate(found)) == list(range(4097))
-    assert [row.tolist() for row in found] == [r.tolist() for r in batches.evaluation(LENGTHS, 16)]
+    drawn = batches.evaluation(LENGTHS, 16)
+    assert sorted(np.concatenate(drawn)) == list(range(4097))
+    assert [row.tolist() for row in drawn] == [r.tolist() for r in batches.evaluation(LENGTHS, 16)]
 
 
 def test_collate_pads_to_the_longest_row() -> None:
@@ -107,10 +107,10 @@ def test_an_error_of_the_maker_reaches_the_taker() -> None:
         yield 1
         raise OSError("disk is gone")
 
-    found = batches.ahead(broken())
-    assert next(found) == 1
+    taken = batches.ahead(broken())
+    assert next(taken) == 1
     with pytest.raises(OSError, match="disk is gone"):
-        next(found)
+        next(taken)
 
 
 def test_a_taker_that_leaves_takes_the_maker_along() -> None:
@@ -122,9 +122,9 @@ def test_a_taker_that_leaves_takes_the_maker_along() -> None:
             made.append(1)
             yield 1
 
-    found = batches.ahead(endless())
-    next(found)
-    found.close()
+    items = batches.ahead(endless())
+    next(items)
+    items.close()
     assert threading.active_count() == before
     count = len(made)
     time.sleep(0.05)

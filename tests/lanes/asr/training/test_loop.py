@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from thunder.backends.torch.peers import Peers
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import job as train
+from thunder.lanes.asr import artifacts, job
 from thunder.lanes.asr.material import Material
 from thunder.lanes.asr.model import ctc, tar
 from thunder.lanes.asr.training import batches, epoch, learner, loop, state
@@ -72,12 +72,12 @@ def test_the_loss_is_the_mean_that_torch_and_publications_mean() -> None:
 def gradient_of(one: Learner, some: batches.Batch) -> Tensor:
     output = one.model(some.frames.float(), some.lengths)
     loss = learner.row_losses(output.log_probs, output.lengths, some, 0).mean()
-    found = torch.autograd.grad(loss, list(one.model.parameters()), allow_unused=True)
+    gradients = torch.autograd.grad(loss, list(one.model.parameters()), allow_unused=True)
     parameters = one.model.parameters()
     return torch.cat(
         [
             torch.zeros(parameter.numel()) if part is None else part.flatten()
-            for part, parameter in zip(found, parameters, strict=True)
+            for part, parameter in zip(gradients, parameters, strict=True)
         ]
     )
 
@@ -160,23 +160,23 @@ def test_steps_that_are_not_finite_are_counted(tmp_path: Path) -> None:
     saved = loop.train(material, tmp_path, CPU, Peers(), lambda event: None)
     assert saved.history[0]["nonfinite"] == 1
     assert np.isfinite(saved.history[0]["train_loss"])
-    assert "1 steps skipped" in (tmp_path / loop.LOG).read_text()
+    assert "1 steps skipped" in (tmp_path / artifacts.LOG).read_text()
 
 
 def test_too_many_steps_that_are_not_finite_end_the_run(tmp_path: Path) -> None:
     material = broken(letters(config()), 1)
-    with pytest.raises(ThunderError, match=r"epoch 3, step \d+: the loss is nan") as found:
+    with pytest.raises(ThunderError, match=r"epoch 3, step \d+: the loss is nan") as caught:
         loop.train(material, tmp_path, CPU, Peers(), lambda event: None)
-    assert found.value.cause == "training"
+    assert caught.value.cause == "training"
     assert state.load(tmp_path, state.about(material)).epoch == 2  # type: ignore[union-attr]
 
 
 def test_a_validation_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     material = letters(config())
     material.store.frames(int(material.splits["valid"].rows[3]))[0] = np.nan
-    with pytest.raises(ThunderError, match="epoch 1: the validation loss is nan") as found:
+    with pytest.raises(ThunderError, match="epoch 1: the validation loss is nan") as caught:
         loop.train(material, tmp_path, CPU, Peers(), lambda event: None)
-    assert found.value.cause == "training"
+    assert caught.value.cause == "training"
 
 
 @pytest.mark.parametrize("mode", ["baseline", "trajectory", "tar", "trajectory_ttt"])
@@ -216,7 +216,7 @@ def test_each_epoch_leaves_its_row_and_its_line(tmp_path: Path) -> None:
         "step", "train_loss", "valid_loss", "valid_cer", "learning_rate", "utterances_per_second",
         "nonfinite", "seconds", "grad_norm_max",
     }  # fmt: skip
-    lines = (tmp_path / loop.LOG).read_text().splitlines()
+    lines = (tmp_path / artifacts.LOG).read_text().splitlines()
     assert len(lines) == 5
     assert "stopped: epochs" in lines[-1]
 
@@ -238,27 +238,27 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path) -> None:
     saved = trained(tmp_path, train__epochs=50, train__patience=2, train__learning_rate=0.1)
     assert saved.stopped == loop.PATIENCE
     assert saved.epoch == saved.standing.firm_epoch + 2
-    assert "stopped: patience" in (tmp_path / loop.LOG).read_text()
+    assert "stopped: patience" in (tmp_path / artifacts.LOG).read_text()
 
 
 def test_the_best_model_is_that_of_the_lowest_validation_loss(tmp_path: Path) -> None:
     saved = trained(tmp_path, train__epochs=6, train__learning_rate=0.02)
     losses = [row["valid_loss"] for row in saved.history]
     assert saved.standing.best_epoch == 1 + int(np.argmin(losses))
-    found = torch.load(tmp_path / state.BEST, weights_only=True)
-    assert found["epoch"] == saved.standing.best_epoch
-    assert found["valid_loss"] == pytest.approx(min(losses))
+    best = torch.load(tmp_path / artifacts.BEST, weights_only=True)
+    assert best["epoch"] == saved.standing.best_epoch
+    assert best["valid_loss"] == pytest.approx(min(losses))
 
 
 def test_a_model_that_says_blank_everywhere_is_refused() -> None:
     material = letters(config())
     model = ctc.build(material.config, 12, len(material.vocabulary.tokens)).eval()
-    train.check_not_blank(model, material, CPU)
+    job.check_not_blank(model, material, CPU)
     with torch.no_grad():
         model.output_proj.bias[material.vocabulary.blank] += 20
-    with pytest.raises(ThunderError, match=r"100.0% of the posterior.*'log_mel_50hz'") as found:
-        train.check_not_blank(model, material, CPU)
-    assert found.value.cause == "training"
+    with pytest.raises(ThunderError, match=r"100.0% of the posterior.*'log_mel_50hz'") as caught:
+        job.check_not_blank(model, material, CPU)
+    assert caught.value.cause == "training"
 
 
 def test_where_characters_are_rare_nearly_all_blank_is_honest() -> None:
@@ -269,4 +269,4 @@ def test_where_characters_are_rare_nearly_all_blank_is_honest() -> None:
         model.output_proj.weight.zero_()
         model.output_proj.bias.zero_()
         model.output_proj.bias[material.vocabulary.blank] = 8.0  # 97.9 %: 5 letters in 200 frames
-    train.check_not_blank(model, material, CPU)
+    job.check_not_blank(model, material, CPU)

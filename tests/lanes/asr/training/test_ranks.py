@@ -36,16 +36,16 @@ def gathered(speech: Speech, folder: Path, **changes: Any) -> material.Material:
     return material.gather(speech.config(**changes), folder, silent)
 
 
-def last(found: material.Material, folder: Path) -> Saved:
-    saved = state.load(folder, state.about(found))
+def last(given: material.Material, folder: Path) -> Saved:
+    saved = state.load(folder, state.about(given))
     assert saved is not None
     return saved
 
 
 def is_alive(pid: int) -> bool:
     command = ["ps", "-o", "stat=", "-p", str(pid)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return bool(found) and not found.startswith("Z")
+    status = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return bool(status) and not status.startswith("Z")
 
 
 def wait_for(claim: Callable[[], bool], seconds: float) -> bool:
@@ -70,9 +70,9 @@ def ranks_of(parent: int) -> list[int]:
 def whole(speech: Speech, tmp_path_factory: pytest.TempPathFactory) -> tuple[Saved, Any]:
     """Return what two ranks come to, and the events on the way."""
     folder, events = tmp_path_factory.mktemp("whole"), []
-    found = gathered(speech, folder, **SHORT)
-    ranks.train(found.config, folder, 1, events.append)
-    return last(found, folder), events
+    given = gathered(speech, folder, **SHORT)
+    ranks.train(given.config, folder, 1, events.append)
+    return last(given, folder), events
 
 
 def test_two_ranks_go_where_one_goes(
@@ -107,7 +107,7 @@ def during_training(
 def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_to_the_same_bits(
     speech: Speech, whole: tuple[Saved, Any], tmp_path: Path
 ) -> None:
-    found = gathered(speech, tmp_path, **SHORT)
+    given = gathered(speech, tmp_path, **SHORT)
     seen: list[int] = []
 
     def kill(pids: list[int]) -> None:
@@ -115,13 +115,13 @@ def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_to_the_same_bits(
         os.kill(pids[1], signal.SIGKILL)
 
     with pytest.raises(ThunderError, match=r"rank \d \(pid \d+\) was killed by SIGKILL") as error:
-        ranks.train(found.config, tmp_path, 1, during_training(kill, epoch=2))
+        ranks.train(given.config, tmp_path, 1, during_training(kill, epoch=2))
     assert error.value.cause == "ranks"
     assert len(seen) == 2
     assert not any(map(is_alive, seen))
-    assert last(found, tmp_path).epoch in (1, 2)
-    ranks.train(found.config, tmp_path, 1, silent)
-    other = last(found, tmp_path)
+    assert last(given, tmp_path).epoch in (1, 2)
+    ranks.train(given.config, tmp_path, 1, silent)
+    other = last(given, tmp_path)
     for name, one in whole[0].model.items():
         assert one.equal(other.model[name]), name
 
@@ -129,8 +129,8 @@ def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_to_the_same_bits(
 def test_a_rank_that_hangs_is_named_in_time_and_leaves_nothing(
     speech: Speech, tmp_path: Path
 ) -> None:
-    found = gathered(speech, tmp_path, **LONG)
-    found.config["runtime"]["stall_seconds"] = 3.0  # type: ignore[index]
+    given = gathered(speech, tmp_path, **LONG)
+    given.config["runtime"]["stall_seconds"] = 3.0  # type: ignore[index]
     seen: list[int] = []
     stopped_at = 0.0
 
@@ -141,15 +141,15 @@ def test_a_rank_that_hangs_is_named_in_time_and_leaves_nothing(
         os.kill(pids[1], signal.SIGSTOP)
 
     with pytest.raises(ThunderError, match=r"no sign of life .* rank \d is suspended") as error:
-        ranks.train(found.config, tmp_path, 1, during_training(stop))
+        ranks.train(given.config, tmp_path, 1, during_training(stop))
     assert error.value.cause == "ranks"
     assert time.monotonic() - stopped_at < 3.0 + 3 * process.END_SECONDS
     assert not any(map(is_alive, seen))
 
 
 def test_ranks_die_with_the_run_that_started_them(speech: Speech, tmp_path: Path) -> None:
-    found = gathered(speech, tmp_path, **LONG)
-    files.write_json(tmp_path / "config.json", dict(found.config))
+    given = gathered(speech, tmp_path, **LONG)
+    files.write_json(tmp_path / "config.json", dict(given.config))
     with subprocess.Popen(
         [sys.executable, __file__, str(tmp_path)],
         env=environment(),

@@ -20,6 +20,7 @@ from thunder.backends.torch import machine
 from thunder.backends.torch.peers import Peers
 from thunder.ground import digest, files
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.training import loop, state
 from thunder.training import metrics
 
@@ -43,11 +44,11 @@ def tensors(value: Any, place: str = "") -> dict[str, Tensor]:
 
 def outcome(folder: Path) -> tuple[Any, ...]:
     """Return all that a run left, what a clock says aside."""
-    last = torch.load(folder / state.LAST, weights_only=True)
+    last = torch.load(folder / artifacts.LAST, weights_only=True)
     bits = {place: one.numpy().tobytes() for place, one in tensors(last).items()}
     rows = files.read_jsonl(folder / metrics.NAME)
     history = [{k: v for k, v in row.items() if k not in CLOCK} for row in rows]
-    return bits, history, last["stopped"], digest.of_file(folder / state.BEST)
+    return bits, history, last["stopped"], digest.of_file(folder / artifacts.BEST)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_a_run_cut_within_an_epoch_ends_with_the_same_bits(
         trained(tmp_path, emit=cut, **DROPOUT)
     trained(tmp_path, **DROPOUT)
     assert outcome(tmp_path) == uncut
-    assert "resumed after epoch" in (tmp_path / loop.LOG).read_text() or epoch == 1
+    assert "resumed after epoch" in (tmp_path / artifacts.LOG).read_text() or epoch == 1
 
 
 class Killed(BaseException):
@@ -114,16 +115,16 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(
         assert process.returncode == -signal.SIGKILL or rename == 1000
     trained(tmp_path, **DROPOUT)
     assert outcome(tmp_path) == uncut
-    assert not (tmp_path / f".{state.LAST}.tmp").exists()
+    assert not (tmp_path / f".{artifacts.LAST}.tmp").exists()
 
 
 def test_what_a_crash_left_of_the_other_files_does_not_matter(
     tmp_path: Path, uncut: tuple[Any, ...]
 ) -> None:
     trained(tmp_path, **DROPOUT)
-    (tmp_path / f".{state.LAST}.tmp").write_bytes(b"torn")
+    (tmp_path / f".{artifacts.LAST}.tmp").write_bytes(b"torn")
     (tmp_path / metrics.NAME).write_text('{"step": 1}\n{"step": 1}\n{"st')
-    (tmp_path / state.BEST).unlink()
+    (tmp_path / artifacts.BEST).unlink()
     trained(tmp_path, **DROPOUT)
     assert outcome(tmp_path) == uncut
 
@@ -170,9 +171,9 @@ def test_a_state_of_other_data_is_refused(tmp_path: Path, key: str, value: Any) 
         object.__setattr__(other.store, "layout", value)
     else:
         other.digests.update(value)
-    with pytest.raises(ThunderError, match=r"last.pt was made for something else: ") as found:
+    with pytest.raises(ThunderError, match=r"last.pt was made for something else: ") as caught:
         loop.train(other, tmp_path, CPU, Peers(), lambda event: None)
-    assert found.value.cause == "verification"
+    assert caught.value.cause == "verification"
     with pytest.raises(ThunderError, match=r"best.pt was made for something else: "):
         state.load_best(tmp_path, other, 1)
 
@@ -200,14 +201,16 @@ def test_a_best_model_of_another_epoch_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [0, 100, 5000])
 def test_a_file_that_is_cut_is_refused(tmp_path: Path, size: int) -> None:
     trained(tmp_path, train__epochs=1)
-    os.truncate(tmp_path / state.LAST, size)
-    with pytest.raises(ThunderError, match=r"last.pt: cannot be read: .*; run again with") as found:
+    os.truncate(tmp_path / artifacts.LAST, size)
+    with pytest.raises(
+        ThunderError, match=r"last.pt: cannot be read: .*; run again with"
+    ) as caught:
         trained(tmp_path)
-    assert found.value.cause == "verification"
+    assert caught.value.cause == "verification"
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
-    torch.save({"about": Path("/")}, tmp_path / state.LAST)
+    torch.save({"about": Path("/")}, tmp_path / artifacts.LAST)
     with pytest.raises(ThunderError, match=r"last.pt: cannot be read"):
         trained(tmp_path)
 
@@ -221,7 +224,7 @@ def test_a_full_disk_is_a_write_error_and_leaves_the_last_epoch(
         raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(ThunderError, match=r"last.pt: could not be written") as found:
+    with pytest.raises(ThunderError, match=r"last.pt: could not be written") as caught:
         state.save(tmp_path, before, {})
-    assert found.value.cause == "write"
+    assert caught.value.cause == "write"
     assert state.load(tmp_path, state.about(letters(config()))) is not None

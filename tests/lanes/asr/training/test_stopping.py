@@ -51,8 +51,8 @@ def test_other_rows_are_no_pairs() -> None:
 
 def walked(epochs: list[np.ndarray]) -> Standing:
     standing = None
-    for number, found in enumerate(epochs, 1):
-        standing = stopping.advance(standing, number, found)
+    for number, losses in enumerate(epochs, 1):
+        standing = stopping.advance(standing, number, losses)
     assert standing is not None
     return standing
 

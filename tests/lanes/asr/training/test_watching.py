@@ -41,11 +41,11 @@ def watch(*ended: Ended) -> Watch:
     return Watch(cast(Any, [*ended]), inbox, silent, ranks.PHRASES, threading.Event())
 
 
-def cause(found: Watch, *said: tuple[int, dict[str, Any] | None]) -> ThunderError:
-    for number, event in said:
-        found.inbox.put((number, {**event, "within": 20.0} if event else None))
+def cause(watched: Watch, *events: tuple[int, dict[str, Any] | None]) -> ThunderError:
+    for number, event in events:
+        watched.inbox.put((number, {**event, "within": 20.0} if event else None))
     with pytest.raises(ThunderError) as error:
-        found.results(60.0)
+        watched.results(60.0)
     return error.value
 
 
@@ -61,53 +61,53 @@ def test_what_a_rank_refuses_is_said_in_its_words() -> None:
     lost = error(0, "rank 0: RuntimeError: connection closed by peer", "crash")
     refused = error(1, "epoch 3: the validation loss is nan", "training")
     both = watch(Ended(0, code=3), Ended(1, code=3))
-    found = cause(both, hello(0), hello(1), lost, (0, None), refused, (1, None))
-    assert (str(found), found.cause) == ("epoch 3: the validation loss is nan", "training")
+    blamed = cause(both, hello(0), hello(1), lost, (0, None), refused, (1, None))
+    assert (str(blamed), blamed.cause) == ("epoch 3: the validation loss is nan", "training")
 
 
 def test_the_first_crash_is_the_one_that_counts() -> None:
     lost = error(0, "rank 0: RuntimeError: connection closed by peer", "crash")
     crashed = error(1, "rank 1: TypeError: no such thing", "crash")
     both = watch(Ended(0, code=3), Ended(1, code=3))
-    found = cause(both, hello(0), hello(1), crashed, lost, (0, None), (1, None))
-    assert "TypeError" in str(found)
+    blamed = cause(both, hello(0), hello(1), crashed, lost, (0, None), (1, None))
+    assert "TypeError" in str(blamed)
 
 
 def test_a_killed_rank_is_named_before_those_that_lost_it() -> None:
     lost = error(0, "rank 0: RuntimeError: connection closed by peer", "crash")
     both = watch(Ended(0, 11, code=3), Ended(1, 12, code=-9))
-    found = cause(both, hello(0), hello(1), lost, (0, None), (1, None))
-    assert str(found).startswith("rank 1 (pid 12) was killed by SIGKILL; run again")
-    assert found.cause == "ranks"
+    blamed = cause(both, hello(0), hello(1), lost, (0, None), (1, None))
+    assert str(blamed).startswith("rank 1 (pid 12) was killed by SIGKILL; run again")
+    assert blamed.cause == "ranks"
 
 
 def test_ranks_that_end_without_a_word_leave_the_end_of_their_log() -> None:
     both = watch(Ended(0, 11, words="    first line\n    last words"), Ended(1))
-    found = cause(both, (0, None), (1, None))
-    assert str(found).startswith("rank 0 (pid 11) ended with exit code 1; run again")
-    assert str(found).endswith("\n    last words")
-    assert found.cause == "ranks"
+    blamed = cause(both, (0, None), (1, None))
+    assert str(blamed).startswith("rank 0 (pid 11) ended with exit code 1; run again")
+    assert str(blamed).endswith("\n    last words")
+    assert blamed.cause == "ranks"
 
 
 @pytest.mark.parametrize(("begun", "limit"), [(False, 60.0), (True, 20.0)])
 def test_silence_is_allowed_longer_before_a_rank_has_begun(begun: bool, limit: float) -> None:
-    found = watch(Ended(0, code=None))
-    found.within = {0: 20.0 if begun else 60.0}
-    found.heard = {0: time.monotonic() - limit + 5}
-    assert found._left() > 0
-    found.heard = {0: time.monotonic() - limit - 1}
-    assert found._left() <= 0
+    watched = watch(Ended(0, code=None))
+    watched.within = {0: 20.0 if begun else 60.0}
+    watched.heard_at = {0: time.monotonic() - limit + 5}
+    assert watched._left() > 0
+    watched.heard_at = {0: time.monotonic() - limit - 1}
+    assert watched._left() <= 0
     with pytest.raises(ThunderError, match=r"ranks \[0\] .* a process or a link hangs") as told:
-        found._raise_silence()
+        watched._raise_silence()
     assert told.value.cause == "ranks"
 
 
 def test_replicas_that_differ_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gather(found: list[torch.Tensor], own: torch.Tensor) -> None:
-        found[0].copy_(own)
-        found[1].copy_(own + 1)
+    def gather(replicas: list[torch.Tensor], own: torch.Tensor) -> None:
+        replicas[0].copy_(own)
+        replicas[1].copy_(own + 1)
 
     monkeypatch.setattr("torch.distributed.all_gather", gather)
-    with pytest.raises(ThunderError, match=r"epoch 3: .* ranks \[1\] .* rank 0") as found:
+    with pytest.raises(ThunderError, match=r"epoch 3: .* ranks \[1\] .* rank 0") as caught:
         Peers(0, 2).check_replicas(torch.ones(4), 3)
-    assert found.value.cause == "training"
+    assert caught.value.cause == "training"

@@ -128,15 +128,15 @@ def collate(rows: Rows, numbers: Numbers, grid: Grid = CPU) -> Batch:
 
 def evaluation(rows: Rows) -> list[Numbers]:
     """Return the batches of an evaluation; they depend on the rows alone, never on the ranks."""
-    found: list[Numbers] = []
+    batches: list[Numbers] = []
     lengths = rows.lengths
     batch: list[int] = []
     for number in np.argsort(lengths, kind="stable"):
         if batch and (len(batch) + 1) * lengths[number] > EVALUATION_TOKENS:
-            found.append(np.array(batch))
+            batches.append(np.array(batch))
             batch = []
         batch.append(int(number))
-    return [*found, np.array(batch)]
+    return [*batches, np.array(batch)]
 
 
 def owner(number: int, weights: Sequence[int]) -> int:

@@ -47,8 +47,8 @@ class Adapted:
 
     def vector(self) -> mx.array:
         """Return the trainable numbers of the model as one vector."""
-        found = dict(tree_flatten(self.model.trainable_parameters()))
-        return mx.concatenate([found[name].reshape(-1) for name in self.names])
+        weights = dict(tree_flatten(self.model.trainable_parameters()))
+        return mx.concatenate([weights[name].reshape(-1) for name in self.names])
 
     def named(self, vector: mx.array) -> dict[str, mx.array]:
         """Return the parts of a vector by name."""
@@ -165,9 +165,9 @@ def _agrees(model: Any, selecting: _Selecting) -> bool:
     try:
         full = model(inputs)[0][positions]
         selecting.positions = positions
-        found = model(inputs)
-        same = found.shape == (1, *full.shape)
-        return same and bool(mx.allclose(found[0], full, PROBE_TOLERANCE, PROBE_TOLERANCE).item())
+        picked = model(inputs)
+        same = picked.shape == (1, *full.shape)
+        return same and bool(mx.allclose(picked[0], full, PROBE_TOLERANCE, PROBE_TOLERANCE).item())
     except (TypeError, ValueError, AttributeError, IndexError):
         return False
     finally:

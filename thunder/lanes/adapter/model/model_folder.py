@@ -39,8 +39,8 @@ Listed = dict[str, dict[str, Any]]
 def digest(folder: Path) -> str:
     """Return the identity of a model's content; all weights are read, so the caller keeps it."""
     names = sorted(name for name in _present(folder) if _matters(name))
-    found = {name: _hash(folder / name, hashlib.sha256()) for name in names}
-    text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    hashes = {name: _hash(folder / name, hashlib.sha256()) for name in names}
+    text = json.dumps(hashes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
@@ -142,32 +142,32 @@ def _broken_weights(folder: Path, present: Sizes) -> Faults:
         return [f"{INDEX}: cannot be read: {error}"]
     if not shards:
         return [f"{WEIGHTS}: missing, there are no weights"]
-    faults, found = _broken_shards(folder, shards, present)
-    return faults or (_unlike_index(promised, total, found) if promised else [])
+    faults, tensors = _broken_shards(folder, shards, present)
+    return faults or (_unlike_index(promised, total, tensors) if promised else [])
 
 
 def _broken_shards(folder: Path, shards: list[str], present: Sizes) -> tuple[Faults, Shards]:
     faults: Faults = []
-    found: Shards = {}
+    tensors: Shards = {}
     for name in shards:
         if name not in present:
             faults.append(f"{name}: missing, though {INDEX} names it")
             continue
         try:
-            found[name] = _tensors(folder / name, present[name])
+            tensors[name] = _tensors(folder / name, present[name])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{name}: broken weights: {error}")
-    return faults, found
+    return faults, tensors
 
 
-def _unlike_index(promised: dict[str, str], total: Any, found: Shards) -> Faults:
+def _unlike_index(promised: dict[str, str], total: Any, tensors: Shards) -> Faults:
     faults = []
-    if absent := sorted(name for name, shard in promised.items() if name not in found[shard]):
+    if absent := sorted(name for name, shard in promised.items() if name not in tensors[shard]):
         faults.append(
             f"{INDEX}: {len(absent)} of {len(promised)} tensors are not in the shard it names, "
             f"the first is {absent[0]!r}"
         )
-    held = sum(size for tensors in found.values() for size in tensors.values())
+    held = sum(size for sizes in tensors.values() for size in sizes.values())
     if total not in (None, held):
         faults.append(f"{INDEX}: total_size is {total!r}, the shards hold {held} bytes of tensors")
     return faults
@@ -207,7 +207,7 @@ def _hub_hashes(folder: Path, present: Sizes, listed: Listed) -> dict[str, str]:
     blobs = {name: (folder / name).resolve().name for name in present}
     entries = {name: listed.get(name, {}) for name in present}
     known = {n: e.get("lfs_sha256") or e.get("blob_id") or blobs[n] for n, e in entries.items()}
-    return {name: found for name, found in known.items() if re.fullmatch(HUB_HASH, found)}
+    return {name: value for name, value in known.items() if re.fullmatch(HUB_HASH, value)}
 
 
 def _changed(folder: Path, hashes: dict[str, str]) -> Faults:
@@ -216,17 +216,17 @@ def _changed(folder: Path, hashes: dict[str, str]) -> Faults:
     for name, known in hashes.items():
         path = folder / name
         git = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-        found = _hash(path, hashlib.sha256() if len(known) == 64 else git)
-        if found != known:
-            faults.append(f"{name}: its bytes hash to {found}, on the hub to {known}")
+        held = _hash(path, hashlib.sha256() if len(known) == 64 else git)
+        if held != known:
+            faults.append(f"{name}: its bytes hash to {held}, on the hub to {known}")
     return faults
 
 
-def _hash(path: Path, found: Any) -> str:
+def _hash(path: Path, hasher: Any) -> str:
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
-            found.update(block)
-    return str(found.hexdigest())
+            hasher.update(block)
+    return str(hasher.hexdigest())
 
 
 def _read(path: Path) -> Any:

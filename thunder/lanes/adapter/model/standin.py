@@ -7,8 +7,7 @@ from typing import Any
 
 from thunder.ground import digest, files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.model import model_folder
-from thunder.lanes.adapter.model import standin_tokenizer as spelling
+from thunder.lanes.adapter.model import model_folder, standin_tokenizer
 
 REVISION = 1  # raised when the same recipe builds other bytes
 RECIPE = "tiny_gemma4"
@@ -20,7 +19,7 @@ WEIGHTS = "model.safetensors"
 
 def builder_digest(_: Mapping[str, Any]) -> str:
     """Return the digest of what shapes a stand-in besides its recipe and its corpus."""
-    return digest.of_value({"revision": REVISION, "special": spelling.CHAT_TEMPLATE})
+    return digest.of_value({"revision": REVISION, "special": standin_tokenizer.CHAT_TEMPLATE})
 
 
 def digest_of(source: dict[str, Any], corpus_digest: str) -> str:
@@ -38,12 +37,12 @@ def build(source: dict[str, Any], texts: Sequence[str], target: Path) -> str:
         texts: what the tokenizer is trained on, and the model if the recipe asks for steps.
     """
     _check(source, texts)
-    tokenizer = spelling.learn(texts, source["vocabulary"])
+    tokenizer = standin_tokenizer.learn(texts, source["vocabulary"])
     config = _config(source)
     with files.fresh_folder(target) as folder:
         files.write_json(folder / "tokenizer.json", tokenizer)
-        files.write_json(folder / "tokenizer_config.json", spelling.settings())
-        files.write_text(folder / "chat_template.jinja", spelling.CHAT_TEMPLATE)
+        files.write_json(folder / "tokenizer_config.json", standin_tokenizer.settings())
+        files.write_text(folder / "chat_template.jinja", standin_tokenizer.CHAT_TEMPLATE)
         files.write_json(folder / "config.json", config)
         _write_weights(folder, _model(source, config, tokenizer, texts))
     return model_folder.digest(target)
@@ -54,10 +53,10 @@ def _check(source: dict[str, Any], texts: Sequence[str]) -> None:
         raise ThunderError(
             f"model.source.recipe is {source['recipe']!r}; the only one is {RECIPE!r}"
         )
-    if source["vocabulary"] < spelling.LEAST:
+    if source["vocabulary"] < standin_tokenizer.LEAST:
         raise ThunderError(
             f"model.source.vocabulary is {source['vocabulary']!r}; "
-            f"bytes, space and special tokens alone take {spelling.LEAST}"
+            f"bytes, space and special tokens alone take {standin_tokenizer.LEAST}"
         )
     if source["hidden"] < GROUP_SIZE or source["hidden"] % GROUP_SIZE:
         raise ThunderError(
@@ -75,9 +74,9 @@ def _config(source: dict[str, Any]) -> dict[str, Any]:
         "model_type": "gemma4",
         "dtype": "float32",
         "vocab_size": source["vocabulary"],
-        "pad_token_id": spelling.PAD,
-        "bos_token_id": spelling.BOS,
-        "eos_token_id": [spelling.EOS, spelling.TURN_END],
+        "pad_token_id": standin_tokenizer.PAD,
+        "bos_token_id": standin_tokenizer.BOS,
+        "eos_token_id": [standin_tokenizer.EOS, standin_tokenizer.TURN_END],
         "tie_word_embeddings": True,
         "text_config": _text_config(source),
     }
@@ -109,8 +108,8 @@ def _text_config(source: dict[str, Any]) -> dict[str, Any]:
         "use_double_wide_mlp": True,
         "final_logit_softcapping": 30.0,
         "rms_norm_eps": 1e-6,
-        "max_position_embeddings": spelling.CONTEXT_TOKENS,
-        "pad_token_id": spelling.PAD,
+        "max_position_embeddings": standin_tokenizer.CONTEXT_TOKENS,
+        "pad_token_id": standin_tokenizer.PAD,
         "tie_word_embeddings": True,
     }
 
@@ -155,8 +154,8 @@ def _rows(tokenizer: dict[str, Any], texts: Sequence[str]) -> Any:
     import numpy as np
     from tokenizers import Tokenizer
 
-    encoder = Tokenizer.from_str(json.dumps(tokenizer))
-    stream = [token for text in texts for token in (*encoder.encode(text).ids, spelling.EOS)]
+    encoder, end = Tokenizer.from_str(json.dumps(tokenizer)), standin_tokenizer.EOS
+    stream = [token for text in texts for token in (*encoder.encode(text).ids, end)]
     rows = max(1, len(stream) // PRETRAIN_TOKENS)
     return np.resize(np.array(stream, dtype=np.int32), (rows, PRETRAIN_TOKENS))
 

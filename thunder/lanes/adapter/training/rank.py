@@ -14,7 +14,7 @@ from typing import Any
 
 from thunder.ground.errors import ThunderError
 from thunder.training import rank
-from thunder.training.rank import Events, NotMet, PeerLost
+from thunder.training.rank import Channel, NotMet, PeerLost
 
 JOIN_SECONDS = 15.0
 SMOKE_ROUNDS = 20
@@ -25,12 +25,12 @@ def main() -> None:
     rank.run(_serve)
 
 
-def _serve(request: Mapping[str, Any], events: Events) -> dict[str, Any]:
-    blas_found = _load_blas(Path(request["cache"]))
-    rank.greet(events)
+def _serve(request: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
+    library = _load_blas(Path(request["cache"]))
+    rank.greet(channel)
     try:
-        group = _join(request, events) if request["world"] > 1 else None
-        return _work(request, group, blas_found, events)
+        group = _join(request, channel) if request["world"] > 1 else None
+        return _work(request, group, library, channel)
     except RuntimeError as error:
         if "[ring]" in str(error):
             raise PeerLost from error
@@ -38,7 +38,7 @@ def _serve(request: Mapping[str, Any], events: Events) -> dict[str, Any]:
 
 
 def _work(
-    request: Mapping[str, Any], group: Any, blas_found: Mapping[str, Any], events: Events
+    request: Mapping[str, Any], group: Any, library: Mapping[str, Any], channel: Channel
 ) -> dict[str, Any]:
     if request["mode"] == "smoke":
         return _smoke(group)
@@ -48,7 +48,7 @@ def _work(
     lean.import_mlx_lm()
     from thunder.lanes.adapter.training.window import Window
 
-    window = Window(request, group, blas_found, events.tell)
+    window = Window(request, group, library, channel.tell)
     # What is loaded stays: no collection need look at it again.
     gc.freeze()
     if request["mode"] == "verify":
@@ -63,10 +63,10 @@ def _load_blas(cache: Path) -> dict[str, Any]:
     return blas.load(cache)
 
 
-def _join(request: Mapping[str, Any], events: Events) -> Any:
+def _join(request: Mapping[str, Any], channel: Channel) -> Any:
     """Form the ring and make sure that it is this window's alone, or say that it is not."""
-    begun, events.seconds = events.seconds, JOIN_SECONDS
-    events.tell("joining")
+    begun, channel.seconds = channel.seconds, JOIN_SECONDS
+    channel.tell("joining")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as stream:
         json.dump(request["ring"], stream)
         stream.flush()
@@ -75,8 +75,8 @@ def _join(request: Mapping[str, Any], events: Events) -> Any:
             group = _handshake(request)
         except (RuntimeError, ThunderError) as error:
             raise NotMet(str(error)) from error
-    events.seconds = begun
-    events.tell("joined", size=group.size())
+    channel.seconds = begun
+    channel.tell("joined", size=group.size())
     return group
 
 

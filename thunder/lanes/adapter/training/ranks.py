@@ -121,9 +121,9 @@ def _addresses(world: int) -> list[list[str]]:
     """Return free addresses; as another process may still take one, the ranks shake hands."""
     sockets = [socket.socket() for _ in range(world)]
     try:
-        for found in sockets:
-            found.bind((LOCAL, 0))
-        return [[f"{LOCAL}:{found.getsockname()[1]}"] for found in sockets]
+        for endpoint in sockets:
+            endpoint.bind((LOCAL, 0))
+        return [[f"{LOCAL}:{endpoint.getsockname()[1]}"] for endpoint in sockets]
     finally:
-        for found in sockets:
-            found.close()
+        for endpoint in sockets:
+            endpoint.close()

@@ -25,9 +25,9 @@ def stored(checkpoint: Checkpoint, trainer: Trainer) -> Words:
     arrays: dict[str, Any] = {n: mx.load(str(checkpoint.folder / n)) for n in state.TENSORS}
     adapters, optimizer, rng = (arrays[name] for name in state.TENSORS)
     wanted = dict(zip(trainer.adapted.names, trainer.adapted.shapes, strict=True))
-    found = {name: value.shape for name, value in adapters.items()}
-    if found != wanted or {optimizer[name].size for name in "mv"} != {trainer.vector.size}:
-        raise ThunderError(f"{checkpoint.folder}: {_shape_faults(found, wanted)}", "verification")
+    shapes = {name: value.shape for name, value in adapters.items()}
+    if shapes != wanted or {optimizer[name].size for name in "mv"} != {trainer.vector.size}:
+        raise ThunderError(f"{checkpoint.folder}: {_shape_faults(shapes, wanted)}", "verification")
     if (step := int(optimizer["step"].item())) != checkpoint.step:
         raise ThunderError(f"{checkpoint.folder}: the optimizer is at step {step}", "verification")
     vector = np.concatenate([np.array(adapters[name]).reshape(-1) for name in wanted])
@@ -57,7 +57,7 @@ def _words(step: int, vector: Any, m: Any, v: Any, keys: Words) -> Words:
     return np.concatenate([np.array([step], np.uint32), *floats, keys])
 
 
-def _shape_faults(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    missing, strange = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    other = sorted(name for name in set(found) & set(wanted) if found[name] != wanted[name])
+def _shape_faults(shapes: dict[str, Any], wanted: dict[str, Any]) -> str:
+    missing, strange = sorted(set(wanted) - set(shapes)), sorted(set(shapes) - set(wanted))
+    other = sorted(name for name in set(shapes) & set(wanted) if shapes[name] != wanted[name])
     return f"not this model's adapters: missing {missing}, unknown {strange}, other shapes {other}"

@@ -12,11 +12,10 @@ import torch
 from thunder.backends.torch.machine import Machine
 from thunder.ground import files
 from thunder.lanes.asr import artifacts
-from thunder.lanes.asr.evaluation import adaptation, dumps, partition, results, tally
-from thunder.lanes.asr.evaluation import recognised as hearing
+from thunder.lanes.asr.evaluation import adaptation, dumps, partition, recognised, results, tally
 from thunder.lanes.asr.evaluation.adaptation import Pass
 from thunder.lanes.asr.evaluation.dumps import Spool
-from thunder.lanes.asr.evaluation.recognised import Listener
+from thunder.lanes.asr.evaluation.recognised import Recogniser
 from thunder.lanes.asr.evaluation.results import Scored
 from thunder.lanes.asr.model.ctc import CTCModel
 from thunder.lanes.asr.training import batches, epoch
@@ -36,13 +35,13 @@ T = TypeVar("T")
 class _Work:
     """What every step of an evaluation needs."""
 
-    listener: Listener
+    recogniser: Recogniser
     folder: Path
     emit: Emit
 
     @property
     def material(self) -> "Material":
-        return self.listener.material
+        return self.recogniser.material
 
 
 def run(
@@ -66,9 +65,9 @@ def run(
     device = next(model.parameters()).device
     machine = Machine(device, training["precision"], torch.get_num_threads())
     run_id = folder.name.partition(".")[0]
-    work = _Work(Listener(material, model.eval(), machine, run_id), folder, emit)
+    work = _Work(Recogniser(material, model.eval(), machine, run_id), folder, emit)
     policy, scored = _dump_all(work)
-    found = results.document(
+    document = results.document(
         material,
         training,
         policy,
@@ -77,24 +76,24 @@ def run(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=time.monotonic() - started,
     )
-    for text in found["warnings"]:
+    for text in document["warnings"]:
         emit(events.warning(text))
-    files.write_json(folder / artifacts.RESULTS, found)
-    return results.metrics(found, training)
+    files.write_json(folder / artifacts.RESULTS, document)
+    return results.metrics(document, training)
 
 
 def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:
     """Write all dumps, those of valid first, because the policy is fitted on it."""
     config = work.material.config
     main = adaptation.main(config["mode"])
-    with _heard(work, "valid", main) as rows:
-        policy = partition.fit(rows, work.listener.run_id)
+    with _spooled(work, "valid", main) as rows:
+        policy = partition.fit(rows, work.recogniser.run_id)
         partition.write(work.folder / artifacts.POLICY, policy)
         scored = {"valid": _dump(work, "valid", main, rows, policy)}
     others = adaptation.others(config["mode"], config["evaluate"]["suta"]["rows"])
-    for name, one in {"test": main, **{one.column: one for one in others}}.items():
-        with _heard(work, "test", one) as rows:
-            scored[name] = _dump(work, "test", one, rows, policy)
+    for name, pass_ in {"test": main, **{other.column: other for other in others}}.items():
+        with _spooled(work, "test", pass_) as rows:
+            scored[name] = _dump(work, "test", pass_, rows, policy)
     for split in ("valid", "test"):
         _references(work, split)
         _metrics(work, split, policy)
@@ -102,14 +101,14 @@ def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:
 
 
 @contextmanager
-def _heard(work: _Work, split: str, one: Pass) -> Iterator[Spool]:
-    """Yield the rows of a split as one pass hears them, in order of their ids, without labels."""
-    of = min(len(work.material.splits[split].ids), one.most or 2**62)
-    work.emit(events.note(f"{split}{one.suffix}: {of:,} utterances"))
+def _spooled(work: _Work, split: str, pass_: Pass) -> Iterator[Spool]:
+    """Yield the rows of a split as a pass recognises them, in order of their ids, unlabelled."""
+    of = min(len(work.material.splits[split].ids), pass_.most or 2**62)
+    work.emit(events.note(f"{split}{pass_.suffix}: {of:,} utterances"))
     progress = Progress(work.emit, 0, of)
     with dumps.spooling(work.folder) as spool:
         for batch in batches.ahead(_batches(work, split, of)):
-            for row in hearing.rows(work.listener, split, one, batch):
+            for row in recognised.rows(work.recogniser, split, pass_, batch):
                 spool.add(row)
                 progress.add()
         yield spool
@@ -123,9 +122,9 @@ def _batches(work: _Work, split: str, rows: int) -> Iterator[Batch]:
         yield batches.collate(material.store, utterances, chosen, window)
 
 
-def _dump(work: _Work, split: str, one: Pass, rows: Spool, policy: Mapping[str, Any]) -> Scored:
+def _dump(work: _Work, split: str, pass_: Pass, rows: Spool, policy: Mapping[str, Any]) -> Scored:
     """Write the rows of a pass with their labels; return them scored, as the file has them."""
-    path = work.folder / artifacts.predictions(split, one.suffix)
+    path = work.folder / artifacts.predictions(split, pass_.suffix)
     labelled = (partition.labelled(row, policy) for row in rows)
     dumps.write(path, "asr_prediction", _beating(work, labelled))
     return results.score(_beating(work, dumps.read(path)), work.material.config["script"])
@@ -140,7 +139,7 @@ def _references(work: _Work, split: str) -> None:
             "feat_id": feat_id,
             "script": script,
             "reference_text": text,
-            "reference_norm": spelling.scored(text, script, hearing.MAIN),
+            "reference_norm": spelling.scored(text, script, spelling.MAIN),
             "origin": origin,
             "text_disjoint": feat_id in is_new,
         }
@@ -154,14 +153,14 @@ def _metrics(work: _Work, split: str, policy: Mapping[str, Any]) -> None:
     """Write the metrics by partition, from the dump as it lies on disk."""
     utterances = work.material.splits[split]
     origins = dict(zip(utterances.ids, utterances.origins, strict=True))
-    found = tally.by_partition(
+    document = tally.by_partition(
         _beating(work, dumps.read(work.folder / artifacts.predictions(split))),
         origins.__getitem__,
-        run_id=work.listener.run_id,
+        run_id=work.recogniser.run_id,
         split=split,
         policy=policy,
     )
-    files.write_json(work.folder / artifacts.by_partition(split), found)
+    files.write_json(work.folder / artifacts.by_partition(split), document)
 
 
 def _beating(work: _Work, items: Iterable[T]) -> Iterator[T]:

@@ -20,12 +20,11 @@ from thunder.scoring.score import counts
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
 
-MAIN = spelling.MAIN
 CONFIDENCE_DIGITS = 4
 
 
 @dataclass(frozen=True)
-class Listener:
+class Recogniser:
     """A trained model, what it recognises, and where it computes."""
 
     material: "Material"
@@ -34,18 +33,18 @@ class Listener:
     run_id: str
 
 
-def rows(listener: Listener, split: str, one: Pass, batch: Batch) -> Iterator[dict[str, Any]]:
+def rows(recogniser: Recogniser, split: str, pass_: Pass, batch: Batch) -> Iterator[dict[str, Any]]:
     """Yield the rows of a batch, but for their labels.
 
     Raises:
         ThunderError: posteriors that are not finite numbers, with the cause `training`.
     """
-    output = _output(listener, one, batch)
+    output = _output(recogniser, pass_, batch)
     assert output.scalars is not None
-    decoded = _decoded(listener, output)
-    references = [listener.material.splits[split].references[row] for row in batch.rows]
-    script, blank = listener.material.config["script"], listener.material.vocabulary.blank
-    edits = counts(references, [utterance.text for utterance in decoded], script, MAIN)
+    decoded = _decoded(recogniser, output)
+    references = [recogniser.material.splits[split].references[row] for row in batch.rows]
+    script, blank = recogniser.material.config["script"], recogniser.material.vocabulary.blank
+    edits = counts(references, [utterance.text for utterance in decoded], script, spelling.MAIN)
     columns = zip(
         batch.rows.tolist(),
         decoded,
@@ -58,7 +57,7 @@ def rows(listener: Listener, split: str, one: Pass, batch: Batch) -> Iterator[di
     )
     for row, utterance, posteriors, scalars, frames, wrong, chars in columns:
         yield {
-            **_who(listener, split, one, row),
+            **_who(recogniser, split, pass_, row),
             **_text(utterance, script),
             **posteriors,
             **scalars,
@@ -68,29 +67,30 @@ def rows(listener: Listener, split: str, one: Pass, batch: Batch) -> Iterator[di
         }
 
 
-def _output(listener: Listener, one: Pass, batch: Batch) -> Output:
-    frames, lengths = on_device(batch, listener.machine)
-    with torch.no_grad(), listener.machine.autocast():
-        plain = listener.model(frames, lengths, ttt=one.ttt, scalars=True)
-    if one.adapted != adaptation.SUTA:
+def _output(recogniser: Recogniser, pass_: Pass, batch: Batch) -> Output:
+    frames, lengths = on_device(batch, recogniser.machine)
+    with torch.no_grad(), recogniser.machine.autocast():
+        plain = recogniser.model(frames, lengths, ttt=pass_.ttt, scalars=True)
+    if pass_.adapted != adaptation.SUTA:
         return plain
-    settings = listener.material.config["evaluate"]["suta"]
-    blank = listener.material.vocabulary.blank
-    adapted = suta.adapt_batch(listener.model, frames, lengths, settings, blank=blank)
+    settings = recogniser.material.config["evaluate"]["suta"]
+    blank = recogniser.material.vocabulary.blank
+    adapted = suta.adapt_batch(recogniser.model, frames, lengths, settings, blank=blank)
     # The scalars are of the frames before any normalisation, which is all that SUTA moves.
     return replace(adapted, scalars=plain.scalars)
 
 
-def _decoded(listener: Listener, output: Output) -> list[Decoded]:
-    width, vocabulary = listener.material.config["evaluate"]["beam"], listener.material.vocabulary
+def _decoded(recogniser: Recogniser, output: Output) -> list[Decoded]:
+    material = recogniser.material
+    width, vocabulary = material.config["evaluate"]["beam"], material.vocabulary
     if not width:
         return decode.best_paths(output.log_probs, output.lengths, vocabulary)
     log_probs, lengths = output.log_probs.cpu().numpy(), output.lengths.cpu().numpy()
     return beam.search(log_probs, lengths, vocabulary, width)
 
 
-def _who(listener: Listener, split: str, one: Pass, row: int) -> dict[str, Any]:
-    config, utterances = listener.material.config, listener.material.splits[split]
+def _who(recogniser: Recogniser, split: str, pass_: Pass, row: int) -> dict[str, Any]:
+    config, utterances = recogniser.material.config, recogniser.material.splits[split]
     return {
         "feat_id": utterances.ids[row],
         "audio_id": utterances.ids[row],  # one utterance, one recording
@@ -99,9 +99,9 @@ def _who(listener: Listener, split: str, one: Pass, row: int) -> dict[str, Any]:
         "mode": config["mode"],
         "reference_text": utterances.references[row],
         "duration_s": round(float(utterances.seconds[row]), telemetry.DIGITS),
-        "model_run_id": listener.run_id,
-        "adapted": one.adapted,
-        "bridge_version": listener.material.bridge_version,
+        "model_run_id": recogniser.run_id,
+        "adapted": pass_.adapted,
+        "bridge_version": recogniser.material.bridge_version,
     }
 
 

@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 from thunder.lanes.asr.features.layouts import SAMPLE_RATE
+from thunder.lanes.asr.features.rows import Rejected, Row
 
 SLACK_BYTES = 64  # some writers count the header as sound
 UNKNOWN_BYTES = 0x7FFF0000  # from here on, what writers to a pipe put for a size they do not know
@@ -53,6 +54,20 @@ def read(path: Path, seconds: float) -> Audio:
         raise Unreadable(f"not readable as audio: {text.strip().rstrip('.')}") from error
 
 
+def of_row(folder: Path, row: Row, seconds: float) -> Audio | Rejected:
+    """Return the first seconds of a row's audio, or the row with the reason why there are none.
+
+    Args:
+        folder: of the data.
+    """
+    if row.audio is None:
+        return Rejected(row, f"no audio/{row.feat_id}.wav, .flac, .ogg or .mp3")
+    try:
+        return read(folder / row.audio, seconds)
+    except Unreadable as error:
+        return Rejected(row, str(error))
+
+
 def versions() -> dict[str, str]:
     """Return what the samples of a file depend on."""
     return {
@@ -65,15 +80,15 @@ def versions() -> dict[str, str]:
 
 def _check_file(path: Path) -> None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise Unreadable(f"{path.name}: {os.strerror(error.errno or 0)}") from error
-    if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
         raise Unreadable(f"{path.name}: not a file")
-    if found.st_size == 0:
+    if status.st_size == 0:
         raise Unreadable("an empty file")
     with path.open("rb") as file:
-        _check_wave(file, found.st_size)
+        _check_wave(file, status.st_size)
 
 
 def _check_wave(file: BinaryIO, size: int) -> None:
@@ -82,13 +97,13 @@ def _check_wave(file: BinaryIO, size: int) -> None:
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return
     while len(chunk := file.read(8)) == 8:
-        said = int.from_bytes(chunk[4:], "little")
+        declared = int.from_bytes(chunk[4:], "little")
         if chunk[:4] == b"data":
             left = size - file.tell()
-            if left + SLACK_BYTES < said < UNKNOWN_BYTES:
-                raise Unreadable(f"truncated: {left} of {said} bytes of sound")
+            if left + SLACK_BYTES < declared < UNKNOWN_BYTES:
+                raise Unreadable(f"truncated: {left} of {declared} bytes of sound")
             return
-        file.seek(said + said % 2, os.SEEK_CUR)
+        file.seek(declared + declared % 2, os.SEEK_CUR)
 
 
 def _decode(file: "soundfile.SoundFile", seconds: float) -> Audio:
@@ -117,7 +132,7 @@ def _check_sound(mono: np.ndarray) -> None:
 def _resampled(mono: np.ndarray, rate: int) -> np.ndarray:
     if rate == SAMPLE_RATE:
         return np.ascontiguousarray(mono)
-    found = soxr.resample(mono, rate, SAMPLE_RATE, quality=QUALITY)
-    if not len(found):
+    resampled = soxr.resample(mono, rate, SAMPLE_RATE, quality=QUALITY)
+    if not len(resampled):
         raise Unreadable(f"{len(mono)} samples at {rate} Hz are too few")
-    return found
+    return resampled

@@ -95,7 +95,7 @@ def _whisper(model: Path, source: Mapping[str, Any], folder: Path, seconds: floa
         digest=whisper.encoder_digest(source),
         versions=whisper.versions(loaded),
         prepare=whisper.preparer(folder, loaded, seconds),
-        finish=lambda heard: whisper.encode(loaded, heard),
+        finish=lambda prepared: whisper.encode(loaded, prepared),
         in_processes=False,
     )
 

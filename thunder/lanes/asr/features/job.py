@@ -11,8 +11,8 @@ from typing import Any
 
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.data import folder as located
 from thunder.lanes.asr.data import pairs
+from thunder.lanes.asr.data.folder import data_folder
 from thunder.lanes.asr.features import extractor, pool, publish, shards, store, verdicts
 from thunder.lanes.asr.features.extractor import Extractor
 from thunder.lanes.asr.features.rows import CHUNK_ROWS, Framed, Misfit, Outcome, Rejected, Row
@@ -36,7 +36,7 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     """
     began, emit = time.monotonic(), written(emit)
     emit(events.phase("prepare", "reading the rows"))
-    data = located.data_folder(config, emit)
+    data = data_folder(config, emit)
     with beating(emit):
         rows = pairs.load(data, config["data"])
         snapshot = pairs.snapshot(rows)
@@ -80,11 +80,11 @@ def _making(config: Mapping[str, Any], chosen: Extractor, snapshot: str) -> Maki
 def _finished(task: Task) -> Any:
     """Return the manifest of a store that an earlier attempt finished just before it ended."""
     try:
-        found = store.open_store(task.folder).manifest
+        manifest = store.open_store(task.folder).manifest
     except ThunderError:
-        found = {"made_from": None}
-    if found["made_from"] == task.making.digest:
-        return found
+        manifest = {"made_from": None}
+    if manifest["made_from"] == task.making.digest:
+        return manifest
     (task.folder / store.MANIFEST).unlink(missing_ok=True)
     return None
 
@@ -106,7 +106,7 @@ def _make(task: Task, chosen: Extractor) -> tuple[Any, float | None]:
             beat=progress.beat,
             stall_seconds=task.stall_seconds,
         )
-        outcomes = (outcome for found in prepared for outcome in chosen.finish(found))
+        outcomes = (outcome for chunk in prepared for outcome in chosen.finish(chunk))
         for number in range(len(kept), task.shards):
             rejected += _shard(task, number, outcomes, progress)
             verdicts.check_rejected(task, number + 1, rejected, progress.beat)

@@ -55,7 +55,7 @@ def check_stride(name: str, stride: int) -> None:
     """Refuse a stride on frames that were downsampled before.
 
     Together they leave 3 frames a second: every posterior is blank, and no key of a state dict
-    is missing (asr-and-correction.md, §1.2).
+    is missing.
     """
     layout = named(name)
     if stride > 1 and layout.is_downsampled:

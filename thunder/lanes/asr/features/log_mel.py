@@ -83,14 +83,10 @@ def _extract(folder: str, mels: int, seconds: float, rows: list[Row]) -> list[Ou
 
 
 def _of_row(folder: Path, mels: int, seconds: float, row: Row) -> Outcome:
-    if row.audio is None:
-        return Rejected(row, f"no audio/{row.feat_id}.wav, .flac, .ogg or .mp3")
-    try:
-        heard = audio.read(folder / row.audio, seconds)
-    except audio.Unreadable as error:
-        return Rejected(row, str(error))
-    found = frames(heard.samples, mels)
-    return framed(row, found, heard.duration_s, is_cut=heard.is_cut)
+    sound = audio.of_row(folder, row, seconds)
+    if isinstance(sound, Rejected):
+        return sound
+    return framed(row, frames(sound.samples, mels), sound.duration_s, is_cut=sound.is_cut)
 
 
 @cache

@@ -26,8 +26,8 @@ def publish(folder: Path, making: Making, count: int, beat: Callable[[], None]) 
         count: of shards.
         beat: called after every shard.
     """
-    found = [_summary(folder, number, beat) for number in range(count)]
-    rows = sum(part["shard"]["rows"] for part in found)
+    summaries = [_summary(folder, number, beat) for number in range(count)]
+    rows = sum(part["shard"]["rows"] for part in summaries)
     gathered = _Gathered(making, set(spaced(rows, FINGERPRINT_ROWS)))
     index_sha256 = _stream(folder / INDEX, gathered.index(_parts(folder, count, beat)))
     manifest = {
@@ -39,16 +39,16 @@ def publish(folder: Path, making: Making, count: int, beat: Callable[[], None]) 
         "snapshot_sha256": making.snapshot,
         "made_from": making.digest,
         "rows": rows,
-        "frames": sum(part["shard"]["frames"] for part in found),
+        "frames": sum(part["shard"]["frames"] for part in summaries),
         "seconds": round(gathered.kept_seconds, 3),
         "audio": {
             "seconds": round(gathered.seconds, 3),
             "longest_seconds": gathered.longest,
             "limit_seconds": making.limit_seconds,
         },
-        **{name: sum(part[name] for part in found) for name in ("rejected", "cut", "padded")},
+        **{name: sum(part[name] for part in summaries) for name in ("rejected", "cut", "padded")},
         "fingerprint": fingerprint(folder, gathered.chosen, making.dims),
-        "shards": [part["shard"] for part in found],
+        "shards": [part["shard"] for part in summaries],
         "index_sha256": index_sha256,
         "rejected_sha256": write_rejected(folder, count, beat),
         "versions": dict(making.versions),
@@ -106,13 +106,13 @@ def _parts(folder: Path, count: int, beat: Callable[[], None]) -> Iterator[Any]:
 
 def _stream(path: Path, rows: Iterable[dict[str, Any]]) -> str:
     """Replace a JSON Lines file without holding all of it; return its digest."""
-    found, beside = hashlib.sha256(), path.with_name(f".{path.name}.tmp")
+    hasher, beside = hashlib.sha256(), path.with_name(f".{path.name}.tmp")
     with beside.open("wb") as stream:
         for row in rows:
             line = files.render_jsonl([row]).encode("utf-8")
             stream.write(line)
-            found.update(line)
+            hasher.update(line)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(beside, path)
-    return found.hexdigest()
+    return hasher.hexdigest()

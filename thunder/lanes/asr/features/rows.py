@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CHUNK_ROWS = (
-    16  # rows of one task; shards hold whole chunks, so a later attempt makes the same ones
-)
+# Rows of a task; shards hold whole chunks, so a later attempt makes the same ones.
+CHUNK_ROWS = 16
 
 
 @dataclass(frozen=True)

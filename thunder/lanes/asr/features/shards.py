@@ -12,9 +12,8 @@ import numpy as np
 
 from thunder.ground import digest, files, schema
 
-ROWS = (
-    1024  # of the data set, rejected ones among them: which row is in which shard is known before
-)
+# Of the data set, rejected ones among them: which row is in which shard is known before.
+ROWS = 1024
 FOLDER = "shards"
 
 
@@ -161,16 +160,16 @@ def part(folder: Path, number: int) -> Any:
 def parts(folder: Path, making: Making) -> Iterator[Any]:
     """Yield the parts of the finished shards, up to the first that is missing or made otherwise."""
     number = 0
-    while (found := _part(folder, number, making)) is not None:
-        yield found
+    while (finished := _part(folder, number, making)) is not None:
+        yield finished
         number += 1
 
 
 def _part(folder: Path, number: int, making: Making) -> Any:
     try:
-        found = part(folder, number)
+        finished = part(folder, number)
         size = (folder / FOLDER / name_of(number)).stat().st_size
     except (FileNotFoundError, ValueError):
         return None
-    whole = size == found["shard"]["frames"] * making.dims * 2
-    return found if whole and found["made_from"] == making.digest else None
+    whole = size == finished["shard"]["frames"] * making.dims * 2
+    return finished if whole and finished["made_from"] == making.digest else None

@@ -93,12 +93,12 @@ def open_store(folder: Path) -> Store:
 
 def fingerprint(folder: Path, rows: Sequence[Mapping[str, Any]], dims: int) -> list[dict[str, str]]:
     """Return the ids and digests of the frames of some rows of the index."""
-    found = []
+    digests = []
     for row in rows:
         start, count = row["offset"], row["n_frames"]
         data = _mapped(folder, row["shard"], dims)[start : start + count].tobytes()
-        found.append({"feat_id": row["feat_id"], "sha256": digest.of_bytes(data)})
-    return found
+        digests.append({"feat_id": row["feat_id"], "sha256": digest.of_bytes(data)})
+    return digests
 
 
 def spaced(count: int, most: int) -> list[int]:
@@ -114,15 +114,15 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise ThunderError(
             f"{folder}: no {MANIFEST}: not the folder of a finished asr_features run", "data"
         )
-    found = schema.read("features_manifest", path)
-    rate_hz = layouts.named(found["layout"]).rate_hz
-    if found["rate_hz"] != rate_hz:
+    manifest = schema.read("features_manifest", path)
+    rate_hz = layouts.named(manifest["layout"]).rate_hz
+    if manifest["rate_hz"] != rate_hz:
         raise ThunderError(
-            f"{path}: layout {found['layout']!r} has {rate_hz:g} frames a second, the manifest "
-            f"says {found['rate_hz']:g}",
+            f"{path}: layout {manifest['layout']!r} has {rate_hz:g} frames a second, the manifest "
+            f"says {manifest['rate_hz']:g}",
             "data",
         )
-    return dict(found)
+    return dict(manifest)
 
 
 def _check_shards(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -151,10 +151,10 @@ def _check_fingerprint(
     folder: Path, manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     chosen = [rows[place] for place in spaced(len(rows), FINGERPRINT_ROWS)]
-    found = fingerprint(folder, chosen, manifest["dims"])
+    current = fingerprint(folder, chosen, manifest["dims"])
     faults = [
         f"{FOLDER}/{_shard_name(manifest, row)}: frames of {row['feat_id']!r} differ"
-        for row, now, then in zip(chosen, found, manifest["fingerprint"], strict=True)
+        for row, now, then in zip(chosen, current, manifest["fingerprint"], strict=True)
         if now != then
     ]
     if faults:

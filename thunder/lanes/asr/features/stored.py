@@ -1,7 +1,7 @@
 """Features that others made: features/<feat_id>.pt of the data folder, held to one layout.
 
-Reading the one layout as the other trains to 100 % blank with a state dict that fits
-(asr-and-correction.md, §1.2); so a file that could be either is refused.
+Reading the one layout as the other trains to 100 % blank with a state dict that fits; so a file
+that could be either is refused.
 """
 
 import pickle
@@ -49,9 +49,9 @@ def width(folder: Path, rows: Iterable[Row]) -> int:
     tried = 0
     for row in rows:
         tried += 1
-        found = _load(folder, row)
-        if isinstance(found, torch.Tensor) and found.ndim == 2 and found.shape[1]:
-            return int(found.shape[1])
+        loaded = _load(folder, row)
+        if isinstance(loaded, torch.Tensor) and loaded.ndim == 2 and loaded.shape[1]:
+            return int(loaded.shape[1])
     raise ThunderError(
         f"{folder / FOLDER}: none of the first {tried} rows has readable features of shape "
         f"(frames, dims) in {FOLDER}/<feat_id>.pt",
@@ -74,12 +74,12 @@ def _extract(folder: str, source: str, dims: int, seconds: float, rows: list[Row
 
 
 def _of_row(folder: Path, source: str, dims: int, seconds: float, row: Row) -> Outcome:
-    found = _load(folder, row)
-    if isinstance(found, str):
-        return Rejected(row, found)
+    loaded = _load(folder, row)
+    if isinstance(loaded, str):
+        return Rejected(row, loaded)
     layout = layout_of(source)
-    wrong = _misfit(tuple(found.shape), source, dims, row.duration_s)
-    return Misfit(row, wrong) if wrong else _trimmed(row, found, layout, seconds)
+    wrong = _misfit(tuple(loaded.shape), source, dims, row.duration_s)
+    return Misfit(row, wrong) if wrong else _trimmed(row, loaded, layout, seconds)
 
 
 def _load(folder: Path, row: Row) -> Any:
@@ -90,20 +90,20 @@ def _load(folder: Path, row: Row) -> Any:
     if not path.is_file():
         return f"no {FOLDER}/{path.name}"
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         first = str(error).strip().partition("\n")[0][:120]
         return f"{FOLDER}/{path.name} is not readable: {first or type(error).__name__}"
-    if not isinstance(found, torch.Tensor) or not found.is_floating_point():
-        what = getattr(found, "dtype", type(found).__name__)
+    if not isinstance(loaded, torch.Tensor) or not loaded.is_floating_point():
+        what = getattr(loaded, "dtype", type(loaded).__name__)
         return f"{FOLDER}/{path.name} holds {what}, not a tensor of floats"
-    return found
+    return loaded
 
 
 def _misfit(shape: tuple[int, ...], source: str, dims: int, duration_s: float | None) -> str | None:
     """Return why a shape is not that of the source, or nothing."""
-    asked = layout_of(source)
-    full = asked.frames(WINDOW_SECONDS)
+    layout = layout_of(source)
+    full = layout.frames(WINDOW_SECONDS)
     if len(shape) != 2 or not shape[0]:
         return f"shape {shape}, not (frames, {dims})"
     if shape[1] != dims:
@@ -117,7 +117,7 @@ def _misfit(shape: tuple[int, ...], source: str, dims: int, duration_s: float | 
             f"{shape[0]} frames without a duration_s, which tells how long it is: {source} has "
             f"{full} untrimmed{_hint(shape[0], duration_s)}"
         )
-    expected = asked.frames(min(duration_s, WINDOW_SECONDS))
+    expected = layout.frames(min(duration_s, WINDOW_SECONDS))
     if abs(shape[0] - expected) > SLACK_FRAMES:
         return (
             f"{shape[0]} frames for {duration_s:g} s, {source} has {expected} trimmed or {full} "
@@ -138,15 +138,15 @@ def _hint(frames: int, duration_s: float | None) -> str:
     return f"; it fits {' or '.join(fits)}" if fits else ""
 
 
-def _trimmed(row: Row, found: Any, layout: Layout, seconds: float) -> Framed | Rejected:
+def _trimmed(row: Row, tensor: Any, layout: Layout, seconds: float) -> Framed | Rejected:
     """Return the frames up to the row's duration and the longest utterance."""
     duration_s = row.duration_s
     if duration_s is None:
-        duration_s = len(found) * layout.samples / SAMPLE_RATE
+        duration_s = len(tensor) * layout.samples / SAMPLE_RATE
     kept = layout.frames(min(duration_s, seconds))
     return framed(
         row,
-        found[:kept].to(torch.float32).numpy(),
+        tensor[:kept].to(torch.float32).numpy(),
         duration_s,
         is_cut=duration_s > min(seconds, WINDOW_SECONDS),
         is_padded=row.duration_s is None,

@@ -32,9 +32,9 @@ def check_rejected(task: Task, made: int, rejected: int, beat: Callable[[], None
     publish.write_rejected(task.folder, made, beat)
     named = []
     for number in range(made):
-        found = shards.part(task.folder, number)["rejected"]
-        named += [f"{row['feat_id']} (line {row['line']}): {row['reason']}" for row in found]
-        if found:  # looked at again by the next attempt: a disk may have been away
+        rows = shards.part(task.folder, number)["rejected"]
+        named += [f"{row['feat_id']} (line {row['line']}): {row['reason']}" for row in rows]
+        if rows:  # looked at again by the next attempt: a disk may have been away
             shards.part_path(task.folder, number).unlink()
     looked = min(made * shards.ROWS, len(task.rows))
     raise Faults(

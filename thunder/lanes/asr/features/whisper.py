@@ -39,7 +39,7 @@ class Whisper:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Prepared:
     """A row ready for the encoder.
 
     Args:
@@ -54,6 +54,9 @@ class Heard:
     is_cut: bool
 
 
+Chunk = list[Prepared | Rejected]
+
+
 def load(folder: Path) -> Whisper:
     """Load the encoder of a Whisper folder; float16 on CUDA, float32 elsewhere.
 
@@ -64,7 +67,7 @@ def load(folder: Path) -> Whisper:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     try:
-        model, found = transformers.WhisperModel.from_pretrained(
+        model, loading = transformers.WhisperModel.from_pretrained(
             folder, local_files_only=True, dtype=dtype, output_loading_info=True
         )
         front_end = transformers.WhisperFeatureExtractor.from_pretrained(
@@ -75,7 +78,7 @@ def load(folder: Path) -> Whisper:
         raise ThunderError(
             f"{folder}: not loadable as a Whisper model: {first}", "model"
         ) from error
-    _check_weights(folder, found)
+    _check_weights(folder, loading)
     seconds = _window_seconds(folder, model.config, front_end)
     encoder = model.get_encoder().to(device).eval().requires_grad_(False)
     return Whisper(encoder, front_end, device, int(model.config.d_model), seconds)
@@ -92,17 +95,17 @@ def encoder_digest(source: Mapping[str, Any]) -> str:
     return str(source["digest"]) if "digest" in source else digest.of_value(dict(source))
 
 
-def preparer(folder: Path, whisper: Whisper, seconds: float) -> "partial[list[Heard | Rejected]]":
+def preparer(folder: Path, whisper: Whisper, seconds: float) -> "partial[Chunk]":
     """Return the function that decodes a chunk of rows; several threads may call it at once."""
     return partial(_prepare, folder, whisper.front_end, min(seconds, whisper.seconds))
 
 
-def encode(whisper: Whisper, rows: list[Heard | Rejected]) -> Iterator[Outcome]:
+def encode(whisper: Whisper, rows: Chunk) -> Iterator[Outcome]:
     """Yield what comes of a chunk, in its order; a batch is all of it that can be heard."""
-    heard = [row for row in rows if isinstance(row, Heard)]
+    prepared = [row for row in rows if isinstance(row, Prepared)]
     size = BATCH_ROWS if whisper.device.type == "cuda" else 1
-    batches = (heard[start : start + size] for start in range(0, len(heard), size))
-    framed_rows = (found for batch in batches for found in _forward(whisper, batch))
+    batches = (prepared[start : start + size] for start in range(0, len(prepared), size))
+    framed_rows = (outcome for batch in batches for outcome in _forward(whisper, batch))
     for row in rows:
         yield row if isinstance(row, Rejected) else next(framed_rows)
 
@@ -126,10 +129,10 @@ def _check_config(folder: Path) -> None:
         raise ThunderError(f"{folder}: a {kind!r} model; features.source needs a Whisper", "model")
 
 
-def _check_weights(folder: Path, found: Mapping[str, Any]) -> None:
+def _check_weights(folder: Path, loading: Mapping[str, Any]) -> None:
     """Refuse an encoder of which a part was not in the folder and is random now."""
-    missing = [key for key in sorted(found["missing_keys"]) if ".encoder." in f".{key}"]
-    missing += [str(key[0]) for key in found["mismatched_keys"]]
+    missing = [key for key in sorted(loading["missing_keys"]) if ".encoder." in f".{key}"]
+    missing += [str(key[0]) for key in loading["mismatched_keys"]]
     if missing:
         raise ThunderError(
             f"{folder}: weights of the encoder are missing: {', '.join(missing[:5])}"
@@ -149,34 +152,30 @@ def _window_seconds(folder: Path, config: Any, front_end: Any) -> float:
     return positions / LAYOUT.rate_hz
 
 
-def _prepare(
-    folder: Path, front_end: Any, seconds: float, rows: list[Row]
-) -> list[Heard | Rejected]:
-    return [_hear(folder, front_end, seconds, row) for row in rows]
+def _prepare(folder: Path, front_end: Any, seconds: float, rows: list[Row]) -> Chunk:
+    return [_prepare_row(folder, front_end, seconds, row) for row in rows]
 
 
-def _hear(folder: Path, front_end: Any, seconds: float, row: Row) -> Heard | Rejected:
-    if row.audio is None:
-        return Rejected(row, f"no audio/{row.feat_id}.wav, .flac, .ogg or .mp3")
-    try:
-        found = audio.read(folder / row.audio, seconds)
-    except audio.Unreadable as error:
-        return Rejected(row, str(error))
-    made = front_end(found.samples, sampling_rate=SAMPLE_RATE, return_tensors="np")
-    return Heard(row, made["input_features"][0], len(found.samples), found.duration_s, found.is_cut)
+def _prepare_row(folder: Path, front_end: Any, seconds: float, row: Row) -> Prepared | Rejected:
+    sound = audio.of_row(folder, row, seconds)
+    if isinstance(sound, Rejected):
+        return sound
+    samples = sound.samples
+    energies = front_end(samples, sampling_rate=SAMPLE_RATE, return_tensors="np")["input_features"]
+    return Prepared(row, energies[0], len(samples), sound.duration_s, sound.is_cut)
 
 
-def _forward(whisper: Whisper, batch: list[Heard]) -> list[Outcome]:
-    energies = torch.from_numpy(np.stack([heard.energies for heard in batch]))
+def _forward(whisper: Whisper, batch: list[Prepared]) -> list[Outcome]:
+    energies = torch.from_numpy(np.stack([prepared.energies for prepared in batch]))
     energies = energies.to(whisper.device, whisper.encoder.dtype)
     with torch.inference_mode():
         every = whisper.encoder(energies).last_hidden_state.float().cpu().numpy()
     return [
         framed(
-            heard.row,
-            frames[: LAYOUT.frames_of(heard.samples)],
-            heard.duration_s,
-            is_cut=heard.is_cut,
+            prepared.row,
+            frames[: LAYOUT.frames_of(prepared.samples)],
+            prepared.duration_s,
+            is_cut=prepared.is_cut,
         )
-        for heard, frames in zip(batch, every, strict=True)
+        for prepared, frames in zip(batch, every, strict=True)
     ]

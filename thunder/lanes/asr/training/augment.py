@@ -1,6 +1,6 @@
 """SpecAugment on stored features: bands of frames and of features hidden by the row's own mean.
 
-Park et al. 2019 (arXiv 1904.08779), without time warping; bands as in spec §1.5.
+Park et al. 2019 (arXiv 1904.08779), without time warping.
 """
 
 from collections.abc import Mapping

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
@@ -52,8 +53,8 @@ def epoch(
     pools = [
         pool[np.argsort(lengths[pool], kind="stable")] for pool in _cut(mixed, POOL_BATCHES * size)
     ]
-    found = [batch for pool in pools for batch in _cut(pool, size)]
-    return [found[number] for number in chance.permutation(len(found))]
+    batches = [batch for pool in pools for batch in _cut(pool, size)]
+    return [batches[number] for number in chance.permutation(len(batches))]
 
 
 def count(rows: int, size: int) -> int:
@@ -89,7 +90,7 @@ def collate(store: "Store", utterances: "Utterances", rows: Rows, window: int | 
         frames=torch.from_numpy(frames),
         lengths=torch.from_numpy(lengths),
         spoken=torch.from_numpy(spoken),
-        targets=torch.tensor([one for target in targets for one in target], dtype=torch.int64),
+        targets=torch.tensor([*chain.from_iterable(targets)], dtype=torch.int64),
         target_lengths=torch.tensor([len(target) for target in targets], dtype=torch.int64),
     )
 

@@ -121,7 +121,8 @@ class Learner:
 
     def fingerprint(self) -> Tensor:
         """Return one number for each parameter, which equal weights have in common."""
-        return torch.stack([one.detach().double().sum() for one in self.model.parameters()])
+        parameters = self.model.parameters()
+        return torch.stack([parameter.detach().double().sum() for parameter in parameters])
 
     def restore(self, model: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         """Go back to what was saved."""
@@ -157,7 +158,7 @@ def _flat_gradient(model: nn.Module, device: torch.device) -> Tensor:
     One sum over ranks then carries everything, and norm and clipping are one operation each.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    flat = torch.zeros(sum(one.numel() for one in parameters) + 1, device=device)
+    flat = torch.zeros(sum(parameter.numel() for parameter in parameters) + 1, device=device)
     start = 0
     for parameter in parameters:
         end = start + parameter.numel()
@@ -169,11 +170,10 @@ def _flat_gradient(model: nn.Module, device: torch.device) -> Tensor:
 def _optimizer(model: nn.Module, train: Mapping[str, Any]) -> torch.optim.AdamW:
     """Return AdamW; vectors (biases and the gains of norms) do not decay, matrices do."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
     groups = [
-        {
-            "params": [one for one in parameters if one.ndim > 1],
-            "weight_decay": train["weight_decay"],
-        },
-        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": train["weight_decay"]},
+        {"params": vectors, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=0.0, betas=tuple(train["betas"]), fused=True)

@@ -13,6 +13,7 @@ import torch
 from thunder.backends.torch.machine import Machine
 from thunder.backends.torch.peers import Peers
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.training import chance, epoch, state, stopping, validation
 from thunder.lanes.asr.training.learner import Learner
@@ -25,7 +26,6 @@ from thunder.training.progress import Throttle
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
 
-LOG = "train.log"
 PATIENCE, EPOCHS = "patience", "epochs"  # why training stops
 
 
@@ -157,7 +157,7 @@ def _tell(run: Run, saved: Saved) -> None:
 def _opening(run: Run, saved: Saved | None) -> str:
     config, machine = run.material.config, run.machine
     sizes = {name: len(split.ids) for name, split in run.material.splits.items()}
-    parameters = sum(one.numel() for one in run.learner.model.parameters())
+    parameters = sum(parameter.numel() for parameter in run.learner.model.parameters())
     return (
         f"{'resumed after epoch ' + str(saved.epoch) if saved else 'started'}: "
         f"{config['script']} {config['mode']}, {parameters:,} parameters, rows {sizes}, "
@@ -169,5 +169,5 @@ def _opening(run: Run, saved: Saved | None) -> str:
 def _log(run: Run, text: str) -> None:
     if run.peers.leads:
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        with (run.folder / LOG).open("a", encoding="utf-8") as stream:
+        with (run.folder / artifacts.LOG).open("a", encoding="utf-8") as stream:
             stream.write(f"{stamp}  {text}\n")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.training.stopping import Standing
 from thunder.training import metrics
@@ -22,8 +23,6 @@ from thunder.training import metrics
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
 
-LAST = "last.pt"
-BEST = "best.pt"
 FORMAT = 1
 
 About = dict[str, Any]
@@ -62,9 +61,7 @@ def about(material: "Material") -> About:
         "classes": len(material.vocabulary.tokens),
         "feature_layout": store.layout,
         "vocab_sha256": material.vocabulary.digest,
-        "snapshot_sha256": material.digests["data"],
-        "split_sha256": material.digests["split"],
-        "features_sha256": material.digests["features"],
+        **{key: material.digests[name] for name, key in artifacts.DIGESTS.items()},
     }
 
 
@@ -81,7 +78,7 @@ def save(folder: Path, saved: Saved, about: About) -> None:
         "precisions": list(saved.precisions),
         "stopped": saved.stopped,
     }
-    _write(folder / LAST, document)
+    _write(folder / artifacts.LAST, document)
     settle(folder, saved, about)
 
 
@@ -90,7 +87,7 @@ def settle(folder: Path, saved: Saved, about: About) -> None:
     standing = saved.standing
     if standing.best_epoch == saved.epoch:
         best = {"epoch": saved.epoch, "valid_loss": standing.best_loss, "model": saved.model}
-        _write(folder / BEST, {"about": about, **best})
+        _write(folder / artifacts.BEST, {"about": about, **best})
     metrics.write(folder, saved.history)
 
 
@@ -100,20 +97,20 @@ def load(folder: Path, about: About) -> Saved | None:
     Raises:
         ThunderError: it belongs to another model or other data, or cannot be read.
     """
-    path = folder / LAST
+    path = folder / artifacts.LAST
     if not path.exists():
         return None
-    found = _read(path, ("about", "model", "optimizer", "standing", "history"))
-    _check_about(path, found["about"], about)
+    document = _read(path, ("about", "model", "optimizer", "standing", "history"))
+    _check_about(path, document["about"], about)
     return Saved(
-        epoch=found["epoch"],
-        model=found["model"],
-        optimizer=found["optimizer"],
-        standing=_unpacked(found["standing"]),
-        history=found["history"],
-        threads=found["threads"],
-        precisions=tuple(found["precisions"]),
-        stopped=found["stopped"],
+        epoch=document["epoch"],
+        model=document["model"],
+        optimizer=document["optimizer"],
+        standing=_unpacked(document["standing"]),
+        history=document["history"],
+        threads=document["threads"],
+        precisions=tuple(document["precisions"]),
+        stopped=document["stopped"],
     )
 
 
@@ -126,17 +123,17 @@ def load_best(folder: Path, material: "Material", epoch: int) -> nn.Module:
     Raises:
         ThunderError: it is of another epoch, layout, vocabulary or snapshot, or cannot be read.
     """
-    path, expected = folder / BEST, about(material)
-    found = _read(path, ("about", "epoch", "model"))
-    _check_about(path, found["about"], expected)
-    if found["epoch"] != epoch:
+    path, expected = folder / artifacts.BEST, about(material)
+    document = _read(path, ("about", "epoch", "model"))
+    _check_about(path, document["about"], expected)
+    if document["epoch"] != epoch:
         raise ThunderError(
-            f"{path} is of epoch {found['epoch']}, the best epoch is {epoch}: it was replaced; "
+            f"{path} is of epoch {document['epoch']}, the best epoch is {epoch}: it was replaced; "
             "run again with force=true",
             "verification",
         )
     model = ctc.build(material.config, expected["dims"], expected["classes"])
-    model.load_state_dict(found["model"])
+    model.load_state_dict(document["model"])
     return model.eval()
 
 
@@ -169,7 +166,7 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
 def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     try:
         # Weights only: a file that was tampered with must not run code.
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        document = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ThunderError(f"{path}: missing; run again with force=true", "verification") from error
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
@@ -177,17 +174,17 @@ def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
             f"{path}: cannot be read: {_first_line(error)}; run again with force=true",
             "verification",
         ) from error
-    missing = [key for key in keys if not isinstance(found, dict) or key not in found]
+    missing = [key for key in keys if not isinstance(document, dict) or key not in document]
     if missing:
         raise ThunderError(f"{path}: no file of this lane: {missing} missing", "verification")
-    return dict(found)
+    return dict(document)
 
 
-def _check_about(path: Path, found: About, expected: About) -> None:
+def _check_about(path: Path, held: About, expected: About) -> None:
     """Refuse weights made for something else; a state dict fits wherever its shapes do."""
-    other = sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key))
+    other = sorted(key for key in {*held, *expected} if held.get(key) != expected.get(key))
     if other:
-        parts = [f"{key}: {found.get(key)!r}, not {expected.get(key)!r}" for key in other]
+        parts = [f"{key}: {held.get(key)!r}, not {expected.get(key)!r}" for key in other]
         raise ThunderError(
             f"{path} was made for something else: {'; '.join(parts)}", "verification"
         )

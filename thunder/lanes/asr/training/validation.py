@@ -15,6 +15,7 @@ from thunder.lanes.asr.evaluation import decode
 from thunder.lanes.asr.training import batches, epoch
 from thunder.lanes.asr.training.batches import Batch
 from thunder.lanes.asr.training.learner import on_device, row_losses
+from thunder.language import spelling
 from thunder.scoring import counts
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def validate(
         losses[batch.rows] = _judge(model, batch, material, machine, texts)
         beat()
     model.train()
-    found = np.concatenate([losses, _edits(material, texts)])
-    sums = torch.from_numpy(found).to(machine.device)
+    numbers = np.concatenate([losses, _edits(material, texts)])
+    sums = torch.from_numpy(numbers).to(machine.device)
     peers.sum(sums)
     *summed, edits, chars = sums.tolist()
     return Validated(np.array(summed, np.float32)[valid.fits], edits / chars if chars else 0.0)
@@ -82,5 +83,5 @@ def _edits(material: "Material", texts: dict[int, str]) -> list[int]:
     """Return the edits that the texts need, and the characters that they should have."""
     valid = material.splits["valid"]
     references = [valid.references[row] for row in texts]
-    found = counts(references, list(texts.values()), material.config["script"], "norm")
-    return [int(found.edits.sum()), int(found.chars.sum())]
+    counted = counts(references, list(texts.values()), material.config["script"], spelling.MAIN)
+    return [int(counted.edits.sum()), int(counted.chars.sum())]
