@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from thunder.commands import launch
-from thunder.ground import schema
+from thunder.ground import schema, schema_faults
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import _DRAFT, Sections, _keys_of
 
@@ -128,7 +128,7 @@ def test_numbers_that_json_cannot_carry_are_faults(value: Any, message: str) -> 
     config = _config()
     config["adapter"]["scale"] = value
     if isinstance(value, int):
-        found = schema.unwritable(config)
+        found = schema_faults.unwritable(config)
     else:
         found = schema.faults("adapter", config)
     assert [(fault.key, message in fault.message) for fault in found] == [("adapter.scale", True)]
@@ -137,13 +137,13 @@ def test_numbers_that_json_cannot_carry_are_faults(value: Any, message: str) -> 
 def test_text_that_is_not_utf_8_is_a_fault() -> None:
     config = _config()
     config["runtime"]["outputs"] = "\ud800"
-    (found,) = schema.unwritable(config)
-    assert found == schema.Fault(("runtime", "outputs"), r"'\ud800' is not UTF-8")
+    (found,) = schema_faults.unwritable(config)
+    assert found == schema_faults.Fault(("runtime", "outputs"), r"'\ud800' is not UTF-8")
 
 
 def _slow(name: str) -> Draft202012Validator:
     common = Resource.from_contents(schema.load("common"))
-    registry: Registry[Any] = Registry().with_resource(schema.COMMON, common)
+    registry: Registry[Any] = Registry().with_resource(schema_faults.COMMON, common)
     return Draft202012Validator(schema.load(name), registry=registry)
 
 

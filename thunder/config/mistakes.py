@@ -10,7 +10,7 @@ import yaml
 
 from thunder.config import origin
 from thunder.config.sources import Sources
-from thunder.ground.schema import nearest
+from thunder.ground.wording import nearest
 
 
 def option_name(group: str, option: str) -> str:

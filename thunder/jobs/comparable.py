@@ -6,7 +6,7 @@ from typing import Any
 from thunder.config import compose as configs
 from thunder.ground import digest
 from thunder.ground.errors import Faults
-from thunder.ground.schema import nearest
+from thunder.ground.wording import nearest
 
 Documents = Iterable[tuple[str, Mapping[str, Any]]]
 

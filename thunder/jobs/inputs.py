@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
@@ -162,7 +162,7 @@ def _is_here(host: Mapping[str, str]) -> bool:
 
 def _folder_digest(folder: Path, cache: Path) -> str:
     names = digest.visible_files(folder)
-    if odd := [name for name in names if not schema.is_text(name)]:
+    if odd := [name for name in names if not wording.is_text(name)]:
         raise _Missing(f"{folder}: {odd[0]!a} is not a name in UTF-8")
     size = sum((folder / name).stat().st_size for name in names)
     if size <= _LARGE_BYTES:

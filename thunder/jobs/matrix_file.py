@@ -10,6 +10,7 @@ from thunder.config import compose as configs
 from thunder.config import mistakes, origin, overrides
 from thunder.ground import digest, schema
 from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.wording import nearest
 
 Coordinates = dict[str, Any]
 
@@ -34,7 +35,7 @@ def load(name: str, places: configs.Sources) -> Matrix:
     have = {path.stem: path for root in reversed(places.matrices) for path in root.glob("*.yaml")}
     if name not in have:
         raise ThunderError(
-            f"no matrix {name!r}{schema.nearest(name, list(have))}; "
+            f"no matrix {name!r}{nearest(name, list(have))}; "
             f"matrices/ has {', '.join(sorted(have)) or 'none'}"
         )
     spec = configs.read_yaml(have[name])
@@ -114,7 +115,7 @@ def _requires_faults(
     have = [other for other in names(places) if other != name]
     for index, other in enumerate(spec.get("requires", [])):
         if other not in have:
-            hint = schema.nearest(other, have)
+            hint = nearest(other, have)
             yield ("requires", index), f"requires: no matrix {other!r}{hint} besides this one"
 
 
@@ -162,7 +163,7 @@ def _inner_faults(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str]]:
         )
     table = spec.get("table", {})
     if "over" in table and table["over"] not in axes:
-        hint = schema.nearest(table["over"], list(axes))
+        hint = nearest(table["over"], list(axes))
         yield ("table", "over"), f"table.over: {table['over']!r} is not an axis{hint}"
     if "profile" in axes or "profile" in spec:
         return
@@ -174,7 +175,7 @@ def _pattern_faults(
 ) -> Iterator[str]:
     unknown = [key for key in pattern if key not in axes]
     for key in unknown:
-        hint = schema.nearest(key, list(axes))
+        hint = nearest(key, list(axes))
         yield f"{word} {pattern}: {key!r} is not an axis{hint}; axes: {', '.join(axes)}"
     if not unknown and not all(_has(axes[key], value) for key, value in pattern.items()):
         yield f"{word} {pattern} matches no cell; was the axis edited?"

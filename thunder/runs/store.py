@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from thunder.ground import schema
 from thunder.ground.errors import ThunderError
+from thunder.ground.wording import nearest
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
 from thunder.runs.run import ABSENT as ABSENT
@@ -68,7 +68,7 @@ def by_prefix(outputs: Path, word: str) -> Run:
     if found:
         raise ThunderError(f"{word!r} is the beginning of {_shown(found)}; give more of it")
     have = all_runs(outputs)
-    hint = schema.nearest(word, [run.folder.name for run in have])
+    hint = nearest(word, [run.folder.name for run in have])
     raise ThunderError(f"no run {word!r} in {outputs.absolute()}{hint}; runs: {_shown(have)}")
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from thunder.ground.wording import count as counted
-from thunder.ground.wording import forget_output
 from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
 from thunder.runner.loop import Outcome, Planned, Screen
+from thunder.screen.streams import forget_output
 
 _SHOWN_ROWS = 40
 _SHOWN_FAILURES = 20
