@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 
 from thunder.ground import schema_faults
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import Cause, Faults, ThunderError
 from thunder.ground.files import SHIPPED, read_json
 from thunder.ground.schema_faults import Fault
 from thunder.ground.schema_faults import unwritable as unwritable
@@ -27,7 +27,7 @@ def check(
     value: Any,
     place: str,
     folders: tuple[Path, ...] = SHIPPED_SCHEMAS,
-    cause: str = "user",
+    cause: Cause = "user",
 ) -> None:
     """Raise Faults when a value breaks schemas/<name>.json.
 
@@ -43,7 +43,7 @@ def check(
         )
 
 
-def read(name: str, path: Path, cause: str = "data") -> Any:
+def read(name: str, path: Path, cause: Cause = "data") -> Any:
     """Read a JSON file that schemas/<name>.json describes.
 
     Raises:
