@@ -13,20 +13,14 @@ from thunder.config.sources import Sources
 from thunder.ground.wording import nearest
 
 
-def option_name(group: str, option: str) -> str:
-    """Return how a message names an option that does not exist."""
-    return f"no {group} {option!r}"
-
-
 def no_option(group: str, option: str, places: Sources) -> str:
     """Return the message for a choice that does not exist, group or option."""
     if group not in places.groups:
         groups = list(places.groups)
         return f"{group!r} is not a group{nearest(group, groups)}; groups: {', '.join(groups)}"
     have = places.groups[group]
-    return f"{option_name(group, option)}{nearest(option, have)}; conf/{group}/ has " + (
-        ", ".join(have)
-    )
+    choices = ", ".join(have)
+    return f"no {group} {option!r}{nearest(option, have)}; conf/{group}/ has {choices}"
 
 
 def hydra_fault(error: Exception, choices: Mapping[str, str], places: Sources) -> str:

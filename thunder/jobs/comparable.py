@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from thunder.config.plain import leaves
+from thunder.config.plain import by_key
 from thunder.ground import digest
 from thunder.ground.errors import Faults
 from thunder.ground.wording import nearest
@@ -21,7 +21,7 @@ def check(name: str, spec: Mapping[str, Any], documents: Documents) -> None:
     """
     if not ("same" in spec or "differ" in spec):
         return
-    flat = [(label, {".".join(p): v for p, v in leaves(doc)}) for label, doc in documents]
+    flat = [(label, by_key(document)) for label, document in documents]
     if not flat:
         return
     keys = {key for _, values in flat for key in values}

@@ -42,7 +42,7 @@ def load(name: str, places: Sources) -> Matrix:
     spec = read_yaml(have[name])
     place = origin.shown(have[name])
     origins = {(): place, **{k: f"{place}:{line}" for k, line, _ in origin.lines(have[name])}}
-    return replace(checked(name, spec, origins, places), question=_question(have[name]))
+    return replace(_checked(name, spec, origins, places), question=_question(have[name]))
 
 
 def _question(path: Path) -> str | None:
@@ -50,7 +50,7 @@ def _question(path: Path) -> str | None:
     return first.lstrip("# ").strip() or None if first.startswith("#") else None
 
 
-def checked(
+def _checked(
     name: str, spec: dict[str, Any], origins: Mapping[origin.Key, str], places: Sources
 ) -> Matrix:
     """Check a matrix against its schema, and its own words against each other."""
@@ -84,7 +84,7 @@ def of_words(words: overrides.Words, places: Sources) -> Matrix:
             for axis in words.sweeps
         },
     }
-    return checked(name, spec, origins, places)
+    return _checked(name, spec, origins, places)
 
 
 def path_of(name: str, places: Sources) -> Path | None:

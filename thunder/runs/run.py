@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from thunder.config.plain import leaves
+from thunder.config.plain import by_key
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import id_of
@@ -175,9 +175,7 @@ def owned(run: Run) -> Iterator[int]:
 
 def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     """Return the dotted keys in which two documents differ, with both values."""
-    flat_old, flat_new = (
-        {".".join(path): value for path, value in leaves(doc)} for doc in (old, new)
-    )
+    flat_old, flat_new = by_key(old), by_key(new)
     keys = sorted({*flat_old, *flat_new})
     rows = [(key, flat_old.get(key, ABSENT), flat_new.get(key, ABSENT)) for key in keys]
     return [row for row in rows if not _is_equal(row[1], row[2])]
