@@ -13,7 +13,7 @@ import pytest
 import running
 from projects import Project
 
-from thunder.commands import cli, launch, tasks
+from thunder.commands import cli, launch, requests, tasks
 from thunder.ground import files
 from thunder.jobs import matrix
 from thunder.runs import explain, store
@@ -319,7 +319,7 @@ def test_diff_for_scripts_leaves_out_the_side_that_lacks_a_key(
 ) -> None:
     ids = []
     for profile in ("dry", "smoke"):
-        job = launch.read([f"+profile={profile}"]).cells[0].job
+        job = requests.read([f"+profile={profile}"]).cells[0].job
         run = store.Run(tmp_path / job.kind / job.id)
         files.write_json(run.folder / store.CONFIG, job.document)
         files.write_json(run.folder / store.RECORD, {})
@@ -574,7 +574,7 @@ def test_plan_and_why_without_a_name_ask_for_a_profile(asked: Callable[..., str]
 
 
 def test_why_names_the_word_behind_a_reference_and_what_is_filled_in() -> None:
-    request = launch.read(["+profile=smoke", "runtime.site.models.gemma4_e2b.hidden=32"])
+    request = requests.read(["+profile=smoke", "runtime.site.models.gemma4_e2b.hidden=32"])
     origins = matrix.origins_of(request.cells[0], None, request.words, request.places)
     place = explain.place_of("model.source.hidden", 64, origins)
     assert place == "command line 'runtime.site.models.gemma4_e2b.hidden=32'"

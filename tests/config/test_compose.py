@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from projects import DRY, Project
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.config import compose as configs
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
@@ -15,7 +15,7 @@ PROFILES = PLACES.groups["profile"]
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_committed_profile_composes_and_checks(profile: str) -> None:
-    job = launch.read([f"+profile={profile}"]).cells[0].job
+    job = requests.read([f"+profile={profile}"]).cells[0].job
     assert job.runtime["profile"] == profile
     assert job.kind in kinds.KINDS
     assert job.runtime["reproduce"] == f"python -m thunder +profile={profile}"

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from projects import DRY, Project
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.ground.errors import Faults, ThunderError
@@ -160,16 +160,16 @@ def test_a_key_that_is_given_twice_is_refused(words: tuple[str, str]) -> None:
 )
 def test_a_mistake_on_the_command_line_names_the_word(words: list[str], message: str) -> None:
     with pytest.raises(ThunderError) as caught:
-        launch.read(words)
+        requests.read(words)
     assert message in str(caught.value)
 
 
 def test_a_matrix_and_a_sweep_do_not_go_together() -> None:
     with pytest.raises(ThunderError, match="do not go together"):
-        launch.read(["matrix=adapter_rank", "train.steps=1,2"], sweep=True)
+        requests.read(["matrix=adapter_rank", "train.steps=1,2"], sweep=True)
 
 
 def test_where_runs_are_is_a_flag_of_a_task(tmp_path: Path) -> None:
     with pytest.raises(ThunderError, match=r"'outputs=there': here, --outputs says where runs are"):
-        launch.named("dry", ["outputs=there"], outputs=tmp_path)
-    assert launch.named("dry", ["seed=1"], outputs=tmp_path).outputs == tmp_path
+        requests.named("dry", ["outputs=there"], outputs=tmp_path)
+    assert requests.named("dry", ["seed=1"], outputs=tmp_path).outputs == tmp_path

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground import schema, schema_faults
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import _DRAFT, Sections, _keys_of
@@ -70,7 +70,7 @@ def test_the_schema_of_a_kind_is_complete(name: str) -> None:
 
 
 def _config() -> dict[str, Any]:
-    return copy.deepcopy(launch.read(["+profile=smoke"]).cells[0].job.config)
+    return copy.deepcopy(requests.read(["+profile=smoke"]).cells[0].job.config)
 
 
 def test_every_fault_is_told_at_once() -> None:

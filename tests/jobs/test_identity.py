@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from json_values import VALUES
 from projects import DRY, Project
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground import schema
 from thunder.ground.errors import Faults
 from thunder.jobs import inputs, job, kinds
@@ -25,7 +25,7 @@ STABLE = "+profile=partial_real_stage1_stable"
 
 
 def job_of(*words: str) -> job.Job:
-    return launch.read(words).cells[0].job
+    return requests.read(words).cells[0].job
 
 
 def test_the_golden_id_is_pinned() -> None:
@@ -240,9 +240,9 @@ def test_other_words_or_code_behind_a_recipe_are_another_job(
     from thunder.language import sentences
 
     words = ["+profile=smoke"]
-    ids = [launch.read(words).cells[0].job.id]
+    ids = [requests.read(words).cells[0].job.id]
     monkeypatch.setattr(sentences, "REVISION", sentences.REVISION + 1)
-    ids.append(launch.read(words).cells[0].job.id)
+    ids.append(requests.read(words).cells[0].job.id)
     monkeypatch.setattr(standin, "REVISION", standin.REVISION + 1)
-    ids.append(launch.read(words).cells[0].job.id)
+    ids.append(requests.read(words).cells[0].job.id)
     assert len(set(ids)) == 3

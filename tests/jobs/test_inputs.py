@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from projects import Project
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
 from thunder.jobs import inputs
@@ -24,29 +24,29 @@ def corpus(project: Project) -> Path:
 
 @pytest.mark.parametrize("spelling", ["corpus", "./corpus", "../project/corpus", "corpus/"])
 def test_a_folder_may_be_named_from_here(corpus: Path, spelling: str) -> None:
-    absolute = launch.read([*WORDS, f"data.source.folder='{corpus}'"]).cells[0].job
-    relative = launch.read([*WORDS, f"data.source.folder='{spelling}'"]).cells[0].job
+    absolute = requests.read([*WORDS, f"data.source.folder='{corpus}'"]).cells[0].job
+    relative = requests.read([*WORDS, f"data.source.folder='{spelling}'"]).cells[0].job
     assert relative.id == absolute.id
     assert Path(relative.runtime["paths"]["data"]).is_absolute()
 
 
 def test_a_folder_may_be_named_from_home(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(corpus.parent))
-    job = launch.read([*WORDS, "data.source.folder='~/corpus'"]).cells[0].job
+    job = requests.read([*WORDS, "data.source.folder='~/corpus'"]).cells[0].job
     assert job.runtime["paths"]["data"] == str(corpus)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "corpus/train.jsonl", "~nobody_at_all/corpus"])
 def test_a_folder_that_is_none_is_told(corpus: Path, name: str) -> None:
     with pytest.raises(ThunderError, match=r"data 'folder': no folder") as caught:
-        launch.read([*WORDS, f"data.source.folder='{name}'"])
+        requests.read([*WORDS, f"data.source.folder='{name}'"])
     assert caught.value.cause == "environment"
 
 
 def test_a_file_name_that_is_not_utf_8_is_told(corpus: Path) -> None:
     (corpus / os.fsdecode(b"\xff.jsonl")).write_text("{}\n")
     with pytest.raises(ThunderError, match=r"'\\udcff.jsonl' is not a name in UTF-8"):
-        launch.read([*WORDS, f"data.source.folder='{corpus}'"])
+        requests.read([*WORDS, f"data.source.folder='{corpus}'"])
 
 
 def test_a_digest_that_was_remembered_badly_is_made_again(
@@ -54,11 +54,11 @@ def test_a_digest_that_was_remembered_badly_is_made_again(
 ) -> None:
     monkeypatch.setattr(inputs, "_LARGE_BYTES", 1)
     words = [*WORDS, f"data.source.folder='{corpus}'", f"outputs='{outputs}'"]
-    before = launch.read(words).cells[0].job
+    before = requests.read(words).cells[0].job
     (memory,) = (outputs / "cache" / "digests").iterdir()
     for text in ("", "[]", '{"digest": "no"}'):
         memory.write_text(text)
-        assert launch.read(words).cells[0].job.id == before.id
+        assert requests.read(words).cells[0].job.id == before.id
 
 
 def test_cells_of_a_matrix_read_a_folder_once(
@@ -123,16 +123,16 @@ def test_the_cache_of_the_hub_is_where_its_own_client_looks(
 def test_a_folder_that_says_it_is_a_stand_in_stays_one(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"stand_in": true}')
     words = ["+profile=smoke", "data=folder", f"data.source.folder={tmp_path}"]
-    job = launch.read(words).cells[0].job
+    job = requests.read(words).cells[0].job
     assert job.runtime["stand_ins"] == ["data"]
     (tmp_path / "manifest.json").write_text('{"stand_in": false}')
-    assert launch.read(words).cells[0].job.runtime["stand_ins"] == []
+    assert requests.read(words).cells[0].job.runtime["stand_ins"] == []
 
 
 def test_a_model_with_a_rate_of_its_own_is_a_stand_in_whatever_it_reads(tmp_path: Path) -> None:
     (tmp_path / "speech").mkdir()
     words = ["data=speech_folder", f"data.source.folder={tmp_path / 'speech'}"]
-    (small,) = launch.read(["+profile=asr_ctc", *words]).cells
+    (small,) = requests.read(["+profile=asr_ctc", *words]).cells
     assert inputs.stand_ins(small.job.config) == ["model"]
-    (anchor,) = launch.read(["+profile=asr_ctc", "model=ctc_anchor", *words]).cells
+    (anchor,) = requests.read(["+profile=asr_ctc", "model=ctc_anchor", *words]).cells
     assert inputs.stand_ins(anchor.job.config) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from projects import DRY, Project
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.ground import digest, files
@@ -51,13 +51,15 @@ def _full(choices: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MATRICES)
 def test_fast_expansion_equals_full_composition(name: str) -> None:
-    request = launch.read([f"matrix={name}"])
+    request = requests.read([f"matrix={name}"])
     assert request.matrix is not None
     expansion = matrix._Expansion(request.matrix, request.words, PLACES)
     assert len(request.cells) == len({cell.label for cell in request.cells}) > 1
     for cell in request.cells:
         full = _full(*expansion.sides(cell.coordinates))
-        assert digest.canonical(expansion.config(cell.coordinates)) == digest.canonical(full)
+        assert digest.canonical(
+            expansion.config(*expansion.sides(cell.coordinates))
+        ) == digest.canonical(full)
         assert cell.job.id == job.make(full).id
 
 
@@ -76,7 +78,7 @@ def test_fast_expansion_equals_full_composition_over_groups_and_references() -> 
     seen = set()
     for values in itertools.product(*axes.values()):
         point = dict(zip(axes, values, strict=True))
-        config = expansion.config(point)
+        config = expansion.config(*expansion.sides(point))
         assert digest.canonical(config) == digest.canonical(_full(*expansion.sides(point)))
         seen.add((job.id_of(job.document(config)), point["target"]))
     assert len(seen) == 24  # rows of partial_real do not count where synthetic_2k is read
@@ -91,8 +93,8 @@ def test_a_committed_matrix_begins_with_its_question(name: str) -> None:
 
 @pytest.mark.parametrize("name", MATRICES)
 def test_the_command_of_a_cell_makes_that_cell_alone(name: str) -> None:
-    last = launch.read([f"matrix={name}", "outputs='a b'"]).cells[-1].job
-    (alone,) = launch.read(shlex.split(last.runtime["reproduce"])[3:]).cells
+    last = requests.read([f"matrix={name}", "outputs='a b'"]).cells[-1].job
+    (alone,) = requests.read(shlex.split(last.runtime["reproduce"])[3:]).cells
     assert alone.job == last
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground.errors import ThunderError
 
 
@@ -26,7 +26,7 @@ from thunder.ground.errors import ThunderError
 )
 def test_a_fault_between_keys_is_told(tmp_path: Path, words: list[str], message: str) -> None:
     with pytest.raises(ThunderError, match=message.replace(".", r"\.")):
-        launch.read(["+profile=asr_ctc", f"outputs={tmp_path}", *words])
+        requests.read(["+profile=asr_ctc", f"outputs={tmp_path}", *words])
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def test_a_fault_between_keys_is_told(tmp_path: Path, words: list[str], message:
     ],
 )
 def test_what_fits_together_is_let_through(tmp_path: Path, words: list[str]) -> None:
-    assert launch.read(["+profile=asr_ctc", f"outputs={tmp_path}", *words]).cells
+    assert requests.read(["+profile=asr_ctc", f"outputs={tmp_path}", *words]).cells
 
 
 def test_faults_between_keys_are_told_at_once(tmp_path: Path) -> None:
     words = ["+profile=asr_ctc", f"outputs={tmp_path}", "window=3", "model.size.heads=5"]
     with pytest.raises(ThunderError, match=r"(?s)window.*heads: 5"):
-        launch.read(words)
+        requests.read(words)

@@ -8,7 +8,7 @@ import bundle_runs
 import pytest
 import running
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground import digest, files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job
@@ -329,11 +329,11 @@ def test_bridged_text_is_never_said_to_be_as_people_spell(outputs: Path) -> None
 # Other kinds ------------------------------------------------------------------------------------
 
 
-def dry_cells(folder: Path, count: int | None = None, text: str = QUESTION) -> launch.Request:
+def dry_cells(folder: Path, count: int | None = None, text: str = QUESTION) -> requests.Request:
     """Run the first cells of a matrix of dry runs, all by default."""
     conf = running.write_matrix(folder, "question", text)
     words = ["matrix=question", f"outputs={folder / 'outputs'}"]
-    request = launch.read(words, config_dir=conf)
+    request = requests.read(words, config_dir=conf)
     rows = runner.plan(request.cells[:count], folder / "outputs")
     assert runner.exit_code(runner.run(rows, running.Silent(), at_once=2)) == 0
     return request
@@ -366,7 +366,7 @@ def test_a_matrix_with_a_cell_left_is_not_promoted(tmp_path: Path, outputs: Path
 
 def test_a_window_of_an_adapter_is_promoted_at_its_step(outputs: Path) -> None:
     """An adapter run that goes on: what a window reached stays what it was."""
-    request = launch.read(["+profile=smoke", f"outputs={outputs}", "window=1", "target=2"])
+    request = requests.read(["+profile=smoke", f"outputs={outputs}", "window=1", "target=2"])
     found = request.cells[0].job
     config = {**found.config, "data": {**found.config["data"], "source": {"digest": "d" * 64}}}
     config["model"] = {**config["model"], "source": {"digest": "e" * 64}}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import running
 
-from thunder.commands import launch, tasks
+from thunder.commands import requests, tasks
 from thunder.executors import place
 from thunder.executors.place import Ending, Order
 from thunder.ground import files
@@ -57,7 +57,7 @@ class Bench:
     def __init__(self, folder: Path, text: str, name: str = "question") -> None:
         self.name, self.outputs = name, folder / "outputs"
         self.conf = running.write_matrix(folder, name, text)
-        self.request = launch.read(
+        self.request = requests.read(
             [f"matrix={name}", f"outputs={self.outputs}"], config_dir=self.conf
         )
 

@@ -286,10 +286,10 @@ def test_outputs_that_are_a_file_are_one_message(tmp_path: Path, words: list[str
 def test_hostile_names_of_outputs_work(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from thunder.commands import launch, tasks
+    from thunder.commands import launch, requests, tasks
 
     outputs = tmp_path / name
-    request = launch.named("dry", ["dry.fail=true"], outputs=outputs)
+    request = requests.named("dry", ["dry.fail=true"], outputs=outputs)
     assert launch.run(request) == 1
     assert running.error_of(running.only_run(outputs))["reproduce"]
     assert tasks.main(["status", "--outputs", str(outputs)]) == 0

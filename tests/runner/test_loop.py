@@ -12,7 +12,7 @@ import pytest
 import running
 from running import Silent
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.executors import place
 from thunder.executors.place import Ending, Order
 from thunder.ground.errors import Faults, ThunderError
@@ -22,7 +22,7 @@ from thunder.runs import attempts, store
 
 def planned(outputs: Path, *words: str, sweep: bool = False) -> list[runner.Planned]:
     """Plan a dry command line."""
-    request = launch.read(["+profile=dry", f"outputs={outputs}", *words], sweep=sweep)
+    request = requests.read(["+profile=dry", f"outputs={outputs}", *words], sweep=sweep)
     return runner.plan(request.cells, outputs, force=request.runtime["force"])
 
 
@@ -200,7 +200,7 @@ class Recorded:
 
 def steps_rows(outputs: Path, *words: str) -> list[runner.Planned]:
     """Plan one adapter job to three targets, in a muddled order."""
-    request = launch.read(
+    request = requests.read(
         ["+profile=smoke", "window=1", "target=3,1,2", f"outputs={outputs}", *words], sweep=True
     )
     return runner.plan(request.cells, outputs)
@@ -239,7 +239,7 @@ def test_forcing_moves_all_targets_of_a_job_to_one_new_run(
     runner.run(steps_rows(tmp_path)[1:2], Silent())  # to target 1 only
     first = running.only_run(tmp_path)
     before = running.inodes(first.folder)
-    request = launch.read(
+    request = requests.read(
         ["+profile=smoke", "window=1", "target=1,2", f"outputs={tmp_path}"], sweep=True
     )
     runner.run(runner.plan(request.cells, tmp_path, force=True), Silent())

@@ -11,7 +11,7 @@ import bundle_runs
 import pytest
 import running
 
-from thunder.commands import launch, tasks
+from thunder.commands import launch, requests, tasks
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
 from thunder.jobs.matrix import Cell
@@ -55,9 +55,9 @@ def own(folder: Path, **matrices: str) -> Path:
     return folder / "conf"
 
 
-def asked(words: list[str], conf: Path | None = None) -> launch.Request:
+def asked(words: list[str], conf: Path | None = None) -> requests.Request:
     """Read a command line."""
-    return launch.read(words, config_dir=conf)
+    return requests.read(words, config_dir=conf)
 
 
 def test_cells_share_the_run_that_they_need_and_its_id_is_in_theirs(tmp_path: Path) -> None:

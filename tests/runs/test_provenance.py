@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import running
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground import digest, schema
 from thunder.runs import attempts, provenance, store
 
@@ -172,7 +172,7 @@ def test_what_is_not_committed_is_kept_with_the_run(checkout: Path, tmp_path: Pa
     diff = provenance.uncommitted(checkout)
     assert b"answer = 42" in diff
     assert digest.of_bytes(diff) == provenance.code(checkout)["diff_sha256"]
-    (cell,) = launch.read(["+profile=dry"]).cells
+    (cell,) = requests.read(["+profile=dry"]).cells
     run = store.Run(tmp_path / "outputs" / "dry" / cell.job.id)
     run.folder.mkdir(parents=True)
     record = {**provenance.collect(), **provenance.code(checkout)}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import running
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground import files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
@@ -51,7 +51,7 @@ def done(tmp_path: Path) -> store.Run:
 
 def job_of(outputs: Path, *words: str) -> Job:
     """Return the job of a dry command line."""
-    return launch.read(["+profile=dry", f"outputs={outputs}", *words]).cells[0].job
+    return requests.read(["+profile=dry", f"outputs={outputs}", *words]).cells[0].job
 
 
 def edit(path: Path, **keys: Any) -> None:

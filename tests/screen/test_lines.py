@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import running
 
-from thunder.commands import launch
+from thunder.commands import launch, requests
 from thunder.ground import files
 from thunder.ground import wording as text
 from thunder.runner import loop as runner
 from thunder.screen import lines as screen
-from thunder.screen import terminal
+from thunder.screen import plain, terminal
 from thunder.training import events
 
 # Pinned: what a person sees without a terminal; change it only when that is meant to change.
@@ -99,7 +99,7 @@ report  /x/report.md
 
 def planned(outputs: Path, *words: str, profile: str = "smoke") -> runner.Planned:
     """Plan one job."""
-    request = launch.read([f"+profile={profile}", f"outputs={outputs}", *words])
+    request = requests.read([f"+profile={profile}", f"outputs={outputs}", *words])
     return runner.plan(request.cells, outputs)[0]
 
 
@@ -143,18 +143,18 @@ def test_the_plain_lines_of_a_matrix_are_pinned_and_end_with_what_failed(tmp_pat
 
 
 def test_plain_events_are_pinned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plain = screen.Plain(many=False)
+    log = plain.Plain(many=False)
     for event in EVENTS:
-        plain.event(planned(tmp_path), event)
+        log.event(planned(tmp_path), event)
     assert capsys.readouterr().out == PLAIN_EVENTS
 
 
 def test_of_many_runs_only_what_matters_is_told_each_line_with_its_id(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain, row = screen.Plain(many=True), planned(tmp_path)
+    log, row = plain.Plain(many=True), planned(tmp_path)
     for event in EVENTS:
-        plain.event(row, event)
+        log.event(row, event)
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} == {row.cell.job.id}
     assert [line.split()[1] for line in lines] == ["train", "warning", "train", "saved"]
@@ -279,7 +279,7 @@ def test_a_terminal_shows_one_bar_per_run_and_lines_above(tmp_path: Path) -> Non
 def test_bars_of_a_bundle_fit_into_80_columns(tmp_path: Path) -> None:
     found = recording(many=True)
     found.console.width = 80
-    request = launch.read(["matrix=vast_a100_asr", f"outputs={tmp_path}"])
+    request = requests.read(["matrix=vast_a100_asr", f"outputs={tmp_path}"])
     rows = runner.plan(request.cells, tmp_path)
     step = events.step(137, 7265, unit="utterances", per_second=404.0, loss=0.3326, epoch=50)
     with found:
@@ -346,7 +346,7 @@ def test_a_real_terminal_gets_a_bar_per_run(tmp_path: Path) -> None:
 
 
 def test_the_screen_fits_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(launch.screen_of_stream(many=False), screen.Plain)
+    assert isinstance(launch.screen_of_stream(many=False), plain.Plain)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert isinstance(launch.screen_of_stream(many=True), terminal.Terminal)
 
@@ -366,7 +366,7 @@ def test_the_screen_fits_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_step_says_what_it_counts(
     event: dict[str, Any], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    screen.Plain(many=False).event(planned(tmp_path), event)
+    plain.Plain(many=False).event(planned(tmp_path), event)
     assert capsys.readouterr().out == f"{line}\n"
 
 
@@ -376,7 +376,7 @@ def test_a_log_has_the_last_step_of_an_epoch_and_no_other(
     row = planned(tmp_path)
     for step in (1, 2, 3):
         event = events.step(step, 3, unit="utterances", per_second=1.0, loss=1.0, epoch=1)
-        screen.Plain(many=False).event(row, event)
+        plain.Plain(many=False).event(row, event)
     assert capsys.readouterr().out.count("\n") == 1
 
 
@@ -384,5 +384,5 @@ def test_a_validation_after_an_epoch_has_its_error_rate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     event = events.valid(3, unit="epoch", valid_loss=0.5, valid_cer=0.25)
-    screen.Plain(many=False).event(planned(tmp_path), event)
+    plain.Plain(many=False).event(planned(tmp_path), event)
     assert capsys.readouterr().out == "valid   epoch 3  valid_loss 0.5000  valid_cer 0.2500\n"

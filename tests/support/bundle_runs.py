@@ -10,7 +10,7 @@ import asr_runs
 import numpy as np
 
 from thunder import scoring
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground import files
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
@@ -155,5 +155,5 @@ def _texts(script: str, split: str, rows: int) -> tuple[str, ...]:
 @cache
 def _runtime() -> dict[str, Any]:
     """Return how a run is made on a machine with nothing set up."""
-    (found,) = launch.read(["+profile=dry"]).cells
+    (found,) = requests.read(["+profile=dry"]).cells
     return found.job.runtime

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.config import compose as configs
 
 DRY = """\
@@ -42,5 +42,5 @@ class Project:
     def matrix(self, text: str | bytes, name: str = "question") -> Path:
         return self.write(f"matrices/{name}.yaml", text)
 
-    def read(self, *words: str, sweep: bool = False) -> launch.Request:
-        return launch.read(words, config_dir=self.conf, sweep=sweep)
+    def read(self, *words: str, sweep: bool = False) -> requests.Request:
+        return requests.read(words, config_dir=self.conf, sweep=sweep)

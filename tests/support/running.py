@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from thunder.commands import launch
+from thunder.commands import launch, requests
 from thunder.ground import files
 from thunder.jobs import kinds
 from thunder.runner.loop import Outcome, Planned
@@ -78,7 +78,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def here(*words: str, sweep: bool = False) -> int:
     """Run a command of thunder in this process."""
-    return launch.run(launch.read(words, sweep=sweep))
+    return launch.run(requests.read(words, sweep=sweep))
 
 
 def with_lane(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.config import compose as configs
-from thunder.ground import wording as text
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import inputs
 from thunder.jobs.kinds import KINDS
@@ -37,23 +37,23 @@ def examine(config_dir: Path | None, outputs: Path) -> dict[str, Any]:
     }
 
 
-def render(found: dict[str, Any]) -> str:
+def render(report: dict[str, Any]) -> str:
     """Return what was found for a person."""
-    host = found["host"]
+    host = report["host"]
     rows = [
-        ["python", found["python"]],
+        ["python", report["python"]],
         ["host", f"{host['name']}: {host['system']}, {host['machine']}, {host['cores']} cores"],
-        ["outputs", found["outputs"]],
-        *([name, version or _absent(name)] for name, version in found["packages"].items()),
+        ["outputs", report["outputs"]],
+        *([name, version or _absent(name)] for name, version in report["packages"].items()),
         *(
             [f"backend {key}", value]
-            for key, value in found["backend"].items()
+            for key, value in report["backend"].items()
             if value is not None
         ),
     ]
-    for name, faults in found["sites"].items():
+    for name, faults in report["sites"].items():
         rows += [[f"site {name}", fault] for fault in faults] or [[f"site {name}", "ready"]]
-    return text.columns(["what", "found"], rows) + "\n"
+    return wording.columns(["what", "found"], rows) + "\n"
 
 
 def _absent(name: str) -> str:
@@ -80,13 +80,13 @@ def _backend(module: str) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, timeout=_BACKEND_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return {"fault": f"no answer within {_BACKEND_SECONDS} s"}
-    said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+    last_words = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
     if done.returncode:
-        return {"fault": f"exit code {done.returncode}: {said[-1]}"}
+        return {"fault": f"exit code {done.returncode}: {last_words[-1]}"}
     try:
         return dict(json.loads(done.stdout))
     except ValueError:
-        return {"fault": f"the answer is not JSON: {said[-1]}"}
+        return {"fault": f"the answer is not JSON: {last_words[-1]}"}
 
 
 def _outputs(outputs: Path) -> str:
@@ -106,11 +106,11 @@ def _site(name: str, places: configs.Sources) -> list[str]:
     except ThunderError as error:
         return [str(error)]
     runtime = template.resolved["runtime"]
-    found = _faults({"runtime": runtime})
+    faults = _faults({"runtime": runtime})
     for kind, word in (("models", "model"), ("data", "data")):
         for key, source in runtime["site"][kind].items():
-            found += _faults({"runtime": runtime, word: {"name": key, "source": source}})
-    return list(dict.fromkeys(found))  # what the site itself lacks, each of them says
+            faults += _faults({"runtime": runtime, word: {"name": key, "source": source}})
+    return list(dict.fromkeys(faults))  # what the site itself lacks, each of them says
 
 
 def _faults(config: dict[str, Any]) -> list[str]:

@@ -56,18 +56,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    from thunder.commands import launch
+    from thunder.commands import launch, requests
 
     flags, rest = _flags(words)
     if flags.get("help") or not words:
-        print(HELP + "\n" + launch.choices_text(_config_dir(flags)))
+        print(HELP + "\n" + requests.choices_text(_config_dir(flags)))
         return 0
     if flags.get("version"):
         from thunder import __version__
 
         print(f"thunder {__version__}")
         return 0
-    request = launch.read(rest, config_dir=_config_dir(flags), sweep=bool(flags.get("multirun")))
+    request = requests.read(rest, config_dir=_config_dir(flags), sweep=bool(flags.get("multirun")))
     if "cfg" in flags:
         launch.print_config(request)
         return 0

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thunder.config import sources as places
+from thunder.config import sources
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
 from thunder.runs import store
@@ -17,51 +17,51 @@ NOT_WHOLE = "with these words the cells are not those of the matrix as it is wri
 
 def request(name: str, words: Sequence[str], folder: Path, config_dir: str) -> Any:
     """Return the cells that a matrix, a profile, a kept plan or overrides stand for."""
-    from thunder.commands import launch
+    from thunder.commands import requests
     from thunder.jobs import matrix as matrices
 
-    found = places.sources(places_dir(config_dir))
-    path = matrices.path_of(name, found) if name in found.groups.get("profile", []) else None
+    places = sources.sources(places_dir(config_dir))
+    path = matrices.path_of(name, places) if name in places.groups.get("profile", []) else None
     if path is not None:
         raise ThunderError(f"{name!r} is a profile and a matrix, {path}; rename one of them")
-    return launch.named(name, words, outputs=folder, config_dir=places_dir(config_dir))
+    return requests.named(name, words, outputs=folder, config_dir=places_dir(config_dir))
 
 
 def part(name: str, words: Sequence[str], folder: Path, config_dir: str) -> tuple[Any, bool]:
     """Return a request whose cells are those that words for axes leave, and whether any did."""
     from thunder.config import overrides
 
-    found = places.sources(places_dir(config_dir))
-    parsed = overrides.parse(words, found)
+    places = sources.sources(places_dir(config_dir))
+    parsed = overrides.parse(words, places)
     given = {**parsed.sweeps, **_alone(parsed.values), **_alone(parsed.choices)}
-    axes = _axes(name, folder, found)
+    axes = _axes(name, folder, places)
     wanted = {overrides.full_key(k): v for k, v in given.items() if overrides.full_key(k) in axes}
     of_axes = {parsed.spelt[key] for key in wanted}
-    asked = request(name, [w for w in words if w not in of_axes], folder, config_dir)
+    whole = request(name, [w for w in words if w not in of_axes], folder, config_dir)
     if not wanted:
-        return asked, False
-    cells = [cell for cell in asked.cells if _is_in(cell.coordinates, wanted)]
+        return whole, False
+    cells = [cell for cell in whole.cells if _is_in(cell.coordinates, wanted)]
     if not cells:
         raise ThunderError(f"{name!r} has no cell with {' '.join(sorted(of_axes))}")
-    return replace(asked, cells=cells), True
+    return replace(whole, cells=cells), True
 
 
 def _alone(values: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {key: [value] for key, value in values.items()}
 
 
-def _axes(name: str, folder: Path, found: places.Sources) -> set[str]:
+def _axes(name: str, folder: Path, places: sources.Sources) -> set[str]:
     """Return the full keys that the cells of a matrix or a kept sweep differ in."""
     from thunder.config import overrides
     from thunder.jobs import matrix as matrices
     from thunder.runner import plans
 
-    if not name or name in found.groups.get("profile", []):
+    if not name or name in places.groups.get("profile", []):
         return set()
-    kept = None if matrices.path_of(name, found) else plans.read(folder, name)
+    kept = None if matrices.path_of(name, places) else plans.read(folder, name)
     spec = kept["matrix"] if kept else None
-    if matrices.path_of(name, found):
-        spec = matrices.load(name, found).spec
+    if matrices.path_of(name, places):
+        spec = matrices.load(name, places).spec
     points = [spec["axes"], *spec.get("include", [])] if spec else []
     return {overrides.full_key(key) for point in points for key in point}
 
@@ -76,12 +76,12 @@ def _is_in(coordinates: dict[str, Any], wanted: dict[str, list[Any]]) -> bool:
     )
 
 
-def is_another(asked: Any) -> bool:
+def is_another(request: Any) -> bool:
     """Say whether words make other cells than those of the matrix as it is written or kept."""
     from thunder.config import overrides
 
-    given = {*asked.words.choices, *asked.words.values} - {*overrides.OF_ALL}
-    return asked.matrix is not None and not asked.words.sweeps and bool(given)
+    given = {*request.words.choices, *request.words.values} - {*overrides.OF_ALL}
+    return request.matrix is not None and not request.words.sweeps and bool(given)
 
 
 def places_dir(config_dir: str) -> Path | None:
@@ -93,8 +93,8 @@ def outputs_dir(outputs: str | None, config_dir: str = "") -> Path:
     """Return the folder of --outputs; when it was not given, where this machine's runs land."""
     if outputs == "":
         raise ThunderError("--outputs: a folder is needed after it")
-    found = outputs or places.sources(places_dir(config_dir)).outputs()
-    return Path(os.path.expanduser(found))
+    folder = outputs or sources.sources(places_dir(config_dir)).outputs()
+    return Path(os.path.expanduser(folder))
 
 
 def is_run(word: str) -> bool:

@@ -48,7 +48,9 @@ def task(*positional: str, **help_texts: str) -> Callable[[Callable[..., int | N
             needed=[name for name in positional if name in without],
             optional=[name for name in positional if name not in without],
             options={option_of(name): kind for name, kind in zip(names, types, strict=True)},
-            help_texts={k: said for k, said in {**_HELP, **help_texts}.items() if k in names},
+            help_texts={
+                k: help_text for k, help_text in {**_HELP, **help_texts}.items() if k in names
+            },
         )
 
     return wrap

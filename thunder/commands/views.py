@@ -50,8 +50,8 @@ def run_json(run: store.Run) -> dict[str, Any]:
 def _label(run: store.Run, record: dict[str, Any]) -> str:
     """Return what a run is: its profile, and what tells its cells apart where a kind has cells."""
     keys = KINDS[run.kind].told_by
-    found = run.document() if keys else {}
-    return " ".join([record["profile"] or "", *(f"{key}={found[key]}" for key in keys)]).strip()
+    document = run.document() if keys else {}
+    return " ".join([record["profile"] or "", *(f"{key}={document[key]}" for key in keys)]).strip()
 
 
 def lacks(run: store.Run) -> list[str]:
@@ -132,12 +132,12 @@ def attempt_lines(record: dict[str, Any], status: str) -> list[str]:
     lines = []
     for attempt in record["attempts"]:
         is_last = attempt is record["attempts"][-1]
-        said = attempt["status"]
-        if said == "running":
-            said = status if is_last else "lost"
+        shown = attempt["status"]
+        if shown == "running":
+            shown = status if is_last else "lost"
         goal = attempt["to_step"]
         way = "" if goal is None else f"  step {attempt['from_step']} → {goal}"
-        lines.append(f"attempt  {attempt['number']}  {attempt['started']}  {said}{way}")
+        lines.append(f"attempt  {attempt['number']}  {attempt['started']}  {shown}{way}")
         if attempt["error"]:
             lines += _error_lines(attempt["error"], is_last=is_last)
     return lines

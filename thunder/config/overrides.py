@@ -191,16 +191,19 @@ def command(
         spelt: words of earlier commands; those of the cells of a matrix share most.
     """
     spelt = {} if spelt is None else spelt
-    words = [_spelt(key, value, spelt) for key, value in (*choices.items(), *values.items())]
-    return " ".join([shlex.join(["python", "-m", "thunder", *flags]), *words])
+    words = [_start(tuple(flags))]
+    for key, value in (*choices.items(), *values.items()):
+        known = (key, repr(value))  # repr tells 1 from true, as equality does not
+        if known not in spelt:
+            plus = "+" if key == "profile" else ""
+            spelt[known] = shlex.quote(f"{plus}{_short(key)}={_word(value)}")
+        words.append(spelt[known])
+    return " ".join(words)
 
 
-def _spelt(key: str, value: Any, spelt: Spelt) -> str:
-    known = (key, repr(value))  # repr tells 1 from true, as equality does not
-    if known not in spelt:
-        plus = "+" if key == "profile" else ""
-        spelt[known] = shlex.quote(f"{plus}{_short(key)}={_word(value)}")
-    return spelt[known]
+@cache
+def _start(flags: tuple[str, ...]) -> str:
+    return shlex.join(["python", "-m", "thunder", *flags])
 
 
 def _short(key: str) -> str:

@@ -57,7 +57,8 @@ class Job:
         return document(self.config)
 
 
-Memo = dict[int, tuple[Any, bytes]]
+# By object: a value, kept so that no other takes its place; its canonical JSON; is `???` in it?
+Memo = dict[int, tuple[Any, bytes, bool]]
 Origins = Callable[[], Mapping[origin.Key, str]]
 
 
@@ -75,21 +76,22 @@ def id_of(found: Mapping[str, Any], memo: Memo | None = None) -> str:
     """
     memo = {} if memo is None else memo
     # RFC 8785 is compositional: the whole is its sorted keys with the canonical JSON of each value.
-    parts = [b'"%s":%s' % (key.encode(), _canonical(found[key], memo)) for key in sorted(found)]
+    parts = [b'"%s":%s' % (key.encode(), _known(found[key], memo)[1]) for key in sorted(found)]
     return digest.of_bytes(b"{" + b",".join(parts) + b"}")[:ID_DIGITS]
 
 
-def _canonical(value: Any, memo: Memo) -> bytes:
-    known = memo.get(id(value))
-    if known is None:
-        known = memo[id(value)] = (value, digest.canonical(value))
-    return known[1]
+def _known(value: Any, memo: Memo) -> tuple[Any, bytes, bool]:
+    found = memo.get(id(value))
+    if found is None:
+        canonical = digest.canonical(value)
+        found = memo[id(value)] = (value, canonical, _MISSING in canonical)
+    return found
 
 
 def _needs_a_look(config: Mapping[str, Any], memo: Memo) -> bool:
     # A search in canonical bytes that are needed anyway: walking every config would cost more.
     try:
-        return any(_MISSING in _canonical(section, memo) for section in config.values())
+        return any([_known(section, memo)[2] for section in config.values()])
     except ValueError:  # a number or text that JSON cannot carry
         return True
 

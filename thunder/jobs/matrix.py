@@ -55,11 +55,12 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
     if not coordinates:
         raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its exclude")
     expansion = _Expansion(matrix, words, places)
-    configs_of_cells = [expansion.config(point) for point in coordinates]
+    sides = [expansion.sides(point) for point in coordinates]
+    configs_of_cells = [expansion.config(*side) for side in sides]
     expansion.check(coordinates, configs_of_cells)
     cells = [
-        Cell(point, expansion.job(point, config))
-        for point, config in zip(coordinates, configs_of_cells, strict=True)
+        Cell(point, expansion.job(*side, config))
+        for point, side, config in zip(coordinates, sides, configs_of_cells, strict=True)
     ]
     _refuse_duplicates(cells, matrix)
     matched.check(matrix.name, matrix.spec, ((cell.label, cell.job.document) for cell in cells))
@@ -116,9 +117,8 @@ class _Expansion:
             else:
                 values[overrides.full_key(key)] = value
 
-    def config(self, point: Coordinates) -> dict[str, Any]:
+    def config(self, choices: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the config of a cell."""
-        choices, values = self.sides(point)
         key = tuple(choices.items())
         if key not in self.templates:
             try:
@@ -127,9 +127,10 @@ class _Expansion:
                 raise ThunderError(f"matrix {self.matrix.name!r}: {error}", error.cause) from error
         return self.templates[key].fill(values)
 
-    def job(self, point: Coordinates, config: dict[str, Any]) -> jobs.Job:
+    def job(
+        self, choices: Mapping[str, str], values: Mapping[str, Any], config: dict[str, Any]
+    ) -> jobs.Job:
         """Return the job of a cell, with the command that makes it alone."""
-        choices, values = self.sides(point)
         command = overrides.command(choices, values, self.places.flags, self.spelt)
         return jobs.make(config, self.memo, command, self.known)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import wording as text
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs.kinds import KINDS
 from thunder.runner.loop import Planned
@@ -29,7 +29,7 @@ def text_of(seconds: Sequence[float | None], at_once: int) -> str:
     if not sum(known):
         return ""
     unknown = len(seconds) - len(known)
-    rest = f", and {text.count(unknown, 'run')} with nothing to go by" if unknown else ""
+    rest = f", and {wording.count(unknown, 'run')} with nothing to go by" if unknown else ""
     return f"about {_spell(sum(known) / at_once)} to go{rest}"
 
 
@@ -38,16 +38,16 @@ def _of_row(row: Planned, finished: dict[str, list[float]]) -> float | None:
         return None
     job = row.cell.job
     keys = _keys(job.kind, job.document)
-    found = next((finished[key] for key in keys if key in finished), None)
-    if found is None:
+    rates = next((finished[key] for key in keys if key in finished), None)
+    if rates is None:
         return None
     steps = 1 if job.goal is None else job.goal - (row.step or 0)
-    return statistics.median(found) * steps
+    return statistics.median(rates) * steps
 
 
 def _finished(outputs: Path, kinds: set[str]) -> dict[str, list[float]]:
     """Return seconds per step (per run, for kinds without steps) by likeness."""
-    found: dict[str, list[float]] = {}
+    rates: dict[str, list[float]] = {}
     for run in store.all_runs(outputs) if kinds else []:
         if run.kind not in kinds:
             continue
@@ -58,8 +58,8 @@ def _finished(outputs: Path, kinds: set[str]) -> dict[str, list[float]]:
         rate = _rate(record)
         if rate is not None:
             for key in _keys(run.kind, document):
-                found.setdefault(key, []).append(rate)
-    return found
+                rates.setdefault(key, []).append(rate)
+    return rates
 
 
 def _rate(record: dict[str, Any]) -> float | None:

@@ -155,10 +155,10 @@ def _again(row: Planned) -> Planned:
     record = row.run.record()
     if record["status"] != "running":
         return Planned(row.cell, row.run, record["status"], record["step"])
-    found = Planned(row.cell, row.run, "paused", record["step"])
-    if found.is_reached:  # nothing will be run that would mend the record
+    begun = Planned(row.cell, row.run, "paused", record["step"])
+    if begun.is_reached:  # nothing will be run that would mend the record
         attempts.stop(row.run, record, record["step"], None)
-    return found
+    return begun
 
 
 def _described(error: Exception, row: Planned) -> dict[str, Any]:

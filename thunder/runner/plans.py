@@ -63,11 +63,11 @@ def read(outputs: Path, name: str) -> dict[str, Any] | None:
         return None
     advice = "move it away to plan afresh"
     try:
-        found = files.read_json(path)
+        plan = files.read_json(path)
     except ValueError as error:
         raise ThunderError(f"{path}: not JSON: {error}; {advice}") from error
-    schema.check("plan", found, f"{path} ({advice})")
-    return dict(found)
+    schema.check("plan", plan, f"{path} ({advice})")
+    return dict(plan)
 
 
 def changes(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

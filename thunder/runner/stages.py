@@ -7,11 +7,11 @@ from pathlib import Path
 
 from thunder.config import compose as configs
 from thunder.config import overrides
-from thunder.ground import wording as text
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import matrix as matrices
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.runner import loop as runner
+from thunder.runner import loop
 
 _WAIT_SECONDS = 0.5
 Left = Callable[[Sequence[Cell]], list[Cell]]
@@ -34,7 +34,7 @@ class Stage:
         return self.matrix is not None
 
 
-Earlier = list[tuple[Stage, list[runner.Planned]]]
+Earlier = list[tuple[Stage, list[loop.Planned]]]
 
 
 def plan(
@@ -47,51 +47,51 @@ def plan(
     """Return what comes before cells that are not reached, and how far it is."""
 
     def left(cells: Sequence[Cell]) -> list[Cell]:
-        return [row.cell for row in runner.plan(cells, outputs) if not row.is_reached]
+        return [row.cell for row in loop.plan(cells, outputs) if not row.is_reached]
 
-    found = before(cells, matrix, words, places, left)
-    return [(stage, runner.plan(stage.cells, outputs)) for stage in found]
+    stages = before(cells, matrix, words, places, left)
+    return [(stage, loop.plan(stage.cells, outputs)) for stage in stages]
 
 
-def run(earlier: Earlier, screen: runner.Screen, *, at_once: int) -> list[runner.Outcome]:
+def run(earlier: Earlier, screen: loop.Screen, *, at_once: int) -> list[loop.Outcome]:
     """Run what comes first, up to a required matrix that is not whole."""
-    outcomes: list[runner.Outcome] = []
+    outcomes: list[loop.Outcome] = []
     for stage, planned in earlier:
-        found = _run_shared(planned, screen, at_once)
-        outcomes += found
-        is_whole = all(row.ending == "reached" for row in found)
-        if any(row.ending == "stopped" for row in found) or (stage.is_gate and not is_whole):
+        of_stage = _run_shared(planned, screen, at_once)
+        outcomes += of_stage
+        is_whole = all(row.ending == "reached" for row in of_stage)
+        if any(row.ending == "stopped" for row in of_stage) or (stage.is_gate and not is_whole):
             break
     return outcomes
 
 
-def lacking(earlier: Earlier, outcomes: Sequence[runner.Outcome]) -> str | None:
+def lacking(earlier: Earlier, outcomes: Sequence[loop.Outcome]) -> str | None:
     """Say which required matrix is not whole, None when all are."""
     reached = {row.planned.run.folder for row in outcomes if row.ending == "reached"}
     for stage, planned in earlier:
         missing = [row for row in planned if row.run.folder not in reached]
         if stage.matrix is not None and missing:
-            left = text.count(len(missing), "cell")
+            left = wording.count(len(missing), "cell")
             return f"it requires {stage.matrix.name}, which lacks {left}"
     return None
 
 
 def _run_shared(
-    planned: Sequence[runner.Planned], screen: runner.Screen, at_once: int
-) -> list[runner.Outcome]:
+    planned: Sequence[loop.Planned], screen: loop.Screen, at_once: int
+) -> list[loop.Outcome]:
     """Run a stage; wait for what another runner has of it, since nothing can start without.
 
     The wait ends: what runs has deadlines of its own, and its lock goes with its process.
     """
-    found = runner.run(planned, screen, at_once=at_once)
-    while busy := [row.planned for row in found if row.ending == "elsewhere"]:
-        screen.note(f"waiting for {text.count(len(busy), 'run')} that another runner has")
+    outcomes = loop.run(planned, screen, at_once=at_once)
+    while busy := [row.planned for row in outcomes if row.ending == "elsewhere"]:
+        screen.note(f"waiting for {wording.count(len(busy), 'run')} that another runner has")
         time.sleep(_WAIT_SECONDS)
         while any(row.run.is_owned() for row in busy):
             time.sleep(_WAIT_SECONDS)
-        found = [row for row in found if row.ending != "elsewhere"]
-        found += runner.run(busy, screen, at_once=at_once)
-    return found
+        outcomes = [row for row in outcomes if row.ending != "elsewhere"]
+        outcomes += loop.run(busy, screen, at_once=at_once)
+    return outcomes
 
 
 def before(
@@ -116,8 +116,8 @@ def before(
 
 
 def _needed(cells: Sequence[Cell]) -> list[Stage]:
-    found = {job.id: Cell({}, job) for cell in cells for job in cell.job.needs}
-    return [Stage(list(found.values()), None)] if found else []
+    by_id = {job.id: Cell({}, job) for cell in cells for job in cell.job.needs}
+    return [Stage(list(by_id.values()), None)] if by_id else []
 
 
 def _required(

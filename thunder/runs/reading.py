@@ -42,7 +42,7 @@ class Reading:
         return is_reached(self.status, self.step, self.goal)
 
     @property
-    def standing(self) -> str:
+    def in_words(self) -> str:
         """How far it is, in words: `no run yet`, `the run is failed at step 3 of 10`."""
         if self.status == "planned":
             return "no run yet"

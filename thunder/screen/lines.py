@@ -1,31 +1,16 @@
-"""What a person sees while runs go on: bars and tables in a terminal, plain lines elsewhere."""
+"""Plans, events and endings as plain lines for people."""
 
 import shlex
-import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from thunder.ground.wording import count as counted
 from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
-from thunder.runner.loop import Outcome, Planned, Screen
-from thunder.screen.streams import forget_output
+from thunder.runner.loop import Outcome, Planned
 
 _SHOWN_ROWS = 40
 _SHOWN_FAILURES = 20
-
-
-class Shown(Screen, Protocol):
-    """A screen that whoever plans can talk to as well."""
-
-    def say(self, text: str) -> None:
-        """Show one line."""
-
-    def __enter__(self) -> "Shown":
-        """Begin to show."""
-
-    def __exit__(self, *_: object) -> None:
-        """Leave everything as it is shown."""
 
 
 def plan_lines(planned: Sequence[Planned]) -> list[str]:
@@ -72,57 +57,14 @@ def summary(name: str, planned: Sequence[Planned]) -> str:
 
 def stage_lines(earlier: stages.Earlier) -> list[str]:
     """Return what comes first, one line per required matrix and per job that is not done."""
-    said = []
+    lines = []
     for stage, planned in earlier:
         if stage.matrix is not None:
-            said.append(f"first   {summary(stage.matrix.name, planned)}")
+            lines.append(f"first   {summary(stage.matrix.name, planned)}")
         else:
             left = [row for row in planned if not row.is_reached]
-            said += [f"first   {line}" for line in plan_lines(left)]
-    return said
-
-
-class Plain:
-    """Plain lines, for logs and pipes."""
-
-    def __init__(self, *, many: bool) -> None:
-        self.many = many
-        self.lock = threading.Lock()
-
-    def say(self, text: str) -> None:
-        """Print one line at once; when nobody reads any more, the runs go on."""
-        try:
-            with self.lock:
-                print(text, flush=True)
-        except OSError:
-            forget_output()
-
-    def begin(self, planned: Planned) -> None:
-        """Name the run that begins."""
-        if self.many:
-            self.say(f"run     {plan_line(planned, with_folder=False)}")
-
-    def event(self, planned: Planned, event: dict[str, Any]) -> None:
-        """Show one event of a run."""
-        prefix = f"{planned.cell.job.id} " if self.many else ""
-        for line in [] if _is_between(event) else event_lines(event):
-            if not self.many or _is_for_many(event):
-                self.say(f"{prefix}{line}")
-
-    def end(self, outcome: Outcome) -> None:
-        """Say how a run ended."""
-        if lines := end_lines(outcome, many=self.many):
-            self.say("\n".join(lines))  # at once: other runs are telling their ends too
-
-    def note(self, text: str) -> None:
-        """Show a note."""
-        self.say(f"note    {text}")
-
-    def __enter__(self) -> "Plain":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
+            lines += [f"first   {line}" for line in plan_lines(left)]
+    return lines
 
 
 def event_lines(event: dict[str, Any]) -> list[str]:
@@ -231,24 +173,3 @@ def numbers_text(event: dict[str, Any]) -> str:
     loss = "" if event["loss"] is None else f"loss {event['loss']:.4f}"
     speed = f"{event['per_second']:,.0f} {event['unit']}/s"
     return "  ".join(part for part in (epoch, loss, speed) if part)
-
-
-def _is_for_many(event: dict[str, Any]) -> bool:
-    """Say whether an event is worth a line in the log of many runs: of an epoch, its validation."""
-    match event["event"]:
-        case "warning" | "checkpoint":
-            return True
-        case "step":
-            return not _is_of_thousands(event)
-        case "valid":
-            return bool(event["unit"] == "epoch")
-    return False
-
-
-def _is_between(event: dict[str, Any]) -> bool:
-    """Say whether a step is one of thousands, of which a log shows the last of each epoch."""
-    return event["event"] == "step" and _is_of_thousands(event) and event["step"] != event["of"]
-
-
-def _is_of_thousands(step: dict[str, Any]) -> bool:
-    return step["counts"] == "rows" or step["epoch"] is not None

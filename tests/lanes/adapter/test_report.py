@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from thunder.commands import launch
+from thunder.commands import requests
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import report
@@ -13,7 +13,7 @@ from thunder.training.preflight import Checks, Skip
 
 def context_of(folder: Path) -> Context:
     """Return the context of a smoke job that has found nothing yet."""
-    config = launch.read(["+profile=smoke"]).cells[0].job.config
+    config = requests.read(["+profile=smoke"]).cells[0].job.config
     return Context(config, folder, Inputs(folder / "model", folder / "data", ("model",)), folder)
 
 

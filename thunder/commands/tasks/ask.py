@@ -4,11 +4,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from thunder.commands import cli, views
-from thunder.commands import selection as asked
+from thunder.commands import cli, selection, views
 from thunder.commands.selection import outputs_dir
-from thunder.ground import files
-from thunder.ground import wording as text
+from thunder.ground import files, wording
 from thunder.runs import store
 
 
@@ -19,37 +17,29 @@ def plan(
 ) -> int | None:  # fmt: skip
     """Show what would run, what is done, and what an edit adds, keeps and orphans."""
     from thunder.commands import launch
-    from thunder.runner import estimate, plans
-    from thunder.runner import loop as runner
     from thunder.screen import lines as screen
 
     folder = outputs_dir(outputs, config_dir)
-    request, is_part = asked.part(name, set or (), folder, config_dir)
-    planned = runner.plan(request.cells, folder)
-    seconds = estimate.seconds_left(planned, folder)
-    changed: dict[str, Any] = {}
-    is_kept = request.matrix is not None and not is_part and not asked.is_another(request)
-    if is_kept:
-        new = plans.document(request.matrix, planned, seconds)
-        changed = plans.changes(plans.read(folder, request.matrix.name), new)
-        launch.keep(folder, new, may_fail=True)
+    request, is_part = selection.part(name, set or (), folder, config_dir)
+    is_whole = not is_part and not selection.is_another(request)
+    now = launch.prospect(request, is_whole=is_whole)
+    if now.plan is not None:
+        launch.keep(folder, now.plan, may_fail=True)
     if json:
         cells = [
             {**views.planned_json(row), "seconds_left": left}
-            for row, left in zip(planned, seconds, strict=True)
+            for row, left in zip(now.planned, now.seconds, strict=True)
         ]
-        print(files.render_json({"name": name, "cells": cells, "changes": changed}), end="")
+        print(files.render_json({"name": name, "cells": cells, "changes": now.changes}), end="")
         return None
-    earlier = launch.earlier_of(request, planned)
-    lines = [*screen.stage_lines(earlier), *screen.plan_lines(planned)]
-    print("\n".join(lines))
-    if left := launch.left_text(request, seconds, earlier):
+    print("\n".join([*screen.stage_lines(now.earlier), *screen.plan_lines(now.planned)]))
+    if left := launch.left_text(request, now):
         print(left)
     if request.matrix is not None:
-        print(screen.summary(request.matrix.name, planned))
-        if not is_kept:
-            print(f"not kept: {asked.NOT_WHOLE}")
-    for line in views.change_lines(changed):
+        print(screen.summary(request.matrix.name, now.planned))
+        if now.plan is None:
+            print(f"not kept: {selection.NOT_WHOLE}")
+    for line in views.change_lines(now.changes):
         print(line)
     return None
 
@@ -65,13 +55,13 @@ def status(
         from thunder.runner import loop as runner
         from thunder.screen import lines as screen
 
-        request, _ = asked.part(name, set or (), folder, config_dir)
+        request, _ = selection.part(name, set or (), folder, config_dir)
         planned = runner.plan(request.cells, folder)
         rows = [views.planned_json(row) for row in planned]
         foot = screen.summary(name or "these", planned)
     else:
         rows = [views.run_json(run) for run in store.all_runs(folder)]
-        foot = f"{text.count(len(rows), 'run')} in {folder.absolute()}"
+        foot = f"{wording.count(len(rows), 'run')} in {folder.absolute()}"
         if not folder.exists():
             foot = f"no runs: there is no folder {folder.absolute()} yet"
     if json:
@@ -82,7 +72,7 @@ def status(
     if any(row.get("lacks") for row in rows):
         head, keys = [*head, "lacks"], [*keys, "lacks"]
     if rows:
-        print(text.columns(head, [[row[key] for key in keys] for row in _marked(rows)]))
+        print(wording.columns(head, [[row[key] for key in keys] for row in _marked(rows)]))
     for fault in [row["fault"] for row in rows if row.get("fault")]:
         print(fault)
     print(foot)
@@ -97,28 +87,30 @@ def show(
     """Show one run: its config, record and numbers."""
     import yaml
 
-    found = store.by_prefix(outputs_dir(outputs, config_dir), run)
-    record, document, metrics = found.record(), found.document(), found.metrics()
+    selected = store.by_prefix(outputs_dir(outputs, config_dir), run)
+    record, document, metrics = selected.record(), selected.document(), selected.metrics()
     if json:
         value = {
             "record": record,
             "config": document,
             "metrics": metrics,
-            "folder": str(found.folder.absolute()),
+            "folder": str(selected.folder.absolute()),
         }
         print(files.render_json(value), end="")
         return None
-    last, status = record["attempts"][-1], found.status(record)
+    last, status = record["attempts"][-1], selected.status(record)
     mark = "  stand-in" if record["stand_in"] else ""
-    print(f"{record['kind']} {found.folder.name}  {status}  {views.steps(record)}{mark}".rstrip())
-    print(f"folder   {found.folder.absolute()}")
+    print(
+        f"{record['kind']} {selected.folder.name}  {status}  {views.steps(record)}{mark}".rstrip()
+    )
+    print(f"folder   {selected.folder.absolute()}")
     print(f"command  {shlex.join(last['provenance']['command'])}")
     print(f"code     {last['provenance']['commit'] or last['provenance']['reason']}"
           f"{' + uncommitted changes' if last['provenance']['dirty'] else ''}")  # fmt: skip
     print(f"host     {last['provenance']['host']['name']}, {last['provenance']['host']['cpu']}")
     print("\n".join(views.attempt_lines(record, status)))
     if metrics:
-        print(text.columns(["metric", "value"], sorted(metrics.items())))
+        print(wording.columns(["metric", "value"], sorted(metrics.items())))
     print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).rstrip())
     return None
 
@@ -132,7 +124,7 @@ def why(
     from thunder.runs import explain
 
     folder = outputs_dir(outputs, config_dir)
-    request, _ = asked.part(name, set or (), folder, config_dir)
+    request, _ = selection.part(name, set or (), folder, config_dir)
     reasons = explain.why(request.cells, request.matrix, request.words, request.places, folder)
     if json:
         print(files.render_json([views.reason_json(reason) for reason in reasons]), end="")
@@ -154,7 +146,7 @@ def diff(
     if json:
         print(files.render_json([views.difference_json(*row) for row in rows]), end="")
     elif rows:
-        print(text.columns(["key", *(run.folder.name for run in runs)], rows))
+        print(wording.columns(["key", *(run.folder.name for run in runs)], rows))
     else:
         print("the two runs are of one job")
     return None

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from thunder.commands import cli
-from thunder.commands import selection as asked
+from thunder.commands import cli, selection
 from thunder.commands.selection import outputs_dir, places_dir
-from thunder.config import sources as places
+from thunder.config import sources
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
@@ -16,21 +15,21 @@ def doctor(outputs: str | None = None, config_dir: str = "", json: bool = False)
     """Say what is installed, which BLAS and backend there are, and what each site has."""
     from thunder.commands import doctor as doctors
 
-    found = doctors.examine(places_dir(config_dir), outputs_dir(outputs, config_dir))
-    print(files.render_json(found) if json else doctors.render(found), end="")
+    report = doctors.examine(places_dir(config_dir), outputs_dir(outputs, config_dir))
+    print(files.render_json(report) if json else doctors.render(report), end="")
     return None
 
 
 @cli.task()
 def check(config_dir: str = "", outputs: str | None = None) -> int | None:
     """Compose and check every profile and matrix, and run nothing."""
-    read = places.sources(places_dir(config_dir))
+    read = sources.sources(places_dir(config_dir))
     folder = outputs_dir(outputs, config_dir)
     matrices = sorted({path.stem for root in read.matrices for path in root.glob("*.yaml")})
     bad = 0
     for name in dict.fromkeys([*read.groups.get("profile", []), *matrices]):
         try:
-            cells = len(asked.request(name, [], folder, config_dir).cells)
+            cells = len(selection.request(name, [], folder, config_dir).cells)
             print(f"ok    {name} ({cells} cell{'s' * (cells != 1)})")
         except ThunderError as error:
             bad += 1
@@ -70,14 +69,14 @@ def corpus(
     folder = Path(target)
     corpora.refuse_existing(folder)
     if source:
-        found = build.build_from_file(
+        manifest = build.build_from_file(
             Path(source), column, folder, script=script, seed=seed,
             id_column=id_column or None, license=license or None,
         )  # fmt: skip
     else:
         recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script}
-        found = build.build_recipe(recipe, folder)
-    counts = found["counts"]
+        manifest = build.build_recipe(recipe, folder)
+    counts = manifest["counts"]
     splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "valid", "test"))
     print(f"{folder.absolute()}: {splits} rows")
     for reason, count in counts["dropped"].items():

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.commands import cli, views
-from thunder.commands import selection as asked
+from thunder.commands import cli, selection, views
 from thunder.commands.selection import outputs_dir
-from thunder.ground import files, schema
-from thunder.ground import wording as text
+from thunder.ground import files, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs.kinds import KINDS
 from thunder.runs import store
@@ -22,8 +20,8 @@ def verify(
     json: bool = False,
 ) -> int | None:
     """Prove that runs are what their manifests say, byte by byte."""
-    runs = asked.runs_of(run, outputs_dir(outputs, config_dir), config_dir)
-    rows = [views.verified(found) for found in runs]
+    runs = selection.runs_of(run, outputs_dir(outputs, config_dir), config_dir)
+    rows = [views.verified(one) for one in runs]
     bad = sum(row["result"] == "FAIL" for row in rows)
     proven = sum(row["result"] == "PASS" for row in rows)
     if json:
@@ -33,7 +31,7 @@ def verify(
             print("  ".join([row["run"], row["result"], *row["faults"][:1]]))
             for fault in row["faults"][1:]:
                 print(f"  {fault}")
-        total = text.count(len(rows), "run")
+        total = wording.count(len(rows), "run")
         print(f"{proven} of {total} proven, {bad} not what they should be")
     return 1 if bad or not proven else None
 
@@ -47,24 +45,24 @@ def table(
 ) -> int | None:  # fmt: skip
     """Regenerate the tables of a matrix from outputs/: Markdown, CSV, JSON; LaTeX and plots too."""
     root = outputs_dir(outputs, config_dir)
-    request = asked.request(name, set or (), root, config_dir)
+    request = selection.request(name, set or (), root, config_dir)
     if request.matrix is None:
         raise ThunderError(f"{name!r} is a profile; a table needs a matrix")
     from thunder.results.tables import makers
 
-    is_another = asked.is_another(request)
+    is_another = selection.is_another(request)
     if check and is_another:
-        raise ThunderError(f"--check: {asked.NOT_WHOLE}; there is no table of it on disk")
+        raise ThunderError(f"--check: {selection.NOT_WHOLE}; there is no table of it on disk")
     tables = makers.of(request.cells)
-    found = tables.build(request.matrix, request.cells, root)
+    document = tables.build(request.matrix, request.cells, root)
     folder = root / "tables"
     if check:
-        return _say_stale(tables.stale(found, folder), folder / f"{name}.md", json=json)
-    paths = [] if is_another else tables.write(found, folder)
-    print(files.render_json(found) if json else tables.render_brief(found), end="")
+        return _say_stale(tables.stale(document, folder), folder / f"{name}.md", json=json)
+    paths = [] if is_another else tables.write(document, folder)
+    print(files.render_json(document) if json else tables.render_brief(document), end="")
     if not json:
-        said = [f"written  {path}" for path in paths] or [f"not written: {asked.NOT_WHOLE}"]
-        print("\n".join(said))
+        ending = [f"written  {path}" for path in paths] or [f"not written: {selection.NOT_WHOLE}"]
+        print("\n".join(ending))
     return None
 
 
@@ -84,12 +82,12 @@ def report(
     json: bool = False,
 ) -> int | None:  # fmt: skip
     """Print the report of a run."""
-    found = store.by_prefix(outputs_dir(outputs, config_dir), run)
-    path = found.folder / ("report.json" if json else "report.md")
+    selected = store.by_prefix(outputs_dir(outputs, config_dir), run)
+    path = selected.folder / ("report.json" if json else "report.md")
     if not path.is_file():
-        name, more = found.folder.name, " or thunder errors" if KINDS[found.kind].page else ""
+        name, more = selected.folder.name, " or thunder errors" if KINDS[selected.kind].page else ""
         raise ThunderError(
-            f"{path}: no report; the run is {found.status()}: ask thunder show{more} {name}"
+            f"{path}: no report; the run is {selected.status()}: ask thunder show{more} {name}"
         )
     print(path.read_text(encoding="utf-8"), end="")
     return None
@@ -108,9 +106,9 @@ def score(
     from thunder.scoring import documents, dumps
 
     dump = dumps.read(Path(predictions), Path(references))
-    found = documents.of_dump(dump, samples, seed, bridge or None)
-    schema.check("score", found, "the scores", cause="crash")
-    print(files.render_json(found) if json else documents.render(found), end="")
+    scores = documents.of_dump(dump, samples, seed, bridge or None)
+    schema.check("score", scores, "the scores", cause="crash")
+    print(files.render_json(scores) if json else documents.render(scores), end="")
     return None
 
 
@@ -125,8 +123,8 @@ def errors(
     """Write a page that shows what a run got wrong: references above hypotheses, edits marked."""
     from thunder.results import pages
 
-    found = store.by_prefix(outputs_dir(outputs, config_dir), run)
-    print(f"written  {pages.write(found, rows=rows, variant=variant).absolute()}")
+    selected = store.by_prefix(outputs_dir(outputs, config_dir), run)
+    print(f"written  {pages.write(selected, rows=rows, variant=variant).absolute()}")
     return None
 
 
@@ -142,16 +140,16 @@ def promote(
     from thunder.results import promotion
 
     root = outputs_dir(outputs, config_dir)
-    said: dict[str, Any] = {"name": record or None, "several_commits": several_commits}
-    if asked.is_run(name):
-        found = promotion.of_run(store.by_prefix(root, name), **said)
+    settings: dict[str, Any] = {"name": record or None, "several_commits": several_commits}
+    if selection.is_run(name):
+        promoted = promotion.of_run(store.by_prefix(root, name), **settings)
     else:
-        request = asked.request(name, [], root, config_dir)
+        request = selection.request(name, [], root, config_dir)
         if request.matrix is None:
             raise ThunderError(f"{name!r} is a profile; promote a run by its id, or a matrix")
-        found = promotion.of_matrix(request.matrix, request.cells, root, **said)
-    paths = promotion.write(found, root)
-    print(files.render_json(found) if json else paths[1].read_text(encoding="utf-8"), end="")
+        promoted = promotion.of_matrix(request.matrix, request.cells, root, **settings)
+    paths = promotion.write(promoted, root)
+    print(files.render_json(promoted) if json else paths[1].read_text(encoding="utf-8"), end="")
     if not json:
         print("\n".join(f"written  {path.absolute()}" for path in paths))
     return None

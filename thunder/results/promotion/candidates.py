@@ -49,8 +49,8 @@ class Candidate:
         """What it lacks to be a result; None when it is one."""
         if self.fault:
             return None
-        found = reading.of(self.run, self.goal)
-        return None if found.is_reached else found.standing
+        standing = reading.of(self.run, self.goal)
+        return None if standing.is_reached else standing.in_words
 
 
 def of_run(run: store.Run) -> list[Candidate]:

@@ -16,14 +16,14 @@ _SHOWN_FAULTS = 5
 
 def reasons(candidates: Sequence[Candidate], *, several_commits: bool) -> list[str]:
     """Return what stands against promoting these runs, their bytes aside; empty when nothing."""
-    said = [reason for one in candidates for reason in _incomplete(one)]
+    every = [reason for one in candidates for reason in _incomplete(one)]
     present = [one for one in candidates if one.is_present]
     runs = {one.run.folder: one for one in present}  # windows of one job are one run
-    said += [reason for one in runs.values() for reason in _of_record(one)]
-    said += _mixed_inputs(present)
+    every += [reason for one in runs.values() for reason in _of_record(one)]
+    every += _mixed_inputs(present)
     if not several_commits:
-        said += _several_commits(present)
-    return list(dict.fromkeys(said))
+        every += _several_commits(present)
+    return list(dict.fromkeys(every))
 
 
 def unproven(candidates: Sequence[Candidate]) -> list[str]:

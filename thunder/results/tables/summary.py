@@ -111,15 +111,15 @@ def code_states(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str,
 
 def _part(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Part:
     run, goal = _run(cell, outputs), cell.job.goal
-    found = reading.of(run, goal)
-    if not found.has_result:
-        return Part(cell, run, found.record, {}, found.standing)
+    so_far = reading.of(run, goal)
+    if not so_far.has_result:
+        return Part(cell, run, so_far.record, {}, so_far.in_words)
     numbers = _numbers(run, goal)
     values = {metric: numbers.get(metric) for metric in metrics}
     if all(value is None for value in values.values()):
-        reason = f"the run is at step {found.step}; nothing for {goal}"
-        return Part(cell, run, found.record, {}, reason)
-    return Part(cell, run, found.record, values, None)
+        reason = f"the run is at step {so_far.step}; nothing for {goal}"
+        return Part(cell, run, so_far.record, {}, reason)
+    return Part(cell, run, so_far.record, values, None)
 
 
 def _numbers(run: store.Run, goal: int | None) -> dict[str, float | None]:

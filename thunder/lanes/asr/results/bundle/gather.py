@@ -96,7 +96,7 @@ def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Proven:
     arm = Arm(cell, not cell.is_required(matrix), None, None)
     standing = reading.of(run, None)
     if not standing.record:
-        return replace(arm, reason="optional, not run" if arm.is_optional else standing.standing)
+        return replace(arm, reason="optional, not run" if arm.is_optional else standing.in_words)
     if not standing.is_reached:
         return replace(arm, reason=f"run {run.folder.name} is {standing.status}")
     digests = proof.digests(run, evidence.NEEDED, tuple(evidence.ADAPTED.values()))
