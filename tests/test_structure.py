@@ -196,7 +196,7 @@ def test_every_module_of_the_asr_lane_is_described_once() -> None:
     [
         ("hydra", {"config.compose", "config.overrides"}),
         ("omegaconf", {"config.compose", "config.plain", "config.template"}),
-        ("jsonschema", {"ground.schema"}),
+        ("jsonschema", {"ground.schema_faults"}),
         ("jsonschema_rs", {"ground.schema"}),
         ("rfc8785", {"ground.digest"}),
         ("soundfile", {"lanes.asr.features.audio"}),

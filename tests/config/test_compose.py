@@ -15,10 +15,10 @@ PROFILES = PLACES.groups["profile"]
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_committed_profile_composes_and_checks(profile: str) -> None:
-    found = requests.read([f"+profile={profile}"]).cells[0].job
-    assert found.runtime["profile"] == profile
-    assert found.kind in kinds.KINDS
-    assert found.runtime["reproduce"] == f"python -m thunder +profile={profile}"
+    job = requests.read([f"+profile={profile}"]).cells[0].job
+    assert job.runtime["profile"] == profile
+    assert job.kind in kinds.KINDS
+    assert job.runtime["reproduce"] == f"python -m thunder +profile={profile}"
 
 
 def test_the_committed_profiles_are_those_of_the_readme() -> None:
@@ -187,9 +187,9 @@ def test_local_yaml_sets_the_site_and_runtime_of_this_machine(project: Project) 
     text = (files.SHIPPED / "conf/site/local.yaml").read_text().replace("name: local", "name: lab")
     project.write("conf/site/lab.yaml", text)
     project.write("conf/local.yaml", "site: lab\nruntime: {jobs: 3, stall_seconds: 9}\n")
-    found = project.read("+profile=mine").cells[0].job
-    assert (found.runtime["site"]["name"], found.runtime["jobs"]) == ("lab", 3)
-    assert found.id == project.read("+profile=mine", "site=local").cells[0].job.id
+    job = project.read("+profile=mine").cells[0].job
+    assert (job.runtime["site"]["name"], job.runtime["jobs"]) == ("lab", 3)
+    assert job.id == project.read("+profile=mine", "site=local").cells[0].job.id
     assert project.read("+profile=mine", "jobs=2").runtime["jobs"] == 2
 
 
@@ -338,8 +338,8 @@ def test_outputs_may_lie_at_home_and_must_be_named(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/somewhere")
-    found = project.read("+profile=mine", 'outputs="~/runs"')
-    assert found.outputs == Path("/somewhere/runs")
+    request = project.read("+profile=mine", 'outputs="~/runs"')
+    assert request.outputs == Path("/somewhere/runs")
     assert "runtime.outputs: '' is too short" in fault(project, "+profile=mine", "outputs=")
 
 

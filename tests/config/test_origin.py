@@ -32,30 +32,30 @@ def test_the_last_file_that_sets_a_key_wins(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text("a: {b: 1, c: 2}\n")
     second.write_text("\n\nb: 3\n")
-    found = origin.of_files([(first, ""), (second, "a")])
-    assert found[("a", "b")] == f"{second}:3"
-    assert found[("a", "c")] == f"{first}:1"
+    origins = origin.of_files([(first, ""), (second, "a")])
+    assert origins[("a", "b")] == f"{second}:3"
+    assert origins[("a", "c")] == f"{first}:1"
 
 
 def test_a_reference_has_the_origins_of_what_it_points_to(tmp_path: Path) -> None:
     path = tmp_path / "some.yaml"
     path.write_text("site:\n  model:\n    layers: 4\nmodel: ${site.model}\n")
-    found = origin.of_files([(path, "")])
-    assert found[("model",)] == f"{path}:4"
-    assert origin.find(found, ("model", "layers")) == f"{path}:3"
+    origins = origin.of_files([(path, "")])
+    assert origins[("model",)] == f"{path}:4"
+    assert origin.find(origins, ("model", "layers")) == f"{path}:3"
 
 
 def test_what_is_set_behind_a_reference_shows_through_it(tmp_path: Path) -> None:
     path = tmp_path / "some.yaml"
     path.write_text("site:\n  model:\n    layers: 4\n    width: 2\nmodel: ${site.model}\n")
-    found = origin.of_files([(path, "")])
-    origin.put(found, ("site", "model", "layers"), "word")
-    assert origin.find(found, ("model", "layers")) == "word"
-    assert origin.find(found, ("model", "width")) == f"{path}:4"
-    origin.put(found, ("model", "width"), "nearer word")
-    assert origin.find(found, ("model", "width")) == "nearer word"
-    origin.put(found, ("model",), "whole")
-    assert origin.find(found, ("model", "layers")) == "whole"
+    origins = origin.of_files([(path, "")])
+    origin.put(origins, ("site", "model", "layers"), "word")
+    assert origin.find(origins, ("model", "layers")) == "word"
+    assert origin.find(origins, ("model", "width")) == f"{path}:4"
+    origin.put(origins, ("model", "width"), "nearer word")
+    assert origin.find(origins, ("model", "width")) == "nearer word"
+    origin.put(origins, ("model",), "whole")
+    assert origin.find(origins, ("model", "layers")) == "whole"
 
 
 def test_references_in_a_circle_end(tmp_path: Path) -> None:
@@ -80,11 +80,11 @@ def test_a_missing_key_is_placed_at_the_section_around_it() -> None:
 
 
 def test_a_word_that_replaces_a_section_is_the_origin_of_all_of_it() -> None:
-    found: origin.Origins = {("a",): "1", ("a", "b"): "2", ("a", "c"): "3", ("d",): "4"}
-    origin.put(found, ("a",), "word")
-    assert found == {("a",): "word", ("d",): "4"}
-    origin.put(found, ("d", "e"), "other")
-    assert origin.find(found, ("d",)) == "other"
+    origins: origin.Origins = {("a",): "1", ("a", "b"): "2", ("a", "c"): "3", ("d",): "4"}
+    origin.put(origins, ("a",), "word")
+    assert origins == {("a",): "word", ("d",): "4"}
+    origin.put(origins, ("d", "e"), "other")
+    assert origin.find(origins, ("d",)) == "other"
 
 
 def test_a_place_is_as_short_as_it_can_be_typed(project: Project) -> None:
@@ -95,19 +95,19 @@ def test_a_place_is_as_short_as_it_can_be_typed(project: Project) -> None:
 @pytest.mark.parametrize("profile", ["partial_real_stage1_stable", "dry"])
 def test_what_a_composition_merged_is_what_hydra_says_it_would_merge(profile: str) -> None:
     choices = {"profile": profile, "site": "local"}
-    composed, asked = configs.sources(), configs.sources()
+    composed, computed = configs.sources(), configs.sources()
     configs.compose(choices, composed)
-    assert composed.layers == {tuple(choices.items()): configs.origins_list(choices, asked)}
+    assert composed.layers == {tuple(choices.items()): configs.origins_list(choices, computed)}
 
 
 def test_the_origins_of_a_profile_name_the_file_of_every_leaf() -> None:
     places = configs.sources()
     choices = {"profile": "partial_real_stage1_stable"}
-    found = origin.of_files(configs.origins_list(choices, places))
+    origins = origin.of_files(configs.origins_list(choices, places))
     config = configs.compose(choices, places).fill({})
     without = {
-        key for key, _ in configs.leaves(config) if not (origin.find(found, key) or "").strip()
+        key for key, _ in configs.leaves(config) if not (origin.find(origins, key) or "").strip()
     }
     assert without == set()
-    assert "conf/site/local.yaml:" in (origin.find(found, ("data", "source", "rows")) or "")
-    assert "partial_real_stage1_stable.yaml:" in (origin.find(found, ("train", "steps")) or "")
+    assert "conf/site/local.yaml:" in (origin.find(origins, ("data", "source", "rows")) or "")
+    assert "partial_real_stage1_stable.yaml:" in (origin.find(origins, ("train", "steps")) or "")

@@ -71,11 +71,11 @@ def test_the_command_of_a_job_makes_the_job_again(project: Project) -> None:
 
 def test_choices_values_and_sweeps_are_told_apart() -> None:
     words = ["+profile=dry", "site=mac_pair", "window=10", "train.steps=4.0", "seed=1,2"]
-    found = overrides.parse(words, PLACES)
-    assert found.choices == {"profile": "dry", "site": "mac_pair"}
-    assert found.values == {"runtime.window": 10, "train.steps": 4}
-    assert found.sweeps == {"seed": [1, 2]}
-    assert found.spelt["runtime.window"] == "window=10"
+    parsed = overrides.parse(words, PLACES)
+    assert parsed.choices == {"profile": "dry", "site": "mac_pair"}
+    assert parsed.values == {"runtime.window": 10, "train.steps": 4}
+    assert parsed.sweeps == {"seed": [1, 2]}
+    assert parsed.spelt["runtime.window"] == "window=10"
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_choices_values_and_sweeps_are_told_apart() -> None:
     ],
 )  # fmt: skip
 def test_a_sweep_has_its_values_in_order(word: str, values: list[Any]) -> None:
-    (found,) = overrides.parse([word], PLACES).sweeps.values()
-    assert repr(found) == repr(values)
+    (swept,) = overrides.parse([word], PLACES).sweeps.values()
+    assert repr(swept) == repr(values)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_a_sweep_has_its_values_in_order(word: str, values: list[Any]) -> None:
 def test_a_word_that_cannot_be_read_is_told_with_what_to_do(word: str, message: str) -> None:
     with pytest.raises(Faults) as caught:
         overrides.parse(["+profile=dry", word], PLACES)
-    (found,) = caught.value.faults
-    assert found.startswith(f"{word!r}: ")
-    assert message in found
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"{word!r}: ")
+    assert message in fault
 
 
 def test_all_words_that_cannot_be_read_are_told_at_once() -> None:

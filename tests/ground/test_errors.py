@@ -1,11 +1,14 @@
 """What ended a job has one cause class and one wording, whoever meets it."""
 
+import ast
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from thunder.ground import errors
 from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of
 
 
@@ -45,3 +48,13 @@ def test_a_refusal_is_told_with_its_path(tmp_path: Path) -> None:
         (tmp_path / "missing").read_text()
     assert message_of(caught.value) == f"{tmp_path / 'missing'}: No such file or directory"
     assert cause_of(caught.value) == "data"
+
+
+def test_the_causes_are_those_of_the_contracts() -> None:
+    source = Path(errors.__file__)
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    literals = [n for n in ast.walk(tree) if ast.unparse(n).startswith("Literal[")]
+    contracts = source.parents[2] / "docs" / "contracts.md"
+    table = contracts.read_text(encoding="utf-8").partition("\n## Cause classes\n")[2]
+    rows = re.findall(r"^\| `(\w+)` \|", table.partition("\n## ")[0], re.MULTILINE)
+    assert list(ast.literal_eval(ast.unparse(literals[0].slice))) == rows

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from thunder.commands import requests
-from thunder.ground import schema
+from thunder.ground import schema, schema_faults
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import _DRAFT, Sections, _keys_of
 
@@ -31,11 +31,11 @@ def _walk(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_schema_is_valid_and_says_what_it_is(name: str) -> None:
-    found = schema.load(name)
-    Draft202012Validator.check_schema(found)
-    assert found["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert found["$id"] == f"{name}.json"
-    assert found["title"]
+    document = schema.load(name)
+    Draft202012Validator.check_schema(document)
+    assert document["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert document["$id"] == f"{name}.json"
+    assert document["title"]
 
 
 # Rows of real corpora may carry keys of their own; a backend says of itself what it likes; how a
@@ -128,22 +128,22 @@ def test_numbers_that_json_cannot_carry_are_faults(value: Any, message: str) -> 
     config = _config()
     config["adapter"]["scale"] = value
     if isinstance(value, int):
-        found = schema.unwritable(config)
+        faults = schema_faults.unwritable(config)
     else:
-        found = schema.faults("adapter", config)
-    assert [(fault.key, message in fault.message) for fault in found] == [("adapter.scale", True)]
+        faults = schema.faults("adapter", config)
+    assert [(fault.key, message in fault.message) for fault in faults] == [("adapter.scale", True)]
 
 
 def test_text_that_is_not_utf_8_is_a_fault() -> None:
     config = _config()
     config["runtime"]["outputs"] = "\ud800"
-    (found,) = schema.unwritable(config)
-    assert found == schema.Fault(("runtime", "outputs"), r"'\ud800' is not UTF-8")
+    (fault,) = schema_faults.unwritable(config)
+    assert fault == schema_faults.Fault(("runtime", "outputs"), r"'\ud800' is not UTF-8")
 
 
 def _slow(name: str) -> Draft202012Validator:
     common = Resource.from_contents(schema.load("common"))
-    registry: Registry[Any] = Registry().with_resource(schema.COMMON, common)
+    registry: Registry[Any] = Registry().with_resource(schema_faults.COMMON, common)
     return Draft202012Validator(schema.load(name), registry=registry)
 
 

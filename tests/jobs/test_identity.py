@@ -82,13 +82,13 @@ def _leaves(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def _changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-    found = copy.deepcopy(config)
-    section = found
+    changed = copy.deepcopy(config)
+    section = changed
     for part in path[:-1]:
         section = section[part]
     other = next(kind for kind in kinds.KINDS if kind != config["kind"])
     section[path[-1]] = other if path == ("kind",) else ["changed", section[path[-1]]]
-    return found
+    return changed
 
 
 @pytest.mark.parametrize(
@@ -195,14 +195,14 @@ def test_a_hub_model_enters_as_its_commit(
     )
     with pytest.raises(Faults, match=r"no snapshot of mlx-community/tiny \(main\)"):
         project.read(STABLE, "model=tiny")
-    found = []
+    jobs = []
     for digit in "ab":
         _snapshot(tmp_path / "hub", digit * 40)
-        found.append(project.read(STABLE, "model=tiny").cells[0].job)
-        assert found[-1].config["model"]["source"]["commit"] == digit * 40
-    assert found[0].id != found[1].id
+        jobs.append(project.read(STABLE, "model=tiny").cells[0].job)
+        assert jobs[-1].config["model"]["source"]["commit"] == digit * 40
+    assert jobs[0].id != jobs[1].id
     fixed = project.read(STABLE, "model=tiny", f"model.source.commit={'a' * 40}").cells[0].job
-    assert fixed.id == found[0].id
+    assert fixed.id == jobs[0].id
 
 
 def test_text_in_nko_enters_the_id_exactly(project: Project) -> None:
@@ -219,9 +219,9 @@ def test_text_in_nko_enters_the_id_exactly(project: Project) -> None:
 def test_a_config_dir_anywhere_gives_the_same_id(tmp_path: Path, name: str) -> None:
     own = Project(tmp_path / name)
     own.profile(DRY)
-    found = own.read("+profile=mine").cells[0].job
-    assert found.id == job_of("+profile=dry", "dry.value=1").id
-    assert "--config-dir" in found.runtime["reproduce"]
+    job = own.read("+profile=mine").cells[0].job
+    assert job.id == job_of("+profile=dry", "dry.value=1").id
+    assert "--config-dir" in job.runtime["reproduce"]
 
 
 def test_an_integer_that_json_cannot_carry_is_refused_everywhere(project: Project) -> None:

@@ -32,8 +32,8 @@ def test_a_folder_may_be_named_from_here(corpus: Path, spelling: str) -> None:
 
 def test_a_folder_may_be_named_from_home(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(corpus.parent))
-    found = requests.read([*WORDS, "data.source.folder='~/corpus'"]).cells[0].job
-    assert found.runtime["paths"]["data"] == str(corpus)
+    job = requests.read([*WORDS, "data.source.folder='~/corpus'"]).cells[0].job
+    assert job.runtime["paths"]["data"] == str(corpus)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "corpus/train.jsonl", "~nobody_at_all/corpus"])
@@ -74,8 +74,8 @@ def test_cells_of_a_matrix_read_a_folder_once(
     monkeypatch.setattr(digest, "of_folder", counted)
     text = "profile: smoke\naxes: {seed: [0, 1, 2], data: [folder]}\n"
     project.matrix(f"{text}set: {{data.source.folder: {corpus}}}\n")
-    found = project.read("matrix=question").cells
-    assert len({cell.job.id for cell in found}) == 3
+    cells = project.read("matrix=question").cells
+    assert len({cell.job.id for cell in cells}) == 3
     assert read == [corpus]
 
 

@@ -111,16 +111,16 @@ def test_a_binary_change_counts(checkout: Path) -> None:
 
 
 def test_without_a_checkout_there_is_a_reason(tmp_path: Path) -> None:
-    found = provenance.code(tmp_path)
-    assert found["commit"] is found["dirty"] is None
-    assert found["reason"] == "thunder is installed, not a checkout"
+    code = provenance.code(tmp_path)
+    assert code["commit"] is code["dirty"] is None
+    assert code["reason"] == "thunder is installed, not a checkout"
 
 
 def test_without_git_there_is_a_reason(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(checkout))
-    found = provenance.code(checkout)
-    assert found["commit"] is None
-    assert found["reason"].startswith("git did not answer: ")
+    code = provenance.code(checkout)
+    assert code["commit"] is None
+    assert code["reason"].startswith("git did not answer: ")
 
 
 def test_a_checkout_without_a_commit_has_gits_own_reason(tmp_path: Path) -> None:
@@ -151,31 +151,31 @@ def test_a_run_records_where_it_came_from(tmp_path: Path) -> None:
     words = ["+profile=dry", "seed=3", f"outputs={outputs}"]
     assert running.thunder(*words, cwd=tmp_path).returncode == 0
     attempt = running.only_run(outputs).record()["attempts"][-1]
-    found = attempt["provenance"]
-    assert found["command"] == ["python", "-m", "thunder", *words]
+    recorded = attempt["provenance"]
+    assert recorded["command"] == ["python", "-m", "thunder", *words]
     assert attempt["runtime"]["command"] == f"python -m thunder +profile=dry seed=3 {words[2]}"
-    assert found["folder"] == str(tmp_path)
-    assert found["commit"] or found["reason"]
-    assert found["versions"]["python"] == sys.version.split()[0]
-    assert {"thunder", "hydra-core", "invoke"} <= set(found["versions"])
-    assert found["host"]["cores"] == os.cpu_count()
+    assert recorded["folder"] == str(tmp_path)
+    assert recorded["commit"] or recorded["reason"]
+    assert recorded["versions"]["python"] == sys.version.split()[0]
+    assert {"thunder", "hydra-core", "invoke"} <= set(recorded["versions"])
+    assert recorded["host"]["cores"] == os.cpu_count()
 
 
 def test_provenance_is_what_the_record_allows() -> None:
-    found = provenance.collect()
+    collected = provenance.collect()
     allowed = schema.load("run")["properties"]["attempts"]["items"]["properties"]["provenance"]
-    assert set(found) == set(allowed["required"])
+    assert set(collected) == set(allowed["required"])
 
 
 def test_what_is_not_committed_is_kept_with_the_run(checkout: Path, tmp_path: Path) -> None:
     (checkout / "new.py").write_text("answer = 42\n")
-    found = provenance.uncommitted(checkout)
-    assert b"answer = 42" in found
-    assert digest.of_bytes(found) == provenance.code(checkout)["diff_sha256"]
+    diff = provenance.uncommitted(checkout)
+    assert b"answer = 42" in diff
+    assert digest.of_bytes(diff) == provenance.code(checkout)["diff_sha256"]
     (cell,) = requests.read(["+profile=dry"]).cells
     run = store.Run(tmp_path / "outputs" / "dry" / cell.job.id)
     run.folder.mkdir(parents=True)
     record = {**provenance.collect(), **provenance.code(checkout)}
-    attempts.start(run, cell.job, record, found)
+    attempts.start(run, cell.job, record, diff)
     (path,) = run.folder.glob("uncommitted-*.diff")
-    assert path.read_bytes() == found
+    assert path.read_bytes() == diff

@@ -155,10 +155,10 @@ def test_verification_finds_a_tampered_a_missing_and_an_extra_artifact(done: sto
     edit(done.folder / store.METRICS, value=9)
     (done.folder / "run.log").unlink()
     (done.folder / "extra").touch()
-    found = " ".join(store.verify(done))
-    assert "metrics.json: its bytes" in found
-    assert "run.log: missing" in found
-    assert "extra: not in the manifest" in found
+    faults = " ".join(store.verify(done))
+    assert "metrics.json: its bytes" in faults
+    assert "run.log: missing" in faults
+    assert "extra: not in the manifest" in faults
 
 
 def test_a_failed_attempt_does_not_bless_a_tampered_number(
@@ -213,10 +213,10 @@ def test_forcing_makes_a_run_beside_and_not_over(done: store.Run) -> None:
     assert running.here("+profile=dry", f"outputs={outputs}", "force=true") == 0
     assert running.here("+profile=dry", f"outputs={outputs}", "force=true") == 0
     assert running.inodes(done.folder) == before
-    found = store.runs_of(outputs, "dry", done.id)
-    assert [run.folder.name for run in found] == [done.id, f"{done.id}.2", f"{done.id}.3"]
-    assert [store.verify(run) for run in found] == [[], [], []]
-    assert store.find(outputs, "dry", done.id) == found[-1]
+    runs = store.runs_of(outputs, "dry", done.id)
+    assert [run.folder.name for run in runs] == [done.id, f"{done.id}.2", f"{done.id}.3"]
+    assert [store.verify(run) for run in runs] == [[], [], []]
+    assert store.find(outputs, "dry", done.id) == runs[-1]
 
 
 def test_a_forced_run_that_never_began_hides_nothing(done: store.Run) -> None:
@@ -322,11 +322,11 @@ def test_the_record_is_written_last(tmp_path: Path) -> None:
 
 
 def test_true_is_not_one_when_drift_is_looked_for(done: store.Run) -> None:
-    found = done.document()
-    changed = {**found, "dry": {**found["dry"], "value": True}}
+    document = done.document()
+    changed = {**document, "dry": {**document["dry"], "value": True}}
     files.write_json(done.folder / store.CONFIG, changed)
     with pytest.raises(Faults, match=r"dry\.value: True → 1"):
-        done.check_drift(found)
+        done.check_drift(document)
 
 
 def test_a_number_that_no_config_can_hold_is_drift_and_not_a_crash(done: store.Run) -> None:

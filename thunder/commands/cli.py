@@ -11,9 +11,9 @@ from typing import Any
 
 from thunder.commands.task import Task, argument_of
 from thunder.commands.task import task as task
-from thunder.ground import wording
 from thunder.ground.errors import ThunderError, of_os_error
-from thunder.ground.schema import nearest
+from thunder.ground.wording import nearest
+from thunder.screen import streams
 
 _OVERRIDE = re.compile(r"^[+~]{0,2}[A-Za-z_][\w./@]*=")
 _EXIT_PIPE = 141  # as a process that SIGPIPE ended
@@ -23,7 +23,7 @@ _BEFORE_A_TASK = ("--list", "-l", "--help", "-h", "--version", "-V", "--complete
 
 def run(tasks: Sequence[Task], words: Sequence[str]) -> int:
     """Run a command line; returns the exit code."""
-    wording.prepare_streams()
+    streams.prepare()
     try:
         code = _run({task.name: task for task in tasks}, words)
         sys.stdout.flush()
@@ -33,7 +33,7 @@ def run(tasks: Sequence[Task], words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:  # `thunder status | head`: the reader has what it wanted
-        wording.forget_output()
+        streams.forget_output()
         return _EXIT_PIPE
     except OSError as error:
         print(f"thunder: {of_os_error(error)}", file=sys.stderr)

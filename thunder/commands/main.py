@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-from thunder.ground import schema, wording
 from thunder.ground.errors import ThunderError, of_os_error
+from thunder.ground.wording import nearest
+from thunder.screen import streams
 
 HELP = """\
 Thunder: a declarative experiment-matrix runner.
@@ -35,7 +36,7 @@ runner; 130 stopped.
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; a user's mistake is one message, without a traceback."""
     words = sys.argv[1:] if arguments is None else arguments
-    wording.prepare_streams()
+    streams.prepare()
     try:
         code = _main(words)
         sys.stdout.flush()
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("thunder: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        wording.forget_output()
+        streams.forget_output()
         return 1
     except OSError as error:
         print(f"thunder: {of_os_error(error)}", file=sys.stderr)
@@ -102,7 +103,7 @@ def _flags(words: list[str]) -> tuple[dict[str, str], list[str]]:
                 raise ThunderError(f"{name}: a value is needed after it")
         elif word.startswith("-"):
             known = [*_SWITCHES, *_OPTIONS]
-            hint = schema.nearest(name, known)
+            hint = nearest(name, known)
             raise ThunderError(f"{word}: not a flag of thunder{hint}; flags: {', '.join(known)}")
         else:
             rest.append(word)

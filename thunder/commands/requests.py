@@ -8,7 +8,7 @@ from typing import Any
 from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.ground.errors import ThunderError
-from thunder.ground.schema import nearest
+from thunder.ground.wording import nearest
 from thunder.jobs import matrix as matrices
 from thunder.runner import plans
 

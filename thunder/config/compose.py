@@ -40,7 +40,7 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
     if isinstance(raw.get("runtime"), dict):
         merged = _merged(raw["runtime"], here.get("runtime", {}))
         raw["runtime"] = {**merged, "profile": choices.get("profile")}
-    raw = template.put_all(raw, _asked_for(layers))
+    raw = template.put_all(raw, _left_open(layers))
     _refuse_references(raw, choices, places)
     try:
         return template.of_raw(raw)
@@ -65,16 +65,16 @@ def _listen() -> list[Any]:
     """
     from hydra.core.global_hydra import GlobalHydra
 
-    heard: list[Any] = []
+    merged: list[Any] = []
     loader = GlobalHydra.instance().config_loader()
     merge = loader._compose_config_from_defaults_list
 
     def listening(defaults: list[Any], **others: Any) -> Any:
-        heard.extend(defaults)
+        merged.extend(defaults)
         return merge(defaults=defaults, **others)
 
     loader._compose_config_from_defaults_list = listening
-    return heard
+    return merged
 
 
 def _defaults(words: list[str]) -> list[Any]:
@@ -94,7 +94,7 @@ def _layers(merged: list[Any], places: Sources) -> list[tuple[Path, str]]:
     return [*layers, (local, "")] if local else layers
 
 
-def _asked_for(layers: list[tuple[Path, str]]) -> dict[tuple[str, ...], str]:
+def _left_open(layers: list[tuple[Path, str]]) -> dict[tuple[str, ...], str]:
     """Return the keys whose last layer says `???`: OmegaConf lets what lies under it show."""
     if not any(MISSING.encode() in path.read_bytes() for path, _ in layers):
         return {}
@@ -112,17 +112,17 @@ def _this_machine(places: Sources) -> dict[str, Any]:
     path = places.local_file()
     if path is None:
         return {}
-    found = read_yaml(path)
-    if unknown := sorted(set(found) - {"site", "runtime"}):
+    settings = read_yaml(path)
+    if unknown := sorted(set(settings) - {"site", "runtime"}):
         raise ThunderError(
             f"{origin.shown(path)}: {', '.join(map(repr, unknown))} cannot be set here; "
             "only site and runtime can"
         )
-    if not isinstance(found.get("site", ""), str):
-        raise ThunderError(f"{origin.shown(path)}: site: {found['site']!r} is not a site's name")
-    if not isinstance(found.get("runtime", {}), dict):
+    if not isinstance(settings.get("site", ""), str):
+        raise ThunderError(f"{origin.shown(path)}: site: {settings['site']!r} is not a site's name")
+    if not isinstance(settings.get("runtime", {}), dict):
         raise ThunderError(f"{origin.shown(path)}: runtime: a mapping is needed")
-    return found
+    return settings
 
 
 def _merged(under: Any, over: Any) -> Any:
@@ -149,8 +149,8 @@ def _refuse_references(raw: Any, choices: Mapping[str, str], places: Sources) ->
 
 
 def _placed(key: str, message: str, choices: Mapping[str, str], places: Sources) -> str:
-    found = origin.of_files(origins_list(choices, places))
-    place = origin.find(found, tuple(key.split(".")))
+    origins = origin.of_files(origins_list(choices, places))
+    place = origin.find(origins, tuple(key.split(".")))
     return f"{place + ': ' if place else ''}{key}: {message}"
 
 

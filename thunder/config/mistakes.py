@@ -10,12 +10,7 @@ import yaml
 
 from thunder.config import origin
 from thunder.config.sources import Sources
-from thunder.ground.schema import nearest
-
-
-def option_name(group: str, option: str) -> str:
-    """Return how a message names an option that does not exist."""
-    return f"no {group} {option!r}"
+from thunder.ground.wording import nearest
 
 
 def no_option(group: str, option: str, places: Sources) -> str:
@@ -24,17 +19,16 @@ def no_option(group: str, option: str, places: Sources) -> str:
         groups = list(places.groups)
         return f"{group!r} is not a group{nearest(group, groups)}; groups: {', '.join(groups)}"
     have = places.groups[group]
-    return f"{option_name(group, option)}{nearest(option, have)}; conf/{group}/ has " + (
-        ", ".join(have)
-    )
+    choices = ", ".join(have)
+    return f"no {group} {option!r}{nearest(option, have)}; conf/{group}/ has {choices}"
 
 
 def hydra_fault(error: Exception, choices: Mapping[str, str], places: Sources) -> str:
     """Return one of Hydra's errors in a person's words, with its place."""
-    said = f"{error}\n{error.__cause__ or ''}\n{type(error).__name__}"
-    text = next(line for line in said.splitlines() if line.strip())
-    if found := re.search(r"Could not override '([^']+)'", text):
-        group = found[1]
+    report = f"{error}\n{error.__cause__ or ''}\n{type(error).__name__}"
+    first_line = next(line for line in report.splitlines() if line.strip())
+    if not_chosen := re.search(r"Could not override '([^']+)'", first_line):
+        group = not_chosen[1]
         place = chosen_at(group, choices.get(group, ""), choices, places)
         if group not in places.groups:
             return place + no_option(group, "", places)
@@ -42,7 +36,7 @@ def hydra_fault(error: Exception, choices: Mapping[str, str], places: Sources) -
             f"{place}this profile chooses no {group}; leave {group} out, "
             f"or add `- /{group}: NAME` to its defaults"
         )
-    return f"{profile_place(choices, places)}{text}"
+    return f"{profile_place(choices, places)}{first_line}"
 
 
 def profile_place(choices: Mapping[str, str], places: Sources) -> str:

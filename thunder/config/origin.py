@@ -17,31 +17,31 @@ def of_files(layers: Sequence[tuple[Path, str]]) -> Origins:
     Args:
         layers: files in the order they are merged, each with the package it goes to.
     """
-    found: Origins = {}
+    origins: Origins = {}
     targets: dict[Key, str] = {}
     for key, place, value in _keys_of(layers):
         if target := _target(value):
-            inside = [other for other in found if other[: len(key)] == key]
-            found = {other: at for other, at in found.items() if other not in inside}
+            inside = [other for other in origins if other[: len(key)] == key]
+            origins = {other: at for other, at in origins.items() if other not in inside}
             targets[key] = target
         else:
             targets.pop(key, None)
-        found[key] = place
+        origins[key] = place
     # The reference lies under its key, so that what replaces the section takes it away as well.
-    return found | {(*key, target): found[key] for key, target in targets.items()}
+    return origins | {(*key, target): origins[key] for key, target in targets.items()}
 
 
 def scalars(layers: Sequence[tuple[Path, str]]) -> dict[Key, str]:
     """Return the scalar, as it is written, that each key of the merged files has in the last."""
-    found: dict[Key, str] = {}
+    values: dict[Key, str] = {}
     for key, _, value in _keys_of(layers):
-        for other in [other for other in found if value is not None and other[: len(key)] == key]:
-            del found[other]
+        for other in [other for other in values if value is not None and other[: len(key)] == key]:
+            del values[other]
         for end in range(1, len(key)):  # a scalar that is made a section
-            found.pop(key[:end], None)
+            values.pop(key[:end], None)
         if value is not None:
-            found[key] = value
-    return found
+            values[key] = value
+    return values
 
 
 def put(origins: Origins, key: Key, place: str) -> None:

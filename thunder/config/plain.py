@@ -56,6 +56,11 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, value
 
 
+def by_key(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the leaves of a config by their dotted keys."""
+    return {".".join(path): value for path, value in leaves(config)}
+
+
 def quoted(text: str) -> str:
     """Return a text in quotes, as Hydra's grammar reads it back: only quotes are escaped."""
     doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text)

@@ -28,12 +28,12 @@ class Sources:
     @cached_property
     def groups(self) -> dict[str, list[str]]:
         """The choices: each folder of conf/ with the options in it."""
-        found: dict[str, set[str]] = {}
+        by_group: dict[str, set[str]] = {}
         for root in self.conf:
             for path in root.glob("*/*.yaml"):
                 if path.is_file():
-                    found.setdefault(path.parent.name, set()).add(path.stem)
-        return {group: sorted(options) for group, options in sorted(found.items())}
+                    by_group.setdefault(path.parent.name, set()).add(path.stem)
+        return {group: sorted(options) for group, options in sorted(by_group.items())}
 
     @cached_property
     def flags(self) -> list[str]:
@@ -60,10 +60,10 @@ class Sources:
         if path is None:
             return DEFAULT_OUTPUTS
         try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+            settings = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise ThunderError(f"{path}: cannot be read: {error}") from error
-        runtime = found.get("runtime") if isinstance(found, dict) else None
+        runtime = settings.get("runtime") if isinstance(settings, dict) else None
         outputs = runtime.get("outputs") if isinstance(runtime, dict) else None
         return str(outputs or DEFAULT_OUTPUTS)
 

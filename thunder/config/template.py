@@ -116,7 +116,7 @@ def may_be_read(text: str) -> bool:
     """Say whether a text refers to plain keys alone, and of runtime to the site alone."""
     if "${" in _ONE_KEY.sub("", text):
         return False
-    names = [re.findall(r"\w+", found[0]) for found in _ONE_KEY.finditer(text)]
+    names = [re.findall(r"\w+", reference[0]) for reference in _ONE_KEY.finditer(text)]
     return all(key[0] != "runtime" or (key[1:2] == ["site"] and key[2:]) for key in names)
 
 
@@ -137,8 +137,8 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
     except InterpolationKeyError as error:
         raise Unresolved(str(error.full_key), _no_target(error, raw)) from error
     except (OmegaConfBaseException, RecursionError) as error:
-        text = (str(error) or type(error).__name__).splitlines()[0]
-        raise Unresolved(str(getattr(error, "full_key", "") or "$"), text) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise Unresolved(str(getattr(error, "full_key", "") or "$"), reason) from error
     result = plain(resolved)
     assert isinstance(result, dict)
     return result

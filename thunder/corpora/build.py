@@ -9,7 +9,7 @@ from thunder.corpora import perturb, rows
 from thunder.corpora.corpus import CREATED_BY, MANIFEST, SPLITS
 from thunder.ground import digest, files, json_lines, schema
 from thunder.ground.errors import ThunderError
-from thunder.ground.schema import nearest
+from thunder.ground.wording import nearest
 from thunder.language import sentences, spelling
 
 

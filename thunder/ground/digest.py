@@ -39,11 +39,11 @@ def of_value(value: Any) -> str:
 
 def of_file(path: Path) -> str:
     """Return the sha256 of a file's bytes, read in blocks."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
-            found.update(block)
-    return found.hexdigest()
+            sha256.update(block)
+    return sha256.hexdigest()
 
 
 def of_folder(folder: Path, names: Iterable[str] | None = None) -> str:

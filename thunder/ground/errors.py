@@ -1,9 +1,22 @@
 """What the user can mend: errors that are shown as one message, without a traceback."""
 
-import errno
-from collections.abc import Sequence
+from __future__ import annotations
 
-_CAUSES = {
+import errno
+
+TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Literal
+
+    Cause = Literal[
+        "user", "data", "model", "environment", "ranks",
+        "training", "write", "verification", "stopped", "crash",
+    ]  # fmt: skip
+else:
+    Cause = str  # what imports the name needs something under it
+
+_CAUSES: Mapping[Cause, tuple[int, ...]] = {
     "write": (
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
     ),
@@ -24,7 +37,7 @@ class ThunderError(Exception):
         cause: the cause class, as listed in docs/contracts.md.
     """
 
-    def __init__(self, message: str, cause: str = "user") -> None:
+    def __init__(self, message: str, cause: Cause = "user") -> None:
         super().__init__(message)
         self.cause = cause
 
@@ -32,7 +45,7 @@ class ThunderError(Exception):
 class Faults(ThunderError):
     """Several faults of one input, reported together."""
 
-    def __init__(self, title: str, faults: Sequence[str], cause: str = "user") -> None:
+    def __init__(self, title: str, faults: Sequence[str], cause: Cause = "user") -> None:
         super().__init__("\n".join([title, *(f"  {fault}" for fault in faults)]), cause)
         self.faults = list(faults)
 
@@ -44,7 +57,7 @@ class Stopped(ThunderError):
         super().__init__(message, "stopped")
 
 
-def cause_of(error: BaseException) -> str:
+def cause_of(error: BaseException) -> Cause:
     """Return the cause class of whatever ended a job."""
     if isinstance(error, ThunderError):
         return error.cause

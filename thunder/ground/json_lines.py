@@ -19,15 +19,15 @@ def read(path: Path) -> bytes:
 
 def rows(data: bytes) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
     """Return the rows by line number, and a fault for every line that is not a JSON object."""
-    found: dict[int, dict[str, Any]] = {}
+    by_line: dict[int, dict[str, Any]] = {}
     faults: dict[int, str] = {}
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
             try:
-                found[number] = _row(line)
+                by_line[number] = _row(line)
             except (ValueError, RecursionError) as error:
                 faults[number] = _why(error)
-    return found, faults
+    return by_line, faults
 
 
 def placed(name: str, faults: dict[int, str]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import schema
+from thunder.ground.schema_faults import Fault
 
 # With these words alone a schema says of a whole no more than of its keys, one by one.
 _WORDS_OF_A_WHOLE = {
@@ -27,7 +28,7 @@ class Sections:
     folders: tuple[Path, ...]
     right: dict[tuple[str, str, int], Any] = field(default_factory=dict)
 
-    def faults(self, name: str, value: Mapping[str, Any]) -> list[schema.Fault]:
+    def faults(self, name: str, value: Mapping[str, Any]) -> list[Fault]:
         """Return every fault of a value, as `schema.faults` does."""
         return [] if self._is_right(name, value) else schema.faults(name, value, self.folders)
 

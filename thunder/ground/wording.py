@@ -1,26 +1,41 @@
-"""Plain tables for people: aligned columns, wide letters and all."""
+"""Words for people: nearest names, keys as they are written, counts, plain tables."""
 
-import io
-import os
-import sys
 import unicodedata
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 
-def prepare_streams() -> None:
-    """Let a terminal that knows no N'Ko, or a stream that is closed, be no traceback."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def nearest(word: str, choices: list[str]) -> str:
+    """Return ` (did you mean 'x'?)` for the choice most like a word, or nothing."""
+    close = get_close_matches(word, choices, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def forget_output() -> None:
-    """Give up an output that nobody reads: what Python flushes at its end must not fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def unknown_key(key: Any, allowed: list[str], more: Sequence[str] = ()) -> str:
+    """Return the message for a key that does not exist.
+
+    Args:
+        more: what else may have been meant.
+    """
+    if not allowed:
+        return "not a key here; nothing is allowed in this place"
+    return f"not a key here{nearest(str(key), [*allowed, *more])}; allowed: {', '.join(allowed)}"
+
+
+def dotted(path: tuple[str | int, ...]) -> str:
+    """Return a path as people write it: `train.steps`, `axes[2]`, `$` for the whole."""
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return key.removeprefix(".") or "$"
+
+
+def is_text(value: str) -> bool:
+    """Say whether a text can be written in UTF-8."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

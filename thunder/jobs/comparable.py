@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from thunder.config import compose as configs
+from thunder.config.plain import by_key
 from thunder.ground import digest
 from thunder.ground.errors import Faults
-from thunder.ground.schema import nearest
+from thunder.ground.wording import nearest
 
 Documents = Iterable[tuple[str, Mapping[str, Any]]]
 
@@ -21,7 +21,7 @@ def check(name: str, spec: Mapping[str, Any], documents: Documents) -> None:
     """
     if not ("same" in spec or "differ" in spec):
         return
-    flat = [(label, {".".join(p): v for p, v in configs.leaves(doc)}) for label, doc in documents]
+    flat = [(label, by_key(document)) for label, document in documents]
     if not flat:
         return
     keys = {key for _, values in flat for key in values}
@@ -61,10 +61,10 @@ def _odd_one(key: str, flat: list[tuple[str, dict[str, Any]]]) -> str | None:
     for label, values in flat[1:]:
         one, other = first.get(key), values.get(key)
         if (key in first) != (key in values) or not digest.is_same(one, other):
-            texts = _said(first, key), _said(values, key)
-            return f"{key}: {texts[0]} in ({first_label}) but {texts[1]} in ({label})"
+            shown = _shown(first, key), _shown(values, key)
+            return f"{key}: {shown[0]} in ({first_label}) but {shown[1]} in ({label})"
     return None
 
 
-def _said(values: Mapping[str, Any], key: str) -> str:
+def _shown(values: Mapping[str, Any], key: str) -> str:
     return repr(values[key]) if key in values else "nothing"

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 
-_SAID_BYTES = 4 << 30
+_SLOW_BYTES = 4 << 30  # above this a person is told why it takes long
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 _LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and inode
 
@@ -49,13 +49,13 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     marked = []
     for name, section in sources_of(config).items():
         try:
-            bound[name], found = _bind_section(section, runtime["outputs"], known)
+            bound[name], source = _bind_section(section, runtime["outputs"], known)
         except _Missing as error:
             missing.append(f"{name} {section['name']!r}: {error}")
             continue
-        if found.path is not None:
-            paths[name] = found.path
-            marked += [name] if found.says_stand_in else []
+        if source.path is not None:
+            paths[name] = source.path
+            marked += [name] if source.says_stand_in else []
     missing += _hosts_missing(config)
     if missing:
         site = runtime["site"]["name"]
@@ -74,17 +74,17 @@ def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def stand_ins(config: Mapping[str, Any]) -> list[str]:
     """Return the inputs that are stand-ins: built by a recipe, small, or saying so themselves."""
     marked = config["runtime"]["stand_ins"]
-    found = {name for name, section in sources_of(config).items() if "recipe" in section["source"]}
-    return sorted({*found, *marked})
+    built = {name for name, section in sources_of(config).items() if "recipe" in section["source"]}
+    return sorted({*built, *marked})
 
 
 def hub_snapshot(repository: str, commit: str) -> Path | None:
     """Return the folder of a hub model in this machine's cache, without asking the network."""
     root = hub_cache() / f"models--{repository.replace('/', '--')}"
     reference = root / "refs" / commit
-    found = reference.read_text(encoding="utf-8").strip() if reference.is_file() else commit
-    folder = root / "snapshots" / found
-    return folder if len(found) == 40 and folder.is_dir() else None
+    full_commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else commit
+    folder = root / "snapshots" / full_commit
+    return folder if len(full_commit) == 40 and folder.is_dir() else None
 
 
 def hub_cache() -> Path:
@@ -102,20 +102,20 @@ class _Missing(Exception):
 def _bind_section(
     section: dict[str, Any], outputs: str, known: Known
 ) -> tuple[dict[str, Any], _Bound]:
-    found = known.sections.get(id(section))
-    if found is None:  # cells that share a section share what it becomes
+    remembered = known.sections.get(id(section))
+    if remembered is None:  # cells that share a section share what it becomes
         bound = _bind_source(section["source"], outputs, known)
-        found = (section, {**section, "source": bound.source}, bound)
-        known.sections[id(section)] = found
-    return found[1], found[2]
+        remembered = (section, {**section, "source": bound.source}, bound)
+        known.sections[id(section)] = remembered
+    return remembered[1], remembered[2]
 
 
 def _bind_source(source: dict[str, Any], outputs: str, known: Known) -> _Bound:
     key = repr(source)
     if key not in known.sources:
-        found, path = _bind_one(source, Path(outputs) / "cache")
+        by_content, path = _bind_one(source, Path(outputs) / "cache")
         is_marked = path is not None and _says_stand_in(path)
-        known.sources[key] = _Bound(found, None if path is None else str(path), is_marked)
+        known.sources[key] = _Bound(by_content, None if path is None else str(path), is_marked)
     return known.sources[key]
 
 
@@ -162,28 +162,28 @@ def _is_here(host: Mapping[str, str]) -> bool:
 
 def _folder_digest(folder: Path, cache: Path) -> str:
     names = digest.visible_files(folder)
-    if odd := [name for name in names if not schema.is_text(name)]:
+    if odd := [name for name in names if not wording.is_text(name)]:
         raise _Missing(f"{folder}: {odd[0]!a} is not a name in UTF-8")
     size = sum((folder / name).stat().st_size for name in names)
     if size <= _LARGE_BYTES:
         return digest.of_folder(folder)
     memory = cache / "digests" / f"{digest.of_value(_stamp(folder, names))}.json"
-    if found := _remembered(memory):
-        return found
-    if size > _SAID_BYTES:
+    if sha256 := _remembered(memory):
+        return sha256
+    if size > _SLOW_BYTES:
         print(f"reading {size / 1e9:,.0f} GB in {folder}, once, to name them", file=sys.stderr)
-    found = digest.of_folder(folder)
+    sha256 = digest.of_folder(folder)
     with suppress(OSError):  # a memory that cannot be kept costs time alone
-        files.write_json(memory, {"folder": str(folder), "digest": found})
-    return found
+        files.write_json(memory, {"folder": str(folder), "digest": sha256})
+    return sha256
 
 
 def _remembered(memory: Path) -> str | None:
     try:
-        found = str(files.read_json(memory)["digest"])
+        sha256 = str(files.read_json(memory)["digest"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return found if re.fullmatch(r"[0-9a-f]{64}", found) else None
+    return sha256 if re.fullmatch(r"[0-9a-f]{64}", sha256) else None
 
 
 def _stamp(folder: Path, names: Sequence[str]) -> list[list[str]]:

@@ -16,16 +16,16 @@ KINDS: dict[str, Kind] = {
 
 def recipes() -> Mapping[str, str]:
     """Return the recipes of all kinds, each with the function that digests what is behind it."""
-    return {name: found for kind in KINDS.values() for name, found in kind.recipes.items()}
+    return {name: function for kind in KINDS.values() for name, function in kind.recipes.items()}
 
 
 def imports() -> Mapping[str, str]:
     """Return the actions of all kinds that make a data folder of what a person has."""
-    return {name: found for kind in KINDS.values() for name, found in kind.imports.items()}
+    return {name: function for kind in KINDS.values() for name, function in kind.imports.items()}
 
 
 def loaded(name: str) -> Any:
     """Return the function `module:function`, or the module, that a kind names."""
     module, _, function = name.partition(":")
-    found = import_module(module)
-    return getattr(found, function) if function else found
+    imported = import_module(module)
+    return getattr(imported, function) if function else imported

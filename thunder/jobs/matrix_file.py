@@ -6,10 +6,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from thunder.config import compose as configs
 from thunder.config import mistakes, origin, overrides
+from thunder.config.plain import read_yaml
+from thunder.config.sources import Sources
 from thunder.ground import digest, schema
 from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.wording import nearest
 
 Coordinates = dict[str, Any]
 
@@ -29,18 +31,18 @@ class Matrix:
         return dict(self.spec["axes"])
 
 
-def load(name: str, places: configs.Sources) -> Matrix:
+def load(name: str, places: Sources) -> Matrix:
     """Read and check matrices/<name>.yaml."""
     have = {path.stem: path for root in reversed(places.matrices) for path in root.glob("*.yaml")}
     if name not in have:
         raise ThunderError(
-            f"no matrix {name!r}{schema.nearest(name, list(have))}; "
+            f"no matrix {name!r}{nearest(name, list(have))}; "
             f"matrices/ has {', '.join(sorted(have)) or 'none'}"
         )
-    spec = configs.read_yaml(have[name])
+    spec = read_yaml(have[name])
     place = origin.shown(have[name])
     origins = {(): place, **{k: f"{place}:{line}" for k, line, _ in origin.lines(have[name])}}
-    return replace(checked(name, spec, origins, places), question=_question(have[name]))
+    return replace(_checked(name, spec, origins, places), question=_question(have[name]))
 
 
 def _question(path: Path) -> str | None:
@@ -48,31 +50,33 @@ def _question(path: Path) -> str | None:
     return first.lstrip("# ").strip() or None if first.startswith("#") else None
 
 
-def checked(
-    name: str, spec: dict[str, Any], origins: Mapping[origin.Key, str], places: configs.Sources
+def _checked(
+    name: str, spec: dict[str, Any], origins: Mapping[origin.Key, str], places: Sources
 ) -> Matrix:
     """Check a matrix against its schema, and its own words against each other."""
-    found = [
+    faults = [
         (fault.path, f"{fault.key}: {fault.message}")
         for fault in schema.faults("matrix", spec, places.schemas)
     ]
-    found = found or [
+    faults = faults or [
         *_key_faults(spec, places), *_inner_faults(spec), *_requires_faults(name, spec, places)
     ]  # fmt: skip
-    if found:
-        lines = [f"{origin.find(origins, path) or origins[()]}: {text}" for path, text in found]
+    if faults:
+        lines = [
+            f"{origin.find(origins, path) or origins[()]}: {message}" for path, message in faults
+        ]
         raise Faults(f"matrix {name!r} is not right:", list(dict.fromkeys(lines)))
     return Matrix(name, spec, origins)
 
 
-def of_words(words: overrides.Words, places: configs.Sources) -> Matrix:
+def of_words(words: overrides.Words, places: Sources) -> Matrix:
     """Make the matrix of an ad-hoc `-m` sweep."""
     spec: dict[str, Any] = {"axes": dict(words.sweeps)}
     if "profile" in words.choices:
         spec["profile"] = words.choices["profile"]
     fixed = {k: v for k, v in words.values.items() if k not in overrides.OF_ALL}
-    asked = {**spec, "choices": dict(words.choices), "set": fixed}
-    name = f"sweep_{digest.of_value(asked)[:8]}"
+    sweep = {**spec, "choices": dict(words.choices), "set": fixed}
+    name = f"sweep_{digest.of_value(sweep)[:8]}"
     origins: dict[origin.Key, str] = {
         (): "command line",
         **{
@@ -80,15 +84,15 @@ def of_words(words: overrides.Words, places: configs.Sources) -> Matrix:
             for axis in words.sweeps
         },
     }
-    return checked(name, spec, origins, places)
+    return _checked(name, spec, origins, places)
 
 
-def path_of(name: str, places: configs.Sources) -> Path | None:
+def path_of(name: str, places: Sources) -> Path | None:
     """Return the file of a matrix, None for an ad-hoc one."""
     return next((p for root in places.matrices if (p := root / f"{name}.yaml").is_file()), None)
 
 
-def names(places: configs.Sources) -> list[str]:
+def names(places: Sources) -> list[str]:
     """Return the names of all matrices."""
     return sorted({path.stem for root in places.matrices for path in root.glob("*.yaml")})
 
@@ -109,18 +113,16 @@ def matches(point: Coordinates, pattern: Mapping[str, Any]) -> bool:
 
 
 def _requires_faults(
-    name: str, spec: Mapping[str, Any], places: configs.Sources
+    name: str, spec: Mapping[str, Any], places: Sources
 ) -> Iterator[tuple[origin.Key, str]]:
     have = [other for other in names(places) if other != name]
     for index, other in enumerate(spec.get("requires", [])):
         if other not in have:
-            hint = schema.nearest(other, have)
+            hint = nearest(other, have)
             yield ("requires", index), f"requires: no matrix {other!r}{hint} besides this one"
 
 
-def _key_faults(
-    spec: Mapping[str, Any], places: configs.Sources
-) -> Iterator[tuple[origin.Key, str]]:
+def _key_faults(spec: Mapping[str, Any], places: Sources) -> Iterator[tuple[origin.Key, str]]:
     for path, key, value in _settings(spec):
         of_cell = path[0] in ("axes", "include")
         if fault := overrides.key_fault(key):
@@ -155,14 +157,17 @@ def _inner_faults(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str]]:
             yield ("set", key), f"set: {key!r} is an axis as well"
     for word in ("exclude", "optional"):
         for index, pattern in enumerate(spec.get(word, [])):
-            yield from (((word, index), text) for text in _pattern_faults(word, pattern, axes))
+            yield from (
+                ((word, index), message) for message in _pattern_faults(word, pattern, axes)
+            )
     for key, value in spec.get("compare", {}).items():
         yield from (
-            (("compare", key), text) for text in _pattern_faults("compare", {key: value}, axes)
+            (("compare", key), message)
+            for message in _pattern_faults("compare", {key: value}, axes)
         )
     table = spec.get("table", {})
     if "over" in table and table["over"] not in axes:
-        hint = schema.nearest(table["over"], list(axes))
+        hint = nearest(table["over"], list(axes))
         yield ("table", "over"), f"table.over: {table['over']!r} is not an axis{hint}"
     if "profile" in axes or "profile" in spec:
         return
@@ -174,7 +179,7 @@ def _pattern_faults(
 ) -> Iterator[str]:
     unknown = [key for key in pattern if key not in axes]
     for key in unknown:
-        hint = schema.nearest(key, list(axes))
+        hint = nearest(key, list(axes))
         yield f"{word} {pattern}: {key!r} is not an axis{hint}; axes: {', '.join(axes)}"
     if not unknown and not all(_has(axes[key], value) for key, value in pattern.items()):
         yield f"{word} {pattern} matches no cell; was the axis edited?"

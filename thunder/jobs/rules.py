@@ -26,8 +26,8 @@ def _of_runtime(config: Mapping[str, Any], total: int | None) -> Iterator[Fault]
             yield ("runtime", key), "is filled in when a job is made; it cannot be set"
     if total is None and not kind.stands_for_any:
         way = f"; {kind.bounded_by}" if kind.bounded_by else ""
-        text = f"a job of kind {name} has no steps to stop at{way}"
-        yield from ((("runtime", key), text) for key in ("window", "target") if runtime[key])
+        message = f"a job of kind {name} has no steps to stop at{way}"
+        yield from ((("runtime", key), message) for key in ("window", "target") if runtime[key])
     target = runtime["target"]
     if total is not None and target is not None and target > total:
         yield ("runtime", "target"), f"{target} is past the end: the job has {total} steps"

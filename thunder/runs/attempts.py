@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from thunder.ground import files, schema
-from thunder.jobs import job as jobs
+from thunder.jobs.job import Job
 from thunder.runs import manifest
 from thunder.runs.store import CONFIG, METRICS, RECORD, ROWS, Run, is_proven
 
 
 def start(
-    run: Run, job: jobs.Job, provenance: Mapping[str, Any], changes: bytes = b""
+    run: Run, job: Job, provenance: Mapping[str, Any], changes: bytes = b""
 ) -> dict[str, Any]:
     """Record that an attempt begins, and return the record.
 
@@ -107,7 +107,7 @@ def _refresh_manifest(run: Run) -> None:
         _write_manifest(run, keep=(CONFIG, METRICS, ROWS))
 
 
-def _new_record(job: jobs.Job) -> dict[str, Any]:
+def _new_record(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "kind": job.kind,

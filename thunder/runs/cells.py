@@ -64,7 +64,7 @@ def _beside(rows: list[Planned], outputs: Path) -> list[Planned]:
 def _planned(cell: Cell, outputs: Path) -> Planned:
     job = cell.job
     run = store.find(outputs, job.kind, job.id)
-    found = reading.of(run, job.goal)
-    if found.record:
+    progress = reading.of(run, job.goal)
+    if progress.record:
         run.check_drift(job.document)
-    return Planned(cell, run, found.status, found.step)
+    return Planned(cell, run, progress.status, progress.step)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.config import compose as configs
 from thunder.config import origin, overrides
+from thunder.config.plain import leaves
+from thunder.config.sources import Sources
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.jobs import matrix as matrices
-from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix import Cell, Matrix, origins_of
 from thunder.runs import store
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -40,9 +40,9 @@ class Reason:
 
 def why(
     cells: Sequence[Cell],
-    matrix: matrices.Matrix | None,
+    matrix: Matrix | None,
     words: overrides.Words,
-    places: configs.Sources,
+    places: Sources,
     outputs: Path,
 ) -> list[Reason]:
     """Return for each cell the nearest run there is, and what makes the cell another one."""
@@ -64,7 +64,7 @@ class _Known:
 
 
 def _flat(document: dict[str, Any]) -> dict[tuple[str, ...], bytes]:
-    return {path: digest.canonical(value) for path, value in configs.leaves(document)}
+    return {path: digest.canonical(value) for path, value in leaves(document)}
 
 
 def _readable(outputs: Path) -> Iterator[tuple[store.Run, dict[str, Any]]]:
@@ -76,9 +76,9 @@ def _readable(outputs: Path) -> Iterator[tuple[store.Run, dict[str, Any]]]:
 
 def _reason(
     cell: Cell,
-    matrix: matrices.Matrix | None,
+    matrix: Matrix | None,
     words: overrides.Words,
-    places: configs.Sources,
+    places: Sources,
     outputs: Path,
     known: Sequence[_Known],
 ) -> Reason:
@@ -91,14 +91,14 @@ def _reason(
     flat = _flat(cell.job.document)
     nearest = min(same_kind, key=lambda one: (one.distance(flat), one.run.folder.name))
     changes = store.differences(nearest.document, cell.job.document)
-    origins = matrices.origins_of(cell, matrix, words, places)
+    origins = origins_of(cell, matrix, words, places)
     keys = [(key, old, new, place_of(key, old, origins)) for key, old, new in changes]
     return Reason(cell, run, False, nearest.run, keys)
 
 
 def place_of(key: str, old: Any, origins: origin.Origins) -> str:
     """Return what set a key; what is filled in follows from content and not from a line."""
-    filled_in = next((said for end, said in _FILLED_IN.items() if key.endswith(end)), None)
+    filled_in = next((meaning for end, meaning in _FILLED_IN.items() if key.endswith(end)), None)
     if filled_in and isinstance(old, str) and _DIGEST.fullmatch(old):
         return filled_in
     kept, _, needed = key.partition(".")

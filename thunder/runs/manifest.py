@@ -19,11 +19,11 @@ def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence
     """
     before = _read(folder, run_id)[0] if keep else {}
     kept = {name: before[name] for name in keep if name in before}
-    found_now = {name: _artifact(folder, name) for name in _names(folder, leave_out)}
-    artifacts = [artifact for _, artifact in sorted({**found_now, **kept}.items())]
-    found = {"id": run_id, "artifacts": artifacts}
-    schema.check("manifest", found, str(folder / NAME), cause="crash")
-    files.write_json(folder / NAME, found)
+    present = {name: _artifact(folder, name) for name in _names(folder, leave_out)}
+    artifacts = [artifact for _, artifact in sorted({**present, **kept}.items())]
+    listing = {"id": run_id, "artifacts": artifacts}
+    schema.check("manifest", listing, str(folder / NAME), cause="crash")
+    files.write_json(folder / NAME, listing)
 
 
 def faults(
@@ -81,9 +81,9 @@ def _changed(path: Path, artifact: Mapping[str, Any], *, may_grow: bool = False)
     name, size = artifact["path"], artifact["bytes"]
     if not path.is_file():
         return [f"{name}: missing"]
-    found = path.stat().st_size
-    if found != size and not (may_grow and found > size):
-        return [f"{name}: {found} bytes, the manifest has {size}"]
+    size_now = path.stat().st_size
+    if size_now != size and not (may_grow and size_now > size):
+        return [f"{name}: {size_now} bytes, the manifest has {size}"]
     if _digest_of_first(path, size) != artifact["sha256"]:
         return [f"{name}: its bytes are not those of the manifest (sha256 differs)"]
     return []

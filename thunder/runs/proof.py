@@ -19,15 +19,15 @@ def digests(run: store.Run, needed: Sequence[str], optional: Sequence[str] = ())
     wrong = manifest.faults_of(run.folder, run.id, (*needed, *optional))
     listed = {} if wrong else _artifacts(run.folder)
     wrong += [f"{name}: missing" for name in needed if not wrong and name not in listed]
-    found = [name for name in (*needed, *optional) if name in listed]
-    wrong += [fault for name in found for fault in _grown(run.folder / name, listed[name])]
+    present = [name for name in (*needed, *optional) if name in listed]
+    wrong += [fault for name in present for fault in _grown(run.folder / name, listed[name])]
     if wrong:
         raise Faults(
             f"{run.folder}: not what its manifest says (restore it, or move the folder away):",
             list(dict.fromkeys(wrong)),
             "verification",
         )
-    return {name: str(listed[name]["sha256"]) for name in found}
+    return {name: str(listed[name]["sha256"]) for name in present}
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -35,12 +35,12 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                found = json.loads(line)
+                row = json.loads(line)
             except ValueError as error:
                 raise _unreadable(f"{path}:{number}", error) from error
-            if not isinstance(found, dict):
+            if not isinstance(row, dict):
                 raise _unreadable(f"{path}:{number}", "it is no JSON object")
-            yield found
+            yield row
 
 
 def document(path: Path, form: str) -> dict[str, Any]:
@@ -50,17 +50,20 @@ def document(path: Path, form: str) -> dict[str, Any]:
         form: name of the schema.
     """
     try:
-        found = files.read_json(path)
+        content = files.read_json(path)
     except ValueError as error:
         raise _unreadable(str(path), error) from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise _unreadable(str(path), "it is no JSON object")
-    schema.check(form, found, str(path), cause="verification")
-    return found
+    schema.check(form, content, str(path), cause="verification")
+    return content
 
 
 def _artifacts(folder: Path) -> dict[str, Mapping[str, Any]]:
-    return {found["path"]: found for found in files.read_json(folder / manifest.NAME)["artifacts"]}
+    return {
+        artifact["path"]: artifact
+        for artifact in files.read_json(folder / manifest.NAME)["artifacts"]
+    }
 
 
 def _grown(path: Path, artifact: Mapping[str, Any]) -> list[str]:

@@ -41,14 +41,14 @@ def code(folder: Path = _CODE) -> dict[str, Any]:
         return {**unknown, "reason": "thunder is installed, not a checkout"}
     try:
         commit = _git(folder, "rev-parse", "HEAD").decode().strip()
-        found = uncommitted(folder)
+        diff = uncommitted(folder)
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines()
-        return {**unknown, "reason": f"git: {said[0] if said else error}"}
+        complaint = error.stderr.decode(errors="replace").strip().splitlines()
+        return {**unknown, "reason": f"git: {complaint[0] if complaint else error}"}
     except (OSError, subprocess.SubprocessError) as error:
         return {**unknown, "reason": f"git did not answer: {error}"}
-    named = digest.of_bytes(found) if found else None
-    return {"commit": commit, "dirty": bool(found), "diff_sha256": named, "reason": None}
+    diff_sha256 = digest.of_bytes(diff) if diff else None
+    return {"commit": commit, "dirty": bool(diff), "diff_sha256": diff_sha256, "reason": None}
 
 
 def uncommitted(folder: Path = _CODE) -> bytes:
@@ -86,8 +86,8 @@ def versions() -> dict[str, str]:
     """Return Python's version and that of every installed package."""
     from importlib import metadata  # of no use to a plan, and slow to load
 
-    found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions()}
-    known = sorted((name, version) for name, version in found.items() if name and version)
+    installed = {dist.metadata["Name"]: dist.version for dist in metadata.distributions()}
+    known = sorted((name, version) for name, version in installed.items() if name and version)
     return {"python": platform.python_version(), **dict(known)}
 
 

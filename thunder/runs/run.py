@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from thunder.config import compose as configs
+from thunder.config.plain import by_key
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults, ThunderError
-from thunder.jobs import job as jobs
+from thunder.jobs.job import id_of
 
 Status = Literal["planned", "running", "paused", "done", "failed", "lost"]
 CONFIG, RECORD, METRICS, ROWS = "config.json", "run.json", "metrics.json", "metrics.jsonl"
@@ -53,14 +53,14 @@ class Run:
     def record(self) -> dict[str, Any]:
         """Read run.json, checked."""
         path = self.folder / RECORD
-        found = _load(path)
-        schema.check("run", found, str(path))
-        if (found["kind"], found["id"]) != (self.kind, self.id):
+        record = _load(path)
+        schema.check("run", record, str(path))
+        if (record["kind"], record["id"]) != (self.kind, self.id):
             raise ThunderError(
-                f"{path}: it is of run {found['kind']}/{found['id']}; move the folder away",
+                f"{path}: it is of run {record['kind']}/{record['id']}; move the folder away",
                 "verification",
             )
-        return found
+        return record
 
     def exists(self) -> bool:
         """Say whether the run has a record; a folder without one was never started."""
@@ -73,28 +73,28 @@ class Run:
             ThunderError: the file was changed after the run was named.
         """
         path = self.folder / CONFIG
-        found = _load(path)
+        document = _load(path)
         try:
-            named = jobs.id_of(found)
+            content_id = id_of(document)
         except ValueError as error:  # a number that no config can hold
             raise ThunderError(f"{path}: drifted: {error}", "verification") from error
-        if named != self.id:
+        if content_id != self.id:
             raise ThunderError(
-                f"{path}: drifted: its content has id {named}, the folder is {self.folder.name}; "
-                "restore the file, or move the folder away",
+                f"{path}: drifted: its content has id {content_id}, "
+                f"the folder is {self.folder.name}; restore the file, or move the folder away",
                 "verification",
             )
-        return found
+        return document
 
     def check_drift(self, wanted: Mapping[str, Any]) -> None:
         """Raise Faults when config.json is not the document of the job; names key, old and new."""
-        found = _load(self.folder / CONFIG)
-        if digest.is_same(found, dict(wanted)):
+        recorded = _load(self.folder / CONFIG)
+        if digest.is_same(recorded, dict(wanted)):
             return
         raise Faults(
             f"{self.folder / CONFIG}: drifted from the job that its folder is named after "
             "(key: as recorded → as asked); restore the file, or move the folder away:",
-            [f"{key}: {old!r} → {new!r}" for key, old, new in differences(found, wanted)],
+            [f"{key}: {old!r} → {new!r}" for key, old, new in differences(recorded, wanted)],
             "verification",
         )
 
@@ -127,9 +127,9 @@ class Run:
         path = self.folder / METRICS
         if not path.is_file():
             return {}
-        found = _load(path)
-        schema.check("metrics", found, str(path))
-        return found
+        metrics = _load(path)
+        schema.check("metrics", metrics, str(path))
+        return metrics
 
     def rows(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl: numbers step by step."""
@@ -141,11 +141,11 @@ class Run:
 
     def at_step(self, step: int) -> dict[str, float | None]:
         """Return the numbers that metrics.jsonl has for a step, all its rows together."""
-        found: dict[str, float | None] = {}
+        numbers: dict[str, float | None] = {}
         for row in self.rows():
             if row.get("step") == step:
-                found |= row
-        return found
+                numbers |= row
+        return numbers
 
 
 @contextmanager
@@ -175,9 +175,7 @@ def owned(run: Run) -> Iterator[int]:
 
 def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     """Return the dotted keys in which two documents differ, with both values."""
-    flat_old, flat_new = (
-        {".".join(path): value for path, value in configs.leaves(doc)} for doc in (old, new)
-    )
+    flat_old, flat_new = by_key(old), by_key(new)
     keys = sorted({*flat_old, *flat_new})
     rows = [(key, flat_old.get(key, ABSENT), flat_new.get(key, ABSENT)) for key in keys]
     return [row for row in rows if not _is_equal(row[1], row[2])]
@@ -191,11 +189,11 @@ def _is_equal(old: Any, new: Any) -> bool:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        found = files.read_json(path)
+        content = files.read_json(path)
     except FileNotFoundError as error:
         raise ThunderError(f"{path}: missing", "verification") from error
     except (OSError, ValueError) as error:
         raise ThunderError(f"{path}: cannot be read: {error}", "verification") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ThunderError(f"{path}: cannot be read: it is no JSON object", "verification")
-    return found
+    return content

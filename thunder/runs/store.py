@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from thunder.ground import schema
 from thunder.ground.errors import ThunderError
+from thunder.ground.wording import nearest
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
 from thunder.runs.run import ABSENT as ABSENT
@@ -23,19 +23,19 @@ _SHOWN_RUNS = 10
 
 def find(outputs: Path, kind: str, job_id: str) -> Run:
     """Return the newest run of a job that is done, else the newest, else the place for one."""
-    found = runs_of(outputs, kind, job_id)
-    if len(found) == 1:
-        return found[0]
-    return next((run for run in reversed(found) if run.record()["status"] == "done"), found[-1])
+    runs = runs_of(outputs, kind, job_id)
+    if len(runs) == 1:
+        return runs[0]
+    return next((run for run in reversed(runs) if run.record()["status"] == "done"), runs[-1])
 
 
 def runs_of(outputs: Path, kind: str, job_id: str) -> list[Run]:
     """Return the runs of a job, oldest first; the place for the first one when there is none."""
-    found = [Run(outputs / kind / job_id)]
+    runs = [Run(outputs / kind / job_id)]
     # A folder without a record was never started: it hides no older run.
-    while (run := _numbered(outputs, found[0], len(found) + 1)).exists():
-        found.append(run)
-    return found
+    while (run := _numbered(outputs, runs[0], len(runs) + 1)).exists():
+        runs.append(run)
+    return runs
 
 
 def beside(outputs: Path, run: Run) -> Run:
@@ -61,14 +61,14 @@ def by_prefix(outputs: Path, word: str) -> Run:
     Raises:
         ThunderError: none or several runs begin so.
     """
-    found = [run for run in all_runs(outputs) if run.folder.name.startswith(word)]
-    exact = [run for run in found if run.folder.name == word]
-    if len(exact) == 1 or len(found) == 1:
-        return (exact or found)[0]
-    if found:
-        raise ThunderError(f"{word!r} is the beginning of {_shown(found)}; give more of it")
+    candidates = [run for run in all_runs(outputs) if run.folder.name.startswith(word)]
+    exact = [run for run in candidates if run.folder.name == word]
+    if len(exact) == 1 or len(candidates) == 1:
+        return (exact or candidates)[0]
+    if candidates:
+        raise ThunderError(f"{word!r} is the beginning of {_shown(candidates)}; give more of it")
     have = all_runs(outputs)
-    hint = schema.nearest(word, [run.folder.name for run in have])
+    hint = nearest(word, [run.folder.name for run in have])
     raise ThunderError(f"no run {word!r} in {outputs.absolute()}{hint}; runs: {_shown(have)}")
 
 

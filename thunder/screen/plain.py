@@ -3,9 +3,9 @@
 import threading
 from typing import Any, Protocol
 
-from thunder.ground.wording import forget_output
 from thunder.runner.loop import Outcome, Planned, Screen
 from thunder.screen.lines import end_lines, event_lines, plan_line
+from thunder.screen.streams import forget_output
 
 
 class Shown(Screen, Protocol):

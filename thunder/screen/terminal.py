@@ -15,9 +15,9 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from thunder.ground.wording import forget_output
 from thunder.runner.loop import Outcome, Planned
 from thunder.screen.lines import end_lines, event_lines, numbers_text, plan_line, step_word
+from thunder.screen.streams import forget_output
 
 _LABEL_LETTERS = 28  # with the numbers of an ASR run and a bar, 80 columns
 _MARKS = {"PASS": "green", "FAIL": "bold red", "SKIPPED": "yellow"}

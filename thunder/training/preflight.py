@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import Cause, Faults, ThunderError
 
 Status = Literal["PASS", "FAIL", "SKIPPED"]
 Row = dict[str, str]
@@ -28,10 +28,10 @@ class Checks:
     host: str
     beat: Callable[[], None] = lambda: None
     rows: list[Row] = field(default_factory=list)
-    causes: list[str] = field(default_factory=list)
+    causes: list[Cause] = field(default_factory=list)
 
     @contextmanager
-    def check(self, name: str, cause: str) -> Iterator[Callable[[str], None]]:
+    def check(self, name: str, cause: Cause) -> Iterator[Callable[[str], None]]:
         """Run one check; the block reports what it measured, or raises what is wrong."""
         measured: list[str] = []
         self.beat()

@@ -8,7 +8,7 @@ from typing import Any
 
 from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
-from thunder.ground.schema import nearest
+from thunder.ground.wording import nearest
 from thunder.jobs import comparable, inputs, mixed
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.runs import reading, store

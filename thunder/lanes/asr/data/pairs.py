@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from thunder.ground import json_lines
 from thunder.ground.errors import ThunderError
-from thunder.ground.schema import nearest
+from thunder.ground.wording import nearest
 from thunder.lanes.asr.data import pair, recordings
 
 if TYPE_CHECKING:

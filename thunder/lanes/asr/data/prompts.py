@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, json_lines, schema
+from thunder.ground import digest, files, json_lines, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data import pair, recordings, transcripts
 from thunder.lanes.asr.speech.spoken import MANIFEST, PAIRS, folder_digests
@@ -101,7 +101,7 @@ def _recordings(folder: Path, gathered: _Gathered) -> dict[str, Path]:
     """Return every recording by its path without suffix; what else lies there is named."""
     audio: dict[str, Path] = {}
     for place in sorted(digest.visible_files(folder), key=_rank):
-        if not schema.is_text(place):
+        if not wording.is_text(place):
             raise ThunderError(f"{folder}: {place!a} is not a name in UTF-8; rename it", "data")
         stem, _, suffix = unicodedata.normalize("NFC", place).rpartition(".")
         if suffix.lower() not in recordings.SUFFIXES:
