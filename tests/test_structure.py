@@ -181,6 +181,14 @@ def test_every_room_is_in_the_contracts_and_in_the_tree_of_the_readme() -> None:
     assert re.findall(r"^[├└]── (\w+)/ ", tree, re.MULTILINE)[: len(ROOMS)] == [*ROOMS]
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_and_no_function_is_too_long_to_be_read(module: str) -> None:
+    source = MODULES[module].read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 300
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
+    assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno + 1 > 40] == []
+
+
 def test_every_module_of_the_asr_lane_is_described_once() -> None:
     text = (ROOT / "docs" / "asr.md").read_text(encoding="utf-8")
     table = text.partition("## Modules of `thunder/lanes/asr/`")[2].partition("\n## ")[0]

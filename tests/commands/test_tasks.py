@@ -13,7 +13,8 @@ import pytest
 import running
 from projects import Project
 
-from thunder.commands import cli, launch, requests, tasks
+from thunder.commands import cli, requests, tasks
+from thunder.config import sources
 from thunder.ground import files
 from thunder.jobs import matrix
 from thunder.runs import explain, store
@@ -442,7 +443,7 @@ def test_a_switch_takes_no_value(outputs: Outputs) -> None:
 
 @pytest.mark.slow
 def test_every_committed_matrix_has_a_plan(outputs: Outputs) -> None:
-    for name in matrix.names(launch.configs.sources(None)):
+    for name in matrix.names(sources.sources(None)):
         assert outputs.json("plan", name)["cells"]
 
 

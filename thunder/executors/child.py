@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A beat is the process's: what the lane says is told apart.
-    lease.watch(_leave, lambda: emit({"event": "alive"}), _BEAT_SECONDS)
+    lease.watch(_stop_main, lambda: emit({"event": "alive"}), _BEAT_SECONDS)
     try:
         result = _call(function, folder, emit)
         emit({"event": "result", **result})
@@ -73,7 +73,7 @@ def _call(function: str, folder: Path, emit: Callable[[dict[str, Any]], None]) -
     return dict(lane(config, folder, emit))
 
 
-def _leave() -> None:
+def _stop_main() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     threading.Event().wait(_STOP_SECONDS)
     lease.leave()
@@ -90,7 +90,7 @@ def _print_traceback() -> None:
     traceback.print_exc()
 
 
-def leave() -> None:
+def serve() -> None:
     """Be the process of a run: do what the command line says, and end."""
     gc.disable()  # until the lane is called: what is loaded before it stays
     code = main(sys.argv[1:])

@@ -17,7 +17,7 @@ from thunder.hosts import pipe, process
 from thunder.hosts.last_words import exit_text, last_lines
 
 # Not `-m`, whose machinery takes one millisecond of a no-op job.
-CHILD = ("-c", "from thunder.executors.child import leave; leave()")
+CHILD = ("-c", "from thunder.executors.child import serve; serve()")
 _POLL_SECONDS = 0.5
 _TERM_SECONDS = 10.0
 _LONGEST_EVENT_BYTES = 1 << 20

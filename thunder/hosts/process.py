@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from thunder.ground.files import SHIPPED
+
 _PACKAGES = Path(__file__).resolve().parent.parent.parent
 _STOPPED = ("stopped", "tracing-stop")
 
@@ -72,6 +74,8 @@ def is_stopped(pid: int) -> bool:
 
 
 def _environment() -> dict[str, str]:
+    if SHIPPED.is_relative_to(_PACKAGES / "thunder"):  # a wheel is found where it is installed
+        return dict(os.environ)
     # A checkout that is not installed must be found by its children as well.
     paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

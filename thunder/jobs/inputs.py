@@ -149,15 +149,12 @@ def _says_stand_in(folder: Path) -> bool:
 
 def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
     """Return why the ranks of a run cannot be where its site says."""
-    hosts = [host for host in config["runtime"]["site"]["ranks_on"] if not _is_here(host)]
-    if not hosts:
+    hosts = config["runtime"]["site"]["ranks_on"]
+    # A single host is this one, by whatever address others know it.
+    if len(hosts) == 1 or all(host["address"] in _LOCAL for host in hosts):
         return []
     names = ", ".join(host["name"] for host in hosts)
     return [f"hosts {names}: ranks cannot be started over ssh yet; use site=local"]
-
-
-def _is_here(host: Mapping[str, str]) -> bool:
-    return host["address"] in _LOCAL
 
 
 def _folder_digest(folder: Path, cache: Path) -> str:

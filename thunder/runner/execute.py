@@ -15,6 +15,7 @@ from thunder.jobs.kinds import KINDS
 from thunder.runs import attempts, provenance, store
 from thunder.runs.cells import Planned
 
+GiveTurn = Callable[[], None] | None
 End = Literal["reached", "failed", "blocked", "stopped", "elsewhere"]
 
 
@@ -44,13 +45,11 @@ class Screen(Protocol):
         """Something to know about the whole."""
 
 
-def run_one(
-    row: Planned, screen: Screen, stop: threading.Event, turn: contextlib.ExitStack
-) -> Outcome:
+def run_one(row: Planned, screen: Screen, stop: threading.Event, give_turn: GiveTurn) -> Outcome:
     """Run one cell.
 
     Args:
-        turn: closed as soon as another run may begin.
+        give_turn: called as soon as another run may begin, if it may before this one has ended.
     """
     begun = time.monotonic()
     try:
@@ -61,7 +60,7 @@ def run_one(
         return Outcome(row, "blocked", 0.0, _described(error, row))
     try:
         with store.owned(row.run) as lock:
-            return _run_owned(row, lock, screen, stop, turn)
+            return _run_owned(row, lock, screen, stop, give_turn)
     except store.Busy:
         return Outcome(row, "elsewhere", time.monotonic() - begun)
     except (ThunderError, OSError) as error:
@@ -91,7 +90,7 @@ def _with_paths_of_needs(row: Planned) -> Planned:
 
 
 def _run_owned(
-    row: Planned, lock: int, screen: Screen, stop: threading.Event, turn: contextlib.ExitStack
+    row: Planned, lock: int, screen: Screen, stop: threading.Event, give_turn: GiveTurn
 ) -> Outcome:
     begun = time.monotonic()
     row = _again(row)
@@ -105,7 +104,8 @@ def _run_owned(
     )
     try:
         ending = _execute(row, lock, stop, watch)
-        turn.close()
+        if give_turn:
+            give_turn()
         if ending.result is not None:
             seconds = time.monotonic() - begun
             attempts.finish(row.run, watch.record, ending.result, seconds)

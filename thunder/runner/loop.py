@@ -95,14 +95,16 @@ def _run_group(
 ) -> list[Outcome]:
     """Run the cells of one job in turn; what ends one of them ends those after it."""
     outcomes: list[Outcome] = []
-    for row in rows:
-        with contextlib.ExitStack() as turn:
-            turn.enter_context(turns)
+    with contextlib.ExitStack() as turn:
+        turn.enter_context(turns)
+        for row in rows:
             if stop.is_set():
                 outcomes.append(Outcome(row, "stopped", 0.0))
             elif outcomes and outcomes[-1].ending != "reached":
                 outcomes.append(replace(outcomes[-1], planned=row, seconds=0.0))
             else:
-                outcomes.append(run_one(row, screen, stop, turn))
+                # Windows of one job follow each other: only the last gives the turn away early.
+                give_turn = turn.close if row is rows[-1] else None
+                outcomes.append(run_one(row, screen, stop, give_turn))
                 screen.end(outcomes[-1])
     return outcomes

@@ -159,7 +159,7 @@ class Watch:
     def _raise_silence(self) -> NoReturn:
         self._raise_suspended()
         if self.joining:
-            raise NotMet(f"ranks {sorted(self.joining)} waited in vain for the others")
+            raise NotMet(f"ranks {sorted(self.joining)} waited in vain for the ring")
         raise ThunderError(self.phrases.silence.format(**self._silence()), "ranks")
 
     def _raise_suspended(self) -> None:
