@@ -218,6 +218,28 @@ def test_targets_of_one_job_run_in_order_in_one_folder(
     assert (run.status(), run.record()["step"]) == ("paused", 3)
 
 
+def test_the_windows_of_a_job_are_not_parted_by_other_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str, int]] = []
+
+    def execute(where: Any, order: Order, *_: Any) -> Ending:
+        goal = store.Run(order.folder).record()["attempts"][-1]["to_step"]
+        begun.append((order.folder.name, goal))
+        time.sleep(0.05)
+        return Ending({"metrics": {"valid_loss": 1.0}, "step": goal}, None)
+
+    monkeypatch.setattr(place, "execute", execute)
+    words = ["+profile=smoke", "window=1", "target=1,2", "seed=1,2,3", f"outputs={tmp_path}"]
+    cells = requests.read(words, sweep=True).cells
+    outcomes = runner.run(runner.plan(cells, tmp_path), Silent(), at_once=2)
+    assert {outcome.ending for outcome in outcomes} == {"reached"}
+    third = next(name for name, _ in reversed(begun) if begun.index((name, 1)) >= 2)
+    before = begun[: begun.index((third, 1))]
+    # Two jobs go on at once; the third begins when one of them is whole.
+    assert any((name, 2) in before for name, _ in before)
+
+
 def test_after_a_failed_target_the_later_ones_are_not_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

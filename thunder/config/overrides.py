@@ -11,7 +11,7 @@ from typing import Any
 from thunder.config import mistakes
 from thunder.config.plain import plain, quoted
 from thunder.config.sources import Sources
-from thunder.ground import schema
+from thunder.ground import schema_faults
 from thunder.ground.errors import Faults, ThunderError
 
 # Words that people type without `runtime.` in front.
@@ -109,9 +109,9 @@ def key_fault(key: str) -> str | None:
 
 def value_fault(value: Any) -> str | None:
     """Return why a value cannot be set, None when it can."""
-    found = schema.unwritable(value)
-    if found:
-        return found[0].message
+    faults = schema_faults.unwritable(value)
+    if faults:
+        return faults[0].message
     if isinstance(value, dict | list):
         items = value.values() if isinstance(value, dict) else value
         return next(filter(None, map(value_fault, items)), None)
@@ -154,8 +154,8 @@ def _value_faults(
 def _sweep_values(override: Any) -> list[Any]:
     from hydra.core.override_parser.types import Transformer
 
-    found = override.sweep_iterator(transformer=Transformer.identity)
-    return [plain(_unquoted(value)) for value in found]
+    swept = override.sweep_iterator(transformer=Transformer.identity)
+    return [plain(_unquoted(value)) for value in swept]
 
 
 def _unquoted(value: Any) -> Any:

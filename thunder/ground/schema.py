@@ -14,10 +14,7 @@ from thunder.ground import schema_faults
 from thunder.ground.errors import Cause, Faults, ThunderError
 from thunder.ground.files import SHIPPED, read_json
 from thunder.ground.schema_faults import Fault
-from thunder.ground.schema_faults import unwritable as unwritable
-from thunder.ground.wording import dotted as dotted
-from thunder.ground.wording import nearest as nearest
-from thunder.ground.wording import unknown_key as unknown_key
+from thunder.ground.wording import nearest
 
 SHIPPED_SCHEMAS = (SHIPPED / "schemas",)
 

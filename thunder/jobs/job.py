@@ -7,7 +7,7 @@ from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import origin, overrides
-from thunder.ground import digest, schema, steps
+from thunder.ground import digest, schema, schema_faults, steps, wording
 from thunder.ground.errors import Faults
 from thunder.ground.sections import Sections
 from thunder.jobs import inputs, rules
@@ -68,7 +68,7 @@ def document(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"identity": IDENTITY, "revision": KINDS[config["kind"]].revision, **rest}
 
 
-def id_of(found: Mapping[str, Any], memo: Memo | None = None) -> str:
+def id_of(preimage: Mapping[str, Any], memo: Memo | None = None) -> str:
     """Return the id of a document: 12 hex digits of the sha256 of its canonical JSON.
 
     Args:
@@ -76,16 +76,18 @@ def id_of(found: Mapping[str, Any], memo: Memo | None = None) -> str:
     """
     memo = {} if memo is None else memo
     # RFC 8785 is compositional: the whole is its sorted keys with the canonical JSON of each value.
-    parts = [b'"%s":%s' % (key.encode(), _known(found[key], memo)[1]) for key in sorted(found)]
+    parts = [
+        b'"%s":%s' % (key.encode(), _known(preimage[key], memo)[1]) for key in sorted(preimage)
+    ]
     return digest.of_bytes(b"{" + b",".join(parts) + b"}")[:ID_DIGITS]
 
 
 def _known(value: Any, memo: Memo) -> tuple[Any, bytes, bool]:
-    found = memo.get(id(value))
-    if found is None:
+    known = memo.get(id(value))
+    if known is None:
         canonical = digest.canonical(value)
-        found = memo[id(value)] = (value, canonical, _MISSING in canonical)
-    return found
+        known = memo[id(value)] = (value, canonical, _MISSING in canonical)
+    return known
 
 
 def _needs_a_look(config: Mapping[str, Any], memo: Memo) -> bool:
@@ -148,25 +150,25 @@ def faults_of(
     if not isinstance(kind, str) or kind not in KINDS:
         return [_placed(path, text, origins()) for path, text in _kind_faults(config, places)]
     sections = Sections(places.schemas) if sections is None else sections
-    found = {fault.path: fault.message for fault in sections.faults(kind, config)}
-    if found:
+    faults = {fault.path: fault.message for fault in sections.faults(kind, config)}
+    if faults:
         allowed = sorted(_sections(kind, places))
-        unknown = [key for key in config if (key,) in found and key not in allowed]
+        unknown = [key for key in config if (key,) in faults and key not in allowed]
         words = overrides.SHORTHAND
-        found |= {(key,): schema.unknown_key(key, allowed, words) for key in unknown}
+        faults |= {(key,): wording.unknown_key(key, allowed, words) for key in unknown}
     if _needs_a_look(config, memo):
-        found |= {fault.path: fault.message for fault in schema.unwritable(config)}
+        faults |= {fault.path: fault.message for fault in schema_faults.unwritable(config)}
         absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
-        found |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
-    if not found:
-        found = dict(rules.faults(config, steps.total(config)))
-    return [_placed(path, message, origins()) for path, message in found.items()]
+        faults |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
+    if not faults:
+        faults = dict(rules.faults(config, steps.total(config)))
+    return [_placed(path, message, origins()) for path, message in faults.items()]
 
 
 def check(config: dict[str, Any], places: configs.Sources, origins: Origins, title: str) -> None:
     """Raise Faults when a config cannot become a job."""
-    if found := faults_of(config, places, origins):
-        raise Faults(f"{title}:", found)
+    if faults := faults_of(config, places, origins):
+        raise Faults(f"{title}:", faults)
 
 
 def _kind_faults(
@@ -174,7 +176,7 @@ def _kind_faults(
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     if "kind" in config:
         kind = config["kind"]
-        hint = schema.nearest(str(kind), list(KINDS))
+        hint = wording.nearest(str(kind), list(KINDS))
         yield ("kind",), f"{kind!r} is not a kind{hint}; kinds: {', '.join(KINDS)}"
         return
     runtime = config.get("runtime")
@@ -188,7 +190,7 @@ def _kind_faults(
     words = ["matrix", *places.groups, *overrides.SHORTHAND]
     known = {key for kind in KINDS for key in _sections(kind, places)}
     for key in (key for key in config if key not in known):
-        if hint := schema.nearest(key, words):
+        if hint := wording.nearest(key, words):
             yield (key,), f"not a key here{hint}"
     profiles = ", ".join(places.groups.get("profile", []))
     yield (), f"no profile is chosen: add +profile=NAME; conf/profile/ has {profiles}"
@@ -201,5 +203,5 @@ def _sections(kind: str, places: configs.Sources) -> dict[str, Any]:
 
 def _placed(path: tuple[str | int, ...], message: str, origins: Mapping[origin.Key, str]) -> str:
     place = origin.find(origins, path)
-    words = [*([place] if place else []), *([schema.dotted(path)] if path else []), message]
+    words = [*([place] if place else []), *([wording.dotted(path)] if path else []), message]
     return ": ".join(words)

@@ -9,8 +9,7 @@ from thunder.config import origin, overrides
 from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import Sections
-from thunder.jobs import comparable as matched
-from thunder.jobs import inputs
+from thunder.jobs import comparable, inputs
 from thunder.jobs import job as jobs
 from thunder.jobs.matrix_file import Coordinates, matches, points
 from thunder.jobs.matrix_file import Matrix as Matrix
@@ -63,7 +62,7 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
         for point, side, config in zip(coordinates, sides, configs_of_cells, strict=True)
     ]
     _refuse_duplicates(cells, matrix)
-    matched.check(matrix.name, matrix.spec, ((cell.label, cell.job.document) for cell in cells))
+    comparable.check(matrix.name, matrix.spec, ((cell.label, cell.job.document) for cell in cells))
     return cells
 
 
@@ -134,11 +133,11 @@ class _Expansion:
         command = overrides.command(choices, values, self.places.flags, self.spelt)
         return jobs.make(config, self.memo, command, self.known)
 
-    def check(self, points: list[Coordinates], found: list[dict[str, Any]]) -> None:
+    def check(self, points: list[Coordinates], configs_of_points: list[dict[str, Any]]) -> None:
         """Raise Faults for all cells at once; a fault that many cells share is told once."""
         faults: dict[str, list[Coordinates]] = {}
         failing = 0
-        for point, config in zip(points, found, strict=True):
+        for point, config in zip(points, configs_of_points, strict=True):
             if len(faults) > _SHOWN_FAULTS or failing == _EXPLAINED_CELLS:
                 break
             told = self._faults(point, config)
@@ -161,20 +160,20 @@ class _Expansion:
         if key_of_files not in self.files:
             layers = configs.origins_list(choices, self.places)
             self.files[key_of_files] = origin.of_files(layers)
-        found = dict(self.files[key_of_files])
+        origins = dict(self.files[key_of_files])
         for key in self.matrix.spec.get("set", {}):
-            self._put(found, key, ("set", key))
-        _put_words(found, self.words)
+            self._put(origins, key, ("set", key))
+        _put_words(origins, self.words)
         for key in point:
-            self._put(found, key, self._axis_path(point, key))
-        return found
+            self._put(origins, key, self._axis_path(point, key))
+        return origins
 
-    def _put(self, found: origin.Origins, key: str, path: origin.Key) -> None:
+    def _put(self, origins: origin.Origins, key: str, path: origin.Key) -> None:
         place = origin.find(self.matrix.origins, path)
         if place and key in self.groups:  # what it chose keeps the lines of its file
-            found[_path(key)] = place
+            origins[_path(key)] = place
         elif place:
-            origin.put(found, _path(key), place)
+            origin.put(origins, _path(key), place)
 
     def _axis_path(self, point: Coordinates, key: str) -> origin.Key:
         for index, extra in enumerate(self.matrix.spec.get("include", [])):
@@ -215,16 +214,16 @@ def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
 def _origins(
     choices: Mapping[str, str], words: overrides.Words, places: configs.Sources
 ) -> origin.Origins:
-    found = origin.of_files(configs.origins_list(choices, places))
-    _put_words(found, words)
-    return found
+    origins = origin.of_files(configs.origins_list(choices, places))
+    _put_words(origins, words)
+    return origins
 
 
-def _put_words(found: origin.Origins, words: overrides.Words) -> None:
+def _put_words(origins: origin.Origins, words: overrides.Words) -> None:
     for key in words.choices:
-        found[_path(key)] = f"command line {words.spelt[key]!r}"
+        origins[_path(key)] = f"command line {words.spelt[key]!r}"
     for key in words.values:
-        origin.put(found, _path(key), f"command line {words.spelt[key]!r}")
+        origin.put(origins, _path(key), f"command line {words.spelt[key]!r}")
 
 
 def _path(key: str) -> origin.Key:

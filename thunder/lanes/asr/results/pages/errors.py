@@ -112,9 +112,9 @@ def _record(run: store.Run) -> dict[str, Any]:
     name = run.folder.name
     if record["kind"] != "asr":
         raise ThunderError(f"run {name} is of kind {record['kind']}; error pages are of kind asr")
-    found = reading.of(run, None)
-    if not found.is_reached:
-        raise ThunderError(f"run {name} is {found.status}; its error page needs it done")
+    so_far = reading.of(run, None)
+    if not so_far.is_reached:
+        raise ThunderError(f"run {name} is {so_far.status}; its error page needs it done")
     return record
 
 
