@@ -12,7 +12,7 @@ from thunder.commands import launch, tasks
 from thunder.ground import files
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
-from thunder.runs import provenance, store
+from thunder.runs import store
 
 SCHEMA = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -52,10 +52,7 @@ def toys(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     for name, kind in toy.KINDS.items():
         monkeypatch.setitem(kinds.KINDS, name, kind)
     monkeypatch.setenv("PYTHONPATH", str(running.HERE))
-    clean = {"commit": "0" * 40, "dirty": False, "diff_sha256": None, "reason": None}
-    made = {**provenance.collect(), **clean}
-    monkeypatch.setattr(provenance, "collect", lambda: made)
-    monkeypatch.setattr(provenance, "changes", lambda: b"")
+    running.let_code_be_committed(monkeypatch)
     files.write_json(project.root / "schemas" / "toy.json", SCHEMA)
     project.profile(PROFILE, "toy")
     project.matrix(MATRIX, "toys")

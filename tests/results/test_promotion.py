@@ -35,10 +35,7 @@ OPTIONAL = [{"script": "latin", "mode": "trajectory"}]
 @pytest.fixture(autouse=True)
 def _committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the code of the runs be one clean commit, whatever state the checkout is in."""
-    clean = {"commit": "0" * 40, "dirty": False, "diff_sha256": None, "reason": None}
-    found = {**provenance.collect(), **clean}
-    monkeypatch.setattr(provenance, "collect", lambda: found)
-    monkeypatch.setattr(provenance, "changes", lambda: b"")
+    running.let_code_be_committed(monkeypatch)
 
 
 def bound(cell: Cell, **words: Any) -> Cell:

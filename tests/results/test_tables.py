@@ -14,7 +14,7 @@ from thunder.ground import files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.results.tables import render, summary
 from thunder.runner import loop as runner
-from thunder.runs import attempts, provenance, store
+from thunder.runs import attempts, store
 
 QUESTION = """\
 # Does the value matter, and by more than the spread over seeds?
@@ -91,10 +91,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def _committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the code of the runs be one clean commit, whatever state the checkout is in."""
-    clean = {"commit": "0" * 40, "dirty": False, "diff_sha256": None, "reason": None}
-    found = {**provenance.collect(), **clean}
-    monkeypatch.setattr(provenance, "collect", lambda: found)
-    monkeypatch.setattr(provenance, "changes", lambda: b"")
+    running.let_code_be_committed(monkeypatch)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from thunder.executors import local
 from thunder.ground import files
 from thunder.jobs import kinds
 from thunder.runner.loop import Outcome, Planned
-from thunder.runs import store
+from thunder.runs import provenance, store
 
 HERE = Path(__file__).resolve().parent
 DEADLINE_SECONDS = 30.0
@@ -86,6 +86,14 @@ def with_lane(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Let the dry kind be a lane of the tests, in this process."""
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setitem(kinds.KINDS, "dry", kinds.Kind(f"odd_lanes:{name}", 1))
+
+
+def let_code_be_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the code of runs be one clean commit, whatever state the checkout is in."""
+    clean = {"commit": "0" * 40, "dirty": False, "diff_sha256": None, "reason": None}
+    clean_code = {**provenance.collect(), **clean}
+    monkeypatch.setattr(provenance, "collect", lambda: clean_code)
+    monkeypatch.setattr(provenance, "changes", lambda: b"")
 
 
 def only_run(outputs: Path) -> store.Run:

@@ -23,6 +23,7 @@ class Prospect:
     Args:
         earlier: what must be done before the cells that are left.
         seconds: that each cell will take, None where there is no run to go by.
+        seconds_before: that each of what comes first will take.
         plan: the new plan of a matrix as it would lie on disk, None without a matrix.
         changes: cells that an edit of the matrix adds, keeps and orphans.
     """
@@ -30,6 +31,7 @@ class Prospect:
     planned: list[runner.Planned]
     earlier: stages.Earlier
     seconds: list[float | None]
+    seconds_before: list[float | None]
     plan: dict[str, Any] | None
     changes: dict[str, list[dict[str, Any]]]
 
@@ -45,12 +47,14 @@ def prospect(request: Request, *, force: bool = False, is_whole: bool = True) ->
     left = [row.cell for row in planned if not row.is_reached]
     words = (request.matrix, request.words, request.places, request.outputs)
     earlier = stages.plan(left, *words)
-    seconds = estimate.seconds_left(planned, request.outputs)
+    first = [row for _, rows in earlier for row in rows]
+    every = estimate.seconds_left([*planned, *first], request.outputs)
+    seconds, before = every[: len(planned)], every[len(planned) :]
     plan, changes = None, {}
     if request.matrix is not None and is_whole:
         plan = plans.document(request.matrix, planned, seconds)
         changes = plans.changes(plans.read(request.outputs, request.matrix.name), plan)
-    return Prospect(planned, earlier, seconds, plan, changes)
+    return Prospect(planned, earlier, seconds, before, plan, changes)
 
 
 def run(request: Request) -> int:
@@ -144,9 +148,7 @@ def _matrix_lines(request: Request, now: Prospect, kept: str) -> list[str]:
 
 def left_text(request: Request, now: Prospect) -> str:
     """Return how long cells will take, with what comes before them; nothing when none is known."""
-    first = [row for _, rows in now.earlier for row in rows]
-    both = [*estimate.seconds_left(first, request.outputs), *now.seconds]
-    return estimate.text_of(both, request.runtime["jobs"])
+    return estimate.text_of([*now.seconds_before, *now.seconds], request.runtime["jobs"])
 
 
 def keep(outputs: Path, plan: dict[str, Any], *, may_fail: bool) -> str:
