@@ -15,6 +15,7 @@ def _rules(config: Config) -> Iterator[Fault]:
     yield from _of_texts(config)
     yield from _of_split(config["split"])
     yield from _of_model(config)
+    yield from _of_features(config)
 
 
 def _of_texts(config: Config) -> Iterator[Fault]:
@@ -44,6 +45,13 @@ def _of_model(config: Config) -> Iterator[Fault]:
     if config["features"]["source"].get("stored") == _HALVED and stride > 1:
         text = f"{stride}, but {_HALVED} was downsampled before: 1 is needed"
         yield ("model", "stride"), text
+
+
+def _of_features(config: Config) -> Iterator[Fault]:
+    features = config["features"]
+    if "channel" in features and "stored" in features["source"]:
+        text = f"{features['channel']!r}, but stored features are no audio: leave it out"
+        yield ("features", "channel"), text
 
 
 def _stand_ins(config: Config) -> Sequence[str]:
@@ -80,6 +88,7 @@ KINDS = {
         packages=_PACKAGES,
         extra="asr",
         timed_by=(("data", "features"),),
+        rules=_of_features,
         recipes={"spoken": "thunder.lanes.asr.speech.spoken:builder_digest"},
     ),
 }  # fmt: skip
