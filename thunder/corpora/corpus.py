@@ -1,9 +1,10 @@
 """A corpus folder: checked line by line, then handed on as data sets."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thunder.ground import json_lines, schema
+from thunder.ground import command, json_lines, schema
 from thunder.ground.digest import of_bytes, of_folder
 from thunder.ground.errors import ThunderError
 
@@ -151,6 +152,7 @@ def refuse_existing(folder: Path) -> None:
         )
 
 
-def use_text(words: str, folder: Path) -> str:
+def use_text(words: Sequence[str], folder: Path) -> str:
     """Return the command that trains on a folder that was made."""
-    return f"use it: python -m thunder {words} data.source.folder={folder.absolute()}"
+    chosen = command.override("data.source.folder", str(folder.absolute()))
+    return f"use it: {command.line('python', '-m', 'thunder', *words)} {chosen}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, wording
+from thunder.ground import command, digest, files, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
@@ -130,7 +130,7 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
         if snapshot is None:
             raise _Missing(
                 f"no snapshot of {source['hub']} ({source['commit']}) in {hub_cache()}; "
-                f"fetch it with: hf download {source['hub']}"
+                f"fetch it with: {command.line('hf', 'download', source['hub'])}"
             )
         return {"hub": source["hub"], "commit": snapshot.name}, snapshot
     if "recipe" in source:

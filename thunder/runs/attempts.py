@@ -1,11 +1,10 @@
 """The record of a run as it goes on: begun, advanced, ended; always the last thing written."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from thunder.ground import files, schema
+from thunder.ground import command, files, schema
 from thunder.jobs.job import Job
 from thunder.runs import manifest
 from thunder.runs.store import CONFIG, METRICS, RECORD, ROWS, Run, is_proven
@@ -33,7 +32,7 @@ def start(
         "started": now(),
         "ended": None,
         "status": "running",
-        "runtime": {**job.runtime, "command": shlex.join(provenance["command"])},
+        "runtime": {**job.runtime, "command": command.line(*provenance["command"])},
         "from_step": record["step"],
         "to_step": job.goal,
         "seconds": None,

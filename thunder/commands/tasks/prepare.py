@@ -81,5 +81,5 @@ def corpus(
     print(f"{folder.absolute()}: {splits} rows")
     for reason, count in counts["dropped"].items():
         print(f"  dropped {count}: {reason}")
-    print(corpora.use_text("+profile=… data=folder", folder))
+    print(corpora.use_text(["+profile=smoke", "data=folder"], folder))
     return None

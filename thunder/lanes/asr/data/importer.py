@@ -9,7 +9,7 @@ from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data import prompts
 
 _SHOWN_NAMES = 5
-_USE = "+profile=asr_ctc data=speech_folder data.columns.nko=null script=latin"
+_USE = ("+profile=asr_ctc", "data=speech_folder", "data.columns.nko=null", "script=latin")
 
 
 def made(folder: Path, transcripts: str, into: str, licence: str | None) -> Iterator[str]:
