@@ -40,7 +40,10 @@ def check(config_dir: str = "", outputs: str | None = None) -> int | None:
 @cli.task(
     "action", "target", "transcripts", "into", action="build or import-speech",
     target="build: the folder to make; import-speech: the folder of recordings",
-    transcripts="import-speech: lines `name: text`, a TSV or a JSON Lines file of path and text",
+    transcripts="import-speech: `name: text` lines, or Kaldi, LJSpeech, CSV, TSV, trn, JSONL",
+    format="import-speech: of the transcripts, when their file's name does not tell",
+    channel="import-speech: what is heard of several channels: mix, left, right or first",
+    most_left_out="the share of what is brought that may be left out (default: 0.5)",
     into="import-speech: the folder to make (default: speech-NAME, here)",
     source="build: a JSON Lines file of sentences; the built-in generator by default",
     column="build: the column of the file that has the text",
@@ -51,13 +54,16 @@ def check(config_dir: str = "", outputs: str | None = None) -> int | None:
 def corpus(
     action: str, target: str, transcripts: str = "", into: str = "",
     source: str = "", column: str = "text", id_column: str = "", script: str = "nko",
-    seed: int = 0, rows: int = 640, license: str = "",
+    seed: int = 0, rows: int = 640, license: str = "", format: str = "", channel: str = "",
+    most_left_out: str = "",
 ) -> int | None:  # fmt: skip
     """Make a data set: `corpus build FOLDER`, or `corpus import-speech FOLDER TRANSCRIPTS`."""
     imports = kinds.imports()
     if action in imports:
         make = kinds.loaded(imports[action])
-        for line in make(Path(target), transcripts, into, license or None):
+        said = {"license": license, "format": format, "channel": channel,
+                "most_left_out": most_left_out}  # fmt: skip
+        for line in make(Path(target), transcripts, into, said):
             print(line)
         return None
     if action != "build":
@@ -72,6 +78,7 @@ def corpus(
         manifest = build.build_from_file(
             Path(source), column, folder, script=script, seed=seed,
             id_column=id_column or None, license=license or None,
+            most_left_out=corpora.share(most_left_out),
         )  # fmt: skip
     else:
         recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script}

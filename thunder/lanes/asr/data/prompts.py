@@ -3,12 +3,12 @@
 import importlib.util
 import os
 import shutil
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thunder.corpora import corpus
 from thunder.ground import digest, files, json_lines, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data import pair, recordings, transcripts
@@ -24,8 +24,28 @@ NO_TRANSCRIPT = "no_transcript"
 UNREADABLE = "unreadable_audio"
 SECOND_RECORDING = "second_recording"
 OTHER_FILE = "not_audio"
+# What was kept, and is to be known.
+OFFSET = "constant_offset"
+_SHOWN_NAMES = 5
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person says of an import besides where things are.
+
+    Args:
+        format: of the transcripts, told by their file's name if null.
+        channel: that is heard of several, one of `channels.RULES`.
+        most_left_out: the share of transcripts, and of recordings, that may be left out.
+        license: of the recordings; read from a Debian `copyright` beside the transcripts if null.
+    """
+
+    format: str | None = None
+    channel: str = "mix"
+    most_left_out: float = corpus.MOST_LEFT_OUT
+    license: str | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,7 @@ class _Gathered:
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the name of the recording
     omitted: dict[str, dict[str, str]] = field(default_factory=dict)
+    noticed: dict[str, dict[str, str]] = field(default_factory=dict)  # of rows that were kept
 
     def omit(self, reason: str, name: str, what: str) -> None:
         self.omitted.setdefault(reason, {})[name] = what
@@ -43,7 +64,7 @@ def import_speech(
     folder: Path,
     transcript_file: Path,
     target: Path,
-    license: str | None = None,
+    wishes: Wishes | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Make a data folder of recordings and their transcripts, and return its manifest.
@@ -53,31 +74,56 @@ def import_speech(
 
     Args:
         folder: recordings, in folders of any depth.
-        transcript_file: `name: text` lines as in Debian's asterisk-core-sounds-en, or a table,
-            see `transcripts.read`; may be gzipped.
-        license: of the recordings; read from a Debian `copyright` beside the transcripts if null.
+        transcript_file: in one of `transcript_formats.FORMATS`; may be gzipped, or a pipe.
         progress: told how many recordings are done, and of how many.
+
+    Raises:
+        Faults: too much was left out; nothing was made.
     """
+    wishes = wishes or Wishes()
     _check_places(folder, target)
     _check_installed()
-    listed = transcripts.read(transcript_file)
+    listed = transcripts.read(transcript_file, wishes.format)
     gathered = _Gathered()
-    audio = _usable(_recordings(folder, gathered), listed, gathered)
+    recorded = _recordings(folder, gathered)
+    audio = _usable(recorded, listed, gathered)
     paired = _paired(folder, transcript_file, audio, listed, gathered)
+    _check_left_out(len(paired), listed, recorded, gathered, wishes)
     with files.fresh_folder(target) as made:
         (made / recordings.FOLDER).mkdir()
         for done, name in enumerate(paired, 1):
-            _add(name, audio[name], listed.texts[name], made, gathered)
+            _add(name, audio[name], listed.texts[name], made, gathered, wishes.channel)
             if progress is not None:
                 progress(done, len(paired))
         _check_any(folder, gathered)
+        _check_left_out(len(gathered.rows), listed, recorded, gathered, wishes)
         files.write_jsonl(made / PAIRS, gathered.rows.values())
-        license = license or transcripts.debian_license(transcript_file)
-        manifest = _manifest(folder, transcript_file, listed, gathered, license)
+        manifest = _manifest(folder, transcript_file, listed, gathered, wishes)
         manifest["sha256"] = folder_digests(made)
         schema.check("pairs_manifest", manifest, MANIFEST, cause="crash")
         files.write_json(made / MANIFEST, manifest)
     return manifest
+
+
+def left_out_lines(omitted: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return a line for each reason, with the first of its names."""
+    lines = []
+    for reason, entries in omitted.items():
+        shown = ", ".join(list(entries)[:_SHOWN_NAMES]) + " …" * (len(entries) > _SHOWN_NAMES)
+        lines.append(f"{len(entries)}: {reason}: {shown}")
+    return lines
+
+
+def _check_left_out(
+    rows: int,
+    listed: transcripts.Transcripts,
+    recorded: Mapping[str, Path],
+    gathered: _Gathered,
+    wishes: Wishes,
+) -> None:
+    why = left_out_lines(gathered.omitted)
+    for what, count in (("transcript", len(listed.names)), ("recording", len(recorded))):
+        corpus.check_left_out(count - rows, count, what, wishes.most_left_out, why)
 
 
 def _check_places(folder: Path, target: Path) -> None:
@@ -103,8 +149,8 @@ def _recordings(folder: Path, gathered: _Gathered) -> dict[str, Path]:
     for place in sorted(digest.visible_files(folder), key=_rank):
         if not wording.is_text(place):
             raise ThunderError(f"{folder}: {place!a} is not a name in UTF-8; rename it", "data")
-        stem, _, suffix = unicodedata.normalize("NFC", place).rpartition(".")
-        if suffix.lower() not in recordings.SUFFIXES:
+        stem = recordings.stem(place)
+        if not recordings.is_recording(place):
             gathered.omit(OTHER_FILE, place, "")
         elif stem in audio:
             gathered.omit(SECOND_RECORDING, place, f"{audio[stem].name} was taken")
@@ -169,9 +215,11 @@ def _nothing_paired(
             "must be Latin letters, numbers written as words; for N'Ko write a pairs.jsonl "
             "yourself, with feat_id and nko, beside audio/FEAT_ID.wav"
         )
+    inner = next((name for name in audio if os.path.basename(name) in listed.texts), "")
+    hint = f"; name the folder {folder / os.path.dirname(inner)}" if "/" in inner else ""
     return (
         f"{transcript_file}: no transcript is of a recording in {folder}; "
-        f"transcripts name {_some(listed.texts)}, recordings are {_some(audio)}"
+        f"transcripts name {_some(listed.texts)}, recordings are {_some(audio)}{hint}"
     )
 
 
@@ -180,15 +228,10 @@ def _some(names: Mapping[str, Any]) -> str:
     return ", ".join(shown) + (" …" if len(names) > 3 else "") if shown else "nothing"
 
 
-def _add(name: str, source: Path, transcript: str, made: Path, gathered: _Gathered) -> None:
-    """Copy a recording and keep its row, if it can be read."""
-    from thunder.lanes.asr.features import audio  # soundfile and soxr, which planning must not load
-
-    try:
-        seconds = audio.read(source, LONGEST_SECONDS).duration_s
-    except audio.Unreadable as error:
-        gathered.omit(UNREADABLE, name, str(error))
-        return
+def _add(
+    name: str, source: Path, transcript: str, made: Path, gathered: _Gathered, channel: str
+) -> None:
+    """Copy a recording, and keep it and its row if it can be read."""
     feat_id = name.replace("/", JOINT)
     if fault := pair.id_fault(feat_id):
         raise ThunderError(f"{source}: the id of the recording {fault}; rename it", "data")
@@ -196,6 +239,10 @@ def _add(name: str, source: Path, transcript: str, made: Path, gathered: _Gather
     if target.exists():
         raise ThunderError(f"{source}: its id {feat_id!r} is that of another recording", "data")
     shutil.copyfile(source, target)
+    seconds = _seconds(name, target, gathered, channel)
+    if seconds is None:
+        target.unlink()
+        return
     row = {
         "feat_id": feat_id,
         "latin": transcript,
@@ -206,12 +253,28 @@ def _add(name: str, source: Path, transcript: str, made: Path, gathered: _Gather
     gathered.rows[name] = row
 
 
+def _seconds(name: str, copy: Path, gathered: _Gathered, channel: str) -> float | None:
+    """Return the length of a recording, None with the reason named where nothing can be heard."""
+    # soundfile and soxr, which planning must not load
+    from thunder.lanes.asr.features import audio, channels
+
+    try:
+        heard = audio.read(copy, LONGEST_SECONDS, channel)
+    except audio.Unreadable as error:
+        gathered.omit(UNREADABLE, name, str(error))
+        return None
+    if offset := channels.offset(heard.samples):
+        said = f"a constant offset of {offset:.2g}, louder than its sound"
+        gathered.noticed.setdefault(OFFSET, {})[name] = said
+    return heard.duration_s
+
+
 def _manifest(
     folder: Path,
     transcript_file: Path,
     listed: transcripts.Transcripts,
     gathered: _Gathered,
-    license: str | None,
+    wishes: Wishes,
 ) -> dict[str, Any]:
     changed = {name: written for name, written in listed.changed.items() if name in gathered.rows}
     return {
@@ -224,11 +287,11 @@ def _manifest(
         "inputs": [
             {
                 "path": transcript_file.name,
-                "sha256": digest.of_file(transcript_file),
+                "sha256": listed.sha256,
                 "rows": listed.count,
             }
         ],
-        "license": license,
+        "license": wishes.license or transcripts.debian_license(transcript_file),
         "bridge_version": None,
         "normaliser_version": spelling.NORMALISER_VERSION,
         "counts": {
@@ -239,4 +302,5 @@ def _manifest(
         "seconds": round(sum(row["duration_s"] for row in gathered.rows.values()), 3),
         "omitted": gathered.omitted,
         "changed": changed,
+        **({"noticed": gathered.noticed} if gathered.noticed else {}),
     }
