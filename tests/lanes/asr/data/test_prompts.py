@@ -11,7 +11,7 @@ import pytest
 
 from thunder.ground import files, schema
 from thunder.ground.errors import Faults, ThunderError
-from thunder.lanes.asr.data import pairs, prompts, transcripts
+from thunder.lanes.asr.data import imported, pairs, prompts, transcripts
 
 pytest.importorskip("soundfile")
 
@@ -65,7 +65,7 @@ def prompt_folder(tmp_path: Path) -> Path:
 
 
 def _import(folder: Path, name: str = "list.txt", **more: Any) -> dict[str, Any]:
-    wishes = prompts.Wishes(**{"most_left_out": 1.0, **more})
+    wishes = imported.Wishes(**{"most_left_out": 1.0, **more})
     return prompts.import_speech(folder / "sounds", folder / name, folder / "data", wishes)
 
 
@@ -190,7 +190,7 @@ def test_progress_is_told_after_each_recording(prompt_folder: Path) -> None:
     told: list[tuple[int, int]] = []
     prompts.import_speech(
         prompt_folder / "sounds", prompt_folder / "list.txt", prompt_folder / "data",
-        prompts.Wishes(most_left_out=1.0), lambda done, of: told.append((done, of)),
+        imported.Wishes(most_left_out=1.0), lambda done, of: told.append((done, of)),
     )  # fmt: skip
     assert told == [(i, 6) for i in range(1, 7)]
 

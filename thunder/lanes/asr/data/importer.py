@@ -6,8 +6,8 @@ from pathlib import Path
 from thunder.corpora import corpus
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.data import prompts
-from thunder.lanes.asr.data.prompts import Wishes
+from thunder.lanes.asr.data import imported, prompts
+from thunder.lanes.asr.data.imported import Wishes
 from thunder.lanes.asr.features import channels
 
 _USE = ("+profile=asr_ctc", "data=speech_folder", "data.columns.nko=null", "script=latin")
@@ -26,9 +26,9 @@ def made(folder: Path, transcripts: str, into: str, said: Mapping[str, str]) -> 
     wishes = _wishes(said)
     manifest = prompts.import_speech(folder, Path(transcripts), target, wishes)
     yield f"{target.absolute()}: {wording.count(manifest['counts']['rows'], 'row')}"
-    for line in prompts.left_out_lines(manifest["omitted"]):
+    for line in imported.left_out_lines(manifest["omitted"]):
         yield f"  left out {line}"
-    for line in prompts.left_out_lines(manifest.get("noticed", {})):
+    for line in imported.left_out_lines(manifest.get("noticed", {})):
         yield f"  kept, with a note, {line}"
     heard = () if wishes.channel == channels.MIX else (f"features.channel={wishes.channel}",)
     yield corpus.use_text((*_USE, *heard), target)

@@ -4,18 +4,16 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
 from thunder.ground import digest, files, json_lines, schema, wording
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.data import pair, recordings, transcripts
+from thunder.lanes.asr.data import imported, pair, recordings, transcripts
+from thunder.lanes.asr.data.imported import NOTHING_SAID, Gathered, Wishes
 from thunder.lanes.asr.speech.spoken import MANIFEST, PAIRS, folder_digests
-from thunder.language import spelling
 
-REVISION = 1  # raise it when the same recordings and transcripts give other rows
 JOINT = "__"  # stands in an id where the path has a /
 LONGEST_SECONDS = 3600.0
 # Why something was left out; the transcript or the fault stands beside each name.
@@ -26,46 +24,16 @@ SECOND_RECORDING = "second_recording"
 OTHER_FILE = "not_audio"
 # What was kept, and is to be known.
 OFFSET = "constant_offset"
-_SHOWN_NAMES = 5
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What a person says of an import besides where things are.
-
-    Args:
-        format: of the transcripts, told by their file's name if null.
-        channel: that is heard of several, one of `channels.RULES`.
-        most_left_out: the share of transcripts, and of recordings, that may be left out.
-        license: of the recordings; read from a Debian `copyright` beside the transcripts if null.
-    """
-
-    format: str | None = None
-    channel: str = "mix"
-    most_left_out: float = corpus.MOST_LEFT_OUT
-    license: str | None = None
-
-
-@dataclass(frozen=True)
-class _Gathered:
-    """What an import gathers."""
-
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the name of the recording
-    omitted: dict[str, dict[str, str]] = field(default_factory=dict)
-    noticed: dict[str, dict[str, str]] = field(default_factory=dict)  # of rows that were kept
-
-    def omit(self, reason: str, name: str, what: str) -> None:
-        self.omitted.setdefault(reason, {})[name] = what
 
 
 def import_speech(
     folder: Path,
     transcript_file: Path,
     target: Path,
-    wishes: Wishes | None = None,
-    progress: Progress | None = None,
+    wishes: Wishes = NOTHING_SAID,
+    progress: Progress = lambda done, of: None,
 ) -> dict[str, Any]:
     """Make a data folder of recordings and their transcripts, and return its manifest.
 
@@ -80,11 +48,10 @@ def import_speech(
     Raises:
         Faults: too much was left out; nothing was made.
     """
-    wishes = wishes or Wishes()
     _check_places(folder, target)
     _check_installed()
     listed = transcripts.read(transcript_file, wishes.format)
-    gathered = _Gathered()
+    gathered = Gathered()
     recorded = _recordings(folder, gathered)
     audio = _usable(recorded, listed, gathered)
     paired = _paired(folder, transcript_file, audio, listed, gathered)
@@ -93,35 +60,29 @@ def import_speech(
         (made / recordings.FOLDER).mkdir()
         for done, name in enumerate(paired, 1):
             _add(name, audio[name], listed.texts[name], made, gathered, wishes.channel)
-            if progress is not None:
-                progress(done, len(paired))
+            progress(done, len(paired))
         _check_any(folder, gathered)
         _check_left_out(len(gathered.rows), listed, recorded, gathered, wishes)
-        files.write_jsonl(made / PAIRS, gathered.rows.values())
-        manifest = _manifest(folder, transcript_file, listed, gathered, wishes)
-        manifest["sha256"] = folder_digests(made)
-        schema.check("pairs_manifest", manifest, MANIFEST, cause="crash")
-        files.write_json(made / MANIFEST, manifest)
+        manifest = imported.manifest(folder, transcript_file, listed, gathered, wishes)
+        _write(made, gathered, manifest)
     return manifest
 
 
-def left_out_lines(omitted: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return a line for each reason, with the first of its names."""
-    lines = []
-    for reason, entries in omitted.items():
-        shown = ", ".join(list(entries)[:_SHOWN_NAMES]) + " …" * (len(entries) > _SHOWN_NAMES)
-        lines.append(f"{len(entries)}: {reason}: {shown}")
-    return lines
+def _write(made: Path, gathered: Gathered, manifest: dict[str, Any]) -> None:
+    files.write_jsonl(made / PAIRS, gathered.rows.values())
+    manifest["sha256"] = folder_digests(made)
+    schema.check("pairs_manifest", manifest, MANIFEST, cause="crash")
+    files.write_json(made / MANIFEST, manifest)
 
 
 def _check_left_out(
     rows: int,
     listed: transcripts.Transcripts,
     recorded: Mapping[str, Path],
-    gathered: _Gathered,
+    gathered: Gathered,
     wishes: Wishes,
 ) -> None:
-    why = left_out_lines(gathered.omitted)
+    why = imported.left_out_lines(gathered.omitted)
     for what, count in (("transcript", len(listed.names)), ("recording", len(recorded))):
         corpus.check_left_out(count - rows, count, what, wishes.most_left_out, why)
 
@@ -143,7 +104,7 @@ def _check_installed() -> None:
         )
 
 
-def _recordings(folder: Path, gathered: _Gathered) -> dict[str, Path]:
+def _recordings(folder: Path, gathered: Gathered) -> dict[str, Path]:
     """Return every recording by its path without suffix; what else lies there is named."""
     audio: dict[str, Path] = {}
     for place in sorted(digest.visible_files(folder), key=_rank):
@@ -160,7 +121,7 @@ def _recordings(folder: Path, gathered: _Gathered) -> dict[str, Path]:
 
 
 def _usable(
-    audio: Mapping[str, Path], listed: transcripts.Transcripts, gathered: _Gathered
+    audio: Mapping[str, Path], listed: transcripts.Transcripts, gathered: Gathered
 ) -> dict[str, Path]:
     """Return the recordings but for those whose transcript cannot be used, which are named."""
     for reason, entries in listed.omitted.items():
@@ -171,7 +132,7 @@ def _usable(
     return {name: path for name, path in audio.items() if name not in out}
 
 
-def _check_any(folder: Path, gathered: _Gathered) -> None:
+def _check_any(folder: Path, gathered: Gathered) -> None:
     if not gathered.rows:
         why = [f"{name}: {what}" for name, what in gathered.omitted[UNREADABLE].items()]
         json_lines.refuse(f"{folder}: none of its recordings could be used", why)
@@ -189,7 +150,7 @@ def _paired(
     transcript_file: Path,
     audio: Mapping[str, Path],
     listed: transcripts.Transcripts,
-    gathered: _Gathered,
+    gathered: Gathered,
 ) -> list[str]:
     """Return the names that have both a recording and a transcript."""
     for name in sorted(audio.keys() - listed.texts.keys()):
@@ -229,7 +190,7 @@ def _some(names: Mapping[str, Any]) -> str:
 
 
 def _add(
-    name: str, source: Path, transcript: str, made: Path, gathered: _Gathered, channel: str
+    name: str, source: Path, transcript: str, made: Path, gathered: Gathered, channel: str
 ) -> None:
     """Copy a recording, and keep it and its row if it can be read."""
     feat_id = name.replace("/", JOINT)
@@ -253,7 +214,7 @@ def _add(
     gathered.rows[name] = row
 
 
-def _seconds(name: str, copy: Path, gathered: _Gathered, channel: str) -> float | None:
+def _seconds(name: str, copy: Path, gathered: Gathered, channel: str) -> float | None:
     """Return the length of a recording, None with the reason named where nothing can be heard."""
     # soundfile and soxr, which planning must not load
     from thunder.lanes.asr.features import audio, channels
@@ -267,40 +228,3 @@ def _seconds(name: str, copy: Path, gathered: _Gathered, channel: str) -> float 
         said = f"a constant offset of {offset:.2g}, louder than its sound"
         gathered.noticed.setdefault(OFFSET, {})[name] = said
     return heard.duration_s
-
-
-def _manifest(
-    folder: Path,
-    transcript_file: Path,
-    listed: transcripts.Transcripts,
-    gathered: _Gathered,
-    wishes: Wishes,
-) -> dict[str, Any]:
-    changed = {name: written for name, written in listed.changed.items() if name in gathered.rows}
-    return {
-        "name": f"{folder.name}-{transcript_file.name.partition('.')[0]}",
-        "created_by": "thunder",
-        "builder": "import_speech",
-        "builder_sha256": digest.of_value({"revisions": [REVISION, transcripts.REVISION]}),
-        "stand_in": False,
-        "seed": None,
-        "inputs": [
-            {
-                "path": transcript_file.name,
-                "sha256": listed.sha256,
-                "rows": listed.count,
-            }
-        ],
-        "license": wishes.license or transcripts.debian_license(transcript_file),
-        "bridge_version": None,
-        "normaliser_version": spelling.NORMALISER_VERSION,
-        "counts": {
-            "rows": len(gathered.rows),
-            "omitted": {reason: len(names) for reason, names in gathered.omitted.items()},
-            "changed": len(changed),
-        },
-        "seconds": round(sum(row["duration_s"] for row in gathered.rows.values()), 3),
-        "omitted": gathered.omitted,
-        "changed": changed,
-        **({"noticed": gathered.noticed} if gathered.noticed else {}),
-    }
