@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import artifacts
+from thunder.lanes.asr import artifacts, row_faults
 from thunder.lanes.asr.data import groups, pairs, split, targets, vocabulary
 from thunder.lanes.asr.data.folder import data_folder
 from thunder.lanes.asr.data.targets import Targets
@@ -59,7 +59,7 @@ class Material:
 
 
 def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
-    """Return what a run reads, and leave split.json and vocab.json in its folder.
+    """Return what a run reads, and leave split.json, vocab.json and row_faults.jsonl there.
 
     Raises:
         ThunderError: data, features, split and model do not belong together; nothing was computed.
@@ -81,6 +81,7 @@ def _gathered(config: Mapping[str, Any], folder: Path, where: Path) -> Material:
     references = dict(zip(rows["feat_id"], texts.references, strict=True))
     splits, counts = _splits(rows, document, opened, texts, config)
     _check_fit(splits, opened, config)
+    row_faults.write(folder, splits, document["ids"], opened)
     return Material(
         config=config,
         vocabulary=letters,
@@ -159,6 +160,7 @@ def _splits(
             "missing": len(ids) - len(have),
             "empty": empty,
             "infeasible": int((~splits[name].fits).sum()) - empty,
+            "cut": row_faults.count_cut(splits[name], opened),
             "foreign_chars": int(texts.foreign_chars[numbers].sum()),
             "chars": int(texts.chars[numbers].sum()),
         }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thunder.ground import schema
+from thunder.lanes.asr import row_faults
 from thunder.lanes.asr.artifacts import DIGESTS, PASSES, RESULTS
 from thunder.lanes.asr.data import vocabulary
 from thunder.lanes.asr.labels import STABLE
@@ -89,7 +90,7 @@ def document(
         "adaptation": _adaptation(material.config["mode"], scored),
         "blank_mass": _mean(scored["test"].blank_mass),
         "stable_share": stable_share(scored["test"].labels),
-        "warnings": warnings(scored["test"]),
+        "warnings": [*row_faults.sentences(material.counts), *warnings(scored["test"])],
         "definitions": definitions.definitions(material.config["mode"]),
     }
     schema.check("asr_results", results, RESULTS, cause="crash")
