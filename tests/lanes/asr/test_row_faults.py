@@ -84,3 +84,14 @@ def test_a_run_warns_of_rows_that_its_test_set_lacks(broken: Speech, tmp_path: P
     assert said
     assert results["warnings"][: len(said)] == said
     assert {*said} <= {event["text"] for event in events if event["event"] == "warning"}
+
+
+def test_rows_in_no_part_of_a_given_split_are_named(broken: Speech, tmp_path: Path) -> None:
+    ids = sorted(row["feat_id"] for row in files.read_jsonl(broken.data / "pairs.jsonl"))
+    parts = {"train": ids[:30], "valid": ids[30:40], "test": ids[40:55]}
+    files.write_json(broken.data / "split.json", parts)
+    _gathered(broken, tmp_path, split__rule="given")
+    named = list(files.read_jsonl(tmp_path / "row_faults.jsonl"))
+    left = [row for row in named if row["fault"] == "left_out"]
+    assert [row["feat_id"] for row in left] == ids[55:]
+    assert {row["split"] for row in left} == {None}

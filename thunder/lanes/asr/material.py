@@ -81,7 +81,7 @@ def _gathered(config: Mapping[str, Any], folder: Path, where: Path) -> Material:
     references = dict(zip(rows["feat_id"], texts.references, strict=True))
     splits, counts = _splits(rows, document, opened, texts, config)
     _check_fit(splits, opened, config)
-    row_faults.write(folder, splits, document["ids"], opened)
+    row_faults.write(folder, splits, document["ids"], rows["feat_id"], opened)
     return Material(
         config=config,
         vocabulary=letters,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MISSING = "missing"  # without features: in no batch, recognised nowhere, scored nowhere
 EMPTY = "empty"  # without a letter of the script: in no batch, but scored
 INFEASIBLE = "infeasible"  # more letters than frames: in no batch, but scored
+LEFT_OUT = "left_out"  # in no part of a given split
 CUT = "cut"  # longer than what is heard of it, with a text of all of it
 
 
@@ -23,20 +24,28 @@ def write(
     folder: Path,
     splits: Mapping[str, "Utterances"],
     ids: Mapping[str, Sequence[str]],
+    every: Sequence[str],
     opened: Store,
 ) -> None:
-    """Write the rows of all splits that are not whole, each with its reason.
+    """Write the rows that are not whole, each with its reason.
 
     Args:
         ids: of every split, with those that have no features.
+        every: the ids of all rows.
     """
     path = folder / artifacts.ROW_FAULTS
     if path.exists():  # written at the run's first start, of the same rows
         return
-    rows = [
+    rows: list[dict[str, str | None]] = [
         {"feat_id": feat_id, "split": split, "fault": fault, "reason": reason}
         for split in artifacts.SPLITS
         for feat_id, fault, reason in sorted(_of_split(splits[split], ids[split], opened))
+    ]
+    inside = {feat_id for split in ids.values() for feat_id in split}
+    rows += [
+        {"feat_id": feat_id, "split": None, "fault": LEFT_OUT, "reason": "in no part of the split"}
+        for feat_id in every
+        if feat_id not in inside
     ]
     for row in rows:
         schema.check("asr_row_fault", row, path.name, cause="crash")

@@ -13,6 +13,8 @@ from asr_fixtures import RATE, noise
 
 from thunder.commands import tasks
 from thunder.ground import files
+from thunder.lanes.asr.features import log_mel
+from thunder.lanes.asr.features.rows import Framed, Row
 
 WORDS = ("one", "two", "three", "four", "flac", "wav", "seven", "eight")
 
@@ -150,6 +152,28 @@ def test_the_folder_that_the_names_begin_in_is_told(
     (recorded / "wavs").rename(recorded / "sounds" / "wavs")
     assert _import(recorded) == 1
     assert f"; name the folder {recorded / 'sounds' / 'wavs'}" in capsys.readouterr().err
+
+
+def test_a_length_is_that_of_what_was_decoded_in_the_import_and_in_the_features(
+    recorded: Path,
+) -> None:
+    (recorded / "sounds" / "one.wav").unlink()
+    path = recorded / "sounds" / "one.mp3"
+    rising = noise(2.0) * np.linspace(0.01, 1, 2 * RATE)
+    soundfile.write(path, rising, RATE, bitrate_mode="VARIABLE", compression_level=0.5)
+    data = path.read_bytes()
+    path.write_bytes(data[data.index(data[:2], 4) :])  # without the frame that counts the others
+    assert _import(recorded) == 0
+    (row,) = [
+        r for r in files.read_jsonl(recorded / "data" / "pairs.jsonl") if r["feat_id"] == "one"
+    ]
+    (framed,) = log_mel.extractor(recorded / "data", 80, 30.0)(
+        [Row("one", 1, "audio/one.mp3", None)]
+    )
+    assert isinstance(framed, Framed)
+    assert row["duration_s"] == pytest.approx(2.0, abs=0.12)
+    assert framed.duration_s == pytest.approx(row["duration_s"], abs=1e-4)
+    assert len(framed.frames) == pytest.approx(row["duration_s"] * 50, abs=1)
 
 
 def test_what_is_copied_is_what_was_heard(recorded: Path) -> None:
