@@ -9,8 +9,6 @@ from thunder.jobs.kinds import KINDS
 from thunder.results.promotion.candidates import Candidate
 from thunder.runs import manifest, store
 
-# Inputs that all runs of a kind must have read alike, unless an axis varies them.
-MATCHED = ("data", "split", "features", "model")
 _SHOWN_FAULTS = 5
 
 
@@ -86,7 +84,8 @@ def _of_proof(one: Candidate) -> Iterator[str]:
 
 def _mixed_inputs(present: Sequence[Candidate]) -> Iterator[str]:
     def meant(one: Candidate, name: str) -> tuple[str, str] | None:
-        return (one.run.kind, name) if name in MATCHED and not _is_varied(one, name) else None
+        is_meant = name in KINDS[one.run.kind].alike and not _is_varied(one, name)
+        return (one.run.kind, name) if is_meant else None
 
     for pair in mixed.inputs([(one, (one.record or {})["inputs"]) for one in present], meant):
         yield (
