@@ -56,12 +56,12 @@ def _of_record(one: Candidate) -> Iterator[str]:
 def _of_attempts(one: Candidate) -> Iterator[str]:
     attempts: Sequence[Mapping[str, Any]] = (one.record or {})["attempts"]
     for attempt in attempts:
-        made, place = attempt["provenance"], f"run {one.label}, attempt {attempt['number']}"
-        if made["commit"] is None:
-            yield f"{place}: the commit of its code is not known ({made['reason'] or 'no reason'})"
-        elif made["dirty"]:
-            way = "commit them, then run it again with force=true"
-            yield f"{place}: code with uncommitted changes on commit {made['commit'][:12]}; {way}"
+        code, place = attempt["provenance"], f"run {one.label}, attempt {attempt['number']}"
+        if code["commit"] is None:
+            yield f"{place}: the commit of its code is not known ({code['reason'] or 'no reason'})"
+        elif code["dirty"]:
+            fix = "commit them, then run it again with force=true"
+            yield f"{place}: code with uncommitted changes on commit {code['commit'][:12]}; {fix}"
     if not attempts[-1]["runtime"]["reproduce"]:
         yield f"run {one.label}: no command is recorded that makes it again"
 

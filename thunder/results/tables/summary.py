@@ -107,8 +107,8 @@ def code_states(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str,
     states: dict[tuple[str, bool], set[str]] = {}
     for name, record in runs:
         for attempt in record["attempts"]:
-            made = attempt["provenance"]
-            state = (made["commit"] or made["reason"] or "unknown", bool(made["dirty"]))
+            code = attempt["provenance"]
+            state = (code["commit"] or code["reason"] or "unknown", bool(code["dirty"]))
             states.setdefault(state, set()).add(name)
     return [
         {"commit": commit, "dirty": dirty, "runs": sorted(runs)}
