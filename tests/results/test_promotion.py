@@ -9,13 +9,14 @@ import pytest
 import running
 
 from thunder.commands import requests
-from thunder.ground import digest, files
+from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
+from thunder.lanes.asr.results.claims import CER
 from thunder.results import promotion
 from thunder.results.promotion import claims
-from thunder.results.promotion.comparison import Comparison
+from thunder.results.promotion.comparison import Comparison, Measure
 from thunder.runner import loop as runner
 from thunder.runs import attempts, manifest, provenance, store
 
@@ -120,8 +121,9 @@ def test_every_comparison_is_claimed_or_said_not_to_be(document: dict[str, Any])
     assert f"({trajectory}) is lower than of mode=baseline ({baseline}) by " in said
     assert by_runs[baseline, latin]["bridge_cer"] is not None
     for row in document["comparisons"]:
-        found = Comparison(**row)
-        numbers, is_real = claims._numbers(found), claims.is_real(found)
+        sides = {key: value for key, value in row.items() if key != "bridge_cer"}
+        compared = Comparison(CER, **sides, least=row["bridge_cer"])
+        numbers, is_real = claims._numbers(compared), claims.is_real(compared)
         assert (numbers in said, numbers in denied) == (is_real, not is_real)
 
 
@@ -153,7 +155,7 @@ def test_the_markdown_has_every_run_digest_metric_and_command(document: dict[str
 def comparison(**words: Any) -> Comparison:
     found = {"difference": -0.05, "low": -0.07, "high": -0.03, "p_value_holm": 0.01}
     sides = {"table": "T3", "label": "tar", "reference": "baseline", "runs": ["a", "b"], "rows": 9}
-    return Comparison(**{**sides, **found, "p_value": 0.01, **words})
+    return Comparison(**{"measure": CER, **sides, **found, "p_value": 0.01, **words})
 
 
 def test_a_difference_is_claimed_when_nothing_else_explains_it() -> None:
@@ -163,8 +165,32 @@ def test_a_difference_is_claimed_when_nothing_else_explains_it() -> None:
     assert not claims.is_real(comparison(low=-0.07, high=0.0))
     assert not claims.is_real(comparison(p_value_holm=0.05))
     assert claims.is_real(comparison(p_value_holm=None))
-    assert claims.is_real(comparison(bridge_cer=0.04))
-    assert not claims.is_real(comparison(bridge_cer=0.05))
+    assert claims.is_real(comparison(least=0.04))
+    assert not claims.is_real(comparison(least=0.05))
+
+
+def test_a_comparison_is_told_in_the_words_of_its_lane(document: dict[str, Any]) -> None:
+    pages = Measure("share of dull pages", "pages", "ink", "the ink alone")
+    of_pages = comparison(measure=pages, least=0.01)
+    (told,) = claims.claimed([], [of_pages])
+    assert told["text"].startswith("share of dull pages of tar is lower than of baseline by 5.00")
+    assert told["text"].endswith("paired over 9 pages; the ink alone: 1.00")
+    assert of_pages.recorded()["ink"] == 0.01
+    plain = comparison(measure=Measure("share", "pages")).recorded()
+    assert set(of_pages.recorded()) - set(plain) == {"ink"}
+    for row in (of_pages.recorded(), plain):
+        schema.check("promotion", {**document, "comparisons": [row]}, "a promotion")
+
+
+def test_the_markdown_has_every_comparison_under_the_words_of_its_lane(
+    document: dict[str, Any],
+) -> None:
+    table = promotion.render_markdown(document).partition("## Comparisons\n")[2]
+    head = "| table | CER of | minus CER of | points | 95 % interval | p | p (Holm) | utterances |"
+    assert table.strip().startswith(head)
+    assert all(
+        f"| {row['label']} | {row['reference']} |" in table for row in document["comparisons"]
+    )
 
 
 # Refusals ----------------------------------------------------------------------------------------

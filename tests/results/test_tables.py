@@ -220,7 +220,7 @@ def test_an_unknown_metric_is_named_with_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("table", ["", "table: {over: seed}\n"])
 def test_a_matrix_without_metrics_says_what_to_add(tmp_path: Path, table: str) -> None:
     bench = Bench(tmp_path, QUESTION.split("table:")[0] + table)
-    with pytest.raises(ThunderError, match=r"names no metrics; add table:"):
+    with pytest.raises(ThunderError, match=r"names no metrics; add table: \{metrics: \[value\]\}$"):
         bench.build()
     assert bench.main() == 1
 

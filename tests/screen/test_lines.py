@@ -76,7 +76,7 @@ EVENTS: list[dict[str, Any]] = [
     events.saved(1, Path("/x/step-1")),
     events.warning("slow"),
     events.step(2, 2, unit="tokens", per_second=1234.6, loss=5.25),
-    events.valid(2, unit="step", valid_loss=5.125),
+    events.valid(2, unit="step", metrics={"valid_loss": 5.125}),
     events.checkpoint(2, Path("/x/step-2"), metrics={}, inputs={}),
     events.report(Path("/x/report.md")),
     {"event": "from_the_future", "text": "?"},
@@ -358,7 +358,7 @@ def test_the_screen_fits_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
          "train   step 20/20  epoch 3  loss 1.5000  100 utterances/s"),
         (events.step(20, 20, unit="utterances", per_second=99.6, loss=None, epoch=3),
          "train   step 20/20  epoch 3  100 utterances/s"),
-        (events.rows(20, 20, per_second=7.0), "rows    20/20  7 utterances/s"),
+        (events.rows(20, 20, unit="pages", per_second=7.0), "rows    20/20  7 pages/s"),
         (events.step(20, 20, unit="tokens", per_second=2000.0, loss=1.5),
          "train   step 20/20  loss 1.5000  2,000 tokens/s"),
     ],
@@ -380,9 +380,10 @@ def test_a_log_has_the_last_step_of_an_epoch_and_no_other(
     assert capsys.readouterr().out.count("\n") == 1
 
 
-def test_a_validation_after_an_epoch_has_its_error_rate(
+def test_a_validation_shows_what_was_measured_by_the_names_and_in_the_order_of_its_lane(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event = events.valid(3, unit="epoch", valid_loss=0.5, valid_cer=0.25)
+    metrics = {"loss": 0.5, "exact": None, "cer": 0.25}
+    event = events.valid(3, unit="epoch", metrics=metrics)
     plain.Plain(many=False).event(planned(tmp_path), event)
-    assert capsys.readouterr().out == "valid   epoch 3  valid_loss 0.5000  valid_cer 0.2500\n"
+    assert capsys.readouterr().out == "valid   epoch 3  loss 0.5000  cer 0.2500\n"

@@ -25,10 +25,11 @@ def test_a_file_that_is_right_is_not_written_again(tmp_path: Path) -> None:
     assert (tmp_path / metrics.NAME).stat().st_ino == before
 
 
-def test_a_step_that_was_not_validated_has_no_loss(tmp_path: Path) -> None:
-    assert metrics.valid_loss(tmp_path, 1) is None
+def test_a_step_has_a_number_by_its_name_where_it_was_measured(tmp_path: Path) -> None:
+    assert metrics.at_step(tmp_path, 1, "valid_loss") is None
     metrics.write(tmp_path, [{"step": 1, "loss": 2.0}, {"step": 1, "valid_loss": 0.5}])
-    assert (metrics.valid_loss(tmp_path, 1), metrics.valid_loss(tmp_path, 2)) == (0.5, None)
+    numbers = [metrics.at_step(tmp_path, step, "valid_loss") for step in (1, 2)]
+    assert numbers == [0.5, None]
 
 
 def test_a_row_of_what_is_no_number_is_not_written(tmp_path: Path) -> None:

@@ -25,8 +25,11 @@ class Kind:
         packages: what must be installed besides thunder itself.
         extra: the extra of thunder that installs the packages.
         backend: module that prints as JSON, run by itself, what this machine computes with.
+        metrics: the numbers that its runs write, at their end or on the way, the foremost first.
         headline: the metric that a run of it is about.
         told_by: keys that tell its runs apart in a list, besides the profile.
+        alike: inputs that all its runs must have read alike to be promoted together, unless an
+            axis varies them.
         timed_by: sections that runs which take as long have in common, the closest likeness first;
             by the last of a kind with steps, one step takes as long.
         bounded_by: what ends a run of a kind without steps, in words.
@@ -49,8 +52,10 @@ class Kind:
     packages: Sequence[str] = ()
     extra: str | None = None
     backend: str | None = None
+    metrics: Sequence[str] = ()
     headline: str | None = None
     told_by: Sequence[str] = ()
+    alike: Sequence[str] = ()
     timed_by: Sequence[Sequence[str]] = ()
     bounded_by: str | None = None
     stands_for_any: bool = False

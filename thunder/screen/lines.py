@@ -1,7 +1,7 @@
 """Plans, events and endings as plain lines for people."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thunder.ground.wording import count as counted
@@ -82,9 +82,7 @@ def event_lines(event: dict[str, Any]) -> list[str]:
         case "step":
             return [f"{step_word(event)} {event['step']}/{event['of']}  {numbers_text(event)}"]
         case "valid":
-            place, rate = f"{event['unit']} {event['step']}", event["valid_cer"]
-            cer = "" if rate is None else f"  valid_cer {rate:.4f}"
-            return [f"valid   {place}  valid_loss {event['valid_loss']:.4f}{cer}"]
+            return [f"valid   {event['unit']} {event['step']}{_metrics_text(event['metrics'])}"]
         case "saved":
             return [f"note    saved step {event['step']}"]
         case "checkpoint":
@@ -160,6 +158,11 @@ def _indented(head: str, text: str) -> list[str]:
 def _check_line(row: dict[str, Any], width: int, hosts: int) -> str:
     text = "  ".join(part for part in (row["measured"], row["reason"]) if part)
     return f"  {row['status']:<7}  {row['host']:<{hosts}}  {row['check']:<{width}}  {text}"
+
+
+def _metrics_text(metrics: Mapping[str, float | None]) -> str:
+    measured = ((name, value) for name, value in metrics.items() if value is not None)
+    return "".join(f"  {name} {value:.4f}" for name, value in measured)
 
 
 def step_word(event: dict[str, Any]) -> str:

@@ -31,10 +31,10 @@ def rows(run: Path) -> list[dict[str, Any]]:
     return list(files.read_jsonl(run / NAME))
 
 
-def valid_loss(run: Path, step: int) -> float | None:
-    """Return the validation loss of a step, None where it was not validated."""
-    losses = (row["valid_loss"] for row in rows(run) if row["step"] == step and "valid_loss" in row)
-    return next(losses, None)
+def at_step(run: Path, step: int, name: str) -> float | None:
+    """Return a number of a step by its name, None where it was not measured."""
+    values = (row[name] for row in rows(run) if row["step"] == step and name in row)
+    return next(values, None)
 
 
 def cut(run: Path, step: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 from adapter_fixtures import is_alive, wait_for
 
 from thunder.ground import digest, files, schema
+from thunder.lanes.adapter.kind import KINDS
 
 pytestmark = pytest.mark.slow
 
@@ -162,6 +163,15 @@ def test_every_file_that_leaves_the_house_keeps_its_schema(done: tuple[Path, str
     for row in rows:
         schema.check("metrics_row", row, "metrics.jsonl")
     assert [row["step"] for row in rows if "loss" in row] == list(range(1, 11))
+
+
+def test_the_numbers_that_the_kind_declares_are_those_that_a_run_writes(
+    done: tuple[Path, str],
+) -> None:
+    folder = only_run(done[0])
+    rows = files.read_jsonl(folder / "metrics.jsonl")
+    written = {*files.read_json(folder / "metrics.json"), *(name for row in rows for name in row)}
+    assert written - {"step"} == {*KINDS["adapter"].metrics}
 
 
 def test_the_run_records_where_it_came_from(done: tuple[Path, str]) -> None:

@@ -92,7 +92,7 @@ def _change(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tup
 
 def _loss(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tuple[str, list[str]]:
     recorded, again = checkpoint.record["valid_loss"], evaluated["valid_loss"]
-    noted = metrics.valid_loss(run, checkpoint.step)
+    noted = metrics.at_step(run, checkpoint.step, "valid_loss")
     if recorded is None or noted != recorded:
         return f"{again}", [f"{metrics.NAME} says {noted}, checkpoint.json says {recorded}"]
     old, new = checkpoint.record["fingerprint"], evaluated["fingerprint"]

@@ -46,10 +46,12 @@ def environments(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     by_digest: dict[str, dict[str, Any]] = {}
     for one in candidates:
         for attempt in (one.record or {})["attempts"]:
-            made = attempt["provenance"]
+            provenance = attempt["provenance"]
             here = {
-                "host": made["host"], "backend": attempt["backend"], "versions": made["versions"]
-            }  # fmt: skip
+                "host": provenance["host"],
+                "backend": attempt["backend"],
+                "versions": provenance["versions"],
+            }
             row = by_digest.setdefault(digest.of_value(here), {**here, "runs": []})
             row["runs"] = list(dict.fromkeys([*row["runs"], one.name]))
     return list(by_digest.values())

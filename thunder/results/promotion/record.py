@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +73,13 @@ def write(document: dict[str, Any], outputs: Path) -> list[Path]:
     name = document["name"]
     if not _NAME.fullmatch(name):
         raise ThunderError(f"{name!r}: not a name; letters, digits and . _ - are allowed")
-    path, text = (outputs / FOLDER / f"{name}.{ending}" for ending in ("json", "md"))
+    path, rendering = (outputs / FOLDER / f"{name}.{ending}" for ending in ("json", "md"))
     if path.exists():
         document = _same(path, document)
     else:
         files.write_json(path, document)
-    files.write_text(text, markdown.render(document))
-    return [path, text]
+    files.write_text(rendering, markdown.render(document))
+    return [path, rendering]
 
 
 def _reasons(runs: Sequence[Candidate], *, several_commits: bool) -> list[str]:
@@ -119,7 +118,7 @@ def _document(
             if not one.is_present
         ],
         "definitions": defined,
-        "comparisons": [asdict(one) for one in compared.made],
+        "comparisons": [one.recorded() for one in compared.made],
         "claimed": claims.claimed(own, compared.made),
         "not_claimed": claims.not_claimed(looked_at, own, compared, words, shown),
         **shown,

@@ -93,7 +93,7 @@ class Window:
             if checkpoint:
                 words = self._resume(checkpoint)
             state.clean(self.run, step)
-            self.valid_loss = metrics.valid_loss(self.run, step)
+            self.valid_loss = metrics.at_step(self.run, step, "valid_loss")
             ends_window = checkpoint is None or checkpoint.record["kept"] or step >= stop
             unvalidated = ends_window and self.valid_loss is None
         # Only rank 0 has checkpoints and metrics, so it decides for all.
@@ -158,7 +158,7 @@ class Window:
             step, counted = self.trainer.step, int(self.valid.supervised.sum())
             row = {"step": step, "valid_loss": self.valid_loss, "valid_tokens": counted}
             metrics.add(self.run, row)
-            self.tell(**events.valid(step, unit="step", valid_loss=self.valid_loss))
+            self.tell(**events.valid(step, unit="step", metrics={"valid_loss": self.valid_loss}))
 
     def _evaluate(self) -> float:
         beat = lambda: self.tell(**events.beat())  # noqa: E731

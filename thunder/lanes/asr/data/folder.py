@@ -21,6 +21,6 @@ def data_folder(config: Mapping[str, Any], emit: Emit) -> Path:
     if not target.is_dir():
         text = f"building the stand-in speech: {source['rows']} utterances"
         emit(events.phase("prepare", text))
-    shown = Progress(emit, 0, source["rows"])
+    shown = Progress(emit, 0, source["rows"], unit="utterances")
     spoken.build(source, target, lambda done, of: shown.add())
     return target

@@ -105,7 +105,7 @@ def _spooled(work: _Work, split: str, pass_: Pass) -> Iterator[Spool]:
     """Yield the rows of a split as a pass recognises them, in order of their ids, unlabelled."""
     of = min(len(work.material.splits[split].ids), pass_.most or 2**62)
     work.emit(events.note(f"{split}{pass_.suffix}: {of:,} utterances"))
-    progress = Progress(work.emit, 0, of)
+    progress = Progress(work.emit, 0, of, unit="utterances")
     with dumps.spooling(work.folder) as spool:
         for batch in batches.ahead(_batches(work, split, of)):
             for row in recognised.rows(work.recogniser, split, pass_, batch):

@@ -8,13 +8,18 @@ from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.data.pairs import SCRIPTS
 from thunder.lanes.asr.results.bundle import adaptation, document, effects
 from thunder.lanes.asr.results.bundle.columns import LABEL
-from thunder.results.promotion.comparison import Comparison, Comparisons, Missing
+from thunder.results.promotion.comparison import Comparison, Comparisons, Measure, Missing
 
 _Sides = tuple[list[str], str, str]  # runs; the two sides in words
 
 
-def of_matrix(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:
+def of_matrix(
+    matrix: Matrix, cells: Sequence[Cell], outputs: Path, measure: Measure
+) -> Comparisons:
     """Return the comparisons of T2, T3 and T11: those made, and those missing with a reason.
+
+    Args:
+        measure: what they are of, in words.
 
     Raises:
         ThunderError: what the tables refuse: files that disagree, inputs that do not match.
@@ -26,7 +31,8 @@ def of_matrix(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Compariso
             continue
         for row in table["rows"]:
             if row["kind"] == "run":
-                made.append(_comparison(table, row, _sides(matrix, bundle["bridge"], table, row)))
+                sides = _sides(matrix, bundle["bridge"], table, row)
+                made.append(_comparison(measure, table, row, sides))
             elif row["kind"] == "missing" and not _is_absent(table, row):
                 label = f"{_point(table, row)} ({table['name']})"
                 missing.append(Missing(label, row["reason"]))
@@ -38,10 +44,13 @@ def _is_absent(table: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     return table["name"] == adaptation.NAME and row["values"]["condition"] is None
 
 
-def _comparison(table: Mapping[str, Any], row: Mapping[str, Any], sides: _Sides) -> Comparison:
+def _comparison(
+    measure: Measure, table: Mapping[str, Any], row: Mapping[str, Any], sides: _Sides
+) -> Comparison:
     values, (runs, label, reference) = row["values"], sides
     low, high = values["interval"]
     return Comparison(
+        measure,
         table["name"],
         label,
         reference,
