@@ -408,8 +408,8 @@ def test_a_sweep_has_a_table_by_the_name_of_its_plan(
 def test_a_sweep_without_numbers_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["+profile=dry", "seed=1,2", f"outputs={tmp_path}", "dry_run=true"]
-    assert running.here(*words, sweep=True) == 0
+    words = ["+profile=dry", "seed=1,2", f"outputs={tmp_path}", "dry.fail=true"]
+    assert running.here(*words, sweep=True) == 1
     (plan,) = (tmp_path / "plans").glob("sweep_*.json")
     assert tasks.main(["table", plan.stem, "--outputs", str(tmp_path)]) == 1
     assert "no run has numbers yet; run it first" in capsys.readouterr().err

@@ -156,12 +156,6 @@ def test_what_is_done_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "is done; nothing was run" in capsys.readouterr().out
 
 
-def test_a_dry_run_of_a_plan_writes_no_run(tmp_path: Path) -> None:
-    words = ["+profile=dry", "seed=1,2", "dry_run=true", f"outputs={tmp_path}"]
-    assert running.here(*words, sweep=True) == 0
-    assert store.all_runs(tmp_path) == []
-
-
 def test_a_run_that_another_runner_owns_is_left_to_it(tmp_path: Path) -> None:
     (row,) = planned(tmp_path)
     with store.owned(row.run):
