@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from projects import Project
 
 from thunder.commands import cli, launch, requests, tasks
 from thunder.config import sources
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.jobs import matrix
+from thunder.jobs.kinds import KINDS
 from thunder.runs import explain, store
 
 PYTHON = os.path.realpath(sys.executable)
@@ -323,8 +325,8 @@ def test_diff_for_scripts_leaves_out_the_side_that_lacks_a_key(
     for profile in ("dry", "smoke"):
         job = requests.read([f"+profile={profile}"]).cells[0].job
         run = store.Run(tmp_path / job.kind / job.id)
-        files.write_json(run.folder / store.CONFIG, job.document)
-        files.write_json(run.folder / store.RECORD, {})
+        files.write_json(run.folder / run_files.CONFIG, job.document)
+        files.write_json(run.folder / run_files.RECORD, {})
         ids.append(job.id)
     assert tasks.main(["diff", *ids, "--json", "--outputs", str(tmp_path)]) == 0
     rows = {row.pop("key"): row for row in json.loads(capsys.readouterr().out)}
@@ -355,11 +357,17 @@ def test_verify_takes_a_profile(outputs: Outputs) -> None:
     assert "1 of 1 run proven" in outputs.ask("verify", "dry")
 
 
-def test_report_prints_the_report_or_says_there_is_none(outputs: Outputs) -> None:
-    assert "no report; the run is done" in outputs.mistake("report", done_id(outputs))
+def test_report_prints_the_report_or_says_there_is_none(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = store.by_prefix(outputs.folder, done_id(outputs)).folder
-    (folder / "report.md").write_text("# ߒߞߏ\n", encoding="utf-8")
-    (folder / "report.json").write_text('{"step": 10}\n')
+    said = outputs.mistake("report", done_id(outputs))
+    assert f"{folder}: no report; the run is done" in said
+    monkeypatch.setitem(KINDS, "dry", replace(KINDS["dry"], report="told.md"))
+    said = outputs.mistake("report", done_id(outputs))
+    assert f"{folder / 'told.md'}: no report; the run is done" in said
+    (folder / "told.md").write_text("# ߒߞߏ\n", encoding="utf-8")
+    (folder / "told.json").write_text('{"step": 10}\n')
     assert outputs.ask("report", done_id(outputs)) == "# ߒߞߏ\n"
     assert outputs.json("report", done_id(outputs)) == {"step": 10}
 

@@ -10,7 +10,7 @@ import running
 from thunder.commands import requests, tasks
 from thunder.executors import place
 from thunder.executors.place import Ending, Order
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.results.tables import render, summary
 from thunder.runner import loop as runner
@@ -311,8 +311,10 @@ class Windows:
         run = store.Run(order.folder)
         attempt = run.record()["attempts"][-1]
         for step in range(attempt["from_step"] + 1, attempt["to_step"] + 1):
-            files.append_jsonl(order.folder / store.ROWS, {"step": step, "loss": 1.0})
-            files.append_jsonl(order.folder / store.ROWS, {"step": step, "valid_loss": 9.0 - step})
+            files.append_jsonl(order.folder / run_files.ROWS, {"step": step, "loss": 1.0})
+            files.append_jsonl(
+                order.folder / run_files.ROWS, {"step": step, "valid_loss": 9.0 - step}
+            )
         goal = attempt["to_step"]
         return Ending({"metrics": {"valid_loss": 9.0 - goal}, "step": goal}, None)
 

@@ -15,6 +15,7 @@ from running import Silent
 from thunder.commands import requests
 from thunder.executors import place
 from thunder.executors.place import Ending, Order
+from thunder.ground import run_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.runner import loop as runner
 from thunder.runs import attempts, store
@@ -312,7 +313,7 @@ def test_all_unreadable_records_are_named(tmp_path: Path) -> None:
     rows = planned(tmp_path, "seed=1,2", sweep=True)
     runner.run(rows, Silent())
     for row in rows:
-        (row.run.folder / store.RECORD).write_text("{")
+        (row.run.folder / run_files.RECORD).write_text("{")
     with pytest.raises(Faults, match="2 runs are not what they should be") as caught:
         planned(tmp_path, "seed=1,2", sweep=True)
     assert len(caught.value.faults) == 2
@@ -321,6 +322,6 @@ def test_all_unreadable_records_are_named(tmp_path: Path) -> None:
 def test_one_unreadable_record_is_named(tmp_path: Path) -> None:
     (row,) = planned(tmp_path)
     runner.run([row], Silent())
-    (row.run.folder / store.RECORD).write_text("{")
+    (row.run.folder / run_files.RECORD).write_text("{")
     with pytest.raises(ThunderError, match=r"run\.json: cannot be read"):
         planned(tmp_path)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files, schema
+from thunder.ground import files, folders, schema
 from thunder.ground.errors import ThunderError
 from thunder.jobs.job import IDENTITY
 from thunder.jobs.matrix import Matrix
@@ -13,7 +13,7 @@ from thunder.runner.loop import Planned
 
 def folder_of(outputs: Path) -> Path:
     """Return where plans lie."""
-    return outputs / "plans"
+    return outputs / folders.PLANS
 
 
 def path_of(outputs: Path, name: str) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, folders, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.results.promotion import candidates, claims, evidence, markdown, refusals, support
@@ -14,7 +14,6 @@ from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons
 from thunder.runs import attempts, store
 
-FOLDER = "promotions"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -74,7 +73,7 @@ def write(document: dict[str, Any], outputs: Path) -> list[Path]:
     name = document["name"]
     if not _NAME.fullmatch(name):
         raise ThunderError(f"{name!r}: not a name; letters, digits and . _ - are allowed")
-    path, text = (outputs / FOLDER / f"{name}.{ending}" for ending in ("json", "md"))
+    path, text = (outputs / folders.PROMOTIONS / f"{name}.{ending}" for ending in ("json", "md"))
     if path.exists():
         document = _same(path, document)
     else:
