@@ -15,6 +15,7 @@ from running import Silent
 from thunder.commands import requests
 from thunder.executors import place
 from thunder.executors.place import Ending, Order
+from thunder.ground import run_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.runner import loop as runner
 from thunder.runs import attempts, store
@@ -154,12 +155,6 @@ def test_what_is_done_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert running.here("+profile=dry", "seed=2", f"outputs={tmp_path}") == 0
     assert running.inodes(tmp_path / "dry") == before
     assert "is done; nothing was run" in capsys.readouterr().out
-
-
-def test_a_dry_run_of_a_plan_writes_no_run(tmp_path: Path) -> None:
-    words = ["+profile=dry", "seed=1,2", "dry_run=true", f"outputs={tmp_path}"]
-    assert running.here(*words, sweep=True) == 0
-    assert store.all_runs(tmp_path) == []
 
 
 def test_a_run_that_another_runner_owns_is_left_to_it(tmp_path: Path) -> None:
@@ -318,7 +313,7 @@ def test_all_unreadable_records_are_named(tmp_path: Path) -> None:
     rows = planned(tmp_path, "seed=1,2", sweep=True)
     runner.run(rows, Silent())
     for row in rows:
-        (row.run.folder / store.RECORD).write_text("{")
+        (row.run.folder / run_files.RECORD).write_text("{")
     with pytest.raises(Faults, match="2 runs are not what they should be") as caught:
         planned(tmp_path, "seed=1,2", sweep=True)
     assert len(caught.value.faults) == 2
@@ -327,6 +322,6 @@ def test_all_unreadable_records_are_named(tmp_path: Path) -> None:
 def test_one_unreadable_record_is_named(tmp_path: Path) -> None:
     (row,) = planned(tmp_path)
     runner.run([row], Silent())
-    (row.run.folder / store.RECORD).write_text("{")
+    (row.run.folder / run_files.RECORD).write_text("{")
     with pytest.raises(ThunderError, match=r"run\.json: cannot be read"):
         planned(tmp_path)

@@ -11,7 +11,7 @@ import numpy as np
 
 from thunder import scoring
 from thunder.commands import requests
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.evaluation import tally
@@ -105,7 +105,7 @@ def finish(
 def rewrite(run: store.Run, name: str, text: str) -> None:
     """Change a file of a run, and its manifest with it: a lie that no digest shows."""
     files.write_text(run.folder / name, text)
-    manifest.write(run.folder, run.id, leave_out=(store.RECORD,))
+    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
 
 
 def _retell(folder: Path, pairs: Pairs) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from thunder.ground import files, schema
+from thunder.ground import files, run_files, schema
 from thunder.jobs.job import Job
 from thunder.runs import manifest
-from thunder.runs.store import CONFIG, METRICS, RECORD, ROWS, Run, is_proven
+from thunder.runs.store import Run, is_proven
 
 
 def start(
@@ -21,10 +21,10 @@ def start(
     """
     record = run.record() if run.exists() else _new_record(job)
     _clear_torn(run)
-    if (run.folder / CONFIG).is_file():
+    if (run.folder / run_files.CONFIG).is_file():
         run.check_drift(job.document)
     else:
-        files.write_json(run.folder / CONFIG, job.document)
+        files.write_json(run.folder / run_files.CONFIG, job.document)
     if changes:
         name = f"uncommitted-{provenance['diff_sha256'][:12]}.diff"
         files.write_bytes(run.folder / name, changes)
@@ -47,8 +47,8 @@ def start(
 
 def advance(run: Run, record: dict[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """Record what is verified so far: numbers, then the manifest, then run.json, last of all."""
-    schema.check("metrics", result["metrics"], str(run.folder / METRICS), cause="crash")
-    files.write_json(run.folder / METRICS, result["metrics"])
+    schema.check("metrics", result["metrics"], str(run.folder / run_files.METRICS), cause="crash")
+    files.write_json(run.folder / run_files.METRICS, result["metrics"])
     _write_manifest(run)
     inputs = {**record["inputs"], **result.get("inputs", {})}
     return write_record(run, {**record, "step": result.get("step"), "inputs": inputs})
@@ -79,8 +79,8 @@ def fail(run: Run, record: dict[str, Any], error: Mapping[str, Any], seconds: fl
 
 def write_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
     """Check and write run.json; returns the record."""
-    schema.check("run", record, str(run.folder / RECORD), cause="crash")
-    files.write_json(run.folder / RECORD, record)
+    schema.check("run", record, str(run.folder / run_files.RECORD), cause="crash")
+    files.write_json(run.folder / run_files.RECORD, record)
     return record
 
 
@@ -97,14 +97,14 @@ def _clear_torn(run: Run) -> None:
 
 
 def _write_manifest(run: Run, keep: Sequence[str] = ()) -> None:
-    manifest.write(run.folder, run.id, leave_out=(RECORD,), keep=keep)
+    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,), keep=keep)
 
 
 def _refresh_manifest(run: Run) -> None:
     """List what an attempt that did not end well added to a run that has results."""
     if is_proven(run):
         # No such attempt writes these: were they listed anew, a changed one would pass for proven.
-        _write_manifest(run, keep=(CONFIG, METRICS, ROWS))
+        _write_manifest(run, keep=(run_files.CONFIG, run_files.METRICS, run_files.ROWS))
 
 
 def _new_record(job: Job) -> dict[str, Any]:

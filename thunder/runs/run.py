@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thunder.config.plain import by_key
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import id_of
 
 Status = Literal["planned", "running", "paused", "done", "failed", "lost"]
-CONFIG, RECORD, METRICS, ROWS = "config.json", "run.json", "metrics.json", "metrics.jsonl"
 _LOCK = ".lock"
 _LOCK_TRIES = 5
 
@@ -52,7 +51,7 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """Read run.json, checked."""
-        path = self.folder / RECORD
+        path = self.folder / run_files.RECORD
         record = _load(path)
         schema.check("run", record, str(path))
         if (record["kind"], record["id"]) != (self.kind, self.id):
@@ -64,7 +63,7 @@ class Run:
 
     def exists(self) -> bool:
         """Say whether the run has a record; a folder without one was never started."""
-        return (self.folder / RECORD).is_file()
+        return (self.folder / run_files.RECORD).is_file()
 
     def document(self) -> dict[str, Any]:
         """Read config.json, checked against the id.
@@ -72,7 +71,7 @@ class Run:
         Raises:
             ThunderError: the file was changed after the run was named.
         """
-        path = self.folder / CONFIG
+        path = self.folder / run_files.CONFIG
         document = _load(path)
         try:
             content_id = id_of(document)
@@ -88,11 +87,12 @@ class Run:
 
     def check_drift(self, wanted: Mapping[str, Any]) -> None:
         """Raise Faults when config.json is not the document of the job; names key, old and new."""
-        recorded = _load(self.folder / CONFIG)
+        path = self.folder / run_files.CONFIG
+        recorded = _load(path)
         if digest.is_same(recorded, dict(wanted)):
             return
         raise Faults(
-            f"{self.folder / CONFIG}: drifted from the job that its folder is named after "
+            f"{path}: drifted from the job that its folder is named after "
             "(key: as recorded → as asked); restore the file, or move the folder away:",
             [f"{key}: {old!r} → {new!r}" for key, old, new in differences(recorded, wanted)],
             "verification",
@@ -124,7 +124,7 @@ class Run:
 
     def metrics(self) -> dict[str, float | None]:
         """Read metrics.json, checked; empty when there is none yet."""
-        path = self.folder / METRICS
+        path = self.folder / run_files.METRICS
         if not path.is_file():
             return {}
         metrics = _load(path)
@@ -133,7 +133,7 @@ class Run:
 
     def rows(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl: numbers step by step."""
-        path = self.folder / ROWS
+        path = self.folder / run_files.ROWS
         try:
             return list(files.read_jsonl(path))
         except ValueError as error:

@@ -3,15 +3,12 @@
 import re
 from pathlib import Path
 
+from thunder.ground import run_files
 from thunder.ground.errors import ThunderError
 from thunder.ground.wording import nearest
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
 from thunder.runs.run import ABSENT as ABSENT
-from thunder.runs.run import CONFIG as CONFIG
-from thunder.runs.run import METRICS as METRICS
-from thunder.runs.run import RECORD as RECORD
-from thunder.runs.run import ROWS as ROWS
 from thunder.runs.run import Busy as Busy
 from thunder.runs.run import Run as Run
 from thunder.runs.run import differences as differences
@@ -51,7 +48,7 @@ def all_runs(outputs: Path) -> list[Run]:
         for kind in kinds
         if kind.is_dir()
         for folder in sorted(kind.iterdir())
-        if _FOLDER.match(folder.name) and (folder / RECORD).is_file()
+        if _FOLDER.match(folder.name) and (folder / run_files.RECORD).is_file()
     ]
 
 
@@ -74,7 +71,7 @@ def by_prefix(outputs: Path, word: str) -> Run:
 
 def is_proven(run: Run) -> bool:
     """Say whether the run has a manifest, so that it can be verified."""
-    return (run.folder / manifest.NAME).is_file()
+    return (run.folder / run_files.MANIFEST).is_file()
 
 
 def verify(run: Run) -> list[str]:
@@ -84,7 +81,7 @@ def verify(run: Run) -> list[str]:
     except ThunderError as error:
         return [str(error)]
     may_grow = run.record()["status"] != "done"
-    return manifest.faults(run.folder, run.id, leave_out=(RECORD,), may_grow=may_grow)
+    return manifest.faults(run.folder, run.id, leave_out=(run_files.RECORD,), may_grow=may_grow)
 
 
 def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:
@@ -93,7 +90,8 @@ def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:
     Args:
         has_steps: numbers are read by step, so that metrics.json, the latest ones, is not.
     """
-    return manifest.faults_of(run.folder, run.id, (CONFIG, ROWS if has_steps else METRICS))
+    numbers = run_files.ROWS if has_steps else run_files.METRICS
+    return manifest.faults_of(run.folder, run.id, (run_files.CONFIG, numbers))
 
 
 def _numbered(outputs: Path, run: Run, number: int) -> Run:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files
+from thunder.ground import digest, files, input_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.model import model_folder, standin_tokenizer
 
@@ -43,7 +43,7 @@ def build(source: dict[str, Any], texts: Sequence[str], target: Path) -> str:
         files.write_json(folder / "tokenizer.json", tokenizer)
         files.write_json(folder / "tokenizer_config.json", standin_tokenizer.settings())
         files.write_text(folder / "chat_template.jinja", standin_tokenizer.CHAT_TEMPLATE)
-        files.write_json(folder / "config.json", config)
+        files.write_json(folder / input_files.CONFIG, config)
         _write_weights(folder, _model(source, config, tokenizer, texts))
     return model_folder.digest(target)
 
