@@ -91,10 +91,10 @@ class Process:
         for line in self.popen.stderr or ():
             self._log(line)
 
-    def _log(self, line: bytes) -> None:
-        text = line.decode(errors="replace").rstrip()
-        self._lines.append(text)
-        print(f"rank {self.number}: {text}", file=sys.stderr, flush=True)
+    def _log(self, raw: bytes) -> None:
+        line = raw.decode(errors="replace").rstrip()
+        self._lines.append(line)
+        print(f"rank {self.number}: {line}", file=sys.stderr, flush=True)
 
 
 def end(processes: Iterable[Process]) -> None:

@@ -31,8 +31,10 @@ def _of_split(split: Mapping[str, Any]) -> Iterator[Fault]:
     if split["rule"] != "grouped" and split["by"] is not None:
         yield ("split", "by"), f"{split['by']!r} has no meaning for rule {split['rule']}: use null"
     if split["train"] + split["valid"] >= 1:
-        text = f"train and valid are {split['train'] + split['valid']:g} of the rows: none for test"
-        yield ("split", "valid"), text
+        fault = (
+            f"train and valid are {split['train'] + split['valid']:g} of the rows: none for test"
+        )
+        yield ("split", "valid"), fault
 
 
 def _of_model(config: Config) -> Iterator[Fault]:
@@ -42,8 +44,8 @@ def _of_model(config: Config) -> Iterator[Fault]:
     if size["kernel"] % 2 == 0:
         yield ("model", "size", "kernel"), f"{size['kernel']} is even; an odd one has a middle"
     if config["features"]["source"].get("stored") == _HALVED and stride > 1:
-        text = f"{stride}, but {_HALVED} was downsampled before: 1 is needed"
-        yield ("model", "stride"), text
+        fault = f"{stride}, but {_HALVED} was downsampled before: 1 is needed"
+        yield ("model", "stride"), fault
 
 
 def _stand_ins(config: Config) -> Sequence[str]:

@@ -185,8 +185,8 @@ def _tokens(tokenizer: Any, talks: list[Any], generation: bool) -> list[list[int
 
 
 def _end_tokens(tokenizer: Any) -> set[int]:
-    known = [tokenizer.eos_token_id, *map(tokenizer.convert_tokens_to_ids, _END_OF_TURN)]
-    return {token for token in known if token is not None and token != tokenizer.unk_token_id}
+    candidates = [tokenizer.eos_token_id, *map(tokenizer.convert_tokens_to_ids, _END_OF_TURN)]
+    return {token for token in candidates if token is not None and token != tokenizer.unk_token_id}
 
 
 _END_OF_TURN = ("<turn|>", "<end_of_turn>", "<|im_end|>", "<|eot_id|>")

@@ -87,8 +87,8 @@ class Window:
         words, unvalidated = snapshot.fresh(self.trainer, self.config["seed"], self.world), True
         if self.rank == 0:
             checkpoint, warnings = checkpoints.latest(self.run, state.LAYOUT)
-            for text in warnings:
-                self.tell(**events.warning(text))
+            for warning in warnings:
+                self.tell(**events.warning(warning))
             step = checkpoint.step if checkpoint else 0
             if checkpoint:
                 words = self._resume(checkpoint)

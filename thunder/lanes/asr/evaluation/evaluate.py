@@ -76,8 +76,8 @@ def run(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=time.monotonic() - started,
     )
-    for text in document["warnings"]:
-        emit(events.warning(text))
+    for warning in document["warnings"]:
+        emit(events.warning(warning))
     files.write_json(folder / artifacts.RESULTS, document)
     return results.metrics(document, training)
 
@@ -138,12 +138,12 @@ def _references(work: _Work, split: str) -> None:
         {
             "feat_id": feat_id,
             "script": script,
-            "reference_text": text,
-            "reference_norm": spelling.scored(text, script, spelling.MAIN),
+            "reference_text": reference,
+            "reference_norm": spelling.scored(reference, script, spelling.MAIN),
             "origin": origin,
             "text_disjoint": feat_id in is_new,
         }
-        for feat_id, text, origin in columns
+        for feat_id, reference, origin in columns
     )
     path = work.folder / artifacts.references(split)
     dumps.write(path, "asr_reference", _beating(work, rows))
