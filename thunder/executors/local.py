@@ -106,11 +106,11 @@ def _events(child: Child, stopping: threading.Event) -> Iterator[dict[str, Any]]
                 yield event
             if len(rest) > _LONGEST_EVENT_BYTES:
                 raise pipe.garbage(rest)
-        elif child.process.poll() is not None and not _is_readable(child.descriptor):
+        elif process.code(child.process) is not None and not _is_readable(child.descriptor):
             return  # it is gone, and what it left behind holds the pipe open
         if stopping.is_set() and not stopped_at:
             stopped_at = time.monotonic()
-            child.process.terminate()
+            process.terminate(child.process)
         fault = _silence(child, alive_at, active_at)
         if fault or (stopped_at and time.monotonic() - stopped_at > _TERM_SECONDS):
             process.kill(child.process)

@@ -12,8 +12,8 @@ from thunder.hosts.last_words import exit_text
 from thunder.hosts.lease import LEASE_GONE
 from thunder.training import events
 from thunder.training.events import Emit
-from thunder.training.process import Inbox, Process
 from thunder.training.rank import PEER_LOST, NotMet
+from thunder.training.rank_process import Inbox, Process
 
 # How long the others may take to fall after the first, before its cause is named.
 SETTLE_SECONDS = 0.5
