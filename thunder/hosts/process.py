@@ -78,7 +78,10 @@ def _sleep_beside(process: "subprocess.Popen[bytes]", seconds: float) -> None:
     with _REAPING:
         if process.returncode is not None:
             return
-        descriptor = os.pidfd_open(process.pid)
+        try:
+            descriptor = os.pidfd_open(process.pid)
+        except ProcessLookupError:  # reaped by the system
+            return
     try:
         select.select([descriptor], [], [], None if seconds == math.inf else seconds)
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thunder.lanes.adapter.data.tokens import Rows
+from thunder.lanes.adapter.data.token_rows import Rows
 
 Numbers = NDArray[np.int64]
 

@@ -12,11 +12,19 @@ import torch
 from thunder.backends.torch.machine import Machine
 from thunder.ground import files
 from thunder.lanes.asr import artifacts
-from thunder.lanes.asr.evaluation import adaptation, dumps, partition, recognised, results, tally
+from thunder.lanes.asr.evaluation import (
+    adaptation,
+    dumps,
+    partition,
+    recognised,
+    results,
+    scored_dump,
+    tally,
+)
 from thunder.lanes.asr.evaluation.adaptation import Pass
 from thunder.lanes.asr.evaluation.dumps import Spool
 from thunder.lanes.asr.evaluation.recognised import Recogniser
-from thunder.lanes.asr.evaluation.results import Scored
+from thunder.lanes.asr.evaluation.scored_dump import Scored
 from thunder.lanes.asr.model.ctc import CTCModel
 from thunder.lanes.asr.training import batches, epoch
 from thunder.lanes.asr.training.batches import Batch
@@ -127,7 +135,7 @@ def _dump(work: _Work, split: str, pass_: Pass, rows: Spool, policy: Mapping[str
     path = work.folder / artifacts.predictions(split, pass_.suffix)
     labelled = (partition.labelled(row, policy) for row in rows)
     dumps.write(path, "asr_prediction", _beating(work, labelled))
-    return results.score(_beating(work, dumps.read(path)), work.material.config["script"])
+    return scored_dump.score(_beating(work, dumps.read(path)), work.material.config["script"])
 
 
 def _references(work: _Work, split: str) -> None:
