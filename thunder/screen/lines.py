@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from thunder.ground.wording import count as counted
+from thunder.ground import wording
 from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
 from thunder.runner.loop import Outcome, Planned
@@ -51,7 +51,7 @@ def summary(name: str, planned: Sequence[Planned]) -> str:
             counts[row.status] = counts.get(row.status, 0) + 1
     others = "".join(f", {count} {status}" for status, count in counts.items())
     runs = len({row.run.folder for row in planned})
-    cells = f"{counted(len(planned), 'cell')}, {counted(runs, 'run')}"
+    cells = f"{wording.count(len(planned), 'cell')}, {wording.count(runs, 'run')}"
     return f"{name}: {cells}: {reached} reached{others}"
 
 

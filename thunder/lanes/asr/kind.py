@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from thunder.ground.kind import Config, Fault, Kind
-from thunder.lanes.asr import artifacts as files
+from thunder.lanes.asr import artifacts
 
 _HALVED = "whisper_12p5hz_375"
 _PACKAGES = ("torch", "soundfile", "soxr")
@@ -59,8 +59,9 @@ KINDS = {
         1,
         needs={"asr_features": ("data", "features")},
         artifacts=(
-            files.RESULTS, files.LOG, "run.log", files.SPLIT, files.VOCABULARY, files.BEST,
-            files.predictions("test"), files.references("test"), files.by_partition("test"),
+            artifacts.RESULTS, artifacts.LOG, "run.log", artifacts.SPLIT, artifacts.VOCABULARY,
+            artifacts.BEST, artifacts.predictions("test"), artifacts.references("test"),
+            artifacts.by_partition("test"),
         ),
         packages=_PACKAGES,
         extra="asr",
