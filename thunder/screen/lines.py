@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thunder.ground.wording import count as counted
+from thunder.ground import wording
 from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
 from thunder.runner.loop import Outcome, Planned
@@ -49,10 +49,10 @@ def summary(name: str, planned: Sequence[Planned]) -> str:
     for row in planned:
         if not row.is_reached:
             counts[row.status] = counts.get(row.status, 0) + 1
-    rest = "".join(f", {count} {status}" for status, count in counts.items())
+    others = "".join(f", {count} {status}" for status, count in counts.items())
     runs = len({row.run.folder for row in planned})
-    cells = f"{counted(len(planned), 'cell')}, {counted(runs, 'run')}"
-    return f"{name}: {cells}: {reached} reached{rest}"
+    cells = f"{wording.count(len(planned), 'cell')}, {wording.count(runs, 'run')}"
+    return f"{name}: {cells}: {reached} reached{others}"
 
 
 def stage_lines(earlier: stages.Earlier) -> list[str]:
@@ -130,7 +130,7 @@ def error_lines(error: dict[str, Any], row: Planned) -> list[str]:
 def _says_last_words(error: dict[str, Any]) -> bool:
     """Say whether the message has the end of the log in it already."""
     end = error["message"].strip().splitlines()[-1:]
-    return any(words.strip() in line for words in end for line in error["last_lines"])
+    return any(message_line.strip() in line for message_line in end for line in error["last_lines"])
 
 
 def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
@@ -156,8 +156,8 @@ def _indented(head: str, text: str) -> list[str]:
 
 
 def _check_line(row: dict[str, Any], width: int, hosts: int) -> str:
-    text = "  ".join(part for part in (row["measured"], row["reason"]) if part)
-    return f"  {row['status']:<7}  {row['host']:<{hosts}}  {row['check']:<{width}}  {text}"
+    details = "  ".join(part for part in (row["measured"], row["reason"]) if part)
+    return f"  {row['status']:<7}  {row['host']:<{hosts}}  {row['check']:<{width}}  {details}"
 
 
 def _metrics_text(metrics: Mapping[str, float | None]) -> str:

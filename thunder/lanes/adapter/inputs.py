@@ -41,8 +41,8 @@ def locate(config: Mapping[str, Any], emit: Emit) -> Inputs:
 def _built_corpus(source: Mapping[str, Any], cache: Path, emit: Emit) -> Path:
     target = cache / f"corpus-{digest.of_value(dict(source))[:12]}"
     if not (target / input_files.MANIFEST).is_file():
-        text = f"building the stand-in corpus: {source['rows']} rows, {source['script']}"
-        emit(events.phase("prepare", text))
+        message = f"building the stand-in corpus: {source['rows']} rows, {source['script']}"
+        emit(events.phase("prepare", message))
         build.build_recipe(dict(source), target)
     return target
 
@@ -51,8 +51,8 @@ def _built_model(source: Mapping[str, Any], data: Path, cache: Path, emit: Emit)
     name = standin.digest_of(dict(source), corpus.digest(data))[:12]
     target = cache / f"model-{name}"
     if not (target / input_files.CONFIG).is_file():
-        text = f"building the stand-in model: a Gemma 4 of {source['layers']} layers"
-        emit(events.phase("prepare", text))
+        message = f"building the stand-in model: a Gemma 4 of {source['layers']} layers"
+        emit(events.phase("prepare", message))
         standin.build(dict(source), _texts(data), target)
     return target
 

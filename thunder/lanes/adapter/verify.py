@@ -98,11 +98,11 @@ def _loss(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tuple
         return f"{again}", [f"{run_files.ROWS} says {noted}, checkpoint.json says {recorded}"]
     old, new = checkpoint.record["fingerprint"], evaluated["fingerprint"]
     if old == new:
-        text = f"{again:.6f}, equal to the bit"
-        return text, [] if again == recorded else [f"recorded {recorded!r}, found {again!r}"]
-    text = f"{again:.6f}, within {TOLERANCE:g} (other machine or BLAS)"
+        measured = f"{again:.6f}, equal to the bit"
+        return measured, [] if again == recorded else [f"recorded {recorded!r}, found {again!r}"]
+    measured = f"{again:.6f}, within {TOLERANCE:g} (other machine or BLAS)"
     same = isclose(again, recorded, rel_tol=TOLERANCE)
-    return text, [] if same else [f"recorded {recorded!r}, found {again!r}"]
+    return measured, [] if same else [f"recorded {recorded!r}, found {again!r}"]
 
 
 def _row(check: str, measured: Any, faults: list[str]) -> Row:

@@ -5,7 +5,7 @@ from typing import Any
 
 from thunder.ground import run_files
 from thunder.ground.kind import Config, Fault, Kind
-from thunder.lanes.asr import artifacts as files
+from thunder.lanes.asr import artifacts
 
 _HALVED = "whisper_12p5hz_375"
 _PACKAGES = ("torch", "soundfile", "soxr")
@@ -32,8 +32,10 @@ def _of_split(split: Mapping[str, Any]) -> Iterator[Fault]:
     if split["rule"] != "grouped" and split["by"] is not None:
         yield ("split", "by"), f"{split['by']!r} has no meaning for rule {split['rule']}: use null"
     if split["train"] + split["valid"] >= 1:
-        text = f"train and valid are {split['train'] + split['valid']:g} of the rows: none for test"
-        yield ("split", "valid"), text
+        fault = (
+            f"train and valid are {split['train'] + split['valid']:g} of the rows: none for test"
+        )
+        yield ("split", "valid"), fault
 
 
 def _of_model(config: Config) -> Iterator[Fault]:
@@ -43,8 +45,8 @@ def _of_model(config: Config) -> Iterator[Fault]:
     if size["kernel"] % 2 == 0:
         yield ("model", "size", "kernel"), f"{size['kernel']} is even; an odd one has a middle"
     if config["features"]["source"].get("stored") == _HALVED and stride > 1:
-        text = f"{stride}, but {_HALVED} was downsampled before: 1 is needed"
-        yield ("model", "stride"), text
+        fault = f"{stride}, but {_HALVED} was downsampled before: 1 is needed"
+        yield ("model", "stride"), fault
 
 
 def _stand_ins(config: Config) -> Sequence[str]:
@@ -58,17 +60,18 @@ KINDS = {
         1,
         needs={"asr_features": ("data", "features")},
         artifacts=(
-            files.RESULTS, files.LOG, run_files.LOG, files.SPLIT, files.VOCABULARY, files.BEST,
-            files.predictions("test"), files.references("test"), files.by_partition("test"),
+            artifacts.RESULTS, artifacts.LOG, run_files.LOG, artifacts.SPLIT, artifacts.VOCABULARY,
+            artifacts.BEST, artifacts.predictions("test"), artifacts.references("test"),
+            artifacts.by_partition("test"),
         ),
         packages=_PACKAGES,
         extra="asr",
         metrics=(
             "test_cer_micro", "test_cer_low", "test_cer_high", "test_cer_macro", "test_cer_raw",
-            "test_cer_toneless", *(f"test_cer{suffix}" for suffix in files.PASSES.values()),
+            "test_cer_toneless", *(f"test_cer{suffix}" for suffix in artifacts.PASSES.values()),
             "test_wer", "test_exact", "valid_cer_micro", "valid_cer", "valid_loss", "train_loss",
             "best_epoch", "epochs_trained", "parameters", "learning_rate", "grad_norm_max",
-            *(f"infeasible_{split}" for split in files.SPLITS), "nan_batches", "nonfinite",
+            *(f"infeasible_{split}" for split in artifacts.SPLITS), "nan_batches", "nonfinite",
             "blank_mass", "stable_share", "train_seconds", "seconds", "utterances_per_second",
         ),
         headline="test_cer_micro",

@@ -25,7 +25,7 @@ from adapter_fixtures import (
 from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.training import ranks
-from thunder.training import checkpoints, process, rank, watch
+from thunder.training import checkpoints, rank, rank_process, watch
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +113,7 @@ def test_a_model_that_cannot_be_loaded_is_the_cause(tiny: Tiny, tmp_path: Path) 
 
 
 def test_ranks_of_another_window_are_refused(tmp_path: Path) -> None:
-    inbox: process.Inbox = SimpleQueue()
+    inbox: rank_process.Inbox = SimpleQueue()
     order = {
         "mode": "smoke",
         "world": 2,
@@ -122,16 +122,18 @@ def test_ranks_of_another_window_are_refused(tmp_path: Path) -> None:
     }
     order |= {"start_seconds": 20.0, "stall_seconds": 20.0}
     orders = [{**order, "rank": number, "token": f"{number}" * 32} for number in range(2)]
-    both = [process.Process(n, one, inbox, ranks.COMMAND) for n, one in enumerate(orders)]
+    both = [rank_process.Process(n, one, inbox, ranks.COMMAND) for n, one in enumerate(orders)]
     try:
         told, ended = _listen(both, inbox)
     finally:
-        process.end(both)
+        rank_process.end(both)
     assert [one.code for one in both] == [rank.NOT_MET] * 2
     assert all("another window" in told[number] for number in ended)
 
 
-def _listen(both: list[process.Process], inbox: process.Inbox) -> tuple[dict[int, str], list[int]]:
+def _listen(
+    both: list[rank_process.Process], inbox: rank_process.Inbox
+) -> tuple[dict[int, str], list[int]]:
     told: dict[int, str] = {}
     ended: list[int] = []
     greeted = 0
@@ -173,7 +175,7 @@ def test_weights_must_name_every_rank(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_ranks_are_not_blamed_for_a_supervisor_that_was_held_up() -> None:
-    inbox: process.Inbox = SimpleQueue()
+    inbox: rank_process.Inbox = SimpleQueue()
     both = [SimpleNamespace(number=number, code=0, pid=0) for number in (0, 1)]
     watching = watch.Watch(
         cast(Any, both), inbox, lambda event: None, ranks.PHRASES, threading.Event()

@@ -13,7 +13,7 @@ from thunder.backends.mlx import ring
 from thunder.backends.mlx.ring import Words
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.data import batches, tokens
+from thunder.lanes.adapter.data import batches, token_rows
 from thunder.lanes.adapter.model import lora
 from thunder.lanes.adapter.training import record, snapshot, state
 from thunder.lanes.adapter.training.loop import Outcome, Trainer
@@ -42,8 +42,8 @@ class Window:
         self.rank, self.world = request["rank"], request["world"]
         self.weights = self.train["rank_weights"][: self.world]
         folder = Path(request["tokens"])
-        self.rows = tokens.load(folder / "train.npz")
-        self.valid = tokens.load(folder / "valid.npz").first(self.train["valid_rows"])
+        self.rows = token_rows.load(folder / "train.npz")
+        self.valid = token_rows.load(folder / "valid.npz").first(self.train["valid_rows"])
         adapted = lora.load(Path(request["model_folder"]), config["adapter"], config["seed"])
         self.trainer = Trainer(adapted, self.train, peak(config), group)
         rows = self.train["batch_size"] * sum(self.weights)
@@ -87,8 +87,8 @@ class Window:
         words, unvalidated = snapshot.fresh(self.trainer, self.config["seed"], self.world), True
         if self.rank == 0:
             checkpoint, warnings = checkpoints.latest(self.run, state.LAYOUT)
-            for text in warnings:
-                self.tell(**events.warning(text))
+            for warning in warnings:
+                self.tell(**events.warning(warning))
             step = checkpoint.step if checkpoint else 0
             if checkpoint:
                 words = self._resume(checkpoint)

@@ -12,11 +12,19 @@ import torch
 from thunder.backends.torch.machine import Machine
 from thunder.ground import files
 from thunder.lanes.asr import artifacts
-from thunder.lanes.asr.evaluation import adaptation, dumps, partition, recognised, results, tally
+from thunder.lanes.asr.evaluation import (
+    adaptation,
+    dumps,
+    partition,
+    recognised,
+    results,
+    scored_dump,
+    tally,
+)
 from thunder.lanes.asr.evaluation.adaptation import Pass
 from thunder.lanes.asr.evaluation.dumps import Spool
 from thunder.lanes.asr.evaluation.recognised import Recogniser
-from thunder.lanes.asr.evaluation.results import Scored
+from thunder.lanes.asr.evaluation.scored_dump import Scored
 from thunder.lanes.asr.model.ctc import CTCModel
 from thunder.lanes.asr.training import batches, epoch
 from thunder.lanes.asr.training.batches import Batch
@@ -76,8 +84,8 @@ def run(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=time.monotonic() - started,
     )
-    for text in document["warnings"]:
-        emit(events.warning(text))
+    for warning in document["warnings"]:
+        emit(events.warning(warning))
     files.write_json(folder / artifacts.RESULTS, document)
     return results.metrics(document, training)
 
@@ -127,7 +135,7 @@ def _dump(work: _Work, split: str, pass_: Pass, rows: Spool, policy: Mapping[str
     path = work.folder / artifacts.predictions(split, pass_.suffix)
     labelled = (partition.labelled(row, policy) for row in rows)
     dumps.write(path, "asr_prediction", _beating(work, labelled))
-    return results.score(_beating(work, dumps.read(path)), work.material.config["script"])
+    return scored_dump.score(_beating(work, dumps.read(path)), work.material.config["script"])
 
 
 def _references(work: _Work, split: str) -> None:
@@ -138,12 +146,12 @@ def _references(work: _Work, split: str) -> None:
         {
             "feat_id": feat_id,
             "script": script,
-            "reference_text": text,
-            "reference_norm": spelling.scored(text, script, spelling.MAIN),
+            "reference_text": reference,
+            "reference_norm": spelling.scored(reference, script, spelling.MAIN),
             "origin": origin,
             "text_disjoint": feat_id in is_new,
         }
-        for feat_id, text, origin in columns
+        for feat_id, reference, origin in columns
     )
     path = work.folder / artifacts.references(split)
     dumps.write(path, "asr_reference", _beating(work, rows))

@@ -68,7 +68,7 @@ def build(
 
 def builder_digest(source: Mapping[str, Any]) -> str:
     """Return the digest of what shapes the data besides the settings: rules, words and sounds."""
-    words, _ = sentences.vocabulary("latin")
+    sha256, _ = sentences.vocabulary("latin")
     shape = {
         "revisions": {"spoken": REVISION, "sounds": sounds.REVISION},
         "normaliser_version": spelling.NORMALISER_VERSION,
@@ -76,7 +76,7 @@ def builder_digest(source: Mapping[str, Any]) -> str:
         "chars": CHARS,
         "sounds": {name: list(parts) for name, parts in sounds.SOUNDS.items()},
         "voices": sounds.VOICES,
-        "words": words,
+        "words": sha256,
     }
     return digest.of_value(_plain(shape))
 
@@ -129,7 +129,7 @@ def _write_wave(path: Path, samples: "NDArray[Any]", rate_hz: int) -> None:
 def _manifest(
     source: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path
 ) -> dict[str, Any]:
-    words, count = sentences.vocabulary("latin")
+    sha256, count = sentences.vocabulary("latin")
     manifest = {
         "name": f"spoken-{source['rows']}-{source['seed']}",
         "created_by": "thunder",
@@ -137,7 +137,7 @@ def _manifest(
         "builder_sha256": builder_digest(source),
         "stand_in": True,
         "seed": source["seed"],
-        "inputs": [{"path": f"CLDR {sentences.LOCALES['latin']}", "sha256": words, "rows": count}],
+        "inputs": [{"path": f"CLDR {sentences.LOCALES['latin']}", "sha256": sha256, "rows": count}],
         "license": "Unicode-3.0",
         "bridge_version": BRIDGE,
         "normaliser_version": spelling.NORMALISER_VERSION,
