@@ -164,7 +164,7 @@ def test_a_dry_run_of_a_plan_writes_no_run(tmp_path: Path) -> None:
 
 def test_a_run_that_another_runner_owns_is_left_to_it(tmp_path: Path) -> None:
     (row,) = planned(tmp_path)
-    with store.owned(row.run):
+    with lock.owned(row.run.folder):
         outcomes = runner.run([row], Silent())
     assert [outcome.ending for outcome in outcomes] == ["elsewhere"]
     assert runner.exit_code(outcomes) == runner.EXIT_ELSEWHERE

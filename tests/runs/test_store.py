@@ -222,7 +222,7 @@ def test_forcing_makes_a_run_beside_and_not_over(done: store.Run) -> None:
 def test_a_forced_run_that_never_began_hides_nothing(done: store.Run) -> None:
     outputs = done.folder.parent.parent
     beside = store.beside(outputs, done)
-    with store.owned(beside):
+    with lock.owned(beside.folder):
         pass
     assert store.find(outputs, "dry", done.id) == done
     assert store.beside(outputs, done) == beside
@@ -232,17 +232,17 @@ def test_a_forced_run_that_never_began_hides_nothing(done: store.Run) -> None:
 
 
 def test_two_owners_are_impossible(done: store.Run) -> None:
-    with store.owned(done):
+    with lock.owned(done.folder):
         assert done.is_owned()
-        with pytest.raises(store.Busy, match="is being run by another process"):
-            store.owned(done).__enter__()
+        with pytest.raises(lock.Busy, match="is being run by another process"):
+            lock.owned(done.folder).__enter__()
     assert not done.is_owned()
 
 
 def test_reading_the_status_never_takes_a_run_from_its_runner(done: store.Run) -> None:
     for _ in range(200):
         assert not done.is_owned()
-        with store.owned(done):
+        with lock.owned(done.folder):
             assert done.is_owned()
 
 
@@ -250,7 +250,7 @@ HOLDER = """
 import subprocess, sys
 from pathlib import Path
 from thunder.runs import store
-with store.owned(store.Run(Path(sys.argv[1]))) as lock:
+with lock.owned(Path(sys.argv[1])) as held:
     child = None
     if sys.argv[2] == "child":
         child = subprocess.Popen(["sleep", "60"], pass_fds=(lock,), stdout=subprocess.DEVNULL)
@@ -279,7 +279,7 @@ def test_a_lock_is_freed_by_death_and_held_while_a_child_lives(
 def test_a_run_that_says_running_without_an_owner_is_lost(done: store.Run) -> None:
     edit(done.folder / store.RECORD, status="running")
     assert done.status() == "lost"
-    with store.owned(done):
+    with lock.owned(done.folder):
         assert done.status() == "running"
 
 
