@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from thunder.ground import folders, input_files, run_files
 from thunder.ground.kind import Kind
 from thunder.jobs.kinds import KINDS
 from thunder.jobs.kinds import LANES as LANE_NAMES
@@ -366,3 +367,47 @@ def test_every_task_is_in_the_documents() -> None:
 
 def _names_task(text: str, name: str) -> bool:
     return re.search(rf"\bthunder {name}\b|^\| `{name}\b|`{name}`", text, re.MULTILINE) is not None
+
+
+def _constants(module: object) -> set[str]:
+    return {value for name, value in vars(module).items() if name.isupper()}
+
+
+REPORTS = {name for kind in KINDS.values() if (name := kind.report)}
+HOMES_OF_FILES = {
+    **{name: {"ground.run_files"} for name in _constants(run_files)},
+    run_files.MANIFEST: {"ground.run_files", "ground.input_files"},
+    # A model folder is checked where thunder is not installed.
+    run_files.CONFIG: {
+        "ground.run_files", "ground.input_files", "lanes.adapter.model.model_folder",
+    },
+    **{name: {"lanes.adapter.artifacts"} for name in REPORTS},
+    **{str(Path(name).with_suffix(".json")): set() for name in REPORTS},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOMES_OF_FILES)
+def test_the_name_of_a_file_is_written_in_its_home_alone(name: str) -> None:
+    assert _constants(input_files) < {*HOMES_OF_FILES}
+    pattern = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)")
+    found = {module for module in MODULES if any(map(pattern.search, _words_of(module)))}
+    assert found == HOMES_OF_FILES[name]
+
+
+def _joined_or_named(path: Path) -> set[str]:
+    """The strings that a module makes a part of a path, or gives a name."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    values = [node.right for node in nodes if isinstance(node, ast.BinOp)]
+    values += [node.value for node in nodes if isinstance(node, ast.Assign)]
+    found = {node.value for node in values if isinstance(node, ast.Constant)}
+    return {value for value in found if isinstance(value, str)}
+
+
+@pytest.mark.parametrize("name", sorted(_constants(folders)))
+def test_the_name_of_a_folder_of_outputs_is_written_in_its_home_alone(name: str) -> None:
+    found = {module for module, path in MODULES.items() if name in _joined_or_named(path)}
+    assert found == {"ground.folders"}
+
+
+def test_the_process_of_a_run_has_the_names_of_its_files_for_nothing() -> None:
+    assert _imports(MODULES["ground.run_files"]) == set()

@@ -9,7 +9,7 @@ import pytest
 import running
 
 from thunder.commands import requests
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
@@ -104,7 +104,7 @@ def test_a_bundle_is_promoted_with_all_that_it_rests_on(
         assert cer["value"] == results["test_cer"]
         assert [cer["low"], cer["high"]] == results["cer_ci95"]
         assert row["reproduce"] == run.record()["attempts"][0]["runtime"]["reproduce"]
-        assert row["manifest_sha256"] == digest.of_file(run.folder / manifest.NAME)
+        assert row["manifest_sha256"] == digest.of_file(run.folder / run_files.MANIFEST)
     left = CELLS[3]
     assert document["missing"] == [
         {"cell": dict(left.coordinates), "run": left.job.id, "reason": "no run yet"}
@@ -257,11 +257,11 @@ def test_a_run_that_lacks_an_artifact_is_not_promoted(outputs: Path) -> None:
     run = bundle_runs.finish(outputs, bound(bundle_runs.cell()), rows=12, stand_in=False)
     for name in ("vocab.json", "best.pt"):
         (run.folder / name).unlink()
-    manifest.write(run.folder, run.id, leave_out=(store.RECORD,))
+    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
     with pytest.raises(Faults, match=f"run {run.id}: lacks vocab.json, best.pt"):
         promotion.of_run(run)
-    (run.folder / manifest.NAME).unlink()
-    with pytest.raises(Faults, match="no manifest to prove it by"):
+    (run.folder / run_files.MANIFEST).unlink()
+    with pytest.raises(Faults, match=r"manifest\.json: missing, so that nothing vouches"):
         promotion.of_run(run)
 
 
@@ -304,9 +304,8 @@ def features(outputs: Path) -> store.Run:
     config["runtime"] = {**found.runtime, "command": None, "stand_ins": []}
     made = job.Job(job.id_of(job.document(config)), config)
     run = store.Run(outputs / "asr_features" / made.id)
-    run.folder.mkdir(parents=True)
-    files.write_text(run.folder / "index.jsonl", "{}\n")
     record = attempts.start(run, made, provenance.collect())
+    files.write_text(run.folder / "index.jsonl", "{}\n")
     inputs = {"data": bundle_runs.SNAPSHOT}
     attempts.finish(run, record, {"metrics": {"rows": 12}, "step": None, "inputs": inputs}, 1.0)
     return run
@@ -399,7 +398,7 @@ def test_a_window_of_an_adapter_is_promoted_at_its_step(outputs: Path) -> None:
     run.folder.mkdir(parents=True)
     record = attempts.start(run, cell.job, provenance.collect())
     for step in (2, 3):
-        files.append_jsonl(run.folder / store.ROWS, {"step": step, "valid_loss": 9.0 - step})
+        files.append_jsonl(run.folder / run_files.ROWS, {"step": step, "valid_loss": 9.0 - step})
     inputs = {"data": "d" * 64, "model": "e" * 64}
     attempts.finish(run, record, {"metrics": {"valid_loss": 6.0}, "step": 3, "inputs": inputs}, 1.0)
     assert run.status() == "paused"

@@ -11,7 +11,7 @@ import numpy as np
 
 from thunder import scoring
 from thunder.commands import requests
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.evaluation import tally
@@ -81,7 +81,8 @@ def finish(
         words: for asr_runs.write_artifacts.
     """
     run = store.Run(outputs / "asr" / found.job.id)
-    run.folder.mkdir(parents=True)
+    made = {**provenance.collect(), "commit": "0" * 40, "dirty": dirty, "reason": None}
+    record = attempts.start(run, found.job, made)
     rows = rows if pairs is None else len(pairs)
     read = {"data": SNAPSHOT, "split": SPLIT, "features": FEATURES, **(inputs or {})}
     config = found.job.config
@@ -95,8 +96,6 @@ def finish(
     path = run.folder / "results.json"
     results = files.read_json(path) | {"features_sha256": read["features"], **(changed or {})}
     files.write_json(path, results)
-    made = {**provenance.collect(), "commit": "0" * 40, "dirty": dirty, "reason": None}
-    record = attempts.start(run, found.job, made)
     metrics = {"test_cer_micro": results["test_cer"]}
     attempts.finish(run, record, {"metrics": metrics, "step": None, "inputs": read}, 1.0)
     return run
@@ -105,7 +104,7 @@ def finish(
 def rewrite(run: store.Run, name: str, text: str) -> None:
     """Change a file of a run, and its manifest with it: a lie that no digest shows."""
     files.write_text(run.folder / name, text)
-    manifest.write(run.folder, run.id, leave_out=(store.RECORD,))
+    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
 
 
 def _retell(folder: Path, pairs: Pairs) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import perturb, rows
-from thunder.corpora.corpus import CREATED_BY, MANIFEST, SPLITS
+from thunder.corpora.corpus import CREATED_BY, SPLITS
 from thunder.ground import digest, files, json_lines, schema
 from thunder.ground.errors import ThunderError
+from thunder.ground.input_files import MANIFEST
 from thunder.ground.wording import nearest
 from thunder.language import sentences, spelling
 

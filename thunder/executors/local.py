@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thunder.executors.place import Ending, Order
-from thunder.ground import schema
+from thunder.ground import run_files, schema
 from thunder.hosts import pipe, process
 from thunder.hosts.last_words import exit_text, last_lines
 
@@ -43,7 +43,7 @@ def start(order: Order) -> Child:
     """Start the process of a run."""
     read_end, write_end = os.pipe()
     try:
-        with (order.folder / "run.log").open("ab") as log:
+        with (order.folder / run_files.LOG).open("ab") as log:
             command = [sys.executable, *CHILD, str(order.folder), order.function]
             child = process.start(
                 [*command, str(write_end)],
@@ -87,7 +87,7 @@ def fetch(child: Child) -> Ending:
     if last.get("event") != "error":
         how = exit_text(code) + _SUSPECTS.get(code, "")
         error = {"message": f"the run's process {how}", "cause": "crash"}
-    return Ending(None, {**error, "last_lines": last_lines(child.order.folder / "run.log")})
+    return Ending(None, {**error, "last_lines": last_lines(child.order.folder / run_files.LOG)})
 
 
 def _events(child: Child, stop: threading.Event) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,7 @@ class Kind:
         revision: raised when the meaning of the lane's code changes; part of the id.
         needs: kinds whose run comes first, each with the sections that it shares with this one.
         artifacts: files that a complete run has, by the names its users know.
+        report: Markdown that tells what happened in a run; `.json` beside it says it to programs.
         packages: what must be installed besides thunder itself.
         extra: the extra of thunder that installs the packages.
         backend: module that prints as JSON, run by itself, what this machine computes with.
@@ -49,6 +50,7 @@ class Kind:
     revision: int
     needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     artifacts: Sequence[str] = ()
+    report: str | None = None
     packages: Sequence[str] = ()
     extra: str | None = None
     backend: str | None = None

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from thunder.ground import run_files
 from thunder.ground.errors import ThunderError, message_of
-from thunder.runs import manifest
 from thunder.runs.run import Run, Status
 
 
@@ -69,10 +69,10 @@ def of(run: Run, goal: int | None) -> Reading:
         reading = Reading(run, goal, run.status(record), record["step"], record)
     except (ThunderError, OSError) as error:
         return unreadable(run, goal, message_of(error))
-    if reading.has_result and not (run.folder / manifest.NAME).is_file():
+    if reading.has_result and not (run.folder / run_files.MANIFEST).is_file():
         why = "missing, so that nothing vouches for its numbers"
         away = "restore the file, or move the folder away"
-        return unreadable(run, goal, f"{run.folder / manifest.NAME}: {why}; {away}")
+        return unreadable(run, goal, f"{run.folder / run_files.MANIFEST}: {why}; {away}")
     return reading
 
 

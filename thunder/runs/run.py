@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thunder.config.plain import by_key
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import id_of
 from thunder.runs import lock, manifest
 
 Status = Literal["planned", "running", "paused", "done", "failed", "lost", "unreadable"]
-CONFIG, RECORD, METRICS, ROWS = "config.json", "run.json", "metrics.json", "metrics.jsonl"
 AWAY = "restore the file, or move the folder away"
 
 
@@ -45,7 +44,7 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """Read run.json, checked."""
-        path = self.folder / RECORD
+        path = self.folder / run_files.RECORD
         record = _load(path)
         schema.check("run", record, str(path))
         if (record["kind"], record["id"]) != (self.kind, self.id):
@@ -57,14 +56,14 @@ class Run:
 
     def exists(self) -> bool:
         """Say whether a run is there, readable or not; a folder without a record is none yet."""
-        for path in (self.folder / RECORD, self.folder):
+        for path in (self.folder / run_files.RECORD, self.folder):
             try:
                 path.lstat()
             except FileNotFoundError:
                 continue
             except OSError:  # it may not be looked into, or it is no folder
                 return True
-            return path.name == RECORD or not self.folder.is_dir()
+            return path.name == run_files.RECORD or not self.folder.is_dir()
         return False
 
     def document(self) -> dict[str, Any]:
@@ -73,7 +72,7 @@ class Run:
         Raises:
             ThunderError: the file was changed after the run was named.
         """
-        path = self.folder / CONFIG
+        path = self.folder / run_files.CONFIG
         document = _load(path)
         try:
             content_id = id_of(document)
@@ -89,11 +88,12 @@ class Run:
 
     def check_drift(self, wanted: Mapping[str, Any]) -> None:
         """Raise Faults when config.json is not the document of the job; names key, old and new."""
-        recorded = _load(self.folder / CONFIG)
+        path = self.folder / run_files.CONFIG
+        recorded = _load(path)
         if digest.is_same(recorded, dict(wanted)):
             return
         raise Faults(
-            f"{self.folder / CONFIG}: drifted from the job that its folder is named after "
+            f"{path}: drifted from the job that its folder is named after "
             "(key: as recorded → as asked); restore the file, or move the folder away:",
             [f"{key}: {old!r} → {new!r}" for key, old, new in differences(recorded, wanted)],
             "verification",
@@ -115,7 +115,7 @@ class Run:
 
     def metrics(self) -> dict[str, float | None]:
         """Read metrics.json, checked; empty when there is none yet."""
-        path = self.folder / METRICS
+        path = self.folder / run_files.METRICS
         if not path.is_file():
             return {}
         metrics = _load(path)
@@ -124,14 +124,14 @@ class Run:
 
     def rows(self) -> list[dict[str, Any]]:
         """Read of metrics.jsonl, numbers step by step, what the manifest vouches for."""
-        path = self.folder / ROWS
-        vouched = manifest.bytes_of(self.folder, self.id, ROWS)
+        path = self.folder / run_files.ROWS
+        vouched = manifest.bytes_of(self.folder, self.id, run_files.ROWS)
         return [*_rows(path, 0, vouched)]
 
     def rows_to_come(self) -> list[dict[str, Any]]:
         """Read the rows that were added since: of steps that no manifest vouches for yet."""
-        vouched = manifest.bytes_of(self.folder, self.id, ROWS)
-        return [*_rows(self.folder / ROWS, vouched, None)]
+        vouched = manifest.bytes_of(self.folder, self.id, run_files.ROWS)
+        return [*_rows(self.folder / run_files.ROWS, vouched, None)]
 
     def at_step(self, step: int) -> dict[str, float | None]:
         """Return the numbers that metrics.jsonl has for a step, all its rows together."""

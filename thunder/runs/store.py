@@ -3,15 +3,12 @@
 import re
 from pathlib import Path
 
+from thunder.ground import run_files
 from thunder.ground.errors import ThunderError
 from thunder.ground.wording import nearest
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
 from thunder.runs.run import ABSENT as ABSENT
-from thunder.runs.run import CONFIG as CONFIG
-from thunder.runs.run import METRICS as METRICS
-from thunder.runs.run import RECORD as RECORD
-from thunder.runs.run import ROWS as ROWS
 from thunder.runs.run import Run as Run
 from thunder.runs.run import differences as differences
 
@@ -72,7 +69,7 @@ def by_prefix(outputs: Path, word: str) -> Run:
 
 def is_proven(run: Run) -> bool:
     """Say whether the run has a manifest, so that it can be verified."""
-    return (run.folder / manifest.NAME).is_file()
+    return (run.folder / run_files.MANIFEST).is_file()
 
 
 def verify(run: Run) -> list[str]:
@@ -83,7 +80,7 @@ def verify(run: Run) -> list[str]:
         return [str(error)]
     record = run.record()
     may_grow = record["status"] != "done"
-    wrong = manifest.faults(run.folder, run.id, leave_out=(RECORD,), may_grow=may_grow)
+    wrong = manifest.faults(run.folder, run.id, leave_out=(run_files.RECORD,), may_grow=may_grow)
     return wrong or belated(run, record["step"])
 
 
@@ -93,7 +90,8 @@ def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:
     Args:
         has_steps: numbers are read by step, so that metrics.json, the latest ones, is not.
     """
-    return manifest.faults_of(run.folder, run.id, (CONFIG, ROWS if has_steps else METRICS))
+    numbers = run_files.ROWS if has_steps else run_files.METRICS
+    return manifest.faults_of(run.folder, run.id, (run_files.CONFIG, numbers))
 
 
 def belated(run: Run, verified: int | None) -> list[str]:
@@ -101,7 +99,7 @@ def belated(run: Run, verified: int | None) -> list[str]:
     steps = {row.get("step") for row in run.rows_to_come()}
     belated = sorted(step for step in steps if isinstance(step, int) and step <= (verified or 0))
     return [
-        f"{ROWS}: a row of step {step} was added after step {verified} was verified"
+        f"{run_files.ROWS}: a row of step {step} was added after step {verified} was verified"
         for step in belated
     ]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from thunder.ground.kind import Config, Fault, Kind
+from thunder.lanes.adapter.artifacts import REPORT
 
 
 def _rules(config: Config) -> Iterator[Fault]:
@@ -16,6 +17,7 @@ KINDS = {
     "adapter": Kind(
         "thunder.lanes.adapter.job:run",
         1,
+        report=REPORT,
         backend="thunder.backends.mlx.describe",
         metrics=(
             "valid_loss", "valid_loss_start", "valid_loss_drop", "valid_tokens", "train_loss",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
-from thunder.ground import digest, files
+from thunder.ground import digest, files, folders, input_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import tokens
@@ -103,7 +103,7 @@ def _model(context: Context, checks: Checks) -> None:
 
 def _depth(place: Path) -> int | None:
     """Return how many layers the config of a model names, None when it does not say."""
-    config = files.read_json(place / "config.json")
+    config = files.read_json(place / input_files.CONFIG)
     count = (config.get("text_config") or config).get("num_hidden_layers")
     return None if count is None else int(count)
 
@@ -161,7 +161,9 @@ def _ring(context: Context, checks: Checks) -> None:
     with checks.check("ring smoke", "ranks") as measured:
         if world == 1:
             raise Skip("one rank needs no ring")
-        results = ranks.ring_smoke(world, Path(context.config["runtime"]["outputs"]) / "cache")
+        results = ranks.ring_smoke(
+            world, Path(context.config["runtime"]["outputs"]) / folders.CACHE
+        )
         latency = max(result["latency_ms"] for result in results)
         measured(f"size {world} on all {world} ranks, all-sum right, {latency:.2f} ms")
     with checks.check(HOSTS_REACH, "ranks"):

@@ -8,6 +8,7 @@ from typing import Any
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import preflight
+from thunder.lanes.adapter.artifacts import REPORT
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.training import state
 from thunder.training import checkpoints, metrics
@@ -52,7 +53,7 @@ def write(
     numbers: Mapping[str, float | None],
     record: Mapping[str, Any],
 ) -> Path:
-    """Write the report of a verified window; returns the path of report.md.
+    """Write the report of a verified window; returns its path.
 
     Args:
         checks: the rows of the preflight.
@@ -74,10 +75,12 @@ def write_failed(context: Context, checks: Sequence[Row], goal: int, error: Thun
 
 
 def _write(folder: Path, document: dict[str, Any]) -> Path:
-    schema.check("report", document, str(folder / "report.json"), cause="crash")
-    files.write_json(folder / "report.json", document)
-    files.write_text(folder / "report.md", _markdown(document))
-    return folder.absolute() / "report.md"
+    path = folder.absolute() / REPORT
+    data = path.with_suffix(".json")
+    schema.check("report", document, str(data), cause="crash")
+    files.write_json(data, document)
+    files.write_text(path, _markdown(document))
+    return path
 
 
 def _document(

@@ -4,6 +4,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import run_files
 from thunder.ground.errors import Faults
 from thunder.lanes.adapter.training import ranks, state
 from thunder.lanes.adapter.training.ranks import Request
@@ -94,7 +95,7 @@ def _loss(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tuple
     recorded, again = checkpoint.record["valid_loss"], evaluated["valid_loss"]
     noted = metrics.at_step(run, checkpoint.step, "valid_loss")
     if recorded is None or noted != recorded:
-        return f"{again}", [f"{metrics.NAME} says {noted}, checkpoint.json says {recorded}"]
+        return f"{again}", [f"{run_files.ROWS} says {noted}, checkpoint.json says {recorded}"]
     old, new = checkpoint.record["fingerprint"], evaluated["fingerprint"]
     if old == new:
         text = f"{again:.6f}, equal to the bit"

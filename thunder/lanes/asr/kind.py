@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from thunder.ground import run_files
 from thunder.ground.kind import Config, Fault, Kind
 from thunder.lanes.asr import artifacts as files
 
@@ -57,7 +58,7 @@ KINDS = {
         1,
         needs={"asr_features": ("data", "features")},
         artifacts=(
-            files.RESULTS, files.LOG, "run.log", files.SPLIT, files.VOCABULARY, files.BEST,
+            files.RESULTS, files.LOG, run_files.LOG, files.SPLIT, files.VOCABULARY, files.BEST,
             files.predictions("test"), files.references("test"), files.by_partition("test"),
         ),
         packages=_PACKAGES,

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from thunder.ground import digest, files
+from thunder.ground import digest, files, run_files
 from thunder.results.promotion import support
 from thunder.results.promotion.candidates import Candidate, needs_of
-from thunder.runs import manifest
 
 
 def run(one: Candidate) -> dict[str, Any]:
     """Return one run: how it was made, what it read, what it measured."""
     record = one.record or {}
-    last, path = record["attempts"][-1], one.run.folder / manifest.NAME
+    last, path = record["attempts"][-1], one.run.folder / run_files.MANIFEST
     artifacts = files.read_json(path)["artifacts"]
     return {
         "run": one.name,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, folders, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.results.promotion import candidates, claims, evidence, markdown, refusals, support
@@ -13,7 +13,6 @@ from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons
 from thunder.runs import attempts, store
 
-FOLDER = "promotions"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -73,7 +72,8 @@ def write(document: dict[str, Any], outputs: Path) -> list[Path]:
     name = document["name"]
     if not _NAME.fullmatch(name):
         raise ThunderError(f"{name!r}: not a name; letters, digits and . _ - are allowed")
-    path, rendering = (outputs / FOLDER / f"{name}.{ending}" for ending in ("json", "md"))
+    stem = outputs / folders.PROMOTIONS / name
+    path, rendering = (stem.with_name(f"{name}.{ending}") for ending in ("json", "md"))
     if path.exists():
         document = _same(path, document)
     else:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.jobs import mixed
 from thunder.jobs.kinds import KINDS
 from thunder.results.promotion.candidates import Candidate
-from thunder.runs import manifest, store
+from thunder.runs import store
 
 _SHOWN_FAULTS = 5
 
@@ -75,7 +75,7 @@ def _of_proof(one: Candidate) -> Iterator[str]:
     if len(faults) > _SHOWN_FAULTS:
         yield f"run {one.label}: … and {len(faults) - _SHOWN_FAULTS:,} more faults"
     if not faults:
-        artifacts = files.read_json(one.run.folder / manifest.NAME)["artifacts"]
+        artifacts = files.read_json(one.run.folder / run_files.MANIFEST)["artifacts"]
         listed = {artifact["path"] for artifact in artifacts}
         wanted = KINDS[one.run.kind].artifacts
         if lacking := [name for name in wanted if name not in listed]:

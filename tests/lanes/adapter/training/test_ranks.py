@@ -22,10 +22,10 @@ from adapter_fixtures import (
     wait_for_step,
 )
 
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.training import ranks
-from thunder.training import checkpoints, metrics, process, rank, watch
+from thunder.training import checkpoints, process, rank, watch
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +97,7 @@ def test_a_loss_that_is_not_finite_stops_before_saving(tiny: Tiny, tmp_path: Pat
     assert caught.value.cause == "training"
     assert not checkpoints.steps(tmp_path)
     (failed,) = re.findall(r"step (\d+): the loss is", str(caught.value))
-    rows = [row for row in files.read_jsonl(tmp_path / metrics.NAME) if "loss" in row]
+    rows = [row for row in files.read_jsonl(tmp_path / run_files.ROWS) if "loss" in row]
     # The step that failed has left no row, those before it have.
     assert [row["step"] for row in rows] == list(range(1, int(failed)))
     assert rows

@@ -11,8 +11,9 @@ from typing import Any
 
 from thunder.ground import digest, files, json_lines, schema, wording
 from thunder.ground.errors import ThunderError
+from thunder.ground.input_files import MANIFEST
 from thunder.lanes.asr.data import pair, recordings, transcripts
-from thunder.lanes.asr.speech.spoken import MANIFEST, PAIRS, folder_digests
+from thunder.lanes.asr.speech.spoken import PAIRS, folder_digests
 from thunder.language import spelling
 
 REVISION = 1  # raise it when the same recordings and transcripts give other rows

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
+from thunder.ground.input_files import MANIFEST
 from thunder.lanes.asr.data.vocabulary import Vocabulary
-from thunder.lanes.asr.speech.spoken import MANIFEST
 from thunder.language import bridge, spelling
 
 if TYPE_CHECKING:

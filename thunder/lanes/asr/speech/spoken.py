@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thunder.ground import digest, draws, files, schema
 from thunder.ground.errors import ThunderError
+from thunder.ground.input_files import MANIFEST
 from thunder.lanes.asr.data import recordings
 from thunder.lanes.asr.speech import sounds
 from thunder.language import bridge, sentences, spelling
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 REVISION = 1  # raise it when the same recipe gives other rows
 CHARS = (16, 38)  # 1.5 to 3.5 seconds
 BRIDGE = bridge.V2_STANDARD
-PAIRS, MANIFEST = "pairs.jsonl", "manifest.json"
+PAIRS = "pairs.jsonl"
 _DRAWN_AT_ONCE = 2.5  # sentences for each row: about half of them are short
 
 Progress = Callable[[int, int], None]

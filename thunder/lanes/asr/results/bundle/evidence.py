@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder.ground import schema
+from thunder.ground import run_files, schema
 from thunder.ground.errors import Faults
 from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.artifacts import RESULTS
@@ -19,7 +19,8 @@ from thunder.runs import proof, store
 PREDICTIONS, REFERENCES = artifacts.predictions("test"), artifacts.references("test")
 BY_PARTITION = artifacts.by_partition("test")
 NEEDED = (
-    store.CONFIG, store.METRICS, store.ROWS, RESULTS, PREDICTIONS, REFERENCES, BY_PARTITION,
+    run_files.CONFIG, run_files.METRICS, run_files.ROWS,
+    RESULTS, PREDICTIONS, REFERENCES, BY_PARTITION,
 )  # fmt: skip
 ADAPTED = {
     column: artifacts.predictions("test", suffix) for column, suffix in artifacts.PASSES.items()

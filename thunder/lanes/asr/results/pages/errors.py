@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thunder.ground import files, wording
+from thunder.ground import files, folders, run_files, wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.labels import LABELS
@@ -48,7 +48,7 @@ def write(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> Path:
     """
     document = build(run_folder, rows=rows, variant=variant)
     name = f"errors-{run_folder.name}{'' if variant == 'norm' else f'-{variant}'}.html"
-    path = run_folder.parent.parent / "pages" / name
+    path = run_folder.parent.parent / folders.PAGES / name
     files.write_text(path, render(document))
     return path
 
@@ -83,7 +83,7 @@ def build(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> dict[str,
         raise ThunderError(f"no variant {variant!r}; variants: {', '.join(VARIANTS)}")
     run = store.Run(run_folder)
     record = _record(run)
-    proof.digests(run, (store.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
+    proof.digests(run, (run_files.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
     results = proof.document(run.folder / RESULTS, "asr_results")
     scored = read(run, variant)
     cer = _cer(scored)
