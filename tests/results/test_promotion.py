@@ -261,7 +261,7 @@ def test_a_run_that_lacks_an_artifact_is_not_promoted(outputs: Path) -> None:
     with pytest.raises(Faults, match=f"run {run.id}: lacks vocab.json, best.pt"):
         promotion.of_run(run)
     (run.folder / run_files.MANIFEST).unlink()
-    with pytest.raises(Faults, match="no manifest to prove it by"):
+    with pytest.raises(Faults, match=r"manifest\.json: missing, so that nothing vouches"):
         promotion.of_run(run)
 
 
@@ -304,9 +304,8 @@ def features(outputs: Path) -> store.Run:
     config["runtime"] = {**found.runtime, "command": None, "stand_ins": []}
     made = job.Job(job.id_of(job.document(config)), config)
     run = store.Run(outputs / "asr_features" / made.id)
-    run.folder.mkdir(parents=True)
-    files.write_text(run.folder / "index.jsonl", "{}\n")
     record = attempts.start(run, made, provenance.collect())
+    files.write_text(run.folder / "index.jsonl", "{}\n")
     inputs = {"data": bundle_runs.SNAPSHOT}
     attempts.finish(run, record, {"metrics": {"rows": 12}, "step": None, "inputs": inputs}, 1.0)
     return run

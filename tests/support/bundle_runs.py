@@ -81,7 +81,8 @@ def finish(
         words: for asr_runs.write_artifacts.
     """
     run = store.Run(outputs / "asr" / planned.job.id)
-    run.folder.mkdir(parents=True)
+    made = {**provenance.collect(), "commit": "0" * 40, "dirty": dirty, "reason": None}
+    record = attempts.start(run, planned.job, made)
     rows = rows if pairs is None else len(pairs)
     read = {"data": SNAPSHOT, "split": SPLIT, "features": FEATURES, **(inputs or {})}
     config = planned.job.config
@@ -95,8 +96,6 @@ def finish(
     path = run.folder / "results.json"
     results = files.read_json(path) | {"features_sha256": read["features"], **(changed or {})}
     files.write_json(path, results)
-    made = {**provenance.collect(), "commit": "0" * 40, "dirty": dirty, "reason": None}
-    record = attempts.start(run, planned.job, made)
     metrics = {"test_cer_micro": results["test_cer"]}
     attempts.finish(run, record, {"metrics": metrics, "step": None, "inputs": read}, 1.0)
     return run

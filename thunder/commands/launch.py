@@ -73,11 +73,13 @@ def run(request: Request) -> int:
 
 
 def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[runner.Outcome]:
-    at_once = request.runtime["jobs"]
+    runtime = request.runtime
+    at_once, retries = runtime["jobs"], runtime["retries"]
     _check_packages([*now.planned, *(row for _, rows in now.earlier for row in rows)])
-    outcomes = stages.run(now.earlier, shown, at_once=at_once)
+    outcomes = stages.run(now.earlier, shown, at_once=at_once, retries=retries)
     if _may_go_on(request, now.earlier, outcomes, shown):
-        own = runner.run(now.planned, shown, at_once=at_once)
+        wait = runtime["wait"]
+        own = runner.run(now.planned, shown, at_once=at_once, retries=retries, wait=wait)
         _show_ending(request, own, shown)
         outcomes += own
     return outcomes

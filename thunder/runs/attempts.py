@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from thunder.ground import files, run_files, schema
+from thunder.ground import digest, files, run_files, schema
+from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
-from thunder.runs import manifest
+from thunder.runs import manifest, store
+from thunder.runs.run import AWAY
 from thunder.runs.store import Run, is_proven
 
 
@@ -19,7 +21,13 @@ def start(
     Args:
         changes: what the code has beyond its commit; kept as `uncommitted-<digest>.diff`.
     """
-    record = run.record() if run.exists() else _new_record(job)
+    if run.exists():
+        record = run.record()
+        if belated := store.belated(run, record["step"]):
+            raise Faults(f"{run.folder}: {AWAY}:", belated, "verification")
+    else:
+        _refuse_leftovers(run)
+        record = _new_record(job)
     _clear_torn(run)
     if (run.folder / run_files.CONFIG).is_file():
         run.check_drift(job.document)
@@ -34,7 +42,7 @@ def start(
         "ended": None,
         "status": "running",
         "runtime": {**job.runtime, "command": shlex.join(provenance["command"])},
-        "from_step": record["step"],
+        "from_step": record.get("saved", record["step"]),
         "to_step": job.goal,
         "seconds": None,
         "error": None,
@@ -51,7 +59,13 @@ def advance(run: Run, record: dict[str, Any], result: Mapping[str, Any]) -> dict
     files.write_json(run.folder / run_files.METRICS, result["metrics"])
     _write_manifest(run)
     inputs = {**record["inputs"], **result.get("inputs", {})}
+    record = {k: v for k, v in record.items() if k != "saved"}
     return write_record(run, {**record, "step": result.get("step"), "inputs": inputs})
+
+
+def save(run: Run, record: dict[str, Any], step: int) -> dict[str, Any]:
+    """Record that a checkpoint was saved on the way, which the next attempt goes on from."""
+    return write_record(run, {**record, "saved": step})
 
 
 def finish(run: Run, record: dict[str, Any], result: Mapping[str, Any], seconds: float) -> None:
@@ -87,6 +101,21 @@ def write_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
 def now() -> str:
     """Return the time as records have it, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _refuse_leftovers(run: Run) -> None:
+    """Refuse to begin among files of a run whose record is gone: they would pass for its own."""
+    left = [name for name in digest.visible_files(run.folder) if not _is_of_a_start(name)]
+    if left:
+        raise ThunderError(
+            f"{run.folder}: it has {left[0]} and no {run_files.RECORD}: what is left of a run that "
+            "was moved or removed; move the folder away",
+            "verification",
+        )
+
+
+def _is_of_a_start(name: str) -> bool:
+    return name == run_files.CONFIG or name.startswith("uncommitted-")
 
 
 def _clear_torn(run: Run) -> None:

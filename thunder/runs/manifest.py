@@ -53,6 +53,16 @@ def faults_of(folder: Path, run_id: str, names: Sequence[str]) -> list[str]:
     return wrong
 
 
+def bytes_of(folder: Path, run_id: str, name: str) -> int:
+    """Return how many bytes of an artifact the manifest vouches for: 0 where it lists none."""
+    if not (folder / run_files.MANIFEST).is_file():
+        return 0
+    listed, wrong = _read(folder, run_id)
+    if wrong:
+        raise ThunderError(wrong[0], "verification")
+    return int(listed[name]["bytes"]) if name in listed else 0
+
+
 def _artifact(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     return {"path": name, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}

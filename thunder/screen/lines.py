@@ -32,14 +32,16 @@ def plan_line(row: Planned, *, with_folder: bool) -> str:
 def steps_text(row: Planned) -> str:
     """Return how far a cell is and where it goes: `step 0 → 10 of 80`."""
     job = row.cell.job
+    if row.fault is not None:
+        return f"{row.status}: {' '.join(row.fault.split())}"
     if job.goal is None:
         return row.status
-    here = row.step or 0
     if row.is_reached:
+        here = row.step or 0
         past = f"; the run is at step {here}" if here > job.goal else ""
         return f"step {job.goal} of {job.total} is reached{past}"
     word = {"planned": "", "paused": "resumed ", "failed": "retried ", "lost": "lost, resumed "}
-    return f"{word.get(row.status, '')}step {here} → {job.goal} of {job.total}"
+    return f"{word.get(row.status, '')}step {row.begins_at} → {job.goal} of {job.total}"
 
 
 def summary(name: str, planned: Sequence[Planned]) -> str:
@@ -100,7 +102,7 @@ def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
         is_last = many or row.cell.job.goal is None
         return [f"done    {name}  {_headline(row)}{seconds}"] if is_last else []
     if outcome.ending == "stopped":
-        here = "" if row.step is None else f" from step {row.step}"
+        here = "" if row.step is None else f" from step {row.begins_at}"
         return [f"stopped {name}; the same command goes on{here}"]
     if outcome.ending == "elsewhere":
         return [f"busy    {name}: another runner has it"]

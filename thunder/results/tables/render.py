@@ -17,8 +17,7 @@ MISSING = "–"
 def write(table: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write a table as JSON, Markdown and CSV; the same runs give the same bytes."""
     rendered = renderings(table)
-    for name, content in rendered.items():
-        files.write_text(folder / name, content)
+    files.write_all({folder / name: content.encode() for name, content in rendered.items()})
     return [folder / name for name in rendered]
 
 

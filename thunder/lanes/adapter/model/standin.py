@@ -185,7 +185,12 @@ def _write_weights(folder: Path, model: Any) -> None:
 
     # Sorted, as the bytes of the file follow the order of the names.
     weights = dict(sorted(tree_flatten(model.parameters())))
-    mx.save_safetensors(str(folder / WEIGHTS), weights, metadata={"format": "mlx"})
+    path = folder / WEIGHTS
+    try:
+        mx.save_safetensors(str(path), weights, metadata={"format": "mlx"})
+    except RuntimeError as error:  # what mlx makes of a full disk
+        reason = str(error).splitlines()[0]
+        raise ThunderError(f"{path}: could not be written: {reason}", "write") from error
     index = {
         "metadata": {"total_size": sum(weight.nbytes for weight in weights.values())},
         "weight_map": dict.fromkeys(weights, WEIGHTS),

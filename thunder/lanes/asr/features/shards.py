@@ -73,6 +73,7 @@ class Writer:
     def __enter__(self) -> "Writer":
         self._beside.parent.mkdir(parents=True, exist_ok=True)
         self._stream = self._beside.open("wb")
+        files.hold(self._stream.fileno())
         return self
 
     def add(
