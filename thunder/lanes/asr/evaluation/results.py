@@ -35,7 +35,7 @@ class Scored:
     blank_mass: list[float] = field(repr=False)
 
 
-def score(rows: Iterable[Mapping[str, Any]], script: str) -> Scored:
+def score(rows: Iterable[Mapping[str, Any]], script: spelling.Script | str) -> Scored:
     """Return the edits of the rows of a dump, in every variant."""
     kept = [
         (
