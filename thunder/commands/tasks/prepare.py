@@ -117,5 +117,5 @@ def _option(words: Sequence[str], config_dir: str) -> dict[str, Any]:
     config = compose.compose(parsed.choices, places).fill(parsed.values)
     if absent := list(compose.missing_values({"alphabet": config["alphabet"]})):
         raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
-    chosen = " ".join(map(shlex.quote, words))
+    chosen = " ".join(map(shlex.quote, [*words, *places.flags]))
     return {"script": config["script"], "alphabet": config["alphabet"], "words": chosen}

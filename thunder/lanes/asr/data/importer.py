@@ -44,7 +44,10 @@ def made(
         shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if len(names) > _SHOWN_NAMES else "")
         yield f"  left out {len(names)}: {reason}: {shown}"
     if foreign := listing.strangers(asked, manifest["omitted"]):
-        yield f"  not letters of the script: {letters.shown(foreign)}"
+        yield (
+            f"  not letters of the script: {letters.shown(foreign)}; to take those that the texts "
+            "have: --script from_data --column NAME"
+        )
     for option in options:
         yield corpus.use_text(_words(option, options), target)
 
@@ -59,11 +62,13 @@ def _asked(transcripts: str, options: Sequence[Mapping[str, Any]]) -> list[tuple
         )
     if len(files) != len(options) or len({*names}) != len(names):
         raise ThunderError(
-            f"corpus import-speech: {len(files)} files of transcripts for the scripts "
-            f"{', '.join(names)}: each script needs a file of its own, in the same order, with "
-            "commas between and no space"
+            f"corpus import-speech: {wording.count(len(files), 'file')} of transcripts for the "
+            f"scripts {', '.join(names)}: each needs a file and a name of its own, in the same "
+            "order, with commas and no space between: A.tsv,B.tsv --column A,B"
         )
-    known = [letters.of(scripts.settled({**option, "runtime": {}})) for option in options]
+    known = [
+        letters.of(scripts.settled({**option, "runtime": {"paths": {}}})) for option in options
+    ]
     return list(zip(known, map(Path, files), strict=True))
 
 

@@ -30,6 +30,10 @@ OTHER_FILE = "not_audio"
 Progress = Callable[[int, int], None]
 
 
+def _silent(done: int, of: int) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class _Gathered:
     """What an import gathers."""
@@ -46,7 +50,7 @@ def import_speech(
     transcript_file: Path,
     target: Path,
     license: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = _silent,
     letters: Letters = transcripts.LATIN,
     others: Sequence[tuple[Letters, Path]] = (),
 ) -> dict[str, Any]:
@@ -71,11 +75,9 @@ def import_speech(
     audio = _usable(_recordings(folder, gathered), listed, gathered)
     paired = _paired(folder, asked, audio, listed, gathered)
     with files.fresh_folder(target) as made:
-        (made / recordings.FOLDER).mkdir()
         for done, name in enumerate(paired, 1):
             _add(name, audio[name], listed.texts[name], made, gathered)
-            if progress is not None:
-                progress(done, len(paired))
+            progress(done, len(paired))
         _check_any(folder, gathered)
         files.write_jsonl(made / PAIRS, gathered.rows.values())
         about = _manifest(folder, asked, listed, gathered, license)
@@ -193,6 +195,7 @@ def _add(
     feat_id = name.replace("/", JOINT)
     if fault := pair.id_fault(feat_id):
         raise ThunderError(f"{source}: the id of the recording {fault}; rename it", "data")
+    (made / recordings.FOLDER).mkdir(exist_ok=True)
     target = made / recordings.FOLDER / f"{feat_id}{source.suffix.lower()}"
     if target.exists():
         raise ThunderError(f"{source}: its id {feat_id!r} is that of another recording", "data")

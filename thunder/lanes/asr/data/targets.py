@@ -124,7 +124,7 @@ def _check_foreign(made: Targets, script: str, most: float) -> None:
         raise ThunderError(
             f"{count} of {chars} characters ({count / chars:.2%}) are not in the {script} "
             f"vocabulary, and text.most_foreign allows {most:.2%}; most often "
-            f"{letters.shown(made.foreign)}; letters of another script: script=from_data, or "
-            "script=vocabulary_file",
+            f"{letters.shown(made.foreign)}; script=from_data has the letters of the "
+            "training rows, script=vocabulary_file those of a file",
             "data",
         )
