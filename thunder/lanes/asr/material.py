@@ -55,9 +55,13 @@ class Material:
     counts: dict[str, dict[str, int]]  # by split, see schemas/asr_results.json
     digests: dict[str, str]  # data, split, features
     text_disjoint: frozenset[str]  # ids of valid and test rows whose text train does not have
-    form: spelling.Script  # how texts of the script are compared
     bridge_version: str  # of the bridge that wrote the references; none
     stand_in: bool
+
+    @property
+    def form(self) -> spelling.Script:
+        """How texts of the script are compared."""
+        return letters.form(self.config)
 
 
 def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
@@ -99,7 +103,6 @@ def _gathered(config: Mapping[str, Any], folder: Path, where: Path, emit: Emit) 
         counts=counts,
         digests={"data": snapshot, "split": document["digest"], "features": opened.digest},
         text_disjoint=groups.unseen(document["ids"], by_id, form),
-        form=form,
         bridge_version=targets.bridge_version(config, where),
         stand_in=_is_stand_in(config),
     )

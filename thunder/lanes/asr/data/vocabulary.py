@@ -66,9 +66,7 @@ def make(script: str, characters: Iterable[str] | None = None) -> Vocabulary:
         characters: None: those of a script that is known by its name.
     """
     known = letters.named(script).characters if characters is None else characters
-    made = Vocabulary((BLANK, *(known or ())), 0, script, VERSION)
-    _check(made.document, f"the letters of script {script}")
-    return made
+    return Vocabulary((BLANK, *(known or ())), 0, script, VERSION)
 
 
 def of(config: Mapping[str, Any], train: Iterable[str]) -> Vocabulary:
@@ -100,11 +98,8 @@ def write(path: Path, vocabulary: Vocabulary) -> None:
     files.write_json(path, vocabulary.document)
 
 
-def _check(document: Mapping[str, Any], path: Path | str) -> None:
-    """Refuse what a schema cannot see: a blank beyond the end, a token that is no character.
-
-    Also tokens that NFC joins to one character: a text would be shorter than its classes.
-    """
+def _check(document: Mapping[str, Any], path: Path) -> None:
+    """Refuse what a schema cannot see: a blank beyond the end, a token that is no character."""
     tokens, blank = document["tokens"], document["blank"]
     if blank >= len(tokens):
         raise ThunderError(
@@ -117,15 +112,5 @@ def _check(document: Mapping[str, Any], path: Path | str) -> None:
         raise ThunderError(
             f"{path}: {', '.join(map(repr, long[:5]))}: a token other than the blank is one "
             "character",
-            "data",
-        )
-    characters = [token for i, token in enumerate(tokens) if i != blank]
-    marks = [char for char in characters if unicodedata.combining(char)]
-    pairs = (base + mark for mark in marks for base in characters)
-    joined = [pair for pair in pairs if len(unicodedata.normalize("NFC", pair)) != 2]
-    if joined:
-        raise ThunderError(
-            f"{path}: {joined[0][0]!r} and {joined[0][1]!r} are one character in NFC: give the "
-            "joined one a class instead of the mark",
             "data",
         )
