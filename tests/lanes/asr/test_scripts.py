@@ -279,6 +279,18 @@ def test_a_script_without_an_alphabet_is_told_what_to_do(project_of_mine: Projec
         project_of_mine.read("+profile=mine")
 
 
+def test_a_profile_that_names_a_script_itself_means_what_it_always_did(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    head = "# @package _global_\ndefaults:\n  - asr_ctc\n  - _self_\n"
+    for script in scripts.BUILT_IN:
+        project.profile(f"{head}script: {script}\n", script)
+        mine = project.read(f"+profile={script}").cells[0].job
+        assert mine.id == project.read("+profile=asr_ctc", f"script={script}").cells[0].job.id
+    project.profile(f"{head}script: adlam\n", "adlam")
+    with pytest.raises(ThunderError, match="'nko', but the script is 'adlam': an option of conf/"):
+        project.read("+profile=adlam")
+
+
 @pytest.fixture
 def project_of_mine(tmp_path: Path) -> Project:
     project = Project(tmp_path)

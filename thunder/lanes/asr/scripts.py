@@ -29,6 +29,8 @@ def settled(config: Config) -> Config:
     if SECTION not in config:
         return config
     alphabet = config[SECTION]
+    if _is_by_name(config):
+        return {key: value for key, value in config.items() if key != SECTION}
     own = {key: value for key, value in alphabet.items() if key not in SHOWN}
     shown = {key: alphabet[key] for key in SHOWN}
     known = {"name": config["script"], **BUILT_IN.get(config["script"], {})}
@@ -69,8 +71,14 @@ def faults(config: Config) -> Iterator[Fault]:
     for name in columns:
         if name in RESERVED:
             yield ("data", "columns", name), "a row has this besides its texts: name a script"
-    if SECTION in config and config[SECTION]["name"] != script:
-        yield (SECTION, "name"), f"{config[SECTION]['name']!r}, but the script is {script!r}"
+    if SECTION in config and config[SECTION]["name"] != script and not _is_by_name(config):
+        yield (
+            (SECTION, "name"),
+            (
+                f"{config[SECTION]['name']!r}, but the script is {script!r}: an option of "
+                "conf/script/ says both, script=OPTION"
+            ),
+        )
     if SECTION not in config and script not in BUILT_IN:
         yield (
             ("script",),
@@ -81,6 +89,18 @@ def faults(config: Config) -> Iterator[Fault]:
             ),
         )
     yield from _of_column(config)
+
+
+def _is_by_name(config: Config) -> bool:
+    """Say whether a config names a built-in script and describes none that is not built in.
+
+    A profile that says `script: latin` itself, over one that chose N'Ko, means what it always did.
+    """
+    alphabet = config[SECTION]
+    own = BUILT_IN.get(alphabet["name"])
+    return config["script"] in BUILT_IN and own is not None and alphabet == {
+        "name": alphabet["name"], **own,
+    }  # fmt: skip
 
 
 def _of_column(config: Config) -> Iterator[Fault]:
