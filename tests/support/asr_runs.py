@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from thunder.ground import digest, files, schema
+from thunder.lanes.asr.data import letters as alphabets
 from thunder.lanes.asr.data import split, vocabulary
 from thunder.lanes.asr.evaluation import dumps, partition, repetition, tally
 from thunder.lanes.asr.model import definitions
@@ -29,7 +30,7 @@ ADAPTED = {
     "suta": ("_suta", "suta", 0.95),
 }
 FEATURES = "c" * 64
-_LETTERS = {"nko": vocabulary.NKO[10:40], "latin": vocabulary.LATIN}
+_LETTERS = {"nko": alphabets.NKO[10:40], "latin": alphabets.LATIN}
 BY_VARIANT = dict[str, Counts]
 
 Row = dict[str, Any]

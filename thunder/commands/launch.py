@@ -8,6 +8,7 @@ from typing import Any
 
 from thunder.commands.requests import Request
 from thunder.ground.errors import ThunderError
+from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
@@ -75,7 +76,9 @@ def run(request: Request) -> int:
 def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[runner.Outcome]:
     runtime = request.runtime
     at_once, retries = runtime["jobs"], runtime["retries"]
-    _check_packages([*now.planned, *(row for _, rows in now.earlier for row in rows)])
+    every = [*now.planned, *(row for _, rows in now.earlier for row in rows)]
+    _check_packages(every)
+    _inspect(every)
     outcomes = stages.run(now.earlier, shown, at_once=at_once, retries=retries)
     if _may_go_on(request, now.earlier, outcomes, shown):
         wait = runtime["wait"]
@@ -96,6 +99,19 @@ def _check_packages(planned: Sequence[runner.Planned]) -> None:
                 f"pip install -c constraints.txt -e '.[{KINDS[kind].extra}]'",
                 "environment",
             )
+
+
+def _inspect(planned: Sequence[runner.Planned]) -> None:
+    """Refuse before anything runs what could only fail after the runs that cells need."""
+    left = [row.cell.job for row in planned if not row.is_reached]
+    makes = {job.id for job in left}
+    waiting = [job for job in left if any(needed.id in makes for needed in job.needs)]
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for job in waiting:
+        if name := KINDS[job.kind].inspects:
+            by_name.setdefault(name, []).append(job.config)
+    for name, configs in by_name.items():
+        kinds.loaded(name)(configs)
 
 
 def _may_go_on(

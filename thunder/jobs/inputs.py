@@ -127,6 +127,11 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
         if not folder.is_dir():
             raise _Missing(f"no folder {folder}")
         return {"digest": _folder_digest(folder, cache)}, folder
+    if "file" in source:
+        file = Path(os.path.expanduser(source["file"])).absolute()
+        if not file.is_file():
+            raise _Missing(f"no file {file}")
+        return {"digest": digest.of_file(file)}, file
     if "hub" in source:
         snapshot = hub_snapshot(source["hub"], source["commit"])
         if snapshot is None:

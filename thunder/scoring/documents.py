@@ -76,7 +76,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def _counts(dump: Dump, variant: str) -> score.Counts:
-    return score.counts(dump.references, dump.hypotheses, dump.script, variant)
+    return score.counts(dump.references, dump.hypotheses, dump.form, variant)
 
 
 def _bridged(dump: Dump, version: str | None) -> Variants | None:

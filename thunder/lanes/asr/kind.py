@@ -5,7 +5,7 @@ from typing import Any
 
 from thunder.ground import run_files
 from thunder.ground.kind import Config, Fault, Kind
-from thunder.lanes.asr import artifacts
+from thunder.lanes.asr import artifacts, scripts
 
 _HALVED = "whisper_12p5hz_375"
 _PACKAGES = ("torch", "soundfile", "soxr")
@@ -13,17 +13,9 @@ _SLOWED_BY = ("model", "data", "features", "train", "evaluate")
 
 
 def _rules(config: Config) -> Iterator[Fault]:
-    yield from _of_texts(config)
+    yield from scripts.faults(config)
     yield from _of_split(config["split"])
     yield from _of_model(config)
-
-
-def _of_texts(config: Config) -> Iterator[Fault]:
-    columns, script, bridge = config["data"]["columns"], config["script"], config["text"]["bridge"]
-    read = "latin" if script == "nko" and bridge != "none" else script
-    if columns[read] is None:
-        way = "; or text.bridge=v2_standard, which makes N'Ko of Latin" if read == "nko" else ""
-        yield ("data", "columns", read), f"null, but script {script} needs a column of it{way}"
 
 
 def _of_split(split: Mapping[str, Any]) -> Iterator[Fault]:
@@ -80,6 +72,8 @@ KINDS = {
         timed_by=(("mode", *_SLOWED_BY), _SLOWED_BY),  # one mode of a model may be slower
         bounded_by="train.epochs bounds it, and the same command goes on after Ctrl-C",
         rules=_rules,
+        settled=scripts.settled,
+        inspects="thunder.lanes.asr.data.inspection:inspect",
         stand_ins=_stand_ins,
         recipes={"spoken": "thunder.lanes.asr.speech.spoken:builder_digest"},
         imports={"import-speech": "thunder.lanes.asr.data.importer:made"},

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import artifacts, utterances
-from thunder.lanes.asr.data import groups, pairs, split, targets, vocabulary
+from thunder.lanes.asr.data import groups, letters, pairs, split, targets, vocabulary
 from thunder.lanes.asr.data.folder import data_folder
 from thunder.lanes.asr.data.vocabulary import Vocabulary
 from thunder.lanes.asr.features import layouts, store
 from thunder.lanes.asr.features.store import Store
 from thunder.lanes.asr.utterances import Utterances
+from thunder.language import spelling
 from thunder.training import events
 from thunder.training.events import Emit
 from thunder.training.progress import beating
@@ -39,6 +40,11 @@ class Material:
     bridge_version: str  # of the bridge that wrote the references; none
     stand_in: bool
 
+    @property
+    def form(self) -> spelling.Script:
+        """How texts of the script are compared."""
+        return letters.form(self.config)
+
 
 def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
     """Return what a run reads, and leave split.json and vocab.json in its folder.
@@ -49,29 +55,36 @@ def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
     emit(events.phase("prepare", "pairs, split and features"))
     where = data_folder(config, emit)
     with beating(emit):
-        return _gathered(config, folder, where)
+        return _gathered(config, folder, where, emit)
 
 
-def _gathered(config: Mapping[str, Any], folder: Path, where: Path) -> Material:
+def _gathered(config: Mapping[str, Any], folder: Path, where: Path, emit: Emit) -> Material:
     rows = pairs.load(where, config["data"], config["split"]["by"])
     snapshot = pairs.snapshot(rows)
     opened = store.open_store(Path(config["runtime"]["paths"]["asr_features"]))
     _check_store(opened, snapshot, config)
     document = _split(rows, snapshot, config, folder, where)
-    letters = _vocabulary(config, folder)
-    texts = targets.make(rows, config["script"], config["text"], letters)
-    references = dict(zip(rows["feat_id"], texts.references, strict=True))
+    form = letters.form(config)
+    references = targets.references(rows, config["script"], config["text"]["bridge"])
+    normal = targets.normal(references, form)
+    train = targets.of_ids(normal, rows, document["ids"]["train"])
+    words = _vocabulary(config, folder, train)
+    texts = targets.make(references, normal, words, config["text"]["most_foreign"])
+    if texts.foreign:
+        strangers = f"outside the {words.script} vocabulary: {letters.shown(texts.foreign)}"
+        emit(events.note(strangers))
+    by_id = dict(zip(rows["feat_id"], texts.references, strict=True))
     splits, counts = utterances.of_splits(rows, document, opened, texts, config)
     utterances.check_fit(splits, opened, config)
     return Material(
         config=config,
-        vocabulary=letters,
+        vocabulary=words,
         store=opened,
         splits=splits,
         split=document,
         counts=counts,
         digests={"data": snapshot, "split": document["digest"], "features": opened.digest},
-        text_disjoint=groups.unseen(document["ids"], references, config["script"]),
+        text_disjoint=groups.unseen(document["ids"], by_id, form),
         bridge_version=targets.bridge_version(config, where),
         stand_in=_is_stand_in(config),
     )
@@ -112,11 +125,11 @@ def _split(
     return document
 
 
-def _vocabulary(config: Mapping[str, Any], folder: Path) -> Vocabulary:
+def _vocabulary(config: Mapping[str, Any], folder: Path, train: list[str]) -> Vocabulary:
     """Return the classes of this run: written at its first start, read from there ever after."""
     path = folder / artifacts.VOCABULARY
     if not path.exists():
-        vocabulary.write(path, vocabulary.make(config["script"]))
+        vocabulary.write(path, vocabulary.of(config, train))
     return vocabulary.load(path)
 
 

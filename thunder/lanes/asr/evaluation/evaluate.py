@@ -11,7 +11,7 @@ import torch
 
 from thunder.backends.torch.machine import Machine
 from thunder.ground import files
-from thunder.lanes.asr import artifacts
+from thunder.lanes.asr import artifacts, scripts
 from thunder.lanes.asr.evaluation import (
     adaptation,
     dumps,
@@ -135,19 +135,20 @@ def _dump(work: _Work, split: str, pass_: Pass, rows: Spool, policy: Mapping[str
     path = work.folder / artifacts.predictions(split, pass_.suffix)
     labelled = (partition.labelled(row, policy) for row in rows)
     dumps.write(path, "asr_prediction", _beating(work, labelled))
-    return scored_dump.score(_beating(work, dumps.read(path)), work.material.config["script"])
+    return scored_dump.score(_beating(work, dumps.read(path)), work.material.form)
 
 
 def _references(work: _Work, split: str) -> None:
-    script, utterances = work.material.config["script"], work.material.splits[split]
+    said, form = scripts.said(work.material.config), work.material.form
+    utterances = work.material.splits[split]
     is_new = work.material.text_disjoint
     columns = zip(utterances.ids, utterances.references, utterances.origins, strict=True)
     rows = (
         {
             "feat_id": feat_id,
-            "script": script,
+            **said,
             "reference_text": reference,
-            "reference_norm": spelling.scored(reference, script, spelling.MAIN),
+            "reference_norm": spelling.scored(reference, form, spelling.MAIN),
             "origin": origin,
             "text_disjoint": feat_id in is_new,
         }

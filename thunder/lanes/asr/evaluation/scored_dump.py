@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thunder.lanes.asr.labels import STABLE
+from thunder.language import spelling
 from thunder.scoring.score import VARIANTS, Counts, counts
 
 # A router that lets nearly nothing or nearly everything pass routes nothing.
@@ -22,7 +23,7 @@ class Scored:
     blank_mass: list[float] = field(repr=False)
 
 
-def score(rows: Iterable[Mapping[str, Any]], script: str) -> Scored:
+def score(rows: Iterable[Mapping[str, Any]], script: spelling.Script | str) -> Scored:
     """Return the edits of the rows of a dump, in every variant."""
     kept = [
         (

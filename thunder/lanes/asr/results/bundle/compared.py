@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.lanes.asr.data.pairs import SCRIPTS
+from thunder.lanes.asr.data.pairs import BILINGUAL
 from thunder.lanes.asr.results.bundle import adaptation, document, effects
 from thunder.lanes.asr.results.bundle.columns import LABEL
 from thunder.results.promotion.comparison import Comparison, Comparisons, Measure, Missing
@@ -93,7 +93,7 @@ def _of_axis(
 def _of_scripts(
     point: str, values: Mapping[str, Any], reference: str, bridge: str | None
 ) -> _Sides:
-    scripts = [*(name for name in SCRIPTS if name != reference), reference]
+    scripts = [*(name for name in BILINGUAL if name != reference), reference]
     runs = [values[f"run_{name}"] for name in scripts]
     labels = {
         "nko": f"N'Ko {point}",

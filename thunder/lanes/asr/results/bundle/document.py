@@ -84,9 +84,10 @@ def _effects(
 ) -> list[dict[str, Any]]:
     compare: Mapping[str, Any] = matrix.spec.get("compare", {})
     tables = []
-    if "script" in compare:
+    others = dict(compare)
+    if "script" in compare and effects.is_bilingual(gathered):
+        del others["script"]
         tables.append(effects.script(gathered, compare["script"], over, samples))
-    others = {axis: value for axis, value in compare.items() if axis != "script"}
     tables += [effects.axis(gathered, axis, v, over, samples) for axis, v in others.items()]
     return tables
 

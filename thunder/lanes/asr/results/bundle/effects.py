@@ -4,12 +4,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from thunder.lanes.asr.data.pairs import BILINGUAL
 from thunder.lanes.asr.results.bundle import columns, comparisons, measures
 from thunder.lanes.asr.results.bundle.comparisons import Pair
 from thunder.lanes.asr.results.bundle.evidence import Dump, Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 SCRIPT = "T2_script_effect"
+_TWO_ALPHABETS = (
+    "Error rates of two alphabets are not of one unit: a letter of one may say more than a letter "
+    "of the other. No bridge takes these scripts to one alphabet; compare words, too (WER in T1)."
+)
 _MUCH = 0.1  # CER of the bridge alone beyond which it hides the effect
 
 
@@ -27,6 +32,11 @@ def script(gathered: Gathered, reference: str, over: str | None, samples: int) -
                    _script_notes(gathered, pairs, reference, samples))  # fmt: skip
 
 
+def is_bilingual(gathered: Gathered) -> bool:
+    """Say whether the scripts are those that a bridge joins, N'Ko and Latin."""
+    return {arm.script for arm in gathered.arms} <= set(BILINGUAL)
+
+
 def axis(
     gathered: Gathered, name: str, reference: Any, over: str | None, samples: int
 ) -> dict[str, Any]:
@@ -39,6 +49,7 @@ def axis(
     filled = columns.with_means(rows, over, keys, averaged, ["run", "reference_run"])
     word = name.rpartition(".")[2].replace("_", " ")
     notes = [
+        *([_TWO_ALPHABETS] if name == "script" else []),
         f"Δ CER: CER of the row minus CER of {word} {reference}, in percentage points; below zero "
         "is better than the reference.",
         measures.paired_note(samples, sum(pair.is_complete for pair in pairs)),

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from thunder.ground import run_files, schema
 from thunder.ground.errors import Faults
-from thunder.lanes.asr import artifacts
+from thunder.lanes.asr import artifacts, scripts
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.results.bundle import measures
+from thunder.language import spelling
 from thunder.runs import proof, store
 
 PREDICTIONS, REFERENCES = artifacts.predictions("test"), artifacts.references("test")
@@ -45,6 +46,7 @@ class References:
     texts: Sequence[str]
     text_disjoint: npt.NDArray[np.bool_]  # whose text train does not have
     place: Mapping[str, int]  # row by id
+    form: spelling.Script  # how texts are compared
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def references(run: store.Run, script: str, sha256: str) -> References:
     _refuse(path, [] if _ascends(ids) else [_DISORDER])
     place = {name: index for index, name in enumerate(ids)}
     is_disjoint = np.array(disjoint, dtype=bool)
-    return References(script, sha256, run.folder.name, ids, texts, is_disjoint, place)
+    form = spelling.form(script, scripts.normaliser(run.document()))
+    return References(script, sha256, run.folder.name, ids, texts, is_disjoint, place, form)
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ def _row_fault(
 def _scored(texts: _Texts, refs: References, variants: Sequence[str]) -> Dump:
     wanted = [refs.texts[index] for index in texts.rows]
     counts = {
-        variant: measures.counts(wanted, texts.hypotheses, refs.script, variant)
+        variant: measures.counts(wanted, texts.hypotheses, refs.form, variant)
         for variant in variants
     }
     return Dump(refs, texts.rows, counts, texts.labels)

@@ -9,6 +9,7 @@ import numpy as np
 
 from thunder.ground import files, folders, run_files, wording
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import scripts
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.labels import LABELS
 from thunder.lanes.asr.results.pages import aligned, choice, histogram
@@ -27,7 +28,6 @@ from thunder.scoring.score import MAIN
 
 _HERE = Path(__file__).resolve().parent
 _MOST_CONFUSIONS = 40
-_SCRIPTS = {"nko": ("N'Ko", "nqo", "rtl"), "latin": ("Latin", "bm", "ltr")}  # bm: Bambara
 _VARIANTS = {
     "raw": "texts as they are",
     "norm": "normalised texts",
@@ -55,11 +55,12 @@ def write(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> Path:
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the page as one HTML file that needs nothing else."""
-    script_name, lang, direction = _SCRIPTS[document["script"]]
+    shown = document["shown"]
     values = {
-        "script_name": script_name,
-        "lang": lang,
-        "dir": direction,
+        "script_name": shown["title"],
+        "lang": shown["language"] or "und",
+        "dir": shown["direction"],
+        "font": shown["font"],
         "variant_text": _VARIANTS[document["variant"]],
         "titles": choice.TITLES,
         "bars": histogram.bars(document["histogram"], document["cer"]["median"]),
@@ -93,6 +94,7 @@ def build(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> dict[str,
     return {
         "run": run.folder.name,
         "script": scored.dump.script,
+        "shown": scripts.shown({**run.document(), "runtime": record["attempts"][-1]["runtime"]}),
         "mode": results["mode"],
         "seed": results["seed"],
         "stand_in": record["stand_in"],
