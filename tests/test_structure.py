@@ -386,7 +386,7 @@ HOMES_OF_FILES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HOMES_OF_FILES)
+@pytest.mark.parametrize("name", sorted(HOMES_OF_FILES))
 def test_the_name_of_a_file_is_written_in_its_home_alone(name: str) -> None:
     assert _constants(input_files) < {*HOMES_OF_FILES}
     pattern = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)")
