@@ -165,6 +165,14 @@ def test_a_difference_is_claimed_when_nothing_else_explains_it() -> None:
     assert claims.is_real(comparison(p_value_holm=None))
     assert claims.is_real(comparison(bridge_cer=0.04))
     assert not claims.is_real(comparison(bridge_cer=0.05))
+    assert not claims.is_real(comparison(refused="19 utterances"))
+
+
+def test_what_is_not_claimed_says_why_and_over_what_it_was_tested() -> None:
+    found = comparison(refused="too few", units=7, unit="clusters of utterances (speaker)")
+    said = claims._no_difference(found)
+    assert said.endswith(", paired over 7 clusters of utterances (speaker); too few")
+    assert claims._numbers(comparison()).endswith("paired over 9 utterances")
 
 
 # Refusals ----------------------------------------------------------------------------------------

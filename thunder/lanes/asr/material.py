@@ -1,6 +1,6 @@
 """Everything a run reads, opened and checked together before anything is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ class Utterances:
     origins: list[str | None]
     seconds: NDArray[np.float32]
     fits: NDArray[np.bool_]  # has a target, and enough frames for CTC after the stride
+    clusters: list[str] | None = None  # of data.cluster; None: every row is on its own
 
 
 @dataclass(frozen=True)
@@ -146,13 +147,13 @@ def _splits(
     config: Mapping[str, Any],
 ) -> tuple[dict[str, Utterances], dict[str, dict[str, int]]]:
     place = {name: number for number, name in enumerate(rows["feat_id"])}
-    origins = list(rows["origin"])
+    labels = {name: list(rows[name]) for name in ("origin", "cluster")}
     splits, counts = {}, {}
     for name in artifacts.SPLITS:
         ids = document["ids"][name]
         have = [feat_id for feat_id in ids if feat_id in opened.index]
         numbers = [place[feat_id] for feat_id in have]
-        splits[name] = _utterances(have, numbers, origins, opened, texts, config)
+        splits[name] = _utterances(have, numbers, labels, opened, texts, config)
         empty = sum(not target for target in splits[name].targets)
         counts[name] = {
             "rows": len(ids),
@@ -168,7 +169,7 @@ def _splits(
 def _utterances(
     ids: list[str],
     numbers: list[int],
-    origins: list[str | None],
+    labels: Mapping[str, list[str | None]],
     opened: Store,
     texts: Targets,
     config: Mapping[str, Any],
@@ -182,10 +183,16 @@ def _utterances(
         frames=frames,
         references=[texts.references[number] for number in numbers],
         targets=classes,
-        origins=[origins[number] for number in numbers],
+        origins=[labels["origin"][number] for number in numbers],
         seconds=opened.durations[rows],
         fits=_fits(classes, frames, opened, config),
+        clusters=_clusters(labels["cluster"], numbers),
     )
+
+
+def _clusters(named: Sequence[str | None], numbers: Sequence[int]) -> list[str] | None:
+    clusters = [name for name in map(named.__getitem__, numbers) if name is not None]
+    return clusters or None
 
 
 def _fits(

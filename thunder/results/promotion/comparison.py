@@ -16,6 +16,8 @@ class Comparison:
         difference: of fractions, first minus reference; `low` and `high` at 95 %.
         p_value_holm: adjusted for the comparisons of its table.
         bridge_cer: error of the bridge that took part, None without one.
+        units: what is independent of each other, and how many of it the test is over; None: rows.
+        refused: why nothing is claimed of it, whatever the numbers; None: they decide.
     """
 
     table: str
@@ -29,6 +31,9 @@ class Comparison:
     p_value: float
     p_value_holm: float | None
     bridge_cer: float | None = None
+    units: int | None = None
+    unit: str = "utterances"
+    refused: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SCRIPTS = ("nko", "latin")
-COLUMNS = ("feat_id", "nko", "latin", "audio", "duration_s", "origin", "group", "line")
+COLUMNS = ("feat_id", "nko", "latin", "audio", "duration_s", "origin", "cluster", "group", "line")
 BATCH_ROWS = 16384
 _BOM = b"\xef\xbb\xbf"
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -79,7 +79,11 @@ def _wanted(data: Mapping[str, Any], by: str | None) -> dict[str, str]:
     texts = {script: data["columns"][script] for script in SCRIPTS if data["columns"][script]}
     if not texts:
         raise ThunderError("data.columns: no column has a text; name one for nko or for latin")
-    more = {"origin": data["origin"], "group": None if by == "text" else by}
+    more = {
+        "origin": data["origin"],
+        "cluster": data.get("cluster"),
+        "group": None if by == "text" else by,
+    }
     return {"feat_id": data["id"], **texts, **{what: name for what, name in more.items() if name}}
 
 

@@ -1,7 +1,7 @@
 """A trained model on valid and test: the dumps of its rows, its partition policy, its results."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +133,8 @@ def _dump(work: _Work, split: str, pass_: Pass, rows: Spool, policy: Mapping[str
 def _references(work: _Work, split: str) -> None:
     script, utterances = work.material.config["script"], work.material.splits[split]
     is_new = work.material.text_disjoint
-    columns = zip(utterances.ids, utterances.references, utterances.origins, strict=True)
+    clusters: Sequence[str | None] = utterances.clusters or [None] * len(utterances.ids)
+    columns = zip(utterances.ids, utterances.references, utterances.origins, clusters, strict=True)
     rows = (
         {
             "feat_id": feat_id,
@@ -141,9 +142,10 @@ def _references(work: _Work, split: str) -> None:
             "reference_text": text,
             "reference_norm": spelling.scored(text, script, spelling.MAIN),
             "origin": origin,
+            **({} if cluster is None else {"cluster": cluster}),
             "text_disjoint": feat_id in is_new,
         }
-        for feat_id, text, origin in columns
+        for feat_id, text, origin, cluster in columns
     )
     path = work.folder / artifacts.references(split)
     dumps.write(path, "asr_reference", _beating(work, rows))

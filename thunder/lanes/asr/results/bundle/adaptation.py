@@ -4,31 +4,41 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from thunder.lanes.asr.results.bundle import columns, comparisons, measures
+from thunder.lanes.asr.results.bundle import columns, comparisons, families, measures
 from thunder.lanes.asr.results.bundle.evidence import ADAPTED, Dump, Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 NAME = "T11_adaptation"
 TTT_ON, TTT_OFF = "TTT on", "TTT off"
+_MEASURED = {"": "CER", comparisons.WER: "WER"}
 ALL, DISJOINT = "all", "text-disjoint"  # subsets of the utterances
 
 
-def build(gathered: Gathered, samples: int) -> dict[str, Any]:
-    """Return T11."""
-    rows = [row for arm in gathered.arms for row in _rows(arm, samples)]
+def build(gathered: Gathered, over: str | None) -> dict[str, Any]:
+    """Return T11; `over` is the axis that gets a mean ± sd."""
+    axes = columns.coordinates(gathered)
+    rows = columns.with_means(
+        [row for arm in gathered.arms for row in _rows(arm)], over,
+        [*(column["key"] for column in axes), "condition", "against", "subset"],
+        ("cer", "reference_cer", *families.differences(_MEASURED)), ["run"],
+        families.over_seeds(over, _MEASURED),
+    )  # fmt: skip
     notes = [
         "Every row compares two ways to hear the same utterances with the same weights: with the "
         "adaptation, and with what stands under `against`. Δ CER: the first minus the second, in "
         "percentage points; below zero is better.",
         "text-disjoint: utterances whose text no training utterance has.",
-        measures.paired_note(samples, sum(row["kind"] == "run" for row in rows)),
+        measures.paired_note(gathered.unit),
         "TTT and SUTA are different things. TTT is here the fast-weight adapter that the model was "
         "trained with; SUTA adapts a trained model at evaluation alone, on the first utterances "
         "by id, as many as the config says.",
     ]
-    shown = [*columns.coordinates(gathered), *_columns()]
-    title = "Adaptation at test time, same utterances"
-    return columns.table(NAME, title, shown, comparisons.adjust(rows), notes)
+    return columns.table(
+        NAME, "Adaptation at test time, same utterances", [*axes, *_columns()],
+        families.adjust(rows, _MEASURED, "subset"), notes,
+        [*families.of_trainings(rows), *families.caveats(rows, _MEASURED, "subset")],
+        gathered.unit,
+    )  # fmt: skip
 
 
 def _columns() -> list[dict[str, Any]]:
@@ -44,7 +54,7 @@ def _columns() -> list[dict[str, Any]]:
     ]
 
 
-def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
+def _rows(arm: Arm) -> Iterator[dict[str, Any]]:
     evidence = arm.evidence
     if evidence is None:
         yield columns.absent(arm)
@@ -57,7 +67,7 @@ def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
     for condition, against, plain, adapted in _conditions(evidence):
         for subset in (ALL, DISJOINT):
             values = {**point, "condition": condition, "against": against, "subset": subset}
-            measured = _compared(adapted, plain, subset == DISJOINT, samples)
+            measured = _compared(adapted, plain, subset == DISJOINT)
             reason = None if measured else "no such utterance"
             kind = "run" if measured else "missing"
             yield columns.row(
@@ -82,22 +92,14 @@ def _conditions(evidence: Evidence) -> Iterator[tuple[str, str, Dump, Dump]]:
         yield adapted, own, evidence.test, dumps["suta"]
 
 
-def _compared(adapted: Dump, plain: Dump, is_disjoint: bool, samples: int) -> dict[str, Any]:
+def _compared(adapted: Dump, plain: Dump, is_disjoint: bool) -> dict[str, Any]:
     first, second = ((_disjoint(dump) if is_disjoint else dump) for dump in (adapted, plain))
     mine, others = comparisons.common(first, second)
     if not len(mine):
         return {}
     parts = ((first, mine), (second, others))
     rates = [measures.cer(measures.part(d.counts[measures.MAIN], rows)) for d, rows in parts]
-    comparison = comparisons.paired(first, second, samples)
-    return {
-        "rows": comparison["rows"],
-        "cer": rates[0],
-        "reference_cer": rates[1],
-        "difference": comparison["difference"],
-        "interval": [comparison["low"], comparison["high"]],
-        "p_value": comparison["p_value"],
-    }
+    return {"cer": rates[0], "reference_cer": rates[1], **comparisons.paired(first, second)}
 
 
 def _disjoint(dump: Dump) -> Dump:

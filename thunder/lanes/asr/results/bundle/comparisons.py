@@ -1,6 +1,6 @@
 """Pairs of cells that differ in one axis, and what they differ by, row by row of the test split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.results.bundle import measures
 from thunder.lanes.asr.results.bundle.evidence import Dump, Indices
 from thunder.lanes.asr.results.bundle.gather import Arm
+
+WER = "wer_"  # begins the keys of a comparison in words; those in characters have none
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,24 @@ def pairs(arms: Sequence[Arm], axis: str, value: Any) -> list[Pair]:
     ]
 
 
-def paired(first: Dump, second: Dump, samples: int) -> dict[str, Any]:
-    """Return first − second in micro CER over the rows that both have, with their number."""
+def paired(first: Dump, second: Dump) -> dict[str, Any]:
+    """Return first − second over the rows that both have, in CER and (`wer_`) in WER."""
     mine, others = common(first, second)
     if not len(mine):
         raise ThunderError("two dumps have no row in common; they cannot be compared")
-    one = measures.part(first.counts[measures.MAIN], mine)
-    other = measures.part(second.counts[measures.MAIN], others)
-    return {**measures.paired(one, other, samples), "rows": len(mine)}
+    clusters = first.clusters(mine)
+    parts = ((first, mine), (second, others))
+    units = [
+        measures.grouped(measures.part(dump.counts[measures.MAIN], rows), clusters)
+        for dump, rows in parts
+    ]
+    of_words = measures.paired(*map(measures.of_words, units))
+    return {
+        "rows": len(mine),
+        "units": len(units[0].edits),
+        **measures.paired(*units),
+        **{f"{WER}{key}": value for key, value in of_words.items()},
+    }
 
 
 def common(first: Dump, second: Dump) -> tuple[Indices, Indices]:
@@ -70,17 +82,6 @@ def common(first: Dump, second: Dump) -> tuple[Indices, Indices]:
         rows = np.array([place.get(name, -1) for name in ids], dtype=np.int64)
     _, mine, others = np.intersect1d(rows, second.rows, assume_unique=False, return_indices=True)
     return mine.astype(np.int64), others.astype(np.int64)
-
-
-def adjust(rows: Sequence[Mapping[str, Any]], key: str = "p_value") -> list[dict[str, Any]]:
-    """Return rows with p-values adjusted for the number of comparisons of the table (Holm)."""
-    adjusted = measures.holm(
-        [row["values"].get(key) if row["kind"] == "run" else None for row in rows]
-    )
-    return [
-        {**row, "values": {**row["values"], f"{key}_holm": value}}
-        for row, value in zip(rows, adjusted, strict=True)
-    ]
 
 
 def _has(arm: Arm, axis: str, value: Any) -> bool:
