@@ -42,12 +42,20 @@ def bootstrap_all(
 def paired(
     first: Counts, second: Counts, samples: int = MANY, seed: int = SEED
 ) -> tuple[float, float]:
-    """Return the interval of first minus second in micro CER; both are of the same units.
+    """Return the interval of first minus second in micro CER; both are of the same units."""
+    return paired_all([(first, second)], samples, seed)[0]
 
-    Every resampling takes the same units of both.
+
+def paired_all(
+    pairs: Sequence[tuple[Counts, Counts]], samples: int = MANY, seed: int = SEED
+) -> list[tuple[float, float]]:
+    """Return `paired` of several pairs with as many units each, resampled together.
+
+    Every resampling takes the same units of both sides. To draw them is most of the work.
     """
-    sums = _resampled([first, second], samples, seed)
-    return _interval(rates(sums[:, 0], sums[:, 1]) - rates(sums[:, 2], sums[:, 3]))
+    sums = _resampled([side for pair in pairs for side in pair], samples, seed)
+    both = [rates(sums[:, at], sums[:, at + 1]) for at in range(0, sums.shape[1], 2)]
+    return [_interval(both[at] - both[at + 1]) for at in range(0, len(both), 2)]
 
 
 def of_mean(values: Sequence[float], seed: int = SEED) -> tuple[float, float] | None:

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from thunder.lanes.asr.results.bundle import columns, comparisons, families, measures
-from thunder.lanes.asr.results.bundle.comparisons import Pair
-from thunder.lanes.asr.results.bundle.evidence import Dump, Evidence
+from thunder.lanes.asr.results.bundle.comparisons import Asked, Pair
+from thunder.lanes.asr.results.bundle.evidence import Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 SCRIPT = "T2_script_effect"
@@ -24,10 +24,10 @@ def script(gathered: Gathered, reference: str, over: str | None) -> dict[str, An
     pairs = comparisons.pairs(gathered.arms, "script", reference)
     axes = columns.coordinates(gathered, without=["script"])
     rows = columns.with_means(
-        [_script_row(pair, gathered, reference) for pair in pairs], over,
+        comparisons.made([_script_row(pair, gathered, reference) for pair in pairs]), over,
         [column["key"] for column in axes],
         ("cer_nko", "cer_latin", "cer_bridged", *families.differences(_SCRIPT_MEASURED)),
-        ["run_nko", "run_latin"], families.over_seeds(over, _SCRIPT_MEASURED),
+        ["run_nko", "run_latin"], families.over_seeds(over, _SCRIPT_MEASURED, "bridge_error"),
     )  # fmt: skip
     title = "Script effect: N'Ko against Latin, same utterances"
     return columns.table(
@@ -45,7 +45,7 @@ def axis(gathered: Gathered, name: str, reference: Any, over: str | None) -> dic
     over = None if over == name else over
     axes = columns.coordinates(gathered)
     rows = columns.with_means(
-        [_axis_row(pair, name, reference) for pair in pairs], over,
+        comparisons.made([_axis_row(pair, name, reference) for pair in pairs]), over,
         [column["key"] for column in axes],
         ("cer", "reference_cer", *families.differences(_MEASURED)),
         ["run", "reference_run"], families.over_seeds(over, _MEASURED),
@@ -97,7 +97,7 @@ def _script_columns() -> list[dict[str, Any]]:
     ]
 
 
-def _script_row(pair: Pair, gathered: Gathered, reference: str) -> dict[str, Any]:
+def _script_row(pair: Pair, gathered: Gathered, reference: str) -> Asked:
     arms = {arm.script: arm for arm in (pair.arm, pair.reference) if arm is not None}
     values: dict[str, Any] = dict(pair.arm.point)
     for name, arm in arms.items():
@@ -108,33 +108,22 @@ def _script_row(pair: Pair, gathered: Gathered, reference: str) -> dict[str, Any
             }
     reason = pair.reason("script", reference)
     if reason is not None:
-        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
+        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in), {}
     nko, latin = _evidence(arms["nko"]), _evidence(arms["latin"])
     if latin.bridged is None or gathered.bridge is None:
         raise RuntimeError(f"{latin.name}: both scripts have runs, yet nothing was bridged")
     values |= {
         "cer_bridged": measures.cer(latin.bridged.counts[measures.MAIN]),
         "bridge_error": gathered.bridge.error,
-        **_in_two_alphabets(pair, nko.test, latin.test),
     }
+    dumps = {_LETTERS: (nko.test, latin.test), "": (nko.test, latin.bridged)}
     if gathered.bridge.error > WORST_BRIDGE:
+        del dumps[""]
         values |= dict.fromkeys(families.differences(_MEASURED))
         reason = f"one alphabet: n/a, {_bridge_alone(gathered)}"
-        return columns.row(values, reason=reason, stand_in=pair.is_stand_in)
-    values |= _turned(pair, nko.test, latin.bridged)
-    return columns.row(values, stand_in=pair.is_stand_in)
-
-
-def _in_two_alphabets(pair: Pair, nko: Dump, latin: Dump) -> dict[str, Any]:
-    compared = _turned(pair, nko, latin)
-    sizes = {key: compared[key] for key in ("rows", columns.UNITS)}
-    in_letters = ("difference", "interval", "p_value", measures.SMALLEST)
-    return {**sizes, **{f"{_LETTERS}{key}": compared[key] for key in in_letters}}
-
-
-def _turned(pair: Pair, nko: Dump, latin: Dump) -> dict[str, Any]:
-    """Compare the cell with its reference, whichever of the two is N'Ko."""
-    return comparisons.paired(*((nko, latin) if pair.arm.script == "nko" else (latin, nko)))
+    if pair.arm.script != "nko":
+        dumps = {name: (other, one) for name, (one, other) in dumps.items()}
+    return columns.row(values, reason=reason, stand_in=pair.is_stand_in), dumps
 
 
 def _script_notes(gathered: Gathered, reference: str) -> list[str]:
@@ -183,7 +172,7 @@ def _axis_columns(reference: str) -> list[dict[str, Any]]:
     ]
 
 
-def _axis_row(pair: Pair, name: str, reference: Any) -> dict[str, Any]:
+def _axis_row(pair: Pair, name: str, reference: Any) -> Asked:
     values: dict[str, Any] = dict(pair.arm.point)
     for arm, prefix in ((pair.arm, ""), (pair.reference, "reference_")):
         if arm is not None and arm.evidence:
@@ -194,9 +183,9 @@ def _axis_row(pair: Pair, name: str, reference: Any) -> dict[str, Any]:
             }
     reason = pair.reason(name, reference)
     if reason is not None or pair.reference is None:
-        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
-    compared = comparisons.paired(_evidence(pair.arm).test, _evidence(pair.reference).test)
-    return columns.row(values | compared, stand_in=pair.is_stand_in)
+        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in), {}
+    dumps = (_evidence(pair.arm).test, _evidence(pair.reference).test)
+    return columns.row(values, stand_in=pair.is_stand_in), {"": dumps}
 
 
 def _evidence(arm: Arm) -> Evidence:

@@ -64,11 +64,15 @@ def of_trainings(rows: Rows) -> list[str]:
     ]
 
 
-def over_seeds(over: str | None, measured: Measured) -> columns.More:
-    """Return what tests a mean over seeds, each pair of trainings being one unit."""
+def over_seeds(over: str | None, measured: Measured, *alike: str) -> columns.More:
+    """Return what tests a mean over seeds, each pair of trainings being one unit.
+
+    Args:
+        alike: columns that are the same in every row, and in the mean.
+    """
 
     def more(present: Rows) -> dict[str, Any]:
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = {key: present[0]["values"][key] for key in alike}
         for name in measured if over == SEED else ():
             differences = [row["values"][f"{name}difference"] for row in present]
             if None not in differences:

@@ -46,16 +46,15 @@ def interval(counted: Counts, samples: int) -> list[float]:
     return [float(low), float(high)]
 
 
-def paired(first: Counts, second: Counts) -> dict[str, Any]:
-    """Return first − second over the same units: difference, interval, p_value, smallest_p."""
-    rates = [cer(side) for side in (first, second)]
-    tested = permutation.rates_differ(first, second, seed=SEED)
-    return {
-        "difference": (rates[0] or 0.0) - (rates[1] or 0.0),
-        "interval": list(intervals.paired(first, second, seed=SEED)),
-        "p_value": tested.p_value,
-        SMALLEST: tested.smallest,
-    }
+def paired_all(pairs: Sequence[tuple[Counts, Counts]]) -> list[dict[str, Any]]:
+    """Return first − second of pairs with as many units: difference, interval, p_value, …"""
+    found = []
+    for pair, interval in zip(pairs, intervals.paired_all(pairs, seed=SEED), strict=True):
+        rates = [cer(side) or 0.0 for side in pair]
+        tested = permutation.rates_differ(*pair, seed=SEED)
+        numbers = {"difference": rates[0] - rates[1], "interval": list(interval)}
+        found.append({**numbers, "p_value": tested.p_value, SMALLEST: tested.smallest})
+    return found
 
 
 def over_pairs(differences: Sequence[float]) -> dict[str, Any]:
