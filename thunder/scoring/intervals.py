@@ -18,7 +18,7 @@ SEED = 0
 LEVEL = 95  # percent
 FEWEST = 20  # units; of fewer, an interval is too narrow and nothing is claimed
 FEW = "‡"  # marks an interval of fewer
-_MOST_DRAWS = 1 << 17  # at once: units times samples, eight bytes each, so that caches hold them
+_MOST_DRAWS = 1 << 19  # at once: units times samples, eight bytes each
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,14 +87,15 @@ def _resampled(several: Sequence[Counts], samples: int, seed: int) -> Floats:
 
     Sums of integers below 2**53 are exact in doubles, so no order of adding changes them.
     """
-    columns = _columns(several)
+    columns, places = _columns(several)
     if samples < 1 or not len(columns):
         raise ThunderError(
             f"bootstrap: {samples} samples of {len(columns)} rows; at least one each"
         )
     if seed < 0:
         raise ThunderError(f"bootstrap: seed {seed}; it must be 0 or more")
-    return np.concatenate([weights @ columns for weights in _weights(len(columns), samples, seed)])
+    sums = [weights @ columns for weights in _weights(len(columns), samples, seed)]
+    return np.concatenate(sums)[:, places]
 
 
 def _weights(rows: int, samples: int, seed: int) -> Iterator[Floats]:
@@ -113,12 +114,19 @@ def _weights(rows: int, samples: int, seed: int) -> Iterator[Floats]:
         yield times.reshape(size, rows).astype(np.float64)
 
 
-def _columns(several: Sequence[Counts]) -> Floats:
+def _columns(several: Sequence[Counts]) -> tuple[Floats, list[int]]:
+    """Return the columns that differ, and which of them holds each column of each of several.
+
+    Sides of the same references have the same lengths, and one run is on many sides.
+    """
     rows = {len(counts.edits) for counts in several}
     if len(rows) != 1:
         raise ThunderError(f"counts of {sorted(rows)} rows; the same rows are needed in all")
     columns = [column for counts in several for column in (counts.edits, counts.chars)]
-    return np.stack(columns, axis=1).astype(np.float64)
+    place: dict[bytes, int] = {}
+    places = [place.setdefault(column.tobytes(), len(place)) for column in columns]
+    firsts = [columns[places.index(number)] for number in range(len(place))]
+    return np.stack(firsts, axis=1).astype(np.float64), places
 
 
 def _interval(values: Floats) -> tuple[float, float]:

@@ -95,23 +95,27 @@ def _swapped(apart: Floats, samples: int, seed: int) -> tuple[Floats, bool]:
     """
     if samples < 1 or seed < 0:
         raise ThunderError(f"a test of {samples} samples, seed {seed}; at least 1 and 0 are needed")
-    moving = apart[apart.any(axis=1)]
+    moving, used = apart[apart.any(axis=1)], apart.any(axis=0)
     is_exact = len(moving) < 63 and 1 << len(moving) <= samples
     groups = -(-len(moving) // _BITS)
     draws = _all(len(moving), groups) if is_exact else _drawn(samples, groups, seed)
-    sums = np.zeros((draws.shape[1], apart.shape[1]))
+    sums = np.zeros((apart.shape[1], draws.shape[1]))
     for table, chosen in zip(_tables(moving), draws, strict=True):
-        sums += table[chosen]
-    return sums, is_exact
+        for at in np.flatnonzero(used):
+            sums[at] += table[at][chosen]
+    return sums.T, is_exact
 
 
 def _tables(moving: Floats) -> Iterator[Floats]:
-    """Yield, for every eight units, their sum under each of the 256 ways to turn their signs."""
+    """Yield, for every eight units, their sums under each of the 256 ways to turn their signs.
+
+    (columns, 256)
+    """
     bits = np.unpackbits(np.arange(1 << _BITS, dtype=np.uint8)[:, None], axis=1, bitorder="little")
     signs = 1.0 - 2.0 * bits
     for start in range(0, len(moving), _BITS):
         units = moving[start : start + _BITS]
-        yield signs[:, : len(units)] @ units
+        yield np.ascontiguousarray((signs[:, : len(units)] @ units).T)
 
 
 def _all(units: int, groups: int) -> Bytes:
