@@ -175,6 +175,18 @@ def test_what_is_not_claimed_says_why_and_over_what_it_was_tested() -> None:
     assert claims._numbers(comparison()).endswith("paired over 9 utterances")
 
 
+def test_an_interval_over_few_utterances_is_left_out(outputs: Path) -> None:
+    lows = []
+    for rows in (19, 20):
+        run = bundle_runs.finish(
+            outputs, bound(bundle_runs.cell(seed=rows)), rows=rows, stand_in=False
+        )
+        (shown,) = promotion.of_run(run)["runs"]
+        lows += [one["low"] for one in shown["metrics"] if one["name"] == "test_cer_micro"]
+    assert lows[0] is None
+    assert lows[1] is not None
+
+
 # Refusals ----------------------------------------------------------------------------------------
 
 
