@@ -64,13 +64,12 @@ def test_the_site_of_two_macs_names_everything_that_is_missing(
 
 
 @pytest.mark.slow
-def test_a_dry_run_writes_nothing_but_the_plan(run_thunder: Run, tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing(run_thunder: Run, tmp_path: Path) -> None:
     done = run_thunder("matrix=adapter_rank", "dry_run=true", "outputs='a b'")
     assert (done.returncode, done.stderr) == (0, "")
     assert "9 cells, 9 runs: 0 reached, 9 planned" in done.stdout
     assert "9 added, 0 kept, 0 orphaned" in done.stdout
-    written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
-    assert written == [Path("a b/plans/adapter_rank.json")]
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 import running
 from projects import Project
 
-from thunder.commands import cli, requests, tasks
+from thunder.commands import cli, launch, requests, tasks
 from thunder.config import sources
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.jobs import matrix
+from thunder.jobs.kinds import KINDS
 from thunder.runs import explain, store
 
 PYTHON = os.path.realpath(sys.executable)
@@ -222,7 +224,6 @@ def test_plan_of_a_profile_and_of_a_matrix_have_one_shape(outputs: Outputs) -> N
     assert set(one["cells"][0]) == set(many["cells"][0])
     assert len(many["cells"]) == 9
     assert len(many["changes"]["added"]) == 9
-    assert len(outputs.json("plan", "adapter_rank")["changes"]["kept"]) == 9
 
 
 def test_plan_shows_what_would_run(outputs: Outputs) -> None:
@@ -240,7 +241,9 @@ def test_plan_tells_what_an_edit_orphans(
     outputs = Outputs(tmp_path / "out", capsys)
     text = "# ?\nprofile: dry\naxes:\n  seed: [1, 2]\n"
     conf = str(running.write_matrix(tmp_path, "mine", text))
-    outputs.ask("plan", "mine", "--config-dir", conf)
+    words = ["matrix=mine", f"outputs={outputs.folder}"]
+    assert launch.run(requests.read(words, config_dir=Path(conf))) == 0
+    capsys.readouterr()
     running.write_matrix(tmp_path, "mine", text.replace("1, 2", "2, 3"))
     shown = outputs.ask("plan", "mine", "--config-dir", conf)
     assert "since the last plan: 1 added" in shown
@@ -322,8 +325,8 @@ def test_diff_for_scripts_leaves_out_the_side_that_lacks_a_key(
     for profile in ("dry", "smoke"):
         job = requests.read([f"+profile={profile}"]).cells[0].job
         run = store.Run(tmp_path / job.kind / job.id)
-        files.write_json(run.folder / store.CONFIG, job.document)
-        files.write_json(run.folder / store.RECORD, {})
+        files.write_json(run.folder / run_files.CONFIG, job.document)
+        files.write_json(run.folder / run_files.RECORD, {})
         ids.append(job.id)
     assert tasks.main(["diff", *ids, "--json", "--outputs", str(tmp_path)]) == 0
     rows = {row.pop("key"): row for row in json.loads(capsys.readouterr().out)}
@@ -354,11 +357,17 @@ def test_verify_takes_a_profile(outputs: Outputs) -> None:
     assert "1 of 1 run proven" in outputs.ask("verify", "dry")
 
 
-def test_report_prints_the_report_or_says_there_is_none(outputs: Outputs) -> None:
-    assert "no report; the run is done" in outputs.mistake("report", done_id(outputs))
+def test_report_prints_the_report_or_says_there_is_none(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = store.by_prefix(outputs.folder, done_id(outputs)).folder
-    (folder / "report.md").write_text("# ߒߞߏ\n", encoding="utf-8")
-    (folder / "report.json").write_text('{"step": 10}\n')
+    said = outputs.mistake("report", done_id(outputs))
+    assert f"{folder}: no report; the run is done" in said
+    monkeypatch.setitem(KINDS, "dry", replace(KINDS["dry"], report="told.md"))
+    said = outputs.mistake("report", done_id(outputs))
+    assert f"{folder / 'told.md'}: no report; the run is done" in said
+    (folder / "told.md").write_text("# ߒߞߏ\n", encoding="utf-8")
+    (folder / "told.json").write_text('{"step": 10}\n')
     assert outputs.ask("report", done_id(outputs)) == "# ߒߞߏ\n"
     assert outputs.json("report", done_id(outputs)) == {"step": 10}
 
@@ -472,15 +481,17 @@ def test_words_for_axes_choose_cells(project: Project, asked: Callable[..., str]
             ] == [1, 1]  # fmt: skip
     assert len(json.loads(asked("status", "question", "seed=0", "dry.value=2", "--json"))) == 1
     assert len(json.loads(asked("status", "question", "seed=0,1", "--json"))) == 4
-    assert "not kept: with these words" in asked("plan", "question", "seed=1")
+    said = asked("plan", "question", "seed=1")
+    assert "not compared with the last plan: with these words" in said
     assert not (project.root / "outputs").exists()
     assert "'question' has no cell with seed=9" in asked("plan", "question", "seed=9", code=1)
 
 
 def test_words_for_axes_choose_cells_of_a_kept_sweep(
-    project: Project, asked: Callable[..., str]
+    project: Project, asked: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert running.here("+profile=dry", "seed=1,2", "dry_run=true", sweep=True) == 0
+    assert running.here("+profile=dry", "seed=1,2", sweep=True) == 0
+    capsys.readouterr()
     name = next((project.root / "outputs" / "plans").iterdir()).stem
     assert f"{name}: 2 cells" in asked("status", name)
     assert [row["cell"] for row in json.loads(asked("status", name, "seed=2", "--json"))] == [
@@ -488,15 +499,11 @@ def test_words_for_axes_choose_cells_of_a_kept_sweep(
     ]
 
 
-def test_other_words_show_a_plan_and_keep_none(project: Project, asked: Callable[..., str]) -> None:
-    asked("plan", "question")
-    path = project.root / "outputs" / "plans" / "question.json"
-    kept = path.read_bytes()
+def test_other_words_are_not_compared_with_the_last_plan(asked: Callable[..., str]) -> None:
     said = asked("plan", "question", "dry.sleep_seconds=0.1")
-    assert "not kept: with these words the cells are not those of the matrix" in said
+    assert "with the last plan: with these words the cells are not those of the matrix" in said
     assert "since the last plan" not in said
-    assert path.read_bytes() == kept
-    assert "not kept" not in asked("plan", "question", "jobs=2")
+    assert "since the last plan: 4 added" in asked("plan", "question", "jobs=2")
 
 
 def test_other_words_show_a_table_and_write_none(

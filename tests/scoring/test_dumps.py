@@ -71,6 +71,22 @@ def test_a_strangers_dump_needs_ids_scripts_and_texts_alone(tmp_path: Path) -> N
     schema.check("score", dump, "score")
 
 
+def test_a_dump_of_a_script_of_ones_own_says_its_normaliser(tmp_path: Path) -> None:
+    predictions = [{"feat_id": "a", "script": "french", "asr_text": "etre ça"}]
+    (own,) = references = [{"feat_id": "a", "script": "french", "reference_text": "Être, ça !"}]
+    with pytest.raises(
+        Faults, match=r"no script 'french'; .*rows of another script say their norm"
+    ):
+        _dump(tmp_path, predictions, references)
+    own["normaliser"] = "plain"
+    dump = documents.of_dump(_dump(tmp_path, predictions, references))
+    assert (dump["script"], dump["all"]["norm"]["edits"]) == ("french", 1)
+    schema.check("score", dump, "score")
+    predictions[0]["normaliser"] = "latin"
+    with pytest.raises(Faults, match=r"predictions.jsonl:1: normaliser 'latin', not 'plain'"):
+        _dump(tmp_path, predictions, references)
+
+
 @pytest.mark.parametrize(
     ("predictions", "references", "faults"),
     [

@@ -77,11 +77,11 @@ def named(
 
 def _nothing_named(name: str, outputs: Path, places: configs.Sources) -> str:
     profiles, have = places.groups.get("profile", []), matrices.names(places)
-    kept = sorted(path.stem for path in (outputs / "plans").glob("sweep_*.json"))
+    kept = [kept for kept in plans.names(outputs) if kept.startswith("sweep_")]
     return (
         f"no matrix, profile or kept plan {name!r}{nearest(name, [*have, *profiles, *kept])}; "
         f"matrices/ has {', '.join(have) or 'none'}; conf/profile/ has {', '.join(profiles)}; "
-        f"{outputs / 'plans'} has {', '.join(kept[:_SHOWN_PLANS]) or 'no sweep'}"
+        f"{plans.folder_of(outputs)} has {', '.join(kept[:_SHOWN_PLANS]) or 'no sweep'}"
     )
 
 

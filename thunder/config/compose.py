@@ -104,7 +104,9 @@ def _left_open(layers: list[tuple[Path, str]]) -> dict[tuple[str, ...], str]:
 
 def _choice_words(choices: Mapping[str, str], here: Mapping[str, Any]) -> list[str]:
     merged = {"site": here["site"], **choices} if "site" in here else choices
-    return [f"{'+' if k == 'profile' else ''}{k}={quoted(v)}" for k, v in merged.items()]
+    # Without a profile nothing has chosen an option before: each is added, as a profile is.
+    added = {"profile"} if "profile" in choices else {*choices} - {"site"}
+    return [f"{'+' if k in added else ''}{k}={quoted(v)}" for k, v in merged.items()]
 
 
 def _this_machine(places: Sources) -> dict[str, Any]:

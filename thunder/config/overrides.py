@@ -16,11 +16,14 @@ from thunder.ground.errors import Faults, ThunderError
 
 # Words that people type without `runtime.` in front.
 SHORTHAND = (
-    "window", "target", "jobs", "dry_run", "force", "outputs", "deep",
+    "window", "target", "jobs", "dry_run", "force", "wait", "retries", "outputs", "deep",
     "eval_every", "save_every", "stall_seconds", "start_seconds",
 )  # fmt: skip
 # What a command asks of all its cells at once; and what is filled in when a job is made.
-OF_ALL = ("runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.outputs")
+OF_ALL = (
+    "runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.wait", "runtime.retries",
+    "runtime.outputs",
+)  # fmt: skip
 FILLED = tuple(
     f"runtime.{key}" for key in ("profile", "command", "reproduce", "paths", "stand_ins")
 )

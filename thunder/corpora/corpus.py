@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from thunder.ground import json_lines, schema
 from thunder.ground.digest import of_bytes, of_folder
 from thunder.ground.errors import ThunderError
+from thunder.ground.input_files import MANIFEST
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SPLITS = ("train", "valid", "test")
-MANIFEST = "manifest.json"
 CREATED_BY = "thunder"  # a manifest of our own says so
 NAMES = (*(f"{split}.jsonl" for split in SPLITS), MANIFEST)
 ROLES = ("system", "user", "assistant")

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, wording
+from thunder.ground import digest, files, folders, input_files, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 
 _SLOW_BYTES = 4 << 30  # above this a person is told why it takes long
 _LOCAL = ("127.0.0.1", "::1", "localhost")
+# Where a folder that thunder built in place says so.
+_MARKS = ((input_files.CONFIG, "thunder_stand_in"), (input_files.MANIFEST, "stand_in"))
 _LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and inode
 
 
@@ -113,7 +115,7 @@ def _bind_section(
 def _bind_source(source: dict[str, Any], outputs: str, known: Known) -> _Bound:
     key = repr(source)
     if key not in known.sources:
-        by_content, path = _bind_one(source, Path(outputs) / "cache")
+        by_content, path = _bind_one(source, Path(outputs) / folders.CACHE)
         is_marked = path is not None and _says_stand_in(path)
         known.sources[key] = _Bound(by_content, None if path is None else str(path), is_marked)
     return known.sources[key]
@@ -125,6 +127,11 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
         if not folder.is_dir():
             raise _Missing(f"no folder {folder}")
         return {"digest": _folder_digest(folder, cache)}, folder
+    if "file" in source:
+        file = Path(os.path.expanduser(source["file"])).absolute()
+        if not file.is_file():
+            raise _Missing(f"no file {file}")
+        return {"digest": digest.of_file(file)}, file
     if "hub" in source:
         snapshot = hub_snapshot(source["hub"], source["commit"])
         if snapshot is None:
@@ -140,7 +147,7 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
 
 def _says_stand_in(folder: Path) -> bool:
     """Say whether a folder carries the mark that thunder puts into what it builds in place."""
-    for name, mark in (("config.json", "thunder_stand_in"), ("manifest.json", "stand_in")):
+    for name, mark in _MARKS:
         with suppress(OSError, ValueError, AttributeError):
             if files.read_json(folder / name).get(mark) is True:
                 return True

@@ -111,7 +111,8 @@ def make(
         known: inputs that were bound before.
     """
     needs = tuple(make(needed, memo, reproduce, known) for needed in _needed(config))
-    bound = inputs.bind(_at_home(config), known)
+    settled = dict(KINDS[config["kind"]].settled(config))
+    bound = inputs.bind(_at_home(settled), known)
     bound["runtime"] = {**bound["runtime"], "reproduce": reproduce}
     if needs:
         bound["needs"] = {job.kind: job.id for job in needs}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files, schema
+from thunder.ground import files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.runs import manifest, store
 
@@ -62,7 +62,7 @@ def document(path: Path, form: str) -> dict[str, Any]:
 def _artifacts(folder: Path) -> dict[str, Mapping[str, Any]]:
     return {
         artifact["path"]: artifact
-        for artifact in files.read_json(folder / manifest.NAME)["artifacts"]
+        for artifact in files.read_json(folder / run_files.MANIFEST)["artifacts"]
     }
 
 

@@ -89,7 +89,7 @@ def _foot(drawn: Mapping[str, Any], *, is_marked: bool) -> Iterator[str]:
 
 
 def _counts(dump: Dump, variant: str) -> score.Counts:
-    return score.counts(dump.references, dump.hypotheses, dump.script, variant)
+    return score.counts(dump.references, dump.hypotheses, dump.form, variant)
 
 
 def _bridged(dump: Dump, version: str | None) -> Variants | None:

@@ -17,8 +17,8 @@ PREDICTION = {"feat_id": "text", "script": "text", "asr_text": "text"}
 REFERENCE = {"feat_id": "text", "script": "text", "reference_text": "text"}
 # What is said of a whole dump, when all its rows say the same.
 LABELS = ("model_run_id", "mode", "split", "adapted", "bridge_version")
-_PREDICTION_MAY = ("partition", "reference_text", *LABELS)
-_REFERENCE_MAY = ("origin", "cluster", "text_disjoint")
+_PREDICTION_MAY = ("partition", "reference_text", "normaliser", *LABELS)
+_REFERENCE_MAY = ("origin", "cluster", "text_disjoint", "normaliser")
 _KINDS = {"text_disjoint": "true or false"}  # of what may be there, all else is text
 
 Numbered = Iterable[tuple[int, Mapping[str, Any]]]
@@ -30,6 +30,7 @@ class Dump:
 
     ids: list[str]
     script: str
+    form: spelling.Script  # how its texts are compared
     references: list[str]
     hypotheses: list[str]
     partitions: list[str | None]
@@ -126,7 +127,8 @@ def _joined(left: _Side, right: _Side) -> Dump:
     is_marked = any(mark is not None for mark in marks)
     return Dump(
         ids=ids,
-        script=first[0]["script"],
+        script=second[0]["script"],
+        form=_form(second[0]),
         references=[row["reference_text"] for row in second],
         hypotheses=[row["asr_text"] for row in first],
         partitions=[row["partition"] for row in first],
@@ -146,15 +148,18 @@ def _alone(side: _Side, other: _Side) -> list[str]:
 
 
 def _contradictions(left: _Side, right: _Side) -> list[str]:
-    script = next(iter(right.rows.values()))[1]["script"]
-    if script not in spelling.SCRIPTS:
-        known = ", ".join(sorted(spelling.SCRIPTS))
-        return [f"{right.name}: no script {script!r}; there is {known}"]
+    first = next(iter(right.rows.values()))[1]
+    try:
+        _form(first)
+    except ThunderError as error:
+        return [f"{right.name}: {error}; rows of another script say their normaliser"]
     faults = _without_cluster(right)
     for side in (left, right):
         for number, row in side.rows.values():
-            if row["script"] != script:
-                faults.append(f"{side.name}:{number}: script {row['script']!r}, not {script!r}")
+            for key in ("script", "normaliser"):
+                # Predictions need not say what the references say of the script's normaliser.
+                if row[key] != first[key] and (row[key] is not None or side is right):
+                    faults.append(f"{side.name}:{number}: {key} {row[key]!r}, not {first[key]!r}")
     for name, (number, row) in left.rows.items():
         if row["reference_text"] not in (None, right.rows[name][1]["reference_text"]):
             faults.append(
@@ -173,6 +178,10 @@ def _without_cluster(references: _Side) -> list[str]:
         for number, row in rows
         if row["cluster"] is None
     ]
+
+
+def _form(row: Mapping[str, Any]) -> spelling.Script:
+    return spelling.form(row["script"], row["normaliser"])
 
 
 def _agreed(values: Iterable[str | None]) -> str | None:

@@ -29,7 +29,10 @@ class Counts:
 
 
 def counts(
-    references: Sequence[str], hypotheses: Sequence[str], script: str, variant: str
+    references: Sequence[str],
+    hypotheses: Sequence[str],
+    script: spelling.Script | str,
+    variant: str,
 ) -> Counts:
     """Return the Levenshtein edits of each row, on characters (code points) and on words.
 
@@ -41,7 +44,7 @@ def counts(
         raise ThunderError(
             f"{len(references)} references and {len(hypotheses)} hypotheses; each row needs both"
         )
-    form = spelling.script(script)
+    form = spelling.script(script) if isinstance(script, str) else script
     first = [spelling.scored(text, form, variant) for text in references]
     second = [spelling.scored(text, form, variant) for text in hypotheses]
     first_words, second_words = [t.split() for t in first], [t.split() for t in second]

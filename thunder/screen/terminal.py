@@ -132,7 +132,7 @@ def _checks_table(event: dict[str, Any]) -> Table:
     for column in ("", "host", "check", "measured"):
         table.add_column(column, overflow="fold")
     for row in event["rows"]:
-        text = "  ".join(part for part in (row["measured"], row["reason"]) if part)
+        details = "  ".join(part for part in (row["measured"], row["reason"]) if part)
         mark = Text(row["status"], style=_MARKS[row["status"]])
-        table.add_row(mark, row["host"], row["check"], Text(text))
+        table.add_row(mark, row["host"], row["check"], Text(details))
     return table

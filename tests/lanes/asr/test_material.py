@@ -272,12 +272,8 @@ def test_characters_outside_the_vocabulary_are_counted_or_refused(
 
 
 def test_a_target_leaves_out_what_the_vocabulary_lacks() -> None:
-    from datasets import Dataset
-
-    rows = Dataset.from_dict({"nko": ["ߊжߓ"], "latin": ["a"]})
     words = vocabulary.make("nko")
-    text = {"bridge": "none", "most_foreign": 1.0}
-    made = targets.make(rows, "nko", text, words)
+    made = targets.make(["ߊжߓ"], ["ߊжߓ"], words, 1.0)
     assert [words.decode(one) for one in made.classes] == ["ߊߓ"]
     assert (made.chars.tolist(), made.foreign_chars.tolist()) == ([3], [1])
     assert made.references == ["ߊжߓ"]

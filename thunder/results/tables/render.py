@@ -16,18 +16,17 @@ MISSING = "–"
 
 def write(table: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write a table as JSON, Markdown and CSV; the same runs give the same bytes."""
-    texts = renderings(table)
-    for name, text in texts.items():
-        files.write_text(folder / name, text)
-    return [folder / name for name in texts]
+    rendered = renderings(table)
+    files.write_all({folder / name: content.encode() for name, content in rendered.items()})
+    return [folder / name for name in rendered]
 
 
 def stale(table: Mapping[str, Any], folder: Path) -> list[Path]:
     """Return the files on disk that do not follow from the runs any more."""
     return [
         folder / name
-        for name, text in renderings(table).items()
-        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+        for name, content in renderings(table).items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != content
     ]
 
 
@@ -112,15 +111,15 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
 def _mean_text(value: Mapping[str, Any], present: int) -> str:
     if value["mean"] is None:
         return MISSING
-    text = _number_text(value["mean"])
+    mean = _number_text(value["mean"])
     if value["sd"]:
         # As many decimals as two digits of the spread have, in both numbers.
         decimals = max(0, 1 - floor(log10(value["sd"])))
-        text = f"{value['mean']:,.{decimals}f} ± {value['sd']:,.{decimals}f}"
+        mean = f"{value['mean']:,.{decimals}f} ± {value['sd']:,.{decimals}f}"
     elif value["sd"] is not None:
-        text += " ± 0"
+        mean += " ± 0"
     # A run that did not measure this metric may not pass for one that did.
-    return text + (f" (n={value['n']})" if value["n"] < present else "")
+    return mean + (f" (n={value['n']})" if value["n"] < present else "")
 
 
 def _number_text(value: float) -> str:

@@ -7,7 +7,7 @@ from adapter_fixtures import Tiny, tiny  # noqa: F401
 from transformers import AutoTokenizer
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.data import tokens
+from thunder.lanes.adapter.data import token_rows, tokens
 
 
 def row(question: str, answer: str) -> dict[str, Any]:
@@ -20,13 +20,13 @@ def row(question: str, answer: str) -> dict[str, Any]:
 
 
 def test_begin_of_sequence_is_written_once(tiny: Tiny) -> None:
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     tokenizer = AutoTokenizer.from_pretrained(tiny.model)
     assert all((rows.row(n) == tokenizer.bos_token_id).sum() == 1 for n in range(len(rows)))
 
 
 def test_supervised_are_the_answer_and_the_end_of_the_turn(tiny: Tiny) -> None:
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     tokenizer = AutoTokenizer.from_pretrained(tiny.model)
     for number, given in enumerate(tiny.rows["train"][:10]):
         answer = tokenizer.decode(rows.row(number)[rows.starts[number] :])
@@ -36,7 +36,7 @@ def test_supervised_are_the_answer_and_the_end_of_the_turn(tiny: Tiny) -> None:
 def test_only_the_last_turn_is_supervised(tiny: Tiny, tmp_path: Path) -> None:
     talk = {"messages": row("ߊ", "ߋ")["messages"] + row("ߌ", "ߍ")["messages"]}
     tokens.prepare({"train": [talk], "valid": [talk]}, tiny.model, 128, "refuse", tmp_path)
-    rows = tokens.load(tmp_path / "train.npz")
+    rows = token_rows.load(tmp_path / "train.npz")
     tokenizer = AutoTokenizer.from_pretrained(tiny.model)
     assert tokenizer.decode(rows.row(0)[rows.starts[0] :]) == "ߍ<turn|>"
 

@@ -264,6 +264,8 @@ def test_names_of_files_and_transcripts_meet_in_either_form(tmp_path: Path) -> N
 def test_transcripts_that_are_all_left_out_are_told_with_the_reason(tmp_path: Path) -> None:
     _record(tmp_path / "sounds" / "hello.wav")
     (tmp_path / "texts.tsv").write_text("path\tsentence\nhello.wav\tߊ ߓߍ\n", encoding="utf-8")
-    with pytest.raises(ThunderError, match=r"left out 1 for foreign_characters.*for N'Ko write"):
+    with pytest.raises(
+        ThunderError, match=r"left out 1 for foreign_characters.*not of it are 'ߊ' .*--script nko"
+    ):
         prompts.import_speech(tmp_path / "sounds", tmp_path / "texts.tsv", tmp_path / "made")
     assert not (tmp_path / "made").exists()

@@ -4,18 +4,21 @@ import importlib.util
 import os
 import shutil
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest, files, json_lines, schema, wording
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.data import pair, recordings, transcripts
-from thunder.lanes.asr.speech.spoken import MANIFEST, PAIRS, folder_digests
+from thunder.ground.input_files import MANIFEST
+from thunder.lanes.asr.data import listing, pair, recordings, transcripts
+from thunder.lanes.asr.data.letters import Letters
+from thunder.lanes.asr.data.listing import Asked, Listed
+from thunder.lanes.asr.speech.spoken import PAIRS, folder_digests
 from thunder.language import spelling
 
-REVISION = 1  # raise it when the same recordings and transcripts give other rows
+REVISION = 2  # raise it when the same recordings and transcripts give other rows
 JOINT = "__"  # stands in an id where the path has a /
 LONGEST_SECONDS = 3600.0
 # Why something was left out; the transcript or the fault stands beside each name.
@@ -26,6 +29,10 @@ SECOND_RECORDING = "second_recording"
 OTHER_FILE = "not_audio"
 
 Progress = Callable[[int, int], None]
+
+
+def _silent(done: int, of: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -44,50 +51,48 @@ def import_speech(
     transcript_file: Path,
     target: Path,
     license: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = _silent,
+    letters: Letters = transcripts.LATIN,
+    others: Sequence[tuple[Letters, Path]] = (),
 ) -> dict[str, Any]:
     """Make a data folder of recordings and their transcripts, and return its manifest.
 
-    Rows have the columns feat_id, latin, duration_s and origin (the folder inside `folder`).
-    Recordings are copied as they are. What is left out is named under `omitted`, by reason.
+    Rows have the columns feat_id, one of text by the name of each script, duration_s and origin
+    (the folder inside `folder`). Recordings are copied. What is left out is named, by reason.
 
     Args:
         folder: recordings, in folders of any depth.
         transcript_file: `name: text` lines as in Debian's asterisk-core-sounds-en, or a table,
             see `transcripts.read`; may be gzipped.
-        license: of the recordings; read from a Debian `copyright` beside the transcripts if null.
+        license: of the recordings; None: as a Debian `copyright` beside the transcripts says.
+        letters: those of the transcripts; a text with others is left out.
+        others: letters and transcripts of the same recordings in further scripts; used is what
+            has all of its texts.
         progress: told how many recordings are done, and of how many.
     """
-    _check_places(folder, target)
-    _check_installed()
-    listed = transcripts.read(transcript_file)
-    gathered = _Gathered()
+    _check(folder, target)
+    asked, gathered = [(letters, transcript_file), *others], _Gathered()
+    listed = listing.read(asked)
     audio = _usable(_recordings(folder, gathered), listed, gathered)
-    paired = _paired(folder, transcript_file, audio, listed, gathered)
+    paired = _paired(folder, asked, audio, listed, gathered)
     with files.fresh_folder(target) as made:
-        (made / recordings.FOLDER).mkdir()
         for done, name in enumerate(paired, 1):
             _add(name, audio[name], listed.texts[name], made, gathered)
-            if progress is not None:
-                progress(done, len(paired))
+            progress(done, len(paired))
         _check_any(folder, gathered)
         files.write_jsonl(made / PAIRS, gathered.rows.values())
-        license = license or transcripts.debian_license(transcript_file)
-        manifest = _manifest(folder, transcript_file, listed, gathered, license)
-        manifest["sha256"] = folder_digests(made)
+        about = _manifest(folder, asked, listed, gathered, license)
+        manifest = {**about, "sha256": folder_digests(made)}
         schema.check("pairs_manifest", manifest, MANIFEST, cause="crash")
         files.write_json(made / MANIFEST, manifest)
     return manifest
 
 
-def _check_places(folder: Path, target: Path) -> None:
+def _check(folder: Path, target: Path) -> None:
     if target.exists():
         raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
     if not folder.is_dir():
         raise ThunderError(f"{folder}: no such folder", "data")
-
-
-def _check_installed() -> None:
     missing = [name for name in ("soundfile", "soxr") if importlib.util.find_spec(name) is None]
     if missing:
         raise ThunderError(
@@ -113,9 +118,7 @@ def _recordings(folder: Path, gathered: _Gathered) -> dict[str, Path]:
     return audio
 
 
-def _usable(
-    audio: Mapping[str, Path], listed: transcripts.Transcripts, gathered: _Gathered
-) -> dict[str, Path]:
+def _usable(audio: Mapping[str, Path], listed: Listed, gathered: _Gathered) -> dict[str, Path]:
     """Return the recordings but for those whose transcript cannot be used, which are named."""
     for reason, entries in listed.omitted.items():
         for name, transcript in entries.items():
@@ -140,37 +143,36 @@ def _rank(place: str) -> tuple[int, str]:
 
 def _paired(
     folder: Path,
-    transcript_file: Path,
+    asked: Sequence[Asked],
     audio: Mapping[str, Path],
-    listed: transcripts.Transcripts,
+    listed: Listed,
     gathered: _Gathered,
 ) -> list[str]:
     """Return the names that have both a recording and a transcript."""
     for name in sorted(audio.keys() - listed.texts.keys()):
         gathered.omit(NO_TRANSCRIPT, name, "")
     for name in sorted(listed.texts.keys() - audio.keys()):
-        gathered.omit(NO_AUDIO, name, listed.texts[name])
+        gathered.omit(NO_AUDIO, name, " | ".join(listed.texts[name].values()))
     paired = sorted(audio.keys() & listed.texts.keys())
     if not paired:
-        raise ThunderError(_nothing_paired(folder, transcript_file, audio, listed), "data")
+        raise ThunderError(_nothing_paired(folder, asked, audio, listed), "data")
     return paired
 
 
 def _nothing_paired(
-    folder: Path,
-    transcript_file: Path,
-    audio: Mapping[str, Path],
-    listed: transcripts.Transcripts,
+    folder: Path, asked: Sequence[Asked], audio: Mapping[str, Path], listed: Listed
 ) -> str:
+    files = " and ".join(str(file) for _, file in asked)
     left_out = [f"{len(texts)} for {reason}" for reason, texts in listed.omitted.items() if texts]
     if left_out and not listed.texts:
         return (
-            f"{transcript_file}: no transcript can be used; left out {', '.join(left_out)}. They "
-            "must be Latin letters, numbers written as words; for N'Ko write a pairs.jsonl "
-            "yourself, with feat_id and nko, beside audio/FEAT_ID.wav"
+            f"{files}: no transcript can be used; left out {', '.join(left_out)}. They must be "
+            f"letters of script {' and '.join(letters.form.name for letters, _ in asked)}, "
+            f"numbers written as words{listing.outside(asked, listed.omitted)}; "
+            "another script, or the letters that the texts have: --script nko, --script from_data"
         )
     return (
-        f"{transcript_file}: no transcript is of a recording in {folder}; "
+        f"{files}: no transcript is of a recording in {folder}; "
         f"transcripts name {_some(listed.texts)}, recordings are {_some(audio)}"
     )
 
@@ -180,7 +182,9 @@ def _some(names: Mapping[str, Any]) -> str:
     return ", ".join(shown) + (" …" if len(names) > 3 else "") if shown else "nothing"
 
 
-def _add(name: str, source: Path, transcript: str, made: Path, gathered: _Gathered) -> None:
+def _add(
+    name: str, source: Path, texts: Mapping[str, str], made: Path, gathered: _Gathered
+) -> None:
     """Copy a recording and keep its row, if it can be read."""
     from thunder.lanes.asr.features import audio  # soundfile and soxr, which planning must not load
 
@@ -192,13 +196,14 @@ def _add(name: str, source: Path, transcript: str, made: Path, gathered: _Gather
     feat_id = name.replace("/", JOINT)
     if fault := pair.id_fault(feat_id):
         raise ThunderError(f"{source}: the id of the recording {fault}; rename it", "data")
+    (made / recordings.FOLDER).mkdir(exist_ok=True)
     target = made / recordings.FOLDER / f"{feat_id}{source.suffix.lower()}"
     if target.exists():
         raise ThunderError(f"{source}: its id {feat_id!r} is that of another recording", "data")
     shutil.copyfile(source, target)
     row = {
         "feat_id": feat_id,
-        "latin": transcript,
+        **texts,
         "duration_s": round(seconds, 4),
         "origin": os.path.dirname(name) or ".",
     }
@@ -208,27 +213,24 @@ def _add(name: str, source: Path, transcript: str, made: Path, gathered: _Gather
 
 def _manifest(
     folder: Path,
-    transcript_file: Path,
-    listed: transcripts.Transcripts,
+    asked: Sequence[Asked],
+    listed: Listed,
     gathered: _Gathered,
     license: str | None,
 ) -> dict[str, Any]:
     changed = {name: written for name, written in listed.changed.items() if name in gathered.rows}
     return {
-        "name": f"{folder.name}-{transcript_file.name.partition('.')[0]}",
+        "name": f"{folder.name}-{asked[0][1].name.partition('.')[0]}",
         "created_by": "thunder",
         "builder": "import_speech",
         "builder_sha256": digest.of_value({"revisions": [REVISION, transcripts.REVISION]}),
         "stand_in": False,
         "seed": None,
         "inputs": [
-            {
-                "path": transcript_file.name,
-                "sha256": digest.of_file(transcript_file),
-                "rows": listed.count,
-            }
+            {"path": file.name, "sha256": digest.of_file(file), "rows": count}
+            for (_, file), count in zip(asked, listed.counts, strict=True)
         ],
-        "license": license,
+        "license": license or transcripts.debian_license(asked[0][1]),
         "bridge_version": None,
         "normaliser_version": spelling.NORMALISER_VERSION,
         "counts": {

@@ -10,21 +10,23 @@ from pathlib import Path
 
 from thunder.ground import json_lines
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data.letters import Letters, named
 from thunder.lanes.asr.data.recordings import SUFFIXES
 from thunder.language import spelling
 
-REVISION = 1  # raise it when the same file gives other texts
+REVISION = 2  # raise it when the same file gives other texts
 # Why a transcript was left out.
 NOT_SPEECH = "not_speech"  # nothing but a note: [descending tones]
 SILENCE = "silence"  # nothing but a note that says so
 DUPLICATE = "duplicate_transcript"  # the same name and text again
 CONFLICT = "conflicting_transcripts"  # the same name with another text: neither is believed
 DIGITS = "digits"  # written as figures: how they are said is not known
-FOREIGN = "foreign_characters"  # no letters of the script, nor its punctuation
+FOREIGN = "foreign_characters"  # in its normal form, letters that the script does not have
 
 PATH_NAMES = ("path", "file", "name", "audio")
 TEXT_NAMES = ("text", "sentence", "transcript")
 _NOTES = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
+LATIN = named("latin")
 _GZIP = b"\x1f\x8b"
 
 
@@ -38,7 +40,7 @@ class Transcripts:
     count: int = 0
 
 
-def read(path: Path, script: str = "latin") -> Transcripts:
+def read(path: Path, letters: Letters = LATIN) -> Transcripts:
     """Read transcripts by the name of their recording, its path without suffix.
 
     *.tsv: path, tab, text; a first line with names of columns chooses among more. *.jsonl: objects
@@ -48,14 +50,13 @@ def read(path: Path, script: str = "latin") -> Transcripts:
     Raises:
         Faults: every line that is none of this, by its number.
     """
-    form = spelling.script(script)
     seen: dict[str, list[str]] = {}
     entries = _entries(path)
     for name, text in entries:
         seen.setdefault(_stem(name), []).append(text)
     transcripts = Transcripts(count=len(entries))
     for name, texts in seen.items():
-        _put(transcripts, name, texts, form)
+        _put(transcripts, name, texts, letters)
     return transcripts
 
 
@@ -69,15 +70,15 @@ def debian_license(path: Path) -> str | None:
     return main[1].strip() if main else None
 
 
-def _put(transcripts: Transcripts, name: str, texts: list[str], form: spelling.Script) -> None:
+def _put(transcripts: Transcripts, name: str, texts: list[str], letters: Letters) -> None:
     raw = texts[0]
     if len(set(texts)) > 1:
         transcripts.omitted.setdefault(CONFLICT, {})[name] = " | ".join(texts)
         return
     if len(texts) > 1:
         transcripts.omitted.setdefault(DUPLICATE, {})[name] = f"{raw} ({len(texts)} times)"
-    plain = spelling.normalise(_NOTES.sub(" ", raw), form)
-    if reason := _fault(raw, plain, form):
+    plain = spelling.normalise(_NOTES.sub(" ", raw), letters.form)
+    if reason := _fault(raw, plain, letters):
         transcripts.omitted.setdefault(reason, {})[name] = raw
         return
     transcripts.texts[name] = plain
@@ -85,12 +86,12 @@ def _put(transcripts: Transcripts, name: str, texts: list[str], form: spelling.S
         transcripts.changed[name] = raw
 
 
-def _fault(raw: str, plain: str, form: spelling.Script) -> str | None:
+def _fault(raw: str, plain: str, letters: Letters) -> str | None:
     if not any(char.isalnum() for char in plain):
         return SILENCE if "silence" in raw.lower() else NOT_SPEECH
     if any(char.isdigit() for char in plain):
         return DIGITS
-    return FOREIGN if spelling.purity(plain, form) < 1 else None
+    return FOREIGN if letters.strangers(plain) else None
 
 
 def _stem(name: str) -> str:

@@ -50,8 +50,8 @@ def read(path: Path, seconds: float) -> Audio:
         with soundfile.SoundFile(path) as file:
             return _decode(file, seconds)
     except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
-        text = getattr(error, "error_string", None) or str(error) or type(error).__name__
-        raise Unreadable(f"not readable as audio: {text.strip().rstrip('.')}") from error
+        reason = getattr(error, "error_string", None) or str(error) or type(error).__name__
+        raise Unreadable(f"not readable as audio: {reason.strip().rstrip('.')}") from error
 
 
 def of_row(folder: Path, row: Row, seconds: float) -> Audio | Rejected:

@@ -9,9 +9,10 @@ from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.artifacts import RESULTS, references
 from thunder.lanes.asr.model.definitions import words
 from thunder.results.promotion.candidates import Candidate
-from thunder.results.promotion.comparison import Comparisons
+from thunder.results.promotion.comparison import Comparisons, Measure
 from thunder.results.promotion.support import Interval, Numbers, Support
 
+CER = Measure("CER", "utterances", least="bridge_cer", brought_by="the bridge alone")
 _MICRO = ("test_cer", "test_cer_micro")  # by these names a run has what cer_ci95 is of
 
 
@@ -67,7 +68,7 @@ def _has_enough_units(run: Candidate) -> bool:
 def _comparisons(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:
     from thunder.lanes.asr.results.bundle import compared  # numpy, which a single run needs not
 
-    return compared.of_matrix(matrix, cells, outputs)
+    return compared.of_matrix(matrix, cells, outputs, CER)
 
 
 SUPPORT = Support(
@@ -76,4 +77,5 @@ SUPPORT = Support(
     definitions=_definitions,
     numbers=_numbers,
     comparisons=_comparisons,
+    measure=CER,
 )

@@ -13,6 +13,7 @@ from thunder.ground.errors import Faults
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.results import bundle
 from thunder.lanes.asr.results.bundle import compared, csvs, families, latex, measures
+from thunder.lanes.asr.results.claims import CER
 from thunder.results.promotion import claims
 from thunder.results.promotion.comparison import Comparison
 from thunder.scoring import intervals, permutation, score
@@ -40,7 +41,7 @@ def over_seeds(outputs: Path, seeds: int, rows: int = 40) -> tuple[Matrix, list[
 
 
 def comparisons(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> list[Comparison]:
-    found = compared.of_matrix(matrix, cells, outputs)
+    found = compared.of_matrix(matrix, cells, outputs, CER)
     return [one for one in found.made if one.table.startswith("T3")]
 
 
@@ -153,7 +154,7 @@ def test_a_claim_about_a_mode_rests_on_all_its_seeds_and_on_no_single_one(tmp_pa
 
 def test_five_seeds_show_nothing_and_say_so(tmp_path: Path) -> None:
     matrix, cells = over_seeds(tmp_path, 5)
-    found = compared.of_matrix(matrix, cells, tmp_path)
+    found = compared.of_matrix(matrix, cells, tmp_path, CER)
     assert not any(claims.is_real(one) for one in found.made)
     reasons = [one.reason for one in found.missing if "over 5 seeds (T3" in one.label]
     assert reasons == ["5 pairs of trainings; 6 are the fewest that can show one"]

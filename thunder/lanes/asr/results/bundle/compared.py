@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.ground import wording
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.lanes.asr.data.pairs import SCRIPTS
+from thunder.lanes.asr.data.pairs import BILINGUAL
 from thunder.lanes.asr.results.bundle import (
     adaptation,
     columns,
@@ -17,13 +17,18 @@ from thunder.lanes.asr.results.bundle import (
 )
 from thunder.lanes.asr.results.bundle.columns import LABEL
 from thunder.lanes.asr.results.bundle.families import SEED
-from thunder.results.promotion.comparison import Comparison, Comparisons, Missing
+from thunder.results.promotion.comparison import Comparison, Comparisons, Measure, Missing
 
 _Sides = tuple[list[str], str, str]  # runs; the two sides in words
 
 
-def of_matrix(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:
+def of_matrix(
+    matrix: Matrix, cells: Sequence[Cell], outputs: Path, measure: Measure
+) -> Comparisons:
     """Return the comparisons of T2, T3 and T11: those made, and those missing with a reason.
+
+    Args:
+        measure: what they are of, in words.
 
     Raises:
         ThunderError: what the tables refuse: files that disagree, inputs that do not match.
@@ -39,7 +44,7 @@ def of_matrix(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Compariso
             reason = _reason(row)
             if reason is None:
                 sides = _sides(matrix, bundle["bridge"], table, row)
-                made.append(_comparison(table, row, sides, unit))
+                made.append(_comparison(measure, table, row, sides, unit))
             elif not _is_absent(table, row):
                 missing.append(Missing(f"{_point(table, row)} ({table['name']})", reason))
     return Comparisons(made, missing)
@@ -65,13 +70,14 @@ def _is_absent(table: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def _comparison(
-    table: Mapping[str, Any], row: Mapping[str, Any], sides: _Sides, unit: str
+    measure: Measure, table: Mapping[str, Any], row: Mapping[str, Any], sides: _Sides, unit: str
 ) -> Comparison:
     values, (runs, label, reference) = row["values"], sides
     difference = values["difference"]
     low, high = values["interval"]
     is_mean = row["kind"] == "mean"
     return Comparison(
+        measure,
         table["name"],
         label,
         reference,
@@ -130,7 +136,7 @@ def _of_axis(
 def _of_scripts(
     point: str, values: Mapping[str, Any], reference: str, bridge: str | None
 ) -> _Sides:
-    scripts = [*(name for name in SCRIPTS if name != reference), reference]
+    scripts = [*(name for name in BILINGUAL if name != reference), reference]
     named = [values[f"run_{name}"] for name in scripts]
     labels = {
         "nko": f"N'Ko {point}",

@@ -89,9 +89,10 @@ def _several_seeds(cells: Sequence[Cell]) -> str | None:
 def _effects(matrix: Matrix, gathered: Gathered, over: str | None) -> list[dict[str, Any]]:
     compare: Mapping[str, Any] = matrix.spec.get("compare", {})
     tables = []
-    if "script" in compare:
+    others = dict(compare)
+    if "script" in compare and effects.is_bilingual(gathered):
+        del others["script"]
         tables.append(effects.script(gathered, compare["script"], over))
-    others = {axis: value for axis, value in compare.items() if axis != "script"}
     tables += [effects.axis(gathered, axis, v, over) for axis, v in others.items()]
     return tables
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from thunder.lanes.asr.data.pairs import BILINGUAL
 from thunder.lanes.asr.results.bundle import columns, comparisons, families, measures
 from thunder.lanes.asr.results.bundle.comparisons import Asked, Pair
 from thunder.lanes.asr.results.bundle.evidence import Evidence
@@ -17,6 +18,10 @@ _SCRIPT_MEASURED = {
     comparisons.WER: "WER in one alphabet",
     _LETTERS: "CER in two alphabets",
 }
+_TWO_ALPHABETS = (
+    "Error rates of two alphabets are not of one unit: a letter of one may say more than a letter "
+    "of the other. No bridge takes these scripts to one alphabet; compare words, too (Δ WER)."
+)
 
 
 def script(gathered: Gathered, reference: str, over: str | None) -> dict[str, Any]:
@@ -37,6 +42,11 @@ def script(gathered: Gathered, reference: str, over: str | None) -> dict[str, An
          *families.caveats(rows, _SCRIPT_MEASURED)],
         gathered.unit,
     )  # fmt: skip
+
+
+def is_bilingual(gathered: Gathered) -> bool:
+    """Say whether the scripts are those that a bridge joins, N'Ko and Latin."""
+    return {arm.script for arm in gathered.arms} <= set(BILINGUAL)
 
 
 def axis(gathered: Gathered, name: str, reference: Any, over: str | None) -> dict[str, Any]:
@@ -60,7 +70,9 @@ def axis(gathered: Gathered, name: str, reference: Any, over: str | None) -> dic
     return columns.table(
         axis_name(name), title, [*axes, *_axis_columns(str(reference))],
         families.adjust(rows, _MEASURED), notes,
-        [*families.of_trainings(rows), *families.caveats(rows, _MEASURED)], gathered.unit,
+        [*([_TWO_ALPHABETS] if name == "script" else []), *families.of_trainings(rows),
+         *families.caveats(rows, _MEASURED)],
+        gathered.unit,
     )  # fmt: skip
 
 

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder.ground import schema
+from thunder.ground import run_files, schema
 from thunder.ground.errors import Faults
-from thunder.lanes.asr import artifacts
+from thunder.lanes.asr import artifacts, scripts
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.results.bundle import measures
+from thunder.language import spelling
 from thunder.runs import proof, store
 
 PREDICTIONS, REFERENCES = artifacts.predictions("test"), artifacts.references("test")
 BY_PARTITION = artifacts.by_partition("test")
 NEEDED = (
-    store.CONFIG, store.METRICS, store.ROWS, RESULTS, PREDICTIONS, REFERENCES, BY_PARTITION,
+    run_files.CONFIG, run_files.METRICS, run_files.ROWS,
+    RESULTS, PREDICTIONS, REFERENCES, BY_PARTITION,
 )  # fmt: skip
 ADAPTED = {
     column: artifacts.predictions("test", suffix) for column, suffix in artifacts.PASSES.items()
@@ -45,6 +47,7 @@ class References:
     text_disjoint: npt.NDArray[np.bool_]  # whose text train does not have
     clusters: measures.Labels | None  # rows of one are not independent; None: all rows are
     place: Mapping[str, int]  # row by id
+    form: spelling.Script  # how texts are compared
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ def references(run: store.Run, script: str, sha256: str) -> References:
     place = {name: index for index, name in enumerate(ids)}
     is_disjoint = np.array(disjoint, dtype=bool)
     named = None if None in clusters or not clusters else np.array(clusters, dtype=np.str_)
-    return References(script, sha256, run.folder.name, ids, texts, is_disjoint, named, place)
+    form = spelling.form(script, scripts.normaliser(run.document()))
+    return References(script, sha256, run.folder.name, ids, texts, is_disjoint, named, place, form)
 
 
 def _order_faults(ids: Sequence[str], clusters: Sequence[str | None]) -> list[str]:
@@ -205,7 +209,7 @@ def _row_fault(
 def _scored(texts: _Texts, refs: References, variants: Sequence[str]) -> Dump:
     wanted = [refs.texts[index] for index in texts.rows]
     counts = {
-        variant: measures.counts(wanted, texts.hypotheses, refs.script, variant)
+        variant: measures.counts(wanted, texts.hypotheses, refs.form, variant)
         for variant in variants
     }
     return Dump(refs, texts.rows, counts, texts.labels)

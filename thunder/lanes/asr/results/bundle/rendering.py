@@ -21,10 +21,10 @@ def write(document: Mapping[str, Any], folder: Path) -> list[Path]:
     )
 
     texts, drawings = texts_of(document), _drawings(document)
-    for name, text in texts.items():
-        files.write_text(folder / name, text)
+    contents = {folder / name: text.encode() for name, text in texts.items()}
     for name, figure in drawings.items():
-        files.write_bytes(folder / name, plots.render(figure, Path(name).suffix[1:]))
+        contents[folder / name] = plots.render(figure, Path(name).suffix[1:])
+    files.write_all(contents)
     for name in _others(document, folder):
         if _OURS.fullmatch(name.removeprefix(f"{document['name']}/")):
             (folder / name).unlink()
