@@ -7,6 +7,9 @@ from typing import Any
 
 import yaml
 
+from thunder.config import yaml_file
+from thunder.ground.files import shown as shown
+
 Key = tuple[str | int, ...]
 Origins = dict[Key, str]
 
@@ -66,17 +69,7 @@ def find(origins: Mapping[Key, str], path: Sequence[Any]) -> str | None:
 
 def lines(path: Path) -> Iterator[tuple[Key, int, Any]]:
     """Yield every key of a YAML file with its line, counted from 1, and its raw scalar."""
-    with path.open(encoding="utf-8") as stream:
-        node = yaml.compose(stream, yaml.SafeLoader)
-    yield from _keys(node, ())
-
-
-def shown(path: Path) -> str:
-    """Return a path as short as it can be typed from here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd().resolve()))
-    except ValueError:
-        return str(path)
+    yield from _keys(yaml_file.compose(path), ())
 
 
 def _keys(node: yaml.Node | None, above: Key) -> Iterator[tuple[Key, int, Any]]:

@@ -32,6 +32,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def shown(path: Path) -> str:
+    """Return a path as short as it can be typed from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd().resolve()))
+    except ValueError:
+        return str(path)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file in one step; a crash leaves the old file or the new one."""
     with replacing(path) as stream:

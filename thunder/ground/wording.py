@@ -1,9 +1,18 @@
 """Words for people: nearest names, keys as they are written, counts, plain tables."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
+
+# What a terminal obeys instead of showing it; a line may break, and columns may be set off by tabs.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters are escaped as JSON escapes them, `\\u001b`."""
+    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def nearest(word: str, choices: list[str]) -> str:
