@@ -76,8 +76,9 @@ def test_a_strangers_dump_needs_ids_scripts_and_texts_alone(tmp_path: Path) -> N
     [
         ("", "", ["predictions.jsonl: no rows", "references.jsonl: no rows"]),
         ("\n\n", None, ["predictions.jsonl: no rows"]),
-        ("[1]\n", None, ["predictions.jsonl:1: a row is a JSON object, this is a list"]),
-        (None, "{\n", ["references.jsonl:1: invalid JSON: .* at column 2"]),
+        ("[1]\n", None, ["predictions.jsonl:1: this is one JSON list; JSON Lines is needed"]),
+        (None, "{\n", ["references.jsonl:1: this is one JSON object over several lines"]),
+        (None, "\n{}{}\n", ["references.jsonl:2: invalid JSON: .* at column 3"]),
         (None, "\n\n\udcff", ["references.jsonl:3: not UTF-8: byte 0xff at column 1"]),
         ([{"feat_id": "a", "asr_text": ""}], None, ["predictions.jsonl:1: no script"]),
         ([{"feat_id": 1, "script": "nko", "asr_text": ""}], None,

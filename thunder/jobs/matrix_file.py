@@ -46,7 +46,7 @@ def load(name: str, places: Sources) -> Matrix:
 
 
 def _question(path: Path) -> str | None:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    first = path.read_text(encoding="utf-8-sig").partition("\n")[0]
     return first.lstrip("# ").strip() or None if first.startswith("#") else None
 
 

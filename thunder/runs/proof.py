@@ -35,7 +35,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                row = json.loads(line)
+                row = files.parse_json(line)
             except ValueError as error:
                 raise _unreadable(f"{path}:{number}", error) from error
             if not isinstance(row, dict):
