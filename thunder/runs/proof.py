@@ -1,6 +1,5 @@
 """Files of a run that are read only after the run's manifest has vouched for them."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
