@@ -572,6 +572,17 @@ def test_an_empty_word_is_no_name_and_no_beginning_of_an_id(outputs: Outputs, ta
     assert "a value is needed after it" in outputs.mistake("status", "--config-dir", "")
 
 
+@pytest.mark.parametrize("name", ["../../evil", "/evil", "..", "a/b", "a\\b"])
+def test_no_name_leads_out_of_its_folder(outputs: Outputs, name: str) -> None:
+    for task in ("plan", "status", "why", "table", "verify", "promote"):
+        message = outputs.mistake(task, name)
+        assert f"a matrix, a profile or a kept plan: {name!r}: a name is needed, not a" in message
+    for task in ("show", "report", "errors"):
+        assert f"no run {name!r} in {outputs.folder}" in outputs.mistake(task, name)
+    assert f"no run {name!r}" in outputs.mistake("diff", name, name)
+    assert {path.name for path in outputs.folder.iterdir()} == {"dry"}
+
+
 def test_inv_takes_no_empty_word_for_an_id(outputs: Outputs) -> None:
     for task in ("show", "report"):
         assert collection.run(tasks.TASKS, [task, "", f"--outputs={outputs.folder}"]) == 1

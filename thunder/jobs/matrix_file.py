@@ -10,6 +10,7 @@ from thunder.config import mistakes, origin, overrides
 from thunder.config.plain import read_yaml
 from thunder.config.sources import Sources
 from thunder.ground import digest, schema
+from thunder.ground import names as file_names
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.wording import nearest
 
@@ -24,6 +25,10 @@ class Matrix:
     spec: dict[str, Any]
     origins: Mapping[origin.Key, str]
     question: str | None = None  # the first comment of its file
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is a path: its plan and its tables are named after it."""
+        file_names.check(self.name, "matrix")
 
     @property
     def axes(self) -> dict[str, list[Any]]:
@@ -89,6 +94,8 @@ def of_words(words: overrides.Words, places: Sources) -> Matrix:
 
 def path_of(name: str, places: Sources) -> Path | None:
     """Return the file of a matrix, None for an ad-hoc one."""
+    if file_names.fault(name):
+        return None
     return next((p for root in places.matrices if (p := root / f"{name}.yaml").is_file()), None)
 
 
