@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from thunder.config import mistakes
+from thunder.config import mistakes, origin
 from thunder.config.plain import plain, quoted
 from thunder.config.sources import Sources
-from thunder.ground import schema_faults
+from thunder.ground import schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError
 
 # Words that people type without `runtime.` in front.
@@ -39,6 +39,11 @@ class Words:
     values: Mapping[str, Any]
     sweeps: Mapping[str, list[Any]]
     spelt: Mapping[str, str]  # dotted key → the word as it was typed
+
+
+def place_of(word: str) -> origin.Place:
+    """Return a word of the command line as the place that set a value."""
+    return origin.Place.of(f"command line {word!r}", word.partition("=")[2])
 
 
 def full_key(key: str) -> str:
@@ -71,7 +76,10 @@ def parse(words: Sequence[str], places: Sources) -> Words:
             choices[key] = str(override.value())
         else:
             values[full_key(key)] = plain(override.value())
-    faults += [f"{spelt[full_key(key)]!r}: {fault}" for key, fault in _value_faults(values, sweeps)]
+    faults += [
+        f"{spelt[full_key(key)]!r}: {fault}{number_hint(place_of(spelt[full_key(key)]), value)}"
+        for key, value, fault in _value_faults(values, sweeps)
+    ]
     if faults:
         raise Faults("the command line cannot be read:", faults)
     _check_choices(choices, places)
@@ -120,6 +128,12 @@ def value_fault(value: Any) -> str | None:
     return None
 
 
+def number_hint(place: str | None, value: Any) -> str:
+    """Return that a number which JSON cannot carry may have been meant as text, or nothing."""
+    unfit = [wording.at(value, fault.path) for fault in schema_faults.unwritable(value)]
+    return next((origin.misread(place, number, "text") for number in unfit), "")
+
+
 def _refusal(override: Any, places: Sources) -> str | None:
     from hydra.core.override_parser.types import Glob, IntervalSweep
 
@@ -145,10 +159,10 @@ def _second(key: str, word: str, spelt: Mapping[str, str]) -> str | None:
 
 def _value_faults(
     values: Mapping[str, Any], sweeps: Mapping[str, list[Any]]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, Any, str]]:
     for key, value in [*values.items(), *((k, v) for k, vs in sweeps.items() for v in vs)]:
         if fault := value_fault(value):
-            yield key, fault
+            yield key, value, fault
 
 
 def _sweep_values(override: Any) -> list[Any]:

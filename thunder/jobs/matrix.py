@@ -221,9 +221,9 @@ def _origins(
 
 def _put_words(origins: origin.Origins, words: overrides.Words) -> None:
     for key in words.choices:
-        origins[_path(key)] = f"command line {words.spelt[key]!r}"
+        origins[_path(key)] = overrides.place_of(words.spelt[key])
     for key in words.values:
-        origin.put(origins, _path(key), f"command line {words.spelt[key]!r}")
+        origin.put(origins, _path(key), overrides.place_of(words.spelt[key]))
 
 
 def _path(key: str) -> origin.Key:

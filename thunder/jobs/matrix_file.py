@@ -9,9 +9,10 @@ from typing import Any
 from thunder.config import mistakes, origin, overrides
 from thunder.config.plain import read_yaml
 from thunder.config.sources import Sources
-from thunder.ground import digest, schema
+from thunder.ground import digest, schema, schema_faults, wording
 from thunder.ground import names as file_names
 from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.schema_faults import Fault
 from thunder.ground.wording import nearest
 
 Coordinates = dict[str, Any]
@@ -46,7 +47,9 @@ def load(name: str, places: Sources) -> Matrix:
         )
     spec = read_yaml(have[name])
     place = origin.shown(have[name])
-    origins = {(): place, **{k: f"{place}:{line}" for k, line, _ in origin.lines(have[name])}}
+    origins: dict[origin.Key, str] = {(): place}
+    for key, line, written in origin.lines(have[name]):
+        origins[key] = origin.Place.of(f"{place}:{line}", str(written))
     return replace(_checked(name, spec, origins, places), question=_question(have[name]))
 
 
@@ -59,19 +62,29 @@ def _checked(
     name: str, spec: dict[str, Any], origins: Mapping[origin.Key, str], places: Sources
 ) -> Matrix:
     """Check a matrix against its schema, and its own words against each other."""
-    faults = [
-        (fault.path, f"{fault.key}: {fault.message}")
+    faults: list[tuple[origin.Key, str]] = [
+        (fault.path, f"{fault.key}: {fault.message}{_hint(fault, spec, origins)}")
         for fault in schema.faults("matrix", spec, places.schemas)
     ]
     faults = faults or [
-        *_key_faults(spec, places), *_inner_faults(spec), *_requires_faults(name, spec, places)
-    ]  # fmt: skip
+        *_key_faults(spec, places, origins),
+        *_inner_faults(spec),
+        *_requires_faults(name, spec, places),
+    ]
     if faults:
         lines = [
             f"{origin.find(origins, path) or origins[()]}: {message}" for path, message in faults
         ]
         raise Faults(f"matrix {name!r} is not right:", list(dict.fromkeys(lines)))
     return Matrix(name, spec, origins)
+
+
+def _hint(fault: Fault, spec: Any, origins: Mapping[origin.Key, str]) -> str:
+    is_number = fault in schema_faults.unwritable(spec)  # which might have been meant as text
+    if not fault.wants and not is_number:
+        return ""
+    value = wording.at(spec, fault.path)
+    return origin.misread(origins.get(fault.path), value, fault.wants or "text")
 
 
 def of_words(words: overrides.Words, places: Sources) -> Matrix:
@@ -85,7 +98,7 @@ def of_words(words: overrides.Words, places: Sources) -> Matrix:
     origins: dict[origin.Key, str] = {
         (): "command line",
         **{
-            ("axes", axis): f"command line {words.spelt[overrides.full_key(axis)]!r}"
+            ("axes", axis): overrides.place_of(words.spelt[overrides.full_key(axis)])
             for axis in words.sweeps
         },
     }
@@ -129,17 +142,20 @@ def _requires_faults(
             yield ("requires", index), f"requires: no matrix {other!r}{hint} besides this one"
 
 
-def _key_faults(spec: Mapping[str, Any], places: Sources) -> Iterator[tuple[origin.Key, str]]:
+def _key_faults(
+    spec: Mapping[str, Any], places: Sources, origins: Mapping[origin.Key, str]
+) -> Iterator[tuple[origin.Key, str]]:
     for path, key, value in _settings(spec):
         of_cell = path[0] in ("axes", "include")
         if fault := overrides.key_fault(key):
             yield path, fault
         elif fault := overrides.value_fault(value):
-            yield path, f"{key}: {fault}"
+            yield path, f"{key}: {fault}{overrides.number_hint(origins.get(path), value)}"
         elif of_cell and overrides.full_key(key) in overrides.OF_ALL:
             yield path, f"{key} holds for all cells; give it on the command line or in `set`"
         elif key in places.groups and value not in places.groups[key]:
-            yield path, f"{key}: {mistakes.no_option(key, str(value), places)}"
+            hint = origin.misread(origins.get(path), value, "text")
+            yield path, f"{key}: {mistakes.no_option(key, str(value), places)}{hint}"
 
 
 def _settings(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str, Any]]:
