@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from thunder.ground import files, schema
+from thunder.ground import files, json_lines, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.language import sentences
 from thunder.scoring import documents, dumps, score
@@ -69,6 +69,18 @@ def test_a_strangers_dump_needs_ids_scripts_and_texts_alone(tmp_path: Path) -> N
     assert dump["all"]["norm"]["edits"] == 1
     assert [dump[key] for key in ("text_disjoint", "by_partition", "by_origin")] == [None] * 3
     schema.check("score", dump, "score")
+
+
+def test_dumps_with_a_byte_order_mark_and_in_one_list(tmp_path: Path) -> None:
+    paths = _write(tmp_path, *_rows(3))
+    plain = dumps.read(*paths)
+    for path in paths:
+        path.write_bytes(json_lines.MARK + path.read_bytes())
+    assert dumps.read(*paths).ids == plain.ids
+    paths[0].write_text(json.dumps(_rows(482)[0], indent=1))
+    with pytest.raises(Faults, match=r"predictions.jsonl:1: this is one JSON list") as caught:
+        dumps.read(*paths)
+    assert len(caught.value.faults) == 1
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def _alone(values: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _axes(name: str, folder: Path, places: sources.Sources) -> set[str]:
     """Return the full keys that the cells of a matrix or a kept sweep differ in."""
     from thunder.config import overrides
+    from thunder.jobs import axes
     from thunder.jobs import matrix as matrices
     from thunder.runner import plans
 
@@ -67,7 +68,7 @@ def _axes(name: str, folder: Path, places: sources.Sources) -> set[str]:
     spec = kept["matrix"] if kept else None
     if matrices.path_of(name, places):
         spec = matrices.load(name, places).spec
-    points = [spec["axes"], *spec.get("include", [])] if spec else []
+    points = [axes.columns(spec["axes"]), *spec.get("include", [])] if spec else []
     return {overrides.full_key(key) for point in points for key in point}
 
 

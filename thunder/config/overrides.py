@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 from typing import Any
 
 from thunder.config import mistakes, origin
@@ -17,10 +18,13 @@ from thunder.ground.errors import Faults, ThunderError
 # Words that people type without `runtime.` in front.
 SHORTHAND = (
     "window", "target", "jobs", "dry_run", "force", "outputs", "deep",
-    "eval_every", "save_every", "stall_seconds", "start_seconds",
+    "eval_every", "save_every", "stall_seconds", "start_seconds", "max_cells",
 )  # fmt: skip
 # What a command asks of all its cells at once; and what is filled in when a job is made.
-OF_ALL = ("runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.outputs")
+OF_ALL = (
+    "runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.outputs", "runtime.max_cells",
+)  # fmt: skip
+MOST_CELLS = 20_000  # of a matrix, unless max_cells says otherwise
 FILLED = tuple(
     f"runtime.{key}" for key in ("profile", "command", "reproduce", "paths", "stand_ins")
 )
@@ -55,7 +59,7 @@ def parse(words: Sequence[str], places: Sources) -> Words:
     """Sort the overrides of a command line; faults of spelling are reported together."""
     choices: dict[str, str] = {}
     values: dict[str, Any] = {}
-    sweeps: dict[str, list[Any]] = {}
+    swept: dict[str, Any] = {}
     spelt: dict[str, str] = {}
     faults = []
     for word in words:
@@ -71,11 +75,15 @@ def parse(words: Sequence[str], places: Sources) -> Words:
             continue
         spelt[full_key(key)] = word
         if override.is_sweep_override():
-            sweeps[key] = _sweep_values(override)
+            swept[key] = override
         elif key in places.groups:
             choices[key] = str(override.value())
         else:
             values[full_key(key)] = plain(override.value())
+    most = most_cells(values)  # which may be the last of the words
+    faults += [f"{spelt[full_key(k)]!r}: {fault}" for k, o in swept.items()
+               if (fault := _range_fault(o.value(), most))]  # fmt: skip
+    sweeps = {} if faults else {key: _sweep_values(override) for key, override in swept.items()}
     faults += [
         f"{spelt[full_key(key)]!r}: {fault}{number_hint(place_of(spelt[full_key(key)]), value)}"
         for key, value, fault in _value_faults(values, sweeps)
@@ -103,6 +111,27 @@ def _spelling(word: str, error: Exception) -> str:
     if not value.isascii():
         return f"text that is not ASCII needs quotes inside quotes: {typed}"
     return f"{str(error).splitlines()[0]}; to give it as text, quote it: {typed}"
+
+
+def most_cells(values: Mapping[str, Any]) -> int:
+    """Return how many cells a matrix may have, by the values that are set for all of them."""
+    most = values.get("runtime.max_cells")
+    return most if isinstance(most, int) and most > 0 else MOST_CELLS
+
+
+def _range_fault(value: Any, most: int) -> str | None:
+    from hydra.core.override_parser.types import RangeSweep
+
+    if not isinstance(value, RangeSweep) or value.start is None or value.stop is None:
+        return None
+    if not value.step:
+        return "the step of a range cannot be 0"
+    count = ceil((value.stop - value.start) / value.step)
+    return (
+        f"{count:,} values; {most:,} is the most: max_cells={count} allows these"
+        if count > most
+        else None
+    )
 
 
 def key_fault(key: str) -> str | None:

@@ -9,9 +9,9 @@ from thunder.config import origin, overrides
 from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import Sections
-from thunder.jobs import comparable, inputs
+from thunder.jobs import axes, comparable, inputs
 from thunder.jobs import job as jobs
-from thunder.jobs.matrix_file import Coordinates, matches, points
+from thunder.jobs.axes import Coordinates, matches
 from thunder.jobs.matrix_file import Matrix as Matrix
 from thunder.jobs.matrix_file import load as load
 from thunder.jobs.matrix_file import names as names
@@ -50,10 +50,11 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
         Faults: faults of any cell's config, duplicate cells, cells that break `same` or `differ`.
     """
     _refuse_overridden_axes(matrix, words)
-    coordinates = list(points(matrix.spec))
-    if not coordinates:
-        raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its exclude")
     expansion = _Expansion(matrix, words, places)
+    _refuse_too_many(matrix, expansion.values)
+    coordinates = list(axes.points(matrix.spec))
+    if not coordinates:
+        raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its only and exclude")
     sides = [expansion.sides(point) for point in coordinates]
     configs_of_cells = [expansion.config(*side) for side in sides]
     expansion.check(coordinates, configs_of_cells)
@@ -179,8 +180,17 @@ class _Expansion:
         for index, extra in enumerate(self.matrix.spec.get("include", [])):
             if digest.is_same(extra, point):
                 return ("include", index, key)
-        values = self.matrix.axes[key]
-        return ("axes", key, next(i for i, v in enumerate(values) if digest.is_same(v, point[key])))
+        return axes.place_of(self.matrix.spec["axes"], point, key)
+
+
+def _refuse_too_many(matrix: Matrix, values: Mapping[str, Any]) -> None:
+    """Refuse before anything is composed what would take long and can hardly be meant."""
+    cells, most = axes.count(matrix.spec), overrides.most_cells(values)
+    if cells > most:
+        raise ThunderError(
+            f"matrix {matrix.name!r} spans {cells:,} cells; {most:,} is the most: "
+            f"max_cells={cells} allows these"
+        )
 
 
 def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:

@@ -1,8 +1,7 @@
 """A matrix as its file or its words have it: read, and checked before a cell is made."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from thunder.ground import names as file_names
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.schema_faults import Fault
 from thunder.ground.wording import nearest
-
-Coordinates = dict[str, Any]
+from thunder.jobs import axes
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class Matrix:
 
     @property
     def axes(self) -> dict[str, list[Any]]:
-        """The axes with their values."""
-        return dict(self.spec["axes"])
+        """The keys that the cells differ in, each with its values along its axis."""
+        return axes.columns(self.spec["axes"])
 
 
 def load(name: str, places: Sources) -> Matrix:
@@ -66,6 +64,7 @@ def _checked(
         (fault.path, f"{fault.key}: {fault.message}{_hint(fault, spec, origins)}")
         for fault in schema.faults("matrix", spec, places.schemas)
     ]
+    faults = faults or list(axes.shape_faults(spec["axes"]))
     faults = faults or [
         *_key_faults(spec, places, origins),
         *_inner_faults(spec),
@@ -117,21 +116,6 @@ def names(places: Sources) -> list[str]:
     return sorted({path.stem for root in places.matrices for path in root.glob("*.yaml")})
 
 
-def points(spec: Mapping[str, Any]) -> Iterator[Coordinates]:
-    """Yield the points of a matrix, in file order: axes without what is excluded, then include."""
-    axes = spec["axes"]
-    for values in product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
-        if not any(matches(point, pattern) for pattern in spec.get("exclude", [])):
-            yield point
-    yield from (dict(point) for point in spec.get("include", []))
-
-
-def matches(point: Coordinates, pattern: Mapping[str, Any]) -> bool:
-    """Say whether a point has the values of a pattern, as `exclude` and `optional` list them."""
-    return all(key in point and digest.is_same(point[key], value) for key, value in pattern.items())
-
-
 def _requires_faults(
     name: str, spec: Mapping[str, Any], places: Sources
 ) -> Iterator[tuple[origin.Key, str]]:
@@ -163,50 +147,48 @@ def _settings(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str, Any]]:
         yield ("profile",), "profile", spec["profile"]
     for key, value in spec.get("set", {}).items():
         yield ("set", key), key, value
-    for key, values in spec["axes"].items():
-        yield from ((("axes", key, index), key, value) for index, value in enumerate(values))
+    for axis, values in spec["axes"].items():
+        keys = axes.keys_of(axis)
+        for index, row in enumerate(axes.rows_of(axis, values)):
+            for at, (key, value) in enumerate(zip(keys, row, strict=True)):
+                yield ("axes", axis, index, at)[: 3 + (len(keys) > 1)], key, value
     for index, extra in enumerate(spec.get("include", [])):
         yield from ((("include", index, key), key, value) for key, value in extra.items())
 
 
 def _inner_faults(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str]]:
-    axes = spec["axes"]
-    full = [overrides.full_key(axis) for axis in axes]
-    for axis, key in zip(axes, full, strict=True):
-        if full.count(key) > 1:
-            yield ("axes", axis), f"axes: {key} is an axis twice"
+    full = [overrides.full_key(key) for axis in spec["axes"] for key in axes.keys_of(axis)]
+    for axis in spec["axes"]:
+        for key in map(overrides.full_key, axes.keys_of(axis)):
+            if full.count(key) > 1:
+                yield ("axes", axis), f"axes: {key} is an axis twice"
     for key in spec.get("set", {}):
         if overrides.full_key(key) in full:
             yield ("set", key), f"set: {key!r} is an axis as well"
-    for word in ("exclude", "optional"):
+    for word in ("only", "exclude", "optional"):
         for index, pattern in enumerate(spec.get(word, [])):
             yield from (
-                ((word, index), message) for message in _pattern_faults(word, pattern, axes)
+                ((word, index), message) for message in _pattern_faults(word, pattern, spec["axes"])
             )
     for key, value in spec.get("compare", {}).items():
         yield from (
             (("compare", key), message)
-            for message in _pattern_faults("compare", {key: value}, axes)
+            for message in _pattern_faults("compare", {key: value}, spec["axes"])
         )
-    table = spec.get("table", {})
-    if "over" in table and table["over"] not in axes:
-        hint = nearest(table["over"], list(axes))
+    table, keys = spec.get("table", {}), axes.columns(spec["axes"])
+    if "over" in table and table["over"] not in keys:
+        hint = nearest(table["over"], list(keys))
         yield ("table", "over"), f"table.over: {table['over']!r} is not an axis{hint}"
-    if "profile" in axes or "profile" in spec:
+    if "profile" in keys or "profile" in spec:
         return
     yield (), "profile: missing (the profile that is varied)"
 
 
-def _pattern_faults(
-    word: str, pattern: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]
-) -> Iterator[str]:
-    unknown = [key for key in pattern if key not in axes]
+def _pattern_faults(word: str, pattern: Mapping[str, Any], spanned: axes.Axes) -> Iterator[str]:
+    keys = axes.columns(spanned)
+    unknown = [key for key in pattern if key not in keys]
     for key in unknown:
-        hint = nearest(key, list(axes))
-        yield f"{word} {pattern}: {key!r} is not an axis{hint}; axes: {', '.join(axes)}"
-    if not unknown and not all(_has(axes[key], value) for key, value in pattern.items()):
+        hint = nearest(key, list(keys))
+        yield f"{word} {pattern}: {key!r} is not an axis{hint}; axes: {', '.join(keys)}"
+    if not unknown and not axes.can_match(spanned, pattern):
         yield f"{word} {pattern} matches no cell; was the axis edited?"
-
-
-def _has(values: Sequence[Any], wanted: Any) -> bool:
-    return any(digest.is_same(value, wanted) for value in values)
