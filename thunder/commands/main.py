@@ -23,6 +23,7 @@ Thunder: a declarative experiment-matrix runner.
   outputs=DIR    where runs land (default: ./outputs)
   dry_run=true   show the plan and stop
   force=true     a new attempt beside a run that is done
+  max_cells=N    more cells than 20,000, the most of a matrix or a sweep
 
   --config-dir DIR   a conf/ folder of your own; matrices/ and schemas/ beside it are read too
   --cfg job          print the config of the job and stop

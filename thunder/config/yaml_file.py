@@ -21,12 +21,12 @@ MOST_DEPTH = 50  # libyaml's composer recurses in C: far deeper, and the process
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FLOAT = re.compile(
-    r"""[-+]?[0-9]+(?:_[0-9]+)*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+    r"""(?:[-+]?[0-9]+(?:_[0-9]+)*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
     |[-+]?[0-9]+(?:_[0-9]+)*[eE][-+]?[0-9]+
     |\.[0-9]+(?:_[0-9]+)*(?:[eE][-+][0-9]+)?
     |[-+]?[0-9]+(?:_[0-9]+)*(?::[0-5]?[0-9])+\.[0-9_]*
     |[-+]?\.(?:inf|Inf|INF)
-    |\.(?:nan|NaN|NAN)""",
+    |\.(?:nan|NaN|NAN))\Z""",
     re.VERBOSE,
 )
 _OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")
@@ -55,9 +55,7 @@ def _number(construct: Callable[[Any, yaml.ScalarNode], Any]) -> Callable[..., A
     return checked
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(rf"(?:{_FLOAT.pattern})\Z", re.X), list("-+0123456789.")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 _Loader.yaml_implicit_resolvers = {
     first: [row for row in rows if row[0] != "tag:yaml.org,2002:timestamp"]
     for first, rows in _Loader.yaml_implicit_resolvers.items()
