@@ -24,6 +24,9 @@ SHORTHAND = (
 OF_ALL = (
     "runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.outputs", "runtime.max_cells",
 )  # fmt: skip
+MOST_LETTERS = 10_000  # of a word: Hydra's parser takes a second for a thousand values
+_TOO_LONG = f"a word has {MOST_LETTERS:,} letters at most; a file has room for more"
+_SHOWN_LETTERS = 60
 MOST_CELLS = 20_000  # of a matrix, unless max_cells says otherwise
 FILLED = tuple(
     f"runtime.{key}" for key in ("profile", "command", "reproduce", "paths", "stand_ins")
@@ -63,6 +66,9 @@ def parse(words: Sequence[str], places: Sources) -> Words:
     spelt: dict[str, str] = {}
     faults = []
     for word in words:
+        if len(word) > MOST_LETTERS:
+            faults.append(f"{word[:_SHOWN_LETTERS]!r}…: {_TOO_LONG}")
+            continue
         try:
             override = _parser().parse_override(word)
         except Exception as error:  # Hydra raises its lexer's and parser's errors bare
