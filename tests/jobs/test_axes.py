@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from projects import Project
+from projects import DRY, Project
 
 from thunder.commands import launch
 from thunder.ground.errors import ThunderError
@@ -165,6 +165,20 @@ def test_more_cells_than_can_be_meant_are_refused_at_once(
     assert f"max_cells={count.replace(',', '')} allows these" in str(caught.value)
 
 
+def test_what_is_left_of_too_many_is_not_looked_for(project: Project) -> None:
+    numbers = list(range(1000))
+    text = f"profile: mine\naxes: {{seed: {numbers}, dry.value: {numbers}, dry.sleep_seconds: "
+    text += f"{numbers}, target: {numbers}}}\nonly: [{{seed: 999, dry.value: 999}}]\n"
+    begun = time.perf_counter()
+    assert "spans 1,000,000,000,000 cells" in fault(project, text)
+    assert time.perf_counter() - begun < 5
+
+
+def test_a_profile_can_lower_the_bound(project: Project) -> None:
+    project.profile(DRY + "runtime: {max_cells: 2}\n")
+    assert "3 cells; 2 is the most" in fault(project, "profile: mine\naxes: {seed: [1, 2, 3]}\n")
+
+
 def test_an_option_lifts_the_bound(project: Project) -> None:
     text = "profile: mine\naxes: {seed: [1, 2, 3]}\n"
     assert "spans 3 cells; 2 is the most" in fault(project, text, "max_cells=2")
@@ -176,6 +190,15 @@ def test_an_option_lifts_the_bound(project: Project) -> None:
     assert "runtime.max_cells: 0 is less than the minimum of 1" in fault(
         project, text, "max_cells=0"
     )
+
+
+def test_the_owner_of_a_machine_sets_the_bound_for_it(project: Project) -> None:
+    project.write("conf/local.yaml", "runtime: {max_cells: 2}\n")
+    text = "profile: mine\naxes: {seed: [1, 2, 3]}\n"
+    assert "spans 3 cells; 2 is the most" in fault(project, text)
+    with pytest.raises(ThunderError, match="3 values; 2 is the most"):
+        project.read("+profile=mine", "seed=range(0,3)", sweep=True)
+    assert len(cells(project, text, "max_cells=3")) == 3
 
 
 def test_a_range_without_a_step_is_told(project: Project) -> None:

@@ -86,7 +86,7 @@ def parse(words: Sequence[str], places: Sources) -> Words:
             choices[key] = str(override.value())
         else:
             values[full_key(key)] = plain(override.value())
-    most = most_cells(values)  # which may be the last of the words
+    most = most_cells(values, places.this_machine.get("runtime"))  # the first may be the last word
     faults += [f"{spelt[full_key(k)]!r}: {fault}" for k, o in swept.items()
                if (fault := _range_fault(o.value(), most))]  # fmt: skip
     sweeps = {} if faults else {key: _sweep_values(override) for key, override in swept.items()}
@@ -119,9 +119,15 @@ def _spelling(word: str, error: Exception) -> str:
     return f"{str(error).splitlines()[0]}; to give it as text, quote it: {typed}"
 
 
-def most_cells(values: Mapping[str, Any]) -> int:
-    """Return how many cells a matrix may have, by the values that are set for all of them."""
-    most = values.get("runtime.max_cells")
+def most_cells(values: Mapping[str, Any], runtime: Any) -> int:
+    """Return how many cells a matrix may have.
+
+    Args:
+        values: what is set for all cells.
+        runtime: what else sets it, a section of a config; the schema tells what is wrong in it.
+    """
+    under = runtime.get("max_cells") if isinstance(runtime, dict) else None
+    most = values.get("runtime.max_cells", under)
     return most if isinstance(most, int) and most > 0 else MOST_CELLS
 
 

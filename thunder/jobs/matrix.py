@@ -51,10 +51,12 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
     """
     _refuse_overridden_axes(matrix, words)
     expansion = _Expansion(matrix, words, places)
-    _refuse_too_many(matrix, expansion.values)
+    # Before a point is looked for: what is left of too many may lie far behind.
+    expansion.refuse_too_many(places.this_machine.get("runtime"))
     coordinates = list(axes.points(matrix.spec))
     if not coordinates:
         raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its only and exclude")
+    expansion.refuse_too_many(expansion.config(*expansion.sides(coordinates[0])).get("runtime"))
     sides = [expansion.sides(point) for point in coordinates]
     configs_of_cells = [expansion.config(*side) for side in sides]
     expansion.check(coordinates, configs_of_cells)
@@ -127,6 +129,16 @@ class _Expansion:
                 raise ThunderError(f"matrix {self.matrix.name!r}: {error}", error.cause) from error
         return self.templates[key].fill(values)
 
+    def refuse_too_many(self, runtime: Any) -> None:
+        """Refuse what takes long and can hardly be meant."""
+        cells = axes.count(self.matrix.spec)
+        most = overrides.most_cells(self.values, runtime)
+        if cells > most:
+            raise ThunderError(
+                f"matrix {self.matrix.name!r} spans {cells:,} cells; {most:,} is the most: "
+                f"max_cells={cells} allows these"
+            )
+
     def job(
         self, choices: Mapping[str, str], values: Mapping[str, Any], config: dict[str, Any]
     ) -> jobs.Job:
@@ -181,16 +193,6 @@ class _Expansion:
             if digest.is_same(extra, point):
                 return ("include", index, key)
         return axes.place_of(self.matrix.spec["axes"], point, key)
-
-
-def _refuse_too_many(matrix: Matrix, values: Mapping[str, Any]) -> None:
-    """Refuse before anything is composed what would take long and can hardly be meant."""
-    cells, most = axes.count(matrix.spec), overrides.most_cells(values)
-    if cells > most:
-        raise ThunderError(
-            f"matrix {matrix.name!r} spans {cells:,} cells; {most:,} is the most: "
-            f"max_cells={cells} allows these"
-        )
 
 
 def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
