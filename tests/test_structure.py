@@ -268,8 +268,8 @@ def test_every_module_of_the_asr_lane_is_described_once() -> None:
 @pytest.mark.parametrize(
     ("library", "importers"),
     [
-        ("hydra", {"config.compose", "config.overrides"}),
-        ("omegaconf", {"config.compose", "config.plain", "config.template"}),
+        ("hydra", {"config.compose", "config.hydra_files", "config.overrides"}),
+        ("omegaconf", {"config.compose", "config.hydra_files", "config.template"}),
         ("jsonschema", {"ground.schema_faults"}),
         ("jsonschema_rs", {"ground.schema"}),
         ("rfc8785", {"ground.digest"}),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 
 _SLOW_BYTES = 4 << 30  # above this a person is told why it takes long
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 # Where a folder that thunder built in place says so.
 _MARKS = ((input_files.CONFIG, "thunder_stand_in"), (input_files.MANIFEST, "stand_in"))
@@ -82,11 +84,27 @@ def stand_ins(config: Mapping[str, Any]) -> list[str]:
 
 def hub_snapshot(repository: str, commit: str) -> Path | None:
     """Return the folder of a hub model in this machine's cache, without asking the network."""
-    root = hub_cache() / f"models--{repository.replace('/', '--')}"
+    root = _hub_folder(repository)
     reference = root / "refs" / commit
-    full_commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else commit
+    is_inside = (root / "refs") in Path(os.path.normpath(reference)).parents
+    is_known = is_inside and reference.is_file()  # a branch may have a / in its name
+    full_commit = reference.read_text(encoding="utf-8").strip() if is_known else commit
     folder = root / "snapshots" / full_commit
-    return folder if len(full_commit) == 40 and folder.is_dir() else None
+    return folder if _COMMIT.fullmatch(full_commit) and folder.is_dir() else None
+
+
+def _hub_folder(repository: str) -> Path:
+    return hub_cache() / f"models--{repository.replace('/', '--')}"
+
+
+def _no_snapshot(repository: str, commit: str) -> str:
+    """Return that this machine has not got a hub model, and the command that brings it."""
+    if re.fullmatch(r"[0-9a-f]{4,39}", commit):
+        have = sorted(path.name for path in _hub_folder(repository).glob(f"snapshots/{commit}*"))
+        whole = f": {', '.join(have)}" if have else ""
+        return f"{commit} is the beginning of a commit of {repository}; give all 40 digits{whole}"
+    command = shlex.join(["hf", "download", repository, "--revision", commit])
+    return f"no snapshot of {repository} ({commit}) in {hub_cache()}; fetch it with: {command}"
 
 
 def hub_cache() -> Path:
@@ -135,10 +153,7 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
     if "hub" in source:
         snapshot = hub_snapshot(source["hub"], source["commit"])
         if snapshot is None:
-            raise _Missing(
-                f"no snapshot of {source['hub']} ({source['commit']}) in {hub_cache()}; "
-                f"fetch it with: hf download {source['hub']}"
-            )
+            raise _Missing(_no_snapshot(source["hub"], source["commit"]))
         return {"hub": source["hub"], "commit": snapshot.name}, snapshot
     if "recipe" in source:
         return {**source, "builder": kinds.loaded(kinds.recipes()[source["recipe"]])(source)}, None

@@ -114,11 +114,21 @@ def encode(
         whole = _tokens(tokenizer, talks, generation=False)
         prompts = _tokens(tokenizer, [talk[:-1] for talk in talks], generation=True)
     except TemplateError as error:
-        raise ThunderError(
-            f"{split}: the chat template refuses the rows: {error}", "model"
-        ) from error
+        raise ThunderError(_template_fault(split, tokenizer, error), "model") from error
     ends = _end_tokens(tokenizer)
     return [_span(*pair, ends) for pair in zip(whole, prompts, strict=True)]
+
+
+def _template_fault(split: str, tokenizer: Any, error: Exception) -> str:
+    """Return what a chat template does not do: read at all, with its line, or take these rows."""
+    folder = Path(tokenizer.name_or_path)
+    own = folder / "chat_template.jinja"
+    line = getattr(error, "lineno", None)  # that of an error of syntax alone
+    if line is None:
+        return f"{split}: the chat template refuses the rows: {error}"
+    if own.is_file():
+        return f"{own}:{line}: not a template: {error}"
+    return f"{folder / 'tokenizer_config.json'}: chat_template, its line {line}: {error}"
 
 
 def _tokens(tokenizer: Any, talks: list[Any], generation: bool) -> list[list[int]]:

@@ -63,7 +63,7 @@ def read(path: Path, letters: Letters = LATIN) -> Transcripts:
 def debian_license(path: Path) -> str | None:
     """Return the licence in a Debian `copyright` file beside a file, if there is one."""
     try:
-        text = (path.parent / "copyright").read_text(encoding="utf-8")
+        text = (path.parent / "copyright").read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     main = re.search(r"^Files: \*\n(?:.+\n)*?License: *(\S.*)$", text, re.MULTILINE)
@@ -130,7 +130,7 @@ def _decoded(data: bytes) -> tuple[dict[int, str], dict[int, str]]:
     """Return the lines that are UTF-8 and not empty, and a fault for each that is not."""
     numbered: dict[int, str] = {}
     faults: dict[int, str] = {}
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+    for number, line in enumerate(data.removeprefix(json_lines.MARK).splitlines(), 1):
         try:
             if (text := line.decode("utf-8")).strip():
                 numbered[number] = text
@@ -176,7 +176,7 @@ def _column(heads: list[str], names: tuple[str, ...]) -> int | None:
 
 
 def _of_objects(data: bytes) -> tuple[list[tuple[str, str]], dict[int, str]]:
-    rows, faults = json_lines.rows(data.removeprefix(b"\xef\xbb\xbf"))
+    rows, faults = json_lines.rows(data)
     entries = []
     for number, row in rows.items():
         path = next(_texts(row, PATH_NAMES), None)
