@@ -24,10 +24,11 @@ from thunder.backends.torch.machine import Machine
 from thunder.backends.torch.peers import Peers
 from thunder.lanes.asr import material
 from thunder.lanes.asr.features import job
-from thunder.lanes.asr.material import Material, Utterances
+from thunder.lanes.asr.material import Material
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.speech import spoken
 from thunder.lanes.asr.training import epoch, loop, validation
+from thunder.lanes.asr.utterances import Utterances
 
 BATCH_ROWS = 32
 ONE_THREAD = Machine(torch.device("cpu"), "float32", 1)

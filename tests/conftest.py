@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from projects import DRY, Project
 
-from thunder.config import sources as places
+from thunder.config import sources
 from thunder.ground import files
 
 
@@ -53,10 +53,10 @@ def no_hydra_state() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def ignores_local_yaml_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner's conf/local.yaml chooses a site; the tests of this process use the default."""
-    local_file = places.Sources.local_file
+    local_file = sources.Sources.local_file
 
-    def without_ours(self: places.Sources) -> Path | None:
+    def without_ours(self: sources.Sources) -> Path | None:
         found = local_file(self)
         return None if found == files.SHIPPED / "conf" / "local.yaml" else found
 
-    monkeypatch.setattr(places.Sources, "local_file", without_ours)
+    monkeypatch.setattr(sources.Sources, "local_file", without_ours)

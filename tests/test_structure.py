@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from thunder.ground import folders, input_files, run_files
+from thunder.ground.kind import Kind
 from thunder.jobs.kinds import KINDS
 from thunder.jobs.kinds import LANES as LANE_NAMES
 
@@ -143,22 +145,86 @@ def _words_of(module: str) -> set[str]:
             found.add(node.value)
         elif isinstance(node, ast.Name | ast.Attribute):
             found.add(node.id if isinstance(node, ast.Name) else node.attr)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg | ast.keyword) and node.arg:
+            found.add(node.arg)
     documents = [
         n for n in ast.walk(tree) if isinstance(n, ast.Module | ast.FunctionDef | ast.ClassDef)
     ]
     return found - {ast.get_docstring(node, clean=False) for node in documents}
 
 
-SHARED_ARTIFACTS = {"run.log"}  # of every run
-ALL = [name for kind in KINDS.values() for name in (*kind.artifacts, kind.headline) if name]
-OF_LANES = {*LANE_NAMES, *KINDS, *ALL} - SHARED_ARTIFACTS
+def _files_of(module: str) -> Iterator[str]:
+    """The names of files among the constants of a module: RESULTS = "results.json"."""
+    for node in ast.parse(MODULES[module].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            strings = (n.value for n in ast.walk(node.value) if isinstance(n, ast.Constant))
+            yield from (s for s in strings if isinstance(s, str) and re.fullmatch(r"\w+\.\w+", s))
+
+
+def _kinds_told_apart(tree: ast.AST) -> Iterator[str]:
+    """What compares a kind with a string: `job.kind == "…"`, `row["kind"] in (…)`, `match kind`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.Match):
+            sides = [node.subject, *(case.pattern for case in node.cases)]
+        else:
+            continue
+        constants = [n for side in sides for n in ast.walk(side) if isinstance(n, ast.Constant)]
+        is_with_string = any(isinstance(n.value, str) and n.value != "kind" for n in constants)
+        if is_with_string and any(map(_is_kind, sides)):
+            yield ast.unparse(node)
+
+
+def _is_kind(node: ast.AST) -> bool:
+    match node:
+        case ast.Name(id="kind") | ast.Attribute(attr="kind"):
+            return True
+        case ast.Subscript(slice=ast.Constant(value="kind")):
+            return True
+    return False
+
+
+SHARED_FILES = {"run.log", "manifest.json", "config.json"}  # of every run, and of every folder
+FILES = {name for kind in KINDS.values() for name in kind.artifacts}
+FILES |= {name for module in LANES if not _reads_runs(module) for name in _files_of(module)}
+# What is one plain word, such as loss or seconds, is English before it is a metric.
+METRICS = {name for kind in KINDS.values() for name in kind.metrics if "_" in name}
+OF_LANES = {*LANE_NAMES, *KINDS, *METRICS, *FILES} - SHARED_FILES
 
 
 @pytest.mark.parametrize("module", [module for module in OURS if module != "jobs.kinds"])
 def test_nothing_outside_lanes_names_a_lane(module: str) -> None:
     parts = {part for word in _words_of(module) for part in re.findall(r"[\w.]+", word)}
     assert not parts & OF_LANES
-    assert "kind ==" not in MODULES[module].read_text(encoding="utf-8")
+    assert [*_kinds_told_apart(ast.parse(MODULES[module].read_text(encoding="utf-8")))] == []
+
+
+def test_a_kind_that_is_told_apart_by_its_name_is_seen() -> None:
+    code = """
+one.kind == "toy"
+row["kind"] in ("toy", "other")
+"toy" != kind
+match kind:
+    case "toy":
+        pass
+kind is None
+kind in KINDS
+row["kind"] == other["kind"]
+match event["event"]:
+    case "kind":
+        pass
+"""
+    assert len([*_kinds_told_apart(ast.parse(code))]) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name, kind in KINDS.items() if kind.headline]
+)
+def test_the_headline_of_a_kind_is_one_of_its_metrics(name: str, kind: Kind) -> None:
+    assert kind.headline in kind.metrics, name
 
 
 @pytest.mark.parametrize("lane", LANE_NAMES)
@@ -202,8 +268,8 @@ def test_every_module_of_the_asr_lane_is_described_once() -> None:
 @pytest.mark.parametrize(
     ("library", "importers"),
     [
-        ("hydra", {"config.compose", "config.overrides"}),
-        ("omegaconf", {"config.compose", "config.plain", "config.template"}),
+        ("hydra", {"config.compose", "config.hydra_files", "config.overrides"}),
+        ("omegaconf", {"config.compose", "config.hydra_files", "config.template"}),
         ("jsonschema", {"ground.schema_faults"}),
         ("jsonschema_rs", {"ground.schema"}),
         ("rfc8785", {"ground.digest"}),
@@ -301,3 +367,47 @@ def test_every_task_is_in_the_documents() -> None:
 
 def _names_task(text: str, name: str) -> bool:
     return re.search(rf"\bthunder {name}\b|^\| `{name}\b|`{name}`", text, re.MULTILINE) is not None
+
+
+def _constants(module: object) -> set[str]:
+    return {value for name, value in vars(module).items() if name.isupper()}
+
+
+REPORTS = {name for kind in KINDS.values() if (name := kind.report)}
+HOMES_OF_FILES = {
+    **{name: {"ground.run_files"} for name in _constants(run_files)},
+    run_files.MANIFEST: {"ground.run_files", "ground.input_files"},
+    # A model folder is checked where thunder is not installed.
+    run_files.CONFIG: {
+        "ground.run_files", "ground.input_files", "lanes.adapter.model.model_folder",
+    },
+    **{name: {"lanes.adapter.artifacts"} for name in REPORTS},
+    **{str(Path(name).with_suffix(".json")): set() for name in REPORTS},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(HOMES_OF_FILES))
+def test_the_name_of_a_file_is_written_in_its_home_alone(name: str) -> None:
+    assert _constants(input_files) < {*HOMES_OF_FILES}
+    pattern = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)")
+    found = {module for module in MODULES if any(map(pattern.search, _words_of(module)))}
+    assert found == HOMES_OF_FILES[name]
+
+
+def _joined_or_named(path: Path) -> set[str]:
+    """The strings that a module makes a part of a path, or gives a name."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    values = [node.right for node in nodes if isinstance(node, ast.BinOp)]
+    values += [node.value for node in nodes if isinstance(node, ast.Assign)]
+    found = {node.value for node in values if isinstance(node, ast.Constant)}
+    return {value for value in found if isinstance(value, str)}
+
+
+@pytest.mark.parametrize("name", sorted(_constants(folders)))
+def test_the_name_of_a_folder_of_outputs_is_written_in_its_home_alone(name: str) -> None:
+    found = {module for module, path in MODULES.items() if name in _joined_or_named(path)}
+    assert found == {"ground.folders"}
+
+
+def test_the_process_of_a_run_has_the_names_of_its_files_for_nothing() -> None:
+    assert _imports(MODULES["ground.run_files"]) == set()

@@ -9,7 +9,7 @@ from asr_training import as_trained, config, letters, silent  # noqa: F401
 from thunder.backends.torch import machine
 from thunder.backends.torch.peers import Peers
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import job as train
+from thunder.lanes.asr import job
 from thunder.lanes.asr.evaluation import evaluate
 from thunder.lanes.asr.training import loop, state
 
@@ -79,7 +79,7 @@ def test_bfloat16_learns_and_hears_as_float32_does(tmp_path: Path, mode: str) ->
         saved = loop.train(material, folder, chosen, Peers(), silent)
         assert not any(row["nonfinite"] for row in saved.history)
         model = state.load_best(folder, material, saved.standing.best_epoch)
-        metrics = evaluate.run(material, model, train._summary(chosen, saved), folder, silent)
+        metrics = evaluate.run(material, model, job._summary(chosen, saved), folder, silent)
         scores.append([saved.standing.best_loss, metrics["test_cer_suta"]])
     assert scores[1] != scores[0]
     assert scores[1] == pytest.approx(scores[0], rel=0.05, abs=0.02)

@@ -55,7 +55,8 @@ def test_the_site_of_two_macs_names_everything_that_is_missing(
     assert done.stderr.splitlines() == [
         "thunder: site 'mac_pair' is not ready on this machine:",
         "  model 'gemma4_e2b': no snapshot of mlx-community/gemma-4-e2b-4bit (main) in "
-        f"{tmp_path}/hub; fetch it with: hf download mlx-community/gemma-4-e2b-4bit",
+        f"{tmp_path}/hub; fetch it with: hf download mlx-community/gemma-4-e2b-4bit "
+        "--revision main",
         "  data 'partial_real': no folder "
         f"{tmp_path}/projects/thunder-train/data/agp-nko-partial-real",
         "  hosts mac4, mac5: ranks cannot be started over ssh yet; use site=local",
@@ -64,13 +65,12 @@ def test_the_site_of_two_macs_names_everything_that_is_missing(
 
 
 @pytest.mark.slow
-def test_a_dry_run_writes_nothing_but_the_plan(run_thunder: Run, tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing(run_thunder: Run, tmp_path: Path) -> None:
     done = run_thunder("matrix=adapter_rank", "dry_run=true", "outputs='a b'")
     assert (done.returncode, done.stderr) == (0, "")
     assert "9 cells, 9 runs: 0 reached, 9 planned" in done.stdout
     assert "9 added, 0 kept, 0 orphaned" in done.stdout
-    written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
-    assert written == [Path("a b/plans/adapter_rank.json")]
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.slow

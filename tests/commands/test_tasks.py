@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 import running
 from projects import Project
 
-from thunder.commands import cli, requests, tasks
+from thunder.commands import cli, collection, launch, requests, tasks
 from thunder.config import sources
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.jobs import matrix
+from thunder.jobs.kinds import KINDS
 from thunder.runs import explain, store
 
 PYTHON = os.path.realpath(sys.executable)
@@ -222,7 +224,6 @@ def test_plan_of_a_profile_and_of_a_matrix_have_one_shape(outputs: Outputs) -> N
     assert set(one["cells"][0]) == set(many["cells"][0])
     assert len(many["cells"]) == 9
     assert len(many["changes"]["added"]) == 9
-    assert len(outputs.json("plan", "adapter_rank")["changes"]["kept"]) == 9
 
 
 def test_plan_shows_what_would_run(outputs: Outputs) -> None:
@@ -240,7 +241,9 @@ def test_plan_tells_what_an_edit_orphans(
     outputs = Outputs(tmp_path / "out", capsys)
     text = "# ?\nprofile: dry\naxes:\n  seed: [1, 2]\n"
     conf = str(running.write_matrix(tmp_path, "mine", text))
-    outputs.ask("plan", "mine", "--config-dir", conf)
+    words = ["matrix=mine", f"outputs={outputs.folder}"]
+    assert launch.run(requests.read(words, config_dir=Path(conf))) == 0
+    capsys.readouterr()
     running.write_matrix(tmp_path, "mine", text.replace("1, 2", "2, 3"))
     shown = outputs.ask("plan", "mine", "--config-dir", conf)
     assert "since the last plan: 1 added" in shown
@@ -322,8 +325,8 @@ def test_diff_for_scripts_leaves_out_the_side_that_lacks_a_key(
     for profile in ("dry", "smoke"):
         job = requests.read([f"+profile={profile}"]).cells[0].job
         run = store.Run(tmp_path / job.kind / job.id)
-        files.write_json(run.folder / store.CONFIG, job.document)
-        files.write_json(run.folder / store.RECORD, {})
+        files.write_json(run.folder / run_files.CONFIG, job.document)
+        files.write_json(run.folder / run_files.RECORD, {})
         ids.append(job.id)
     assert tasks.main(["diff", *ids, "--json", "--outputs", str(tmp_path)]) == 0
     rows = {row.pop("key"): row for row in json.loads(capsys.readouterr().out)}
@@ -354,11 +357,17 @@ def test_verify_takes_a_profile(outputs: Outputs) -> None:
     assert "1 of 1 run proven" in outputs.ask("verify", "dry")
 
 
-def test_report_prints_the_report_or_says_there_is_none(outputs: Outputs) -> None:
-    assert "no report; the run is done" in outputs.mistake("report", done_id(outputs))
+def test_report_prints_the_report_or_says_there_is_none(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = store.by_prefix(outputs.folder, done_id(outputs)).folder
-    (folder / "report.md").write_text("# ߒߞߏ\n", encoding="utf-8")
-    (folder / "report.json").write_text('{"step": 10}\n')
+    said = outputs.mistake("report", done_id(outputs))
+    assert f"{folder}: no report; the run is done" in said
+    monkeypatch.setitem(KINDS, "dry", replace(KINDS["dry"], report="told.md"))
+    said = outputs.mistake("report", done_id(outputs))
+    assert f"{folder / 'told.md'}: no report; the run is done" in said
+    (folder / "told.md").write_text("# ߒߞߏ\n", encoding="utf-8")
+    (folder / "told.json").write_text('{"step": 10}\n')
     assert outputs.ask("report", done_id(outputs)) == "# ߒߞߏ\n"
     assert outputs.json("report", done_id(outputs)) == {"step": 10}
 
@@ -472,15 +481,17 @@ def test_words_for_axes_choose_cells(project: Project, asked: Callable[..., str]
             ] == [1, 1]  # fmt: skip
     assert len(json.loads(asked("status", "question", "seed=0", "dry.value=2", "--json"))) == 1
     assert len(json.loads(asked("status", "question", "seed=0,1", "--json"))) == 4
-    assert "not kept: with these words" in asked("plan", "question", "seed=1")
+    said = asked("plan", "question", "seed=1")
+    assert "not compared with the last plan: with these words" in said
     assert not (project.root / "outputs").exists()
     assert "'question' has no cell with seed=9" in asked("plan", "question", "seed=9", code=1)
 
 
 def test_words_for_axes_choose_cells_of_a_kept_sweep(
-    project: Project, asked: Callable[..., str]
+    project: Project, asked: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert running.here("+profile=dry", "seed=1,2", "dry_run=true", sweep=True) == 0
+    assert running.here("+profile=dry", "seed=1,2", sweep=True) == 0
+    capsys.readouterr()
     name = next((project.root / "outputs" / "plans").iterdir()).stem
     assert f"{name}: 2 cells" in asked("status", name)
     assert [row["cell"] for row in json.loads(asked("status", name, "seed=2", "--json"))] == [
@@ -488,15 +499,11 @@ def test_words_for_axes_choose_cells_of_a_kept_sweep(
     ]
 
 
-def test_other_words_show_a_plan_and_keep_none(project: Project, asked: Callable[..., str]) -> None:
-    asked("plan", "question")
-    path = project.root / "outputs" / "plans" / "question.json"
-    kept = path.read_bytes()
+def test_other_words_are_not_compared_with_the_last_plan(asked: Callable[..., str]) -> None:
     said = asked("plan", "question", "dry.sleep_seconds=0.1")
-    assert "not kept: with these words the cells are not those of the matrix" in said
+    assert "with the last plan: with these words the cells are not those of the matrix" in said
     assert "since the last plan" not in said
-    assert path.read_bytes() == kept
-    assert "not kept" not in asked("plan", "question", "jobs=2")
+    assert "since the last plan: 4 added" in asked("plan", "question", "jobs=2")
 
 
 def test_other_words_show_a_table_and_write_none(
@@ -542,7 +549,7 @@ def test_a_folder_at_home_and_one_without_a_name(
     assert tasks.main(["status", f"--outputs=~/{outputs.folder.name}"]) == 0
     assert f"2 runs in {outputs.folder}" in outputs.capsys.readouterr().out
     assert tasks.main(["status", "--outputs="]) == 1
-    assert "--outputs: a folder is needed after it" in outputs.capsys.readouterr().err
+    assert "--outputs: a value is needed after it" in outputs.capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -562,6 +569,69 @@ def test_a_mistake_in_the_options_is_told(
     assert captured.out == ""
     assert captured.err.startswith(f"thunder: {message}")
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("task", sorted(TASKS - {"check", "doctor", "corpus"}))
+def test_an_empty_word_is_no_name_and_no_beginning_of_an_id(outputs: Outputs, task: str) -> None:
+    assert f"{task}: an empty word stands for nothing; usage: thunder {task}" in outputs.mistake(
+        task, "", *([""] if task == "diff" else [])
+    )
+    assert "a value is needed after it" in outputs.mistake("status", "--config-dir", "")
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/evil", "..", "a/b", "a\\b"])
+def test_no_name_leads_out_of_its_folder(outputs: Outputs, name: str) -> None:
+    for task in ("plan", "status", "why", "table", "verify", "promote"):
+        message = outputs.mistake(task, name)
+        assert f"a matrix, a profile or a kept plan: {name!r}: a name is needed, not a" in message
+    for task in ("show", "report", "errors"):
+        assert f"no run {name!r} in {outputs.folder}" in outputs.mistake(task, name)
+    assert f"no run {name!r}" in outputs.mistake("diff", name, name)
+    assert {path.name for path in outputs.folder.iterdir()} == {"dry"}
+
+
+def test_inv_takes_no_empty_word_for_an_id(outputs: Outputs) -> None:
+    for task in ("show", "report"):
+        assert collection.run(tasks.TASKS, [task, "", f"--outputs={outputs.folder}"]) == 1
+        assert "an id is needed, or the beginning of one" in outputs.capsys.readouterr().err
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+@pytest.mark.parametrize("name", ["run.json", "config.json", "metrics.json", "manifest.json"])
+def test_a_record_that_is_nested_too_deep_ends_no_question(
+    outputs: Outputs, name: str, depth: int
+) -> None:
+    run = done_id(outputs)
+    path = store.by_prefix(outputs.folder, run).folder / name
+    path.write_text(path.read_text().replace("{", '{"x": ' + "[" * depth + "]" * depth + ",", 1))
+    for words in (["status"], ["show", run], ["verify"], ["why", "dry"], ["promote", run],
+                  ["report", run], ["diff", run, failed_id(outputs)], ["plan", "dry"]):  # fmt: skip
+        code = tasks.main([*words, "--outputs", str(outputs.folder)])
+        said = outputs.capsys.readouterr()
+        assert code in (0, 1)
+        assert "Recursion" not in said.out + said.err
+    assert "FAIL" in outputs.ask("verify", code=1) or name == "metrics.json"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "thunder", "+profile=dry"], ["-m", "thunder", "--help"],
+        ["-c", "import sys; from thunder.commands.tasks import main; sys.exit(main(['status']))"],
+    ],
+)  # fmt: skip
+def test_a_working_folder_that_was_removed_is_told(tmp_path: Path, words: list[str]) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    script = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", str(folder), sys.executable, *words],
+        text=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"thunder: the working folder was removed ({folder}); go to one that is there: cd FOLDER\n"
+    )
 
 
 def test_plan_and_why_without_a_name_ask_for_a_profile(asked: Callable[..., str]) -> None:

@@ -159,6 +159,14 @@ def test_a_file_source_is_named_without_its_folder(tmp_path: Path) -> None:
     assert _rows(tmp_path / "c", "train")[0]["meta"]["feat_id"].startswith("row ")
 
 
+def test_a_source_with_a_byte_order_mark_gives_the_same_texts(tmp_path: Path) -> None:
+    source = _source(tmp_path, _sentences(120))
+    build.build_from_file(source, "bam", tmp_path / "a", script="latin", seed=0)
+    source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())
+    build.build_from_file(source, "bam", tmp_path / "b", script="latin", seed=0)
+    assert _rows(tmp_path / "a", "train") == _rows(tmp_path / "b", "train")
+
+
 def test_all_broken_rows_are_named_at_once(tmp_path: Path) -> None:
     path = tmp_path / "source.jsonl"
     path.write_bytes(b'{"bam": "a"}\n{"bam": 3}\n{"bam"\n[]\n{"nko": "x"}\n\xff\n{"bam": null}\n')

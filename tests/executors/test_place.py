@@ -25,7 +25,7 @@ class Recorded:
         self.asked.append("start")
         return "handle"
 
-    def follow(self, handle: Any, stop: threading.Event) -> Iterator[dict[str, Any]]:
+    def follow(self, handle: Any, stopping: threading.Event) -> Iterator[dict[str, Any]]:
         self.asked.append("follow")
         yield {"event": "note", "text": "at work"}
         if self.fault:

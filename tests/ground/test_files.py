@@ -119,3 +119,72 @@ def test_a_folder_that_another_process_made_meanwhile_is_kept(tmp_path: Path) ->
         (target / "theirs").touch()
     assert os.listdir(target) == ["theirs"]
     assert os.listdir(tmp_path) == ["model"]
+
+
+def test_several_files_appear_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {tmp_path / name: b"old" for name in ("a.json", "b.md", "c.csv")}
+    files.write_all(old)
+    synced: list[int] = []
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        files.write_all(dict.fromkeys(old, b"new"))
+    assert caught.value.filename == str(tmp_path / "b.md")
+    assert {path: path.read_bytes() for path in old} == old
+    assert sorted(os.listdir(tmp_path)) == ["a.json", "b.md", "c.csv"]
+
+
+def age(path: Path) -> None:
+    os.utime(path, (1e9, 1e9))
+
+
+def test_what_killed_processes_left_is_swept_and_what_is_owned_stays(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from thunder.ground import files\n"
+        "with files.replacing(Path(sys.argv[1])) as stream, "
+        "files.fresh_folder(Path(sys.argv[1] + '.d')) as folder:\n"
+        "    (folder / 'part').touch()\n"
+        "    print('ready', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+
+    def writer(name: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-c", code, str(tmp_path / name)]
+        begun = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert begun.stdout is not None
+        assert begun.stdout.readline() == b"ready\n"
+        return begun
+
+    dead, alive = writer("dead"), writer("alive")
+    dead.kill()
+    dead.communicate()
+    for path in tmp_path.iterdir():
+        age(path)
+    (tmp_path / ".fresh.tmp").touch()  # its owner may not hold it yet
+    files.write_text(tmp_path / "mine", "")
+    left = sorted(path.name.split(".")[1] for path in tmp_path.glob(".*"))
+    alive.communicate(b"")
+    assert left == ["alive", "alive", "fresh"]
+    assert {path.name for path in tmp_path.iterdir()} == {"alive", "alive.d", "mine", ".fresh.tmp"}
+
+
+def test_names_are_on_disk_after_a_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def told(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("the names of open files are read from /proc")
+    monkeypatch.setattr(os, "fsync", told)
+    files.write_text(tmp_path / "a", "")
+    assert synced[-1] == str(tmp_path)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from thunder.hosts import process
@@ -57,7 +58,7 @@ def test_what_a_process_that_is_gone_left_behind_is_ended() -> None:
     first = begin("/bin/sh", "-c", "sleep 60 & echo $!")
     assert first.stdout is not None
     child = int(first.stdout.readline())
-    first.wait(10)
+    assert wait_for(lambda: psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE)
     assert not is_gone(child)
     close(first)
     assert wait_for(lambda: is_gone(child))
@@ -69,6 +70,19 @@ def test_a_number_that_leads_no_session_is_not_killed() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(0.1)
         other.kill()
+
+
+def test_no_group_gets_a_signal_after_its_leader_was_reaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = begin("true")
+    codes: list[int | None] = []
+    monkeypatch.setattr(os, "killpg", lambda *_: codes.append(first.returncode))
+    assert process.wait(first, 10) == 0
+    process.terminate(first)
+    process.kill(first)
+    close(first)
+    assert codes == [None]
 
 
 def test_a_suspended_process_is_known_as_such() -> None:

@@ -20,6 +20,7 @@ from thunder.commands import requests
 from thunder.ground import schema
 from thunder.ground.errors import Faults
 from thunder.jobs import inputs, job, kinds
+from thunder.lanes.asr import scripts
 
 STABLE = "+profile=partial_real_stage1_stable"
 
@@ -93,7 +94,12 @@ def _changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("kind", "path"),
-    [(kind, path) for kind in kinds.KINDS for path in _leaves(schema.load(kind))],
+    [
+        (kind, path)
+        for kind in kinds.KINDS
+        for path in _leaves(schema.load(kind))
+        if path[:1] != ("alphabet",) or path[1] not in scripts.SHOWN
+    ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else value,
 )
 def test_runtime_is_outside_the_id_and_every_other_key_inside(
@@ -107,13 +113,24 @@ def test_runtime_is_outside_the_id_and_every_other_key_inside(
 
 @pytest.fixture(scope="module")
 def configs_by_kind() -> dict[str, dict[str, Any]]:
-    asr = job_of("+profile=asr_ctc")
+    # Of a script that is known by name alone the alphabet is nowhere in the config.
+    asr = job_of("+profile=asr_ctc", "script=from_data", "alphabet.name=nko")
     return {
         "adapter": job_of(STABLE).config,
         "asr": asr.config,
         "asr_features": asr.needs[0].config,
         "dry": job_of("+profile=dry").config,
     }
+
+
+@pytest.mark.parametrize("word", ["title=Runes", "font=Inter", "language=bm-Latn"])
+def test_how_a_script_is_shown_is_outside_the_id(word: str) -> None:
+    for option in ("nko", "latin", "from_data"):
+        words = ("+profile=asr_ctc", f"script={option}", "data.columns={nko:n,latin:l,text:t}")
+        shown, plain = job_of(*words, f"alphabet.{word}"), job_of(*words)
+        assert shown.id == plain.id
+        assert ("shown" in plain.config["runtime"]) is (option == "from_data")
+        assert shown.config["runtime"]["shown"][word.partition("=")[0]] == word.partition("=")[2]
 
 
 def test_every_kind_is_covered(configs_by_kind: dict[str, dict[str, Any]]) -> None:

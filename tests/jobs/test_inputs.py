@@ -92,6 +92,34 @@ def test_a_hub_model_without_a_snapshot_is_none(
     assert inputs.hub_snapshot("a/b", "a" * 40) == root / "snapshots" / ("a" * 40)
     assert inputs.hub_snapshot("a/b", "../../refs") is None
     assert inputs.hub_snapshot("a/b", "dev") is None
+    (tmp_path / "elsewhere").write_text("a" * 40)
+    assert inputs.hub_snapshot("a/b", "../../elsewhere") is None
+    assert inputs.hub_snapshot("a/b", str(tmp_path / "elsewhere")) is None
+
+
+def _hub_fault(commit: str) -> str:
+    with pytest.raises(ThunderError) as caught:
+        requests.read(["+profile=smoke", f'model.source={{hub:"a/b",commit:"{commit}"}}'])
+    return str(caught.value)
+
+
+def test_a_hub_model_that_is_not_here_is_fetched_by_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    for commit in ("main", "v1.0", "c" * 40):
+        said = f"no snapshot of a/b ({commit}) in {tmp_path}; fetch it with: hf download a/b"
+        assert f"{said} --revision {commit}" in _hub_fault(commit)
+    assert "--revision 'a b'" in _hub_fault("a b")
+
+
+def test_a_short_commit_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    said = "695e0514 is the beginning of a commit of a/b; give all 40 digits"
+    assert _hub_fault("695e0514").endswith(said)
+    whole = "695e0514" + "0" * 32
+    (tmp_path / "models--a--b" / "snapshots" / whole).mkdir(parents=True)
+    assert _hub_fault("695e0514").endswith(f"{said}: {whole}")
 
 
 def test_the_cache_of_the_hub_is_where_its_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:

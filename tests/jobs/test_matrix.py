@@ -198,8 +198,8 @@ def test_a_section_that_only_one_arm_has_is_a_difference(project: Project) -> No
     [
         ("", "matrices/question.yaml: axes: missing"),
         ("[]", "matrices/question.yaml: a mapping is needed, found list"),
-        (b"# \xff\n", "matrices/question.yaml: cannot be read: 'utf-8' codec"),
-        ("axes: [", "matrices/question.yaml:1: expected the node content"),
+        (b"# \xff\n", "matrices/question.yaml:1: not UTF-8: byte 0xff"),
+        ("axes: [", "matrices/question.yaml:2: did not find expected node content"),
         ("axes: {}", "question.yaml:1: axes: {} is too short"),
         ("axes: {seed: []}", "question.yaml:1: axes.seed: [] is too short"),
         ("axes: {seed: 3}", "question.yaml:1: axes.seed: 3 is an integer, not a list"),

@@ -9,13 +9,14 @@ import pytest
 import running
 
 from thunder.commands import requests
-from thunder.ground import digest, files
+from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
+from thunder.lanes.asr.results.claims import CER
 from thunder.results import promotion
 from thunder.results.promotion import claims
-from thunder.results.promotion.comparison import Comparison
+from thunder.results.promotion.comparison import Comparison, Measure
 from thunder.runner import loop as runner
 from thunder.runs import attempts, manifest, provenance, store
 
@@ -103,7 +104,7 @@ def test_a_bundle_is_promoted_with_all_that_it_rests_on(
         assert cer["value"] == results["test_cer"]
         assert [cer["low"], cer["high"]] == results["cer_ci95"]
         assert row["reproduce"] == run.record()["attempts"][0]["runtime"]["reproduce"]
-        assert row["manifest_sha256"] == digest.of_file(run.folder / manifest.NAME)
+        assert row["manifest_sha256"] == digest.of_file(run.folder / run_files.MANIFEST)
     left = CELLS[3]
     assert document["missing"] == [
         {"cell": dict(left.coordinates), "run": left.job.id, "reason": "no run yet"}
@@ -120,8 +121,9 @@ def test_every_comparison_is_claimed_or_said_not_to_be(document: dict[str, Any])
     assert f"({trajectory}) is lower than of mode=baseline ({baseline}) by " in said
     assert by_runs[baseline, latin]["bridge_cer"] is not None
     for row in document["comparisons"]:
-        found = Comparison(**row)
-        numbers, is_real = claims._numbers(found), claims.is_real(found)
+        sides = {key: value for key, value in row.items() if key != "bridge_cer"}
+        compared = Comparison(CER, **sides, least=row["bridge_cer"])
+        numbers, is_real = claims._numbers(compared), claims.is_real(compared)
         assert (numbers in said, numbers in denied) == (is_real, not is_real)
 
 
@@ -153,7 +155,7 @@ def test_the_markdown_has_every_run_digest_metric_and_command(document: dict[str
 def comparison(**words: Any) -> Comparison:
     found = {"difference": -0.05, "low": -0.07, "high": -0.03, "p_value_holm": 0.01}
     sides = {"table": "T3", "label": "tar", "reference": "baseline", "runs": ["a", "b"], "rows": 9}
-    return Comparison(**{**sides, **found, "p_value": 0.01, **words})
+    return Comparison(**{"measure": CER, **sides, **found, "p_value": 0.01, **words})
 
 
 def test_a_difference_is_claimed_when_nothing_else_explains_it() -> None:
@@ -163,8 +165,54 @@ def test_a_difference_is_claimed_when_nothing_else_explains_it() -> None:
     assert not claims.is_real(comparison(low=-0.07, high=0.0))
     assert not claims.is_real(comparison(p_value_holm=0.05))
     assert claims.is_real(comparison(p_value_holm=None))
-    assert claims.is_real(comparison(bridge_cer=0.04))
-    assert not claims.is_real(comparison(bridge_cer=0.05))
+    assert claims.is_real(comparison(least=0.04))
+    assert not claims.is_real(comparison(least=0.05))
+    assert not claims.is_real(comparison(refused="19 utterances"))
+
+
+def test_what_is_not_claimed_says_why_and_over_what_it_was_tested() -> None:
+    found = comparison(refused="too few", units=7, unit="clusters of utterances (speaker)")
+    said = claims._no_difference(found)
+    assert said.endswith(", paired over 7 clusters of utterances (speaker); too few")
+    assert claims._numbers(comparison()).endswith("paired over 9 utterances")
+
+
+def test_an_interval_over_few_utterances_is_left_out(outputs: Path) -> None:
+    lows = []
+    for rows in (19, 20):
+        run = bundle_runs.finish(
+            outputs, bound(bundle_runs.cell(seed=rows)), rows=rows, stand_in=False
+        )
+        (shown,) = promotion.of_run(run)["runs"]
+        lows += [one["low"] for one in shown["metrics"] if one["name"] == "test_cer_micro"]
+    assert lows[0] is None
+    assert lows[1] is not None
+
+
+def test_a_comparison_is_told_in_the_words_of_its_lane(document: dict[str, Any]) -> None:
+    pages = Measure("share of dull pages", "pages", "ink", "the ink alone")
+    of_pages = comparison(measure=pages, least=0.01)
+    (told,) = claims.claimed([], [of_pages])
+    assert told["text"].startswith("share of dull pages of tar is lower than of baseline by 5.00")
+    assert told["text"].endswith("paired over 9 pages; the ink alone: 1.00")
+    assert of_pages.recorded()["ink"] == 0.01
+    plain = comparison(measure=Measure("share", "pages")).recorded()
+    assert set(of_pages.recorded()) - set(plain) == {"ink"}
+    few = comparison(units=7, unit="clusters of utterances (speaker)", refused="too few")
+    assert plain["unit"] == "pages"
+    for row in (of_pages.recorded(), plain, few.recorded()):
+        schema.check("promotion", {**document, "comparisons": [row]}, "a promotion")
+
+
+def test_the_markdown_has_every_comparison_under_the_words_of_its_lane(
+    document: dict[str, Any],
+) -> None:
+    table = promotion.render_markdown(document).partition("## Comparisons\n")[2]
+    head = "| table | CER of | minus CER of | points | 95 % interval | p | p (Holm) | utterances |"
+    assert table.strip().startswith(head)
+    assert all(
+        f"| {row['label']} | {row['reference']} |" in table for row in document["comparisons"]
+    )
 
 
 # Refusals ----------------------------------------------------------------------------------------
@@ -231,11 +279,11 @@ def test_a_run_that_lacks_an_artifact_is_not_promoted(outputs: Path) -> None:
     run = bundle_runs.finish(outputs, bound(bundle_runs.cell()), rows=12, stand_in=False)
     for name in ("vocab.json", "best.pt"):
         (run.folder / name).unlink()
-    manifest.write(run.folder, run.id, leave_out=(store.RECORD,))
+    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
     with pytest.raises(Faults, match=f"run {run.id}: lacks vocab.json, best.pt"):
         promotion.of_run(run)
-    (run.folder / manifest.NAME).unlink()
-    with pytest.raises(Faults, match="no manifest to prove it by"):
+    (run.folder / run_files.MANIFEST).unlink()
+    with pytest.raises(Faults, match=r"manifest\.json: missing, so that nothing vouches"):
         promotion.of_run(run)
 
 
@@ -278,9 +326,8 @@ def features(outputs: Path) -> store.Run:
     config["runtime"] = {**found.runtime, "command": None, "stand_ins": []}
     made = job.Job(job.id_of(job.document(config)), config)
     run = store.Run(outputs / "asr_features" / made.id)
-    run.folder.mkdir(parents=True)
-    files.write_text(run.folder / "index.jsonl", "{}\n")
     record = attempts.start(run, made, provenance.collect())
+    files.write_text(run.folder / "index.jsonl", "{}\n")
     inputs = {"data": bundle_runs.SNAPSHOT}
     attempts.finish(run, record, {"metrics": {"rows": 12}, "step": None, "inputs": inputs}, 1.0)
     return run
@@ -373,7 +420,7 @@ def test_a_window_of_an_adapter_is_promoted_at_its_step(outputs: Path) -> None:
     run.folder.mkdir(parents=True)
     record = attempts.start(run, cell.job, provenance.collect())
     for step in (2, 3):
-        files.append_jsonl(run.folder / store.ROWS, {"step": step, "valid_loss": 9.0 - step})
+        files.append_jsonl(run.folder / run_files.ROWS, {"step": step, "valid_loss": 9.0 - step})
     inputs = {"data": "d" * 64, "model": "e" * 64}
     attempts.finish(run, record, {"metrics": {"valid_loss": 6.0}, "step": 3, "inputs": inputs}, 1.0)
     assert run.status() == "paused"

@@ -10,7 +10,7 @@ import running
 from thunder.commands import requests, tasks
 from thunder.executors import place
 from thunder.executors.place import Ending, Order
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.results.tables import render, summary
 from thunder.runner import loop as runner
@@ -220,7 +220,7 @@ def test_an_unknown_metric_is_named_with_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("table", ["", "table: {over: seed}\n"])
 def test_a_matrix_without_metrics_says_what_to_add(tmp_path: Path, table: str) -> None:
     bench = Bench(tmp_path, QUESTION.split("table:")[0] + table)
-    with pytest.raises(ThunderError, match=r"names no metrics; add table:"):
+    with pytest.raises(ThunderError, match=r"names no metrics; add table: \{metrics: \[value\]\}$"):
         bench.build()
     assert bench.main() == 1
 
@@ -311,8 +311,10 @@ class Windows:
         run = store.Run(order.folder)
         attempt = run.record()["attempts"][-1]
         for step in range(attempt["from_step"] + 1, attempt["to_step"] + 1):
-            files.append_jsonl(order.folder / store.ROWS, {"step": step, "loss": 1.0})
-            files.append_jsonl(order.folder / store.ROWS, {"step": step, "valid_loss": 9.0 - step})
+            files.append_jsonl(order.folder / run_files.ROWS, {"step": step, "loss": 1.0})
+            files.append_jsonl(
+                order.folder / run_files.ROWS, {"step": step, "valid_loss": 9.0 - step}
+            )
         goal = attempt["to_step"]
         return Ending({"metrics": {"valid_loss": 9.0 - goal}, "step": goal}, None)
 
@@ -408,8 +410,8 @@ def test_a_sweep_has_a_table_by_the_name_of_its_plan(
 def test_a_sweep_without_numbers_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["+profile=dry", "seed=1,2", f"outputs={tmp_path}", "dry_run=true"]
-    assert running.here(*words, sweep=True) == 0
+    words = ["+profile=dry", "seed=1,2", f"outputs={tmp_path}", "dry.fail=true"]
+    assert running.here(*words, sweep=True) == 1
     (plan,) = (tmp_path / "plans").glob("sweep_*.json")
     assert tasks.main(["table", plan.stem, "--outputs", str(tmp_path)]) == 1
     assert "no run has numbers yet; run it first" in capsys.readouterr().err

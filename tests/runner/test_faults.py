@@ -257,11 +257,13 @@ def test_read_only_outputs_can_be_asked_but_not_run(tmp_path: Path) -> None:
     "$PYTHON" -c '{TASK}' status --outputs '{tmp_path}'; echo "status $?"
     "$PYTHON" -c '{TASK}' plan dry --outputs '{tmp_path}'; echo "plan $?"
     "$PYTHON" -c '{TASK}' verify --outputs '{tmp_path}'; echo "verify $?"
+    "$PYTHON" -m thunder -m +profile=dry seed=1,2 outputs='{tmp_path}'; echo "reached $?"
     "$PYTHON" -m thunder -m +profile=dry seed=1,3 outputs='{tmp_path}'; echo "matrix $?"
     "$PYTHON" -m thunder +profile=dry seed=3 outputs='{tmp_path}'; echo "new $?"
     """
     done = running.in_namespace(script, folder=tmp_path)
-    for line in ("done 0", "dry 0", "status 0", "plan 0", "verify 0", "matrix 1", "new 1"):
+    zeros = ("done", "dry", "status", "plan", "verify", "reached")
+    for line in (*(f"{word} 0" for word in zeros), "matrix 1", "new 1"):
         assert line in done.stdout.splitlines(), line
     assert done.stderr.count("\n") == 1
     assert "Read-only file system" in done.stderr

@@ -1,10 +1,12 @@
 """Planning and running: how many at once, what fails, what is left alone, exit codes."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,12 @@ import pytest
 import running
 from running import Silent
 
-from thunder.commands import requests
+from thunder.commands import requests, tasks
 from thunder.executors import place
 from thunder.executors.place import Ending, Order
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground import run_files
 from thunder.runner import loop as runner
-from thunder.runs import attempts, store
+from thunder.runs import attempts, lock, store
 
 
 def planned(outputs: Path, *words: str, sweep: bool = False) -> list[runner.Planned]:
@@ -156,15 +158,9 @@ def test_what_is_done_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "is done; nothing was run" in capsys.readouterr().out
 
 
-def test_a_dry_run_of_a_plan_writes_no_run(tmp_path: Path) -> None:
-    words = ["+profile=dry", "seed=1,2", "dry_run=true", f"outputs={tmp_path}"]
-    assert running.here(*words, sweep=True) == 0
-    assert store.all_runs(tmp_path) == []
-
-
 def test_a_run_that_another_runner_owns_is_left_to_it(tmp_path: Path) -> None:
     (row,) = planned(tmp_path)
-    with store.owned(row.run):
+    with lock.owned(row.run.folder):
         outcomes = runner.run([row], Silent())
     assert [outcome.ending for outcome in outcomes] == ["elsewhere"]
     assert runner.exit_code(outcomes) == runner.EXIT_ELSEWHERE
@@ -314,19 +310,89 @@ def test_cells_that_were_not_begun_when_it_stopped_are_not_told_one_by_one(tmp_p
     assert not (tmp_path / "dry").exists()
 
 
-def test_all_unreadable_records_are_named(tmp_path: Path) -> None:
-    rows = planned(tmp_path, "seed=1,2", sweep=True)
-    runner.run(rows, Silent())
-    for row in rows:
-        (row.run.folder / store.RECORD).write_text("{")
-    with pytest.raises(Faults, match="2 runs are not what they should be") as caught:
-        planned(tmp_path, "seed=1,2", sweep=True)
-    assert len(caught.value.faults) == 2
+def dangle(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to("nowhere")
 
 
-def test_one_unreadable_record_is_named(tmp_path: Path) -> None:
-    (row,) = planned(tmp_path)
-    runner.run([row], Silent())
-    (row.run.folder / store.RECORD).write_text("{")
-    with pytest.raises(ThunderError, match=r"run\.json: cannot be read"):
-        planned(tmp_path)
+def leave_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+def empty_the_record(folder: Path) -> None:
+    (folder / run_files.RECORD).write_text("")
+
+
+def nest_the_record(folder: Path) -> None:
+    (folder / run_files.RECORD).write_text("[" * 100_000)
+
+
+def dangle_the_record(folder: Path) -> None:
+    (folder / run_files.RECORD).unlink()
+    (folder / run_files.RECORD).symlink_to("nowhere")
+
+
+def lose_the_proof(folder: Path) -> None:
+    (folder / run_files.MANIFEST).unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [dangle, leave_a_file, empty_the_record, nest_the_record, dangle_the_record, lose_the_proof],
+)
+def test_one_bad_run_folder_bars_no_other(
+    tmp_path: Path, spoil: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, *_ = planned(tmp_path, "seed=1,2,3", sweep=True)
+    runner.run([bad], Silent())
+    spoil(bad.run.folder)
+    capsys.readouterr()
+    words = ["+profile=dry", "seed=1,2,3", f"outputs={tmp_path}"]
+    assert running.here(*words, sweep=True) == 1
+    out = capsys.readouterr().out
+    assert "2 reached, 1 failed" in out
+    assert str(bad.run.folder) in out
+    assert "move the folder away" in out
+    assert tasks.main(["status", "--outputs", str(tmp_path)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if bad.run.id in line][:1]
+    assert "unreadable" in line
+    assert tasks.main(["verify", "--outputs", str(tmp_path)]) == 1
+    assert f"{bad.run.id}  FAIL" in capsys.readouterr().out
+    bad.run.folder.rename(tmp_path / "away")
+    assert running.here(*words, sweep=True) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lane", "retries", "statuses"),
+    [
+        ("third_time_lucky", 2, ["failed", "failed", "done"]),
+        ("third_time_lucky", 1, ["failed", "failed"]),
+        ("second_time_lucky", 2, ["failed"]),  # a training fault comes again
+    ],
+)
+def test_a_cause_that_may_pass_is_tried_again_and_each_try_is_in_the_record(
+    tmp_path: Path, lane: str, retries: int, statuses: list[str]
+) -> None:
+    words = ["+profile=dry", f"outputs={tmp_path}", f"retries={retries}"]
+    done = running.thunder(*words, lane=lane)
+    attempts = running.only_run(tmp_path).record()["attempts"]
+    assert [attempt["status"] for attempt in attempts] == statuses
+    assert done.returncode == (0 if statuses[-1] == "done" else 1)
+    assert done.stdout.count(": the host is down") == (statuses[-1] != "done" and lane[0] == "t")
+    assert done.stdout.count(f"of {retries} in ") == len(statuses) - 1
+
+
+@pytest.mark.slow
+def test_who_waits_for_another_runner_learns_of_its_success(tmp_path: Path) -> None:
+    words = ["-m", "+profile=dry", "seed=1,2", f"outputs={tmp_path}"]
+    with running.begin(*words, lane="gated") as first:
+        running.wait_for(lambda: [*tmp_path.glob("dry/*/began")], "the first has one")
+        with running.begin(*words, "wait=true", lane="gated") as second:
+            running.wait_for(lambda: len([*tmp_path.glob("dry/*/began")]) == 2, "each has one")
+            (tmp_path / "go").touch()
+            codes = [running.ended(one)[0] for one in (first, second)]
+    assert codes == [3, 0] or codes == [0, 0]  # the first may find the other run ended already
+    assert running.statuses(tmp_path) == ["done", "done"]
+    assert running.attempts(tmp_path) == 2

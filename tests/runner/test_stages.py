@@ -211,8 +211,9 @@ def test_status_shows_which_of_the_nine_files_a_run_lacks(
 
 
 def test_the_run_matrix_on_disk_says_what_will_be_run(tmp_path: Path) -> None:
-    assert running.here("matrix=vast_a100_asr", f"outputs={tmp_path}", "dry_run=true") == 0
-    cells = json.loads((tmp_path / "plans" / "vast_a100_asr.json").read_text())["cells"]
+    plan = launch.prospect(asked(["matrix=vast_a100_asr", f"outputs={tmp_path}"])).plan
+    assert plan is not None
+    cells = json.loads(plans.write(tmp_path, plan).read_text())["cells"]
     assert len(cells) == 8
     assert sum(cell["required"] for cell in cells) == 5
     assert {cell["seed"] for cell in cells} == {42}

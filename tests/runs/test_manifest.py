@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.runs import manifest
 
 ID = "0123456789ab"
@@ -30,7 +30,7 @@ def test_an_untouched_folder_has_no_faults(folder: Path) -> None:
 
 
 def test_it_lists_path_size_and_digest_in_order(folder: Path) -> None:
-    listed = files.read_json(folder / manifest.NAME)
+    listed = files.read_json(folder / run_files.MANIFEST)
     assert [row["path"] for row in listed["artifacts"]] == ["deep/ߒߞߏ.bin", "metrics.json"]
     assert [row["bytes"] for row in listed["artifacts"]] == [2, 15]
 
@@ -70,13 +70,13 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"id": "x"}'])
 def test_a_broken_manifest_is_a_fault_and_not_a_crash(folder: Path, text: str) -> None:
-    (folder / manifest.NAME).write_text(text)
+    (folder / run_files.MANIFEST).write_text(text)
     assert len(faults(folder)) == 1
 
 
 def test_a_manifest_of_another_run_is_a_fault(folder: Path) -> None:
     assert manifest.faults(folder, "ba9876543210", leave_out=()) == [
-        f"{folder / manifest.NAME}: it is of run {ID}"
+        f"{folder / run_files.MANIFEST}: it is of run {ID}"
     ]
 
 

@@ -1,6 +1,7 @@
 """Run folders: what lies in them, who owns them, and what a crash leaves."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,10 +13,10 @@ import pytest
 import running
 
 from thunder.commands import requests
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
-from thunder.runs import attempts, store
+from thunder.runs import attempts, lock, manifest, store
 
 # Kills the process at the n-th rename, before or after it happened.
 CRASHING = """
@@ -77,19 +78,19 @@ def test_config_json_is_what_the_id_is_made_of(done: store.Run) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"status": "done"}'])
 def test_a_broken_record_is_one_message_that_names_the_file(done: store.Run, text: str) -> None:
-    (done.folder / store.RECORD).write_text(text)
+    (done.folder / run_files.RECORD).write_text(text)
     with pytest.raises(ThunderError, match=r"run\.json"):
         done.record()
 
 
 def test_a_record_with_an_unknown_status_is_refused(done: store.Run) -> None:
-    edit(done.folder / store.RECORD, status="finished")
+    edit(done.folder / run_files.RECORD, status="finished")
     with pytest.raises(ThunderError, match="'finished' is not allowed"):
         done.record()
 
 
 def test_a_record_of_another_run_is_refused(done: store.Run) -> None:
-    edit(done.folder / store.RECORD, id="0" * 12)
+    edit(done.folder / run_files.RECORD, id="0" * 12)
     with pytest.raises(ThunderError, match="it is of run dry/000000000000"):
         done.record()
 
@@ -98,61 +99,93 @@ def test_a_record_whose_runtime_had_another_form_is_still_read(done: store.Run) 
     (attempt,) = done.record()["attempts"]
     site = {"name": "local", "executor": "local", "hosts": [{"name": "here", "address": "::1"}]}
     before = {**attempt, "runtime": {**attempt["runtime"], "site": site}}
-    edit(done.folder / store.RECORD, attempts=[before])
+    edit(done.folder / run_files.RECORD, attempts=[before])
     assert (done.status(), store.verify(done)) == ("done", [])
 
 
-def test_a_drifted_config_names_key_old_and_new(done: store.Run) -> None:
+def test_a_drifted_config_names_key_old_and_new(
+    done: store.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     outputs = done.folder.parent.parent
-    document = files.read_json(done.folder / store.CONFIG)
+    document = files.read_json(done.folder / run_files.CONFIG)
     document["dry"]["value"] = 7.5
-    files.write_json(done.folder / store.CONFIG, document)
-    with pytest.raises(Faults, match=r"dry\.value: 7\.5 → 1"):
-        running.here("+profile=dry", f"outputs={outputs}")
+    files.write_json(done.folder / run_files.CONFIG, document)
+    capsys.readouterr()
+    assert running.here("+profile=dry", f"outputs={outputs}") == 1
+    assert "dry.value: 7.5 → 1" in capsys.readouterr().out
     with pytest.raises(ThunderError, match="drifted: its content has id"):
         done.document()
     assert "drifted" in store.verify(done)[0]
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{"])
-def test_a_lost_or_broken_config_is_one_message(done: store.Run, text: str | None) -> None:
-    path = done.folder / store.CONFIG
+def test_a_lost_or_broken_config_is_one_message(
+    done: store.Run, text: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = done.folder / run_files.CONFIG
     path.unlink() if text is None else path.write_text(text)
-    with pytest.raises(ThunderError, match=r"config\.json: (missing|cannot be read)"):
-        running.here("+profile=dry", f"outputs={done.folder.parent.parent}")
+    capsys.readouterr()
+    assert running.here("+profile=dry", f"outputs={done.folder.parent.parent}") == 1
+    assert re.search(r"what .*config\.json: (missing|cannot be read)", capsys.readouterr().out)
 
 
 def test_a_config_without_a_record_is_checked_before_it_is_used(tmp_path: Path) -> None:
     job = job_of(tmp_path)
     folder = tmp_path / "dry" / job.id
-    files.write_json(folder / store.CONFIG, {**job.document, "seed": 9})
+    files.write_json(folder / run_files.CONFIG, {**job.document, "seed": 9})
     assert running.here("+profile=dry", f"outputs={tmp_path}") == 1
-    assert not (folder / store.RECORD).exists()
+    assert not (folder / run_files.RECORD).exists()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"Not A Name": 1}', '{"value": "text"}'])
 def test_broken_metrics_are_one_message(done: store.Run, text: str) -> None:
-    (done.folder / store.METRICS).write_text(text)
+    (done.folder / run_files.METRICS).write_text(text)
     with pytest.raises(ThunderError, match=r"metrics\.json"):
         done.metrics()
 
 
 def test_broken_rows_are_one_message(done: store.Run) -> None:
-    (done.folder / store.ROWS).write_text('{"step": 1}\n{torn}\n')
+    vouched_rows(done, '{"step": 1}\n{torn}\n')
     with pytest.raises(ThunderError, match=r"metrics\.jsonl"):
         done.rows()
 
 
+def vouched_rows(run: store.Run, text: str) -> None:
+    """Leave rows as a window leaves them: with a manifest that lists them."""
+    (run.folder / run_files.ROWS).write_text(text)
+    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
+
+
 def test_a_torn_last_row_is_left_out(done: store.Run) -> None:
-    (done.folder / store.ROWS).write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    vouched_rows(done, '{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
     assert done.rows() == [{"step": 1, "loss": 2.0}]
+
+
+def test_rows_that_nobody_vouched_for_are_not_read(done: store.Run) -> None:
+    vouched_rows(done, '{"step": 1, "loss": 2.0}\n')
+    with (done.folder / run_files.ROWS).open("a") as stream:
+        stream.write('{"step": 1, "loss": 0.001}\n')
+    assert (done.rows(), done.at_step(1)["loss"]) == ([{"step": 1, "loss": 2.0}], 2.0)
+
+
+@pytest.mark.parametrize("step", [1, 10])
+def test_a_row_added_for_a_verified_step_is_a_fault(done: store.Run, step: int) -> None:
+    edit(done.folder / run_files.RECORD, status="paused", step=10, total=20)
+    vouched_rows(done, '{"step": 10, "loss": 2.0}\n')
+    with (done.folder / run_files.ROWS).open("a") as stream:
+        stream.write('{"step": 11, "loss": 1.9}\n')
+    assert store.verify(done) == []
+    with (done.folder / run_files.ROWS).open("a") as stream:
+        stream.write(f'{{"step": {step}, "loss": 0.001}}\n')
+    said = f"metrics.jsonl: a row of step {step} was added after step 10 was verified"
+    assert store.verify(done) == [said]
 
 
 # Verification -----------------------------------------------------------------------------------
 
 
 def test_verification_finds_a_tampered_a_missing_and_an_extra_artifact(done: store.Run) -> None:
-    edit(done.folder / store.METRICS, value=9)
+    edit(done.folder / run_files.METRICS, value=9)
     (done.folder / "run.log").unlink()
     (done.folder / "extra").touch()
     faults = " ".join(store.verify(done))
@@ -164,7 +197,7 @@ def test_verification_finds_a_tampered_a_missing_and_an_extra_artifact(done: sto
 def test_a_failed_attempt_does_not_bless_a_tampered_number(
     done: store.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edit(done.folder / store.METRICS, value=9)
+    edit(done.folder / run_files.METRICS, value=9)
     record = done.record()
     error = {"message": "x", "cause": "crash", "last_lines": [], "reproduce": ""}
     attempts.fail(done, record, error, 1.0)
@@ -190,7 +223,7 @@ def test_an_ambiguous_prefix_names_the_first_ten(tmp_path: Path) -> None:
     for number in range(12):
         folder = tmp_path / "dry" / f"abcdef0000{number:02}"
         folder.mkdir(parents=True)
-        (folder / store.RECORD).touch()
+        (folder / run_files.RECORD).touch()
     with pytest.raises(ThunderError, match=r"'abc' is the beginning of abcdef000000, .* 2 more"):
         store.by_prefix(tmp_path, "abc")
 
@@ -222,7 +255,7 @@ def test_forcing_makes_a_run_beside_and_not_over(done: store.Run) -> None:
 def test_a_forced_run_that_never_began_hides_nothing(done: store.Run) -> None:
     outputs = done.folder.parent.parent
     beside = store.beside(outputs, done)
-    with store.owned(beside):
+    with lock.owned(beside.folder):
         pass
     assert store.find(outputs, "dry", done.id) == done
     assert store.beside(outputs, done) == beside
@@ -232,28 +265,29 @@ def test_a_forced_run_that_never_began_hides_nothing(done: store.Run) -> None:
 
 
 def test_two_owners_are_impossible(done: store.Run) -> None:
-    with store.owned(done):
+    with lock.owned(done.folder):
         assert done.is_owned()
-        with pytest.raises(store.Busy, match="is being run by another process"):
-            store.owned(done).__enter__()
+        with pytest.raises(lock.Busy, match="is being run by another process"):
+            lock.owned(done.folder).__enter__()
     assert not done.is_owned()
 
 
 def test_reading_the_status_never_takes_a_run_from_its_runner(done: store.Run) -> None:
     for _ in range(200):
         assert not done.is_owned()
-        with store.owned(done):
+        with lock.owned(done.folder):
             assert done.is_owned()
 
 
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from thunder.runs import store
-with store.owned(store.Run(Path(sys.argv[1]))) as lock:
+from thunder.runs import lock
+with lock.owned(Path(sys.argv[1])) as held:
     child = None
     if sys.argv[2] == "child":
-        child = subprocess.Popen(["sleep", "60"], pass_fds=(lock,), stdout=subprocess.DEVNULL)
+        fds = (held.descriptor,)
+        child = subprocess.Popen(["sleep", "60"], pass_fds=fds, stdout=subprocess.DEVNULL)
     print(child.pid if child else 0, flush=True)
     sys.stdin.read()
 """
@@ -277,9 +311,9 @@ def test_a_lock_is_freed_by_death_and_held_while_a_child_lives(
 
 
 def test_a_run_that_says_running_without_an_owner_is_lost(done: store.Run) -> None:
-    edit(done.folder / store.RECORD, status="running")
+    edit(done.folder / run_files.RECORD, status="running")
     assert done.status() == "lost"
-    with store.owned(done):
+    with lock.owned(done.folder):
         assert done.status() == "running"
 
 
@@ -318,19 +352,19 @@ def test_the_record_is_written_last(tmp_path: Path) -> None:
     assert ended.returncode == 0  # there is no sixth write
     run = running.only_run(tmp_path)
     written = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
-    assert max(written, key=lambda name: written[name]) == store.RECORD
+    assert max(written, key=lambda name: written[name]) == run_files.RECORD
 
 
 def test_true_is_not_one_when_drift_is_looked_for(done: store.Run) -> None:
     document = done.document()
     changed = {**document, "dry": {**document["dry"], "value": True}}
-    files.write_json(done.folder / store.CONFIG, changed)
+    files.write_json(done.folder / run_files.CONFIG, changed)
     with pytest.raises(Faults, match=r"dry\.value: True → 1"):
         done.check_drift(document)
 
 
 def test_a_number_that_no_config_can_hold_is_drift_and_not_a_crash(done: store.Run) -> None:
-    path = done.folder / store.CONFIG
+    path = done.folder / run_files.CONFIG
     path.write_text(path.read_text().replace('"value": 1', '"value": NaN'))
     with pytest.raises(ThunderError, match="drifted"):
         done.document()
@@ -339,7 +373,7 @@ def test_a_number_that_no_config_can_hold_is_drift_and_not_a_crash(done: store.R
 def test_a_failed_forced_attempt_does_not_hide_a_run_that_is_done(done: store.Run) -> None:
     beside = store.Run(done.folder.with_name(f"{done.folder.name}.2"))
     shutil.copytree(done.folder, beside.folder)
-    edit(beside.folder / store.RECORD, status="failed")
+    edit(beside.folder / run_files.RECORD, status="failed")
     outputs = done.folder.parent.parent
     assert store.find(outputs, done.kind, done.id) == done
 
@@ -351,10 +385,10 @@ def test_a_run_that_was_stopped_after_its_last_window_is_done(done: store.Run) -
 
 
 def test_rows_that_a_later_window_added_are_no_fault_of_a_paused_run(done: store.Run) -> None:
-    files.append_jsonl(done.folder / store.ROWS, {"step": 1, "loss": 1.0})
+    files.append_jsonl(done.folder / run_files.ROWS, {"step": 1, "loss": 1.0})
     record = {**done.record(), "step": 1, "total": 4}
     attempts.advance(done, record, {"metrics": {"loss": 1.0}, "step": 1})
     attempts.stop(done, done.record(), 1, 1.0)
-    files.append_jsonl(done.folder / store.ROWS, {"step": 2, "loss": 0.5})
+    files.append_jsonl(done.folder / run_files.ROWS, {"step": 2, "loss": 0.5})
     assert store.verify(done) == []
     assert store.verify_numbers(done, has_steps=True) == []

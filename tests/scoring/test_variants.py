@@ -43,6 +43,30 @@ def test_golden_texts(script: str, text: str, norm: str, toneless: str) -> None:
     assert spelling.scored(text, spelling.script(script), "toneless") == toneless
 
 
+@pytest.mark.parametrize(
+    ("normaliser", "text", "norm", "toneless"),
+    [
+        ("plain", "L'Été à  Œuvres-les-Bains !", "l’été à œuvres-les-bains", None),
+        ("plain", "«Мой» – дом…", "мой дом", None),
+        ("plain", "Straße, ẸE\u0301", "strasse ẹé", None),
+        ("latin", "L'Été", "l’été", "l’ete"),
+        ("nko", "ߞߊ߬ߙߊ߲߬ ߸", "ߞߊ߬ߙߊ߲߬", "ߞߊߙߊ߲"),
+    ],
+)
+def test_a_script_of_ones_own_has_the_rules_of_its_normaliser(
+    normaliser: str, text: str, norm: str, toneless: str | None
+) -> None:
+    form = spelling.form("mine", normaliser)
+    assert spelling.scored(text, form, "norm") == norm
+    assert spelling.scored(text, form, "toneless") == (norm if toneless is None else toneless)
+    assert form.name == "mine"
+
+
+def test_an_unknown_normaliser_is_named() -> None:
+    with pytest.raises(ThunderError, match="no normaliser 'odd'; there is nko, latin, plain"):
+        spelling.form("mine", "odd")
+
+
 @pytest.mark.parametrize("script", ["nko", "latin"])
 def test_raw_is_nfc_and_nothing_else(script: str) -> None:
     text = " E\u0301 ,\u200f ߊ߲߫ "

@@ -14,11 +14,9 @@ import pytest
 import running
 
 from thunder.commands import launch, requests
-from thunder.ground import files
-from thunder.ground import wording as text
+from thunder.ground import files, wording
 from thunder.runner import loop as runner
-from thunder.screen import lines as screen
-from thunder.screen import plain, terminal
+from thunder.screen import lines, plain, terminal
 from thunder.training import events
 
 # Pinned: what a person sees without a terminal; change it only when that is meant to change.
@@ -76,7 +74,7 @@ EVENTS: list[dict[str, Any]] = [
     events.saved(1, Path("/x/step-1")),
     events.warning("slow"),
     events.step(2, 2, unit="tokens", per_second=1234.6, loss=5.25),
-    events.valid(2, unit="step", valid_loss=5.125),
+    events.valid(2, unit="step", metrics={"valid_loss": 5.125}),
     events.checkpoint(2, Path("/x/step-2"), metrics={}, inputs={}),
     events.report(Path("/x/report.md")),
     {"event": "from_the_future", "text": "?"},
@@ -155,35 +153,35 @@ def test_of_many_runs_only_what_matters_is_told_each_line_with_its_id(
     log, row = plain.Plain(many=True), planned(tmp_path)
     for event in EVENTS:
         log.event(row, event)
-    lines = capsys.readouterr().out.splitlines()
-    assert {line.split()[0] for line in lines} == {row.cell.job.id}
-    assert [line.split()[1] for line in lines] == ["train", "warning", "train", "saved"]
+    shown = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in shown} == {row.cell.job.id}
+    assert [line.split()[1] for line in shown] == ["train", "warning", "train", "saved"]
 
 
 def test_a_failure_shows_all_its_lines(tmp_path: Path) -> None:
     row = planned(tmp_path)
     error = {"message": "a\nb", "cause": "crash", "last_lines": ["x"] * 20, "reproduce": "again"}
-    lines = screen.error_lines(error, row)
-    assert lines[:3] == ["  cause   crash", "  what    a", "          b"]
-    assert lines.count("  log     x") == 8
-    assert lines[-1] == "  again   again"
+    shown = lines.error_lines(error, row)
+    assert shown[:3] == ["  cause   crash", "  what    a", "          b"]
+    assert shown.count("  log     x") == 8
+    assert shown[-1] == "  again   again"
 
 
 def test_a_long_plan_shows_its_first_cells(tmp_path: Path) -> None:
-    lines = screen.plan_lines([planned(tmp_path)] * 60)
-    assert len(lines) == 41
-    assert lines[-1] == "… and 20 more"
+    shown = lines.plan_lines([planned(tmp_path)] * 60)
+    assert len(shown) == 41
+    assert shown[-1] == "… and 20 more"
 
 
 @pytest.mark.slow
 def test_many_failures_show_the_first_ones(tmp_path: Path) -> None:
     error = {"message": "no\nmore", "cause": "data", "last_lines": [], "reproduce": ""}
     rows = [planned(tmp_path, f"seed={number}", profile="dry") for number in range(22)]
-    lines = screen.failure_lines([runner.Outcome(r, "failed", 1.0, error) for r in rows], "outputs")
-    assert lines[1].endswith(f"data: no  (thunder show {rows[0].cell.job.id})")
-    assert len(lines) == 22
-    assert lines[-1] == "  … and 2 more: thunder status"
-    assert screen.failure_lines([], "outputs") == []
+    shown = lines.failure_lines([runner.Outcome(r, "failed", 1.0, error) for r in rows], "outputs")
+    assert shown[1].endswith(f"data: no  (thunder show {rows[0].cell.job.id})")
+    assert len(shown) == 22
+    assert shown[-1] == "  … and 2 more: thunder status"
+    assert lines.failure_lines([], "outputs") == []
 
 
 @pytest.mark.parametrize(
@@ -201,7 +199,7 @@ def test_a_plan_says_from_where_to_where(
     tmp_path: Path, status: str, step: int | None, words: str
 ) -> None:
     row = planned(tmp_path, "window=2")
-    assert screen.steps_text(runner.Planned(row.cell, row.run, status, step)) == words
+    assert lines.steps_text(runner.Planned(row.cell, row.run, status, step)) == words
 
 
 # Text -------------------------------------------------------------------------------------------
@@ -228,12 +226,12 @@ def store_text(outputs: Path) -> str:
 
 
 def test_columns_align_under_tone_marks_and_wide_letters() -> None:
-    shown = text.columns(["a", "b"], [["ߝߊ߬ߛߏ߫", 1], ["漢字", 2], ["abcd", 3]])
+    shown = wording.columns(["a", "b"], [["ߝߊ߬ߛߏ߫", 1], ["漢字", 2], ["abcd", 3]])
     assert shown.splitlines() == ["a     b", "----  -", "ߝߊ߬ߛߏ߫  1", "漢字  2", "abcd  3"]
 
 
 def test_counts_agree_with_their_nouns() -> None:
-    found = [text.count(number, "run") for number in (0, 1, 2, 1234)]
+    found = [wording.count(number, "run") for number in (0, 1, 2, 1234)]
     assert found == ["0 runs", "1 run", "2 runs", "1,234 runs"]
 
 
@@ -287,11 +285,11 @@ def test_bars_of_a_bundle_fit_into_80_columns(tmp_path: Path) -> None:
             found.begin(row)
             found.event(row, step)
         found.progress.refresh()
-    lines = [line for line in shown_by(found).splitlines() if "loss 0.3326" in line]
-    assert "latin trajectory_ttt" in lines[-1]
-    assert "137/7265" in lines[-1]
-    assert "404 utterances/s" in lines[-1]
-    assert "0:00:0" in lines[-1]
+    shown = [line for line in shown_by(found).splitlines() if "loss 0.3326" in line]
+    assert "latin trajectory_ttt" in shown[-1]
+    assert "137/7265" in shown[-1]
+    assert "404 utterances/s" in shown[-1]
+    assert "0:00:0" in shown[-1]
 
 
 def test_a_bar_that_never_fills_is_left_and_closed(tmp_path: Path) -> None:
@@ -358,7 +356,7 @@ def test_the_screen_fits_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
          "train   step 20/20  epoch 3  loss 1.5000  100 utterances/s"),
         (events.step(20, 20, unit="utterances", per_second=99.6, loss=None, epoch=3),
          "train   step 20/20  epoch 3  100 utterances/s"),
-        (events.rows(20, 20, per_second=7.0), "rows    20/20  7 utterances/s"),
+        (events.rows(20, 20, unit="pages", per_second=7.0), "rows    20/20  7 pages/s"),
         (events.step(20, 20, unit="tokens", per_second=2000.0, loss=1.5),
          "train   step 20/20  loss 1.5000  2,000 tokens/s"),
     ],
@@ -380,9 +378,10 @@ def test_a_log_has_the_last_step_of_an_epoch_and_no_other(
     assert capsys.readouterr().out.count("\n") == 1
 
 
-def test_a_validation_after_an_epoch_has_its_error_rate(
+def test_a_validation_shows_what_was_measured_by_the_names_and_in_the_order_of_its_lane(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event = events.valid(3, unit="epoch", valid_loss=0.5, valid_cer=0.25)
+    metrics = {"loss": 0.5, "exact": None, "cer": 0.25}
+    event = events.valid(3, unit="epoch", metrics=metrics)
     plain.Plain(many=False).event(planned(tmp_path), event)
-    assert capsys.readouterr().out == "valid   epoch 3  valid_loss 0.5000  valid_cer 0.2500\n"
+    assert capsys.readouterr().out == "valid   epoch 3  loss 0.5000  cer 0.2500\n"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from thunder.ground import digest, files, schema
+from thunder.lanes.asr.data import letters as alphabets
 from thunder.lanes.asr.data import split, vocabulary
 from thunder.lanes.asr.evaluation import dumps, partition, repetition, tally
 from thunder.lanes.asr.model import definitions
@@ -29,7 +30,7 @@ ADAPTED = {
     "suta": ("_suta", "suta", 0.95),
 }
 FEATURES = "c" * 64
-_LETTERS = {"nko": vocabulary.NKO[10:40], "latin": vocabulary.LATIN}
+_LETTERS = {"nko": alphabets.NKO[10:40], "latin": alphabets.LATIN}
 BY_VARIANT = dict[str, Counts]
 
 Row = dict[str, Any]
@@ -70,11 +71,11 @@ def write_artifacts(
     policy = partition.fit(plain["valid"], run_id)
     partition.write(folder / "partition_policy.json", policy)
     vocabulary.write(folder / "vocab.json", vocabulary.make(script))
-    found = {name: _dump(folder, name, plain[name], policy, run_id) for name in plain}
+    dumped = {name: _dump(folder, name, plain[name], policy, run_id) for name in plain}
     adapted = dict(_adapted(folder, about, rows, error_rate, seed, policy))
-    said = {"seed": seed, "lr": learning_rate, "stand_in": stand_in}
-    said |= {"snapshot_sha256": snapshot, "split_sha256": split, "features_sha256": FEATURES}
-    document = _results(found, adapted, about, policy) | said
+    origins = {"seed": seed, "lr": learning_rate, "stand_in": stand_in}
+    origins |= {"snapshot_sha256": snapshot, "split_sha256": split, "features_sha256": FEATURES}
+    document = _results(dumped, adapted, about, policy) | origins
     schema.check("asr_results", document, "results.json", cause="crash")
     files.write_json(folder / "results.json", document)
     _rest(folder, sizes, document)
@@ -99,13 +100,13 @@ def _rows(
     form = spelling.script(script)
     letters = _LETTERS[script]
     spoken, heard, telemetries = [], [], []
-    for feat_id, text in zip(ids(split, rows), texts(script, split, rows), strict=True):
+    for feat_id, reference in zip(ids(split, rows), texts(script, split, rows), strict=True):
         rng = random.Random(f"{feat_id}/{script}/{draws}")
         badness = rng.expovariate(1.0)
-        spoken.append(text)
-        heard.append(_garbled(text, min(error_rate * badness, 0.9), letters, rng))
-        telemetries.append(_telemetry(text, heard[-1], badness, rng))
-    found = counts(spoken, heard, script, "norm")
+        spoken.append(reference)
+        heard.append(_garbled(reference, min(error_rate * badness, 0.9), letters, rng))
+        telemetries.append(_telemetry(reference, heard[-1], badness, rng))
+    counted = counts(spoken, heard, script, "norm")
     for number, feat_id in enumerate(ids(split, rows)):
         pure = spelling.purity(heard[number], form) if heard[number] else 1.0
         yield {
@@ -115,8 +116,8 @@ def _rows(
             **about,
             "asr_text": heard[number],
             "reference_text": spoken[number],
-            "cer_edits": int(found.edits[number]),
-            "reference_chars": int(found.chars[number]),
+            "cer_edits": int(counted.edits[number]),
+            "reference_chars": int(counted.chars[number]),
             **telemetries[number],
             "oov": round(1 - pure, 6),
             "adapted": "ttt" if about["mode"] == "trajectory_ttt" else "none",
@@ -126,14 +127,14 @@ def _rows(
 
 def _garbled(text: str, share: float, letters: Sequence[str], rng: random.Random) -> str:
     """Return a text some of whose characters are dropped, replaced, or follow another one."""
-    found = []
+    pieces = []
     for char in text:
         if rng.random() >= share:
-            found.append(char)
+            pieces.append(char)
             continue
         what, other = rng.random(), letters[int(rng.random() * len(letters))]
-        found.append("" if what < 0.3 else other if what < 0.8 else char + other)
-    return unicodedata.normalize("NFC", " ".join("".join(found).split()))
+        pieces.append("" if what < 0.3 else other if what < 0.8 else char + other)
+    return unicodedata.normalize("NFC", " ".join("".join(pieces).split()))
 
 
 def _telemetry(text: str, heard: str, badness: float, rng: random.Random) -> Row:
@@ -216,24 +217,24 @@ def _adapted(
         suffix, adapted, factor = ADAPTED[column]
         most = min(rows, SUTA_ROWS) if column == "suta" else rows
         drawn = _rows("test", most, about, error_rate * factor, f"{about['mode']}/{seed}")
-        found = [partition.labelled({**row, "adapted": adapted}, policy) for row in drawn]
-        dumps.write(folder / f"test_predictions{suffix}.jsonl", "asr_prediction", found)
-        yield column, found
+        labelled = [partition.labelled({**row, "adapted": adapted}, policy) for row in drawn]
+        dumps.write(folder / f"test_predictions{suffix}.jsonl", "asr_prediction", labelled)
+        yield column, labelled
 
 
 def _results(
-    found: Mapping[str, Sequence[Row]],
+    dumped: Mapping[str, Sequence[Row]],
     adapted: Mapping[str, Sequence[Row]],
     about: Mapping[str, Any],
     policy: Mapping[str, Any],
 ) -> dict[str, Any]:
-    script, mode, test = about["script"], definitions.flags(about["mode"]), found["test"]
-    by_split = {name: _counted(rows) for name, rows in found.items()}
+    script, mode, test = about["script"], definitions.flags(about["mode"]), dumped["test"]
+    by_split = {name: _counted(rows) for name, rows in dumped.items()}
     main = by_split["test"]["norm"]
     disjoint = np.array([_is_disjoint(number) for number in range(len(test))], bool)
     columns = {name: _counted(rows)["norm"] for name, rows in adapted.items()}
     columns |= {"on": main} if mode.use_ttt else {}
-    sizes = {"train": 8 * len(test), **{name: len(rows) for name, rows in found.items()}}
+    sizes = {"train": 8 * len(test), **{name: len(rows) for name, rows in dumped.items()}}
     return {
         "run_id": about["model_run_id"],
         "kind": "asr",
@@ -287,15 +288,15 @@ def _counted(rows: Sequence[Row]) -> BY_VARIANT:
     return {v: counts(references, texts, rows[0]["script"], v) for v in VARIANTS}
 
 
-def _summaries(found: BY_VARIANT) -> dict[str, Any]:
-    return {variant: summary(one) for variant, one in found.items()}
+def _summaries(counted: BY_VARIANT) -> dict[str, Any]:
+    return {variant: summary(own) for variant, own in counted.items()}
 
 
-def _column(found: Counts | None, main: Counts) -> dict[str, Any] | None:
-    if found is None:
+def _column(counted: Counts | None, main: Counts) -> dict[str, Any] | None:
+    if counted is None:
         return None
-    same = part(main, np.arange(len(found.edits)))
-    return {**summary(found), "main_cer_micro": summary(same)["cer_micro"]}
+    same = part(main, np.arange(len(counted.edits)))
+    return {**summary(counted), "main_cer_micro": summary(same)["cer_micro"]}
 
 
 def _split(rows: int) -> dict[str, Any]:
@@ -334,7 +335,9 @@ def _epoch(epoch: int, document: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _split_document(sizes: Mapping[str, int], snapshot: str) -> dict[str, Any]:
-    found = {name: ids(name, size) for name, size in {"train": 8 * sizes["test"], **sizes}.items()}
+    members = {
+        name: ids(name, size) for name, size in {"train": 8 * sizes["test"], **sizes}.items()
+    }
     document = {
         "rule": "random",
         "by": None,
@@ -346,10 +349,10 @@ def _split_document(sizes: Mapping[str, int], snapshot: str) -> dict[str, Any]:
         "left_out": 0,
         "snapshot": snapshot,
         "normaliser_version": spelling.NORMALISER_VERSION,
-        "rows": {name: len(found[name]) for name in split.SPLITS},
-        "sha256": {name: split.ids_digest(found[name]) for name in split.SPLITS},
+        "rows": {name: len(members[name]) for name in split.SPLITS},
+        "sha256": {name: split.ids_digest(members[name]) for name in split.SPLITS},
     }
-    document |= {"digest": digest.of_value(document), "ids": found}
+    document |= {"digest": digest.of_value(document), "ids": members}
     schema.check("split", document, "split.json", cause="crash")
     split.check(document)
     return document

@@ -23,10 +23,11 @@ from thunder.backends.torch.machine import Machine
 from thunder.backends.torch.peers import Peers
 from thunder.lanes.asr.data import pairs, vocabulary
 from thunder.lanes.asr.features import job
-from thunder.lanes.asr.material import Material, Utterances
+from thunder.lanes.asr.material import Material
 from thunder.lanes.asr.speech import spoken
 from thunder.lanes.asr.training import loop
 from thunder.lanes.asr.training.state import Saved
+from thunder.lanes.asr.utterances import Utterances
 
 LETTERS = "ߊߋߌߍߎߏ"
 FRAMES = 6  # of a letter, at 50 a second

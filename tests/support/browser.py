@@ -34,11 +34,11 @@ _ON_PIPES = (
 
 def program() -> str:
     """Return the browser of this machine; without one the test fails and says what to do."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    found = found or next((path for path in PLACES if Path(path).is_file()), None)
-    if found is None:
+    executable = next((path for name in NAMES if (path := shutil.which(name))), None)
+    executable = executable or next((path for path in PLACES if Path(path).is_file()), None)
+    if executable is None:
         pytest.fail(f"no browser ({', '.join(NAMES)}) on this machine: run tests/needs.sh")
-    return found
+    return executable
 
 
 class Page:
@@ -52,8 +52,8 @@ class Page:
     def attach(self) -> None:
         """Open a tab and listen to it."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        found = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = found["sessionId"]
+        answer = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = answer["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network", "DOM", "CSS"):
             self.call(f"{domain}.enable")
 
@@ -68,22 +68,22 @@ class Page:
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression, as JSON has it."""
-        found = self.call(
+        answer = self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def fonts(self, selector: str, most: int) -> dict[str, int]:
         """Return which fonts the glyphs of what a selector finds were really taken from."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         nodes = self.call("DOM.querySelectorAll", nodeId=root, selector=selector)["nodeIds"]
-        found: dict[str, int] = {}
+        glyphs: dict[str, int] = {}
         for node in nodes[:most]:
             for font in self.call("CSS.getPlatformFontsForNode", nodeId=node)["fonts"]:
                 family = font["familyName"]
-                found[family] = found.get(family, 0) + int(font["glyphCount"])
-        return found
+                glyphs[family] = glyphs.get(family, 0) + int(font["glyphCount"])
+        return glyphs
 
     def press(self, key: str, code: int = 0, text: str = "") -> None:
         """Press and release a key."""
@@ -138,16 +138,16 @@ class Page:
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call the browser and return its answer; what it says meanwhile is kept."""
         self._number += 1
-        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        question: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session:
-            message["sessionId"] = self._session
-        os.write(self._to, json.dumps(message).encode() + b"\0")
+            question["sessionId"] = self._session
+        os.write(self._to, json.dumps(question).encode() + b"\0")
         end = time.monotonic() + DEADLINE_SECONDS
         while True:
-            found = self._next(end, method)
-            if found.get("id") == self._number:
-                assert "error" not in found, f"{method}: {found['error']}"
-                return dict(found["result"])
+            answer = self._next(end, method)
+            if answer.get("id") == self._number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                return dict(answer["result"])
 
     def _wait_for(self, method: str) -> None:
         end = time.monotonic() + DEADLINE_SECONDS
@@ -162,11 +162,11 @@ class Page:
             data = os.read(self._from, 1 << 20)
             assert data, f"the browser went away: {awaited}"
             self._buffer += data
-        message, _, self._buffer = self._buffer.partition(b"\0")
-        found = dict(json.loads(message))
-        if "method" in found:
-            self.events.append(found)
-        return found
+        line, _, self._buffer = self._buffer.partition(b"\0")
+        message = dict(json.loads(line))
+        if "method" in message:
+            self.events.append(message)
+        return message
 
 
 @contextmanager
@@ -185,9 +185,9 @@ def page(profile: Path) -> Iterator[Page]:
     for descriptor in (ends[0], ends[3], child_reads, child_writes):
         os.close(descriptor)
     try:
-        found = Page(ends[1], ends[2])
-        found.attach()
-        yield found
+        tab = Page(ends[1], ends[2])
+        tab.attach()
+        yield tab
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

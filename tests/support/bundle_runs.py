@@ -11,14 +11,14 @@ import numpy as np
 
 from thunder import scoring
 from thunder.commands import requests
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.evaluation import tally
 from thunder.language import bridge, sentences
 from thunder.runs import attempts, manifest, provenance, store
 from thunder.scoring import intervals
-from thunder.scoring.score import part
+from thunder.scoring.score import grouped, part
 
 SNAPSHOT, SPLIT, FEATURES = "a" * 64, "b" * 64, "c" * 64  # as asr_runs has them
 ROWS = 240
@@ -58,9 +58,9 @@ def cell(**coordinates: Any) -> Cell:
     return Cell(point, job.Job(job.id_of(job.document(config)), config))
 
 
-def cells(found: Matrix) -> list[Cell]:
+def cells(grid: Matrix) -> list[Cell]:
     """Return the cells of the axes of a matrix."""
-    axes = found.axes
+    axes = grid.axes
     points: list[dict[str, Any]] = [{}]
     for axis, values in axes.items():
         points = [{**point, axis: value} for point in points for value in values]
@@ -68,7 +68,7 @@ def cells(found: Matrix) -> list[Cell]:
 
 
 def finish(
-    outputs: Path, found: Cell, *, rows: int = ROWS, error_rate: float | None = None,
+    outputs: Path, planned: Cell, *, rows: int = ROWS, error_rate: float | None = None,
     inputs: Mapping[str, str] | None = None, dirty: bool = False,
     changed: Mapping[str, Any] | None = None, pairs: Pairs | None = None, **words: Any,
 ) -> store.Run:  # fmt: skip
@@ -80,11 +80,12 @@ def finish(
         pairs: reference and hypothesis of each test utterance, instead of drawn ones.
         words: for asr_runs.write_artifacts.
     """
-    run = store.Run(outputs / "asr" / found.job.id)
-    run.folder.mkdir(parents=True)
+    run = store.Run(outputs / "asr" / planned.job.id)
+    made = {**provenance.collect(), "commit": "0" * 40, "dirty": dirty, "reason": None}
+    record = attempts.start(run, planned.job, made)
     rows = rows if pairs is None else len(pairs)
     read = {"data": SNAPSHOT, "split": SPLIT, "features": FEATURES, **(inputs or {})}
-    config = found.job.config
+    config = planned.job.config
     share = ERRORS[config["mode"]] if error_rate is None else error_rate
     about = {key: config[key] for key in ("script", "mode", "seed")}
     about |= {"run_id": run.id, "snapshot": read["data"], "split": read["split"]}
@@ -95,8 +96,6 @@ def finish(
     path = run.folder / "results.json"
     results = files.read_json(path) | {"features_sha256": read["features"], **(changed or {})}
     files.write_json(path, results)
-    made = {**provenance.collect(), "commit": "0" * 40, "dirty": dirty, "reason": None}
-    record = attempts.start(run, found.job, made)
     metrics = {"test_cer_micro": results["test_cer"]}
     attempts.finish(run, record, {"metrics": metrics, "step": None, "inputs": read}, 1.0)
     return run
@@ -105,7 +104,20 @@ def finish(
 def rewrite(run: store.Run, name: str, text: str) -> None:
     """Change a file of a run, and its manifest with it: a lie that no digest shows."""
     files.write_text(run.folder / name, text)
-    manifest.write(run.folder, run.id, leave_out=(store.RECORD,))
+    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
+
+
+def cluster(run: store.Run, clusters: Sequence[str]) -> None:
+    """Let the test rows of a run have clusters, as `data.cluster` names them for a run."""
+    rows = list(files.read_jsonl(run.folder / "test_references.jsonl"))
+    rows = [{**row, "cluster": name} for row, name in zip(rows, clusters, strict=True)]
+    heard = [row["asr_text"] for row in files.read_jsonl(run.folder / "test_predictions.jsonl")]
+    said, script = [row["reference_text"] for row in rows], rows[0]["script"]
+    units = grouped(scoring.counts(said, heard, script, "norm"), clusters)
+    results = files.read_json(run.folder / "results.json")
+    results["cer_ci95"] = list(intervals.bootstrap(units))
+    rewrite(run, "results.json", files.render_json(results))
+    rewrite(run, "test_references.jsonl", files.render_jsonl(rows))
 
 
 def _retell(folder: Path, pairs: Pairs) -> None:
@@ -117,24 +129,27 @@ def _retell(folder: Path, pairs: Pairs) -> None:
     main = counts["norm"]
     for path in folder.glob("test_predictions*.jsonl"):
         rows = list(files.read_jsonl(path))
-        for row, (reference, text), *found in zip(rows, pairs, main.edits, main.chars, strict=True):
-            edits, chars = map(int, found)
-            row |= {"reference_text": reference, "asr_text": text, "partition": "stable"}
-            row |= {"cer_edits": edits, "reference_chars": chars, "partition_fine": "stable"}
+        for row, pair, edits, chars in zip(rows, pairs, main.edits, main.chars, strict=True):
+            row |= {"reference_text": pair[0], "asr_text": pair[1], "partition": "stable"}
+            row |= {
+                "cer_edits": int(edits),
+                "reference_chars": int(chars),
+                "partition_fine": "stable",
+            }
         files.write_jsonl(path, rows)
     rows = list(files.read_jsonl(folder / "test_references.jsonl"))
     for row, reference in zip(rows, references, strict=True):
         row["reference_text"] = reference
     files.write_jsonl(folder / "test_references.jsonl", rows)
     disjoint = np.array([row["text_disjoint"] for row in rows])
-    summary = {v: scoring.summary(found) for v, found in counts.items()}
+    summary = {v: scoring.summary(counted) for v, counted in counts.items()}
     own = {**summary["norm"], "main_cer_micro": summary["norm"]["cer_micro"]}
     results |= {
         "test": summary,
         "text_disjoint": {v: scoring.summary(part(counts[v], disjoint)) for v in counts},
         "test_cer": summary["norm"]["cer_micro"],
         "cer_ci95": list(intervals.bootstrap(main)),
-        "adaptation": {key: said and own for key, said in results["adaptation"].items()},
+        "adaptation": {key: scores and own for key, scores in results["adaptation"].items()},
     }
     files.write_json(folder / "results.json", results)
     policy = files.read_json(folder / "partition_policy.json")
@@ -148,12 +163,12 @@ def _retell(folder: Path, pairs: Pairs) -> None:
 @cache
 def _texts(script: str, split: str, rows: int) -> tuple[str, ...]:
     """Return what is said in the rows of a split: N'Ko is the bridge's, as the data may have it."""
-    found = sentences.generate(rows, {"valid": 1, "test": 2}[split], "latin")
-    return tuple(found if script == "latin" else (bridge.to_nko(text, BRIDGE) for text in found))
+    latin = sentences.generate(rows, {"valid": 1, "test": 2}[split], "latin")
+    return tuple(latin if script == "latin" else (bridge.to_nko(text, BRIDGE) for text in latin))
 
 
 @cache
 def _runtime() -> dict[str, Any]:
     """Return how a run is made on a machine with nothing set up."""
-    (found,) = requests.read(["+profile=dry"]).cells
-    return found.job.runtime
+    (dry_cell,) = requests.read(["+profile=dry"]).cells
+    return dry_cell.job.runtime

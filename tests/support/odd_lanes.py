@@ -1,5 +1,6 @@
 """Lanes that misbehave, run in real child processes in place of the dry one."""
 
+import json
 import os
 import signal
 import sys
@@ -133,3 +134,11 @@ def reads_features(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str
     needed = Path(config["runtime"]["paths"]["asr_features"])
     (folder / "a").touch()
     return {"metrics": {"rows": float((needed / "rows.txt").read_text(encoding="utf-8"))}}
+
+
+def third_time_lucky(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Fail twice for a cause that may pass."""
+    tries = json.loads((folder / "run.json").read_text())["attempts"]
+    if len(tries) < 3:
+        raise ThunderError(f"try {len(tries)}: the host is down", "environment")
+    return NUMBERS

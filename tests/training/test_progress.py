@@ -43,11 +43,12 @@ def test_what_comes_too_soon_is_left_out_unless_it_must_not_be_missed() -> None:
 
 def test_rows_are_told_when_all_are_done_and_count_what_an_earlier_attempt_made() -> None:
     told: list[dict[str, Any]] = []
-    rows = progress.Progress(told.append, 97, 100)
+    rows = progress.Progress(told.append, 97, 100, unit="pages")
     for _ in range(3):
         rows.add()
     (last,) = told
     assert (last["step"], last["of"], last["counts"]) == (100, 100, "rows")
+    assert last["unit"] == "pages"
     assert rows.per_second > 0
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from thunder.ground.errors import ThunderError
-from thunder.training import process, ranks
-from thunder.training.process import Inbox
+from thunder.training import rank_process, ranks
 from thunder.training.rank import NotMet
+from thunder.training.rank_process import Inbox
 from thunder.training.watch import Phrases
 
 pytestmark = pytest.mark.slow
@@ -119,9 +119,9 @@ time.sleep(0.3)
 os.write(1, b'ep"}\\nno event at all\\n')
 """
     inbox: Inbox = SimpleQueue()
-    started = process.Process(0, {}, inbox, (sys.executable, "-c", code))
+    started = rank_process.Process(0, {}, inbox, (sys.executable, "-c", code))
     events = [inbox.get(timeout=20) for _ in range(3)]
-    process.end([started])
+    rank_process.end([started])
     assert events == [(0, {"event": "valid"}), (0, {"event": "step"}), (0, None)]
     assert started.last_words() == "    no event at all"
     assert started.code != -signal.SIGKILL

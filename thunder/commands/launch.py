@@ -4,12 +4,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from thunder.commands.requests import Request
 from thunder.ground import command
 from thunder.ground.errors import ThunderError
+from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
@@ -25,8 +25,8 @@ class Prospect:
         earlier: what must be done before the cells that are left.
         seconds: that each cell will take, None where there is no run to go by.
         seconds_before: that each of what comes first will take.
-        plan: the new plan of a matrix as it would lie on disk, None without a matrix.
-        changes: cells that an edit of the matrix adds, keeps and orphans.
+        plan: of a whole matrix, as it is kept when it is run; else None.
+        changes: cells that an edit of the matrix added, kept and orphaned since it was last run.
     """
 
     planned: list[runner.Planned]
@@ -66,8 +66,7 @@ def run(request: Request) -> int:
         for line in [*screen.stage_lines(now.earlier), *_plan_lines(now)]:
             shown.say(line)
         if now.plan is not None:
-            kept = keep(request.outputs, now.plan, may_fail=runtime["dry_run"])
-            for line in _matrix_lines(request, now, kept):
+            for line in _matrix_lines(request, now, _kept(request, now.plan, now.planned)):
                 shown.say(line)
         if runtime["dry_run"]:
             return 0
@@ -76,11 +75,15 @@ def run(request: Request) -> int:
 
 
 def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[runner.Outcome]:
-    at_once = request.runtime["jobs"]
-    _check_packages([*now.planned, *(row for _, rows in now.earlier for row in rows)])
-    outcomes = stages.run(now.earlier, shown, at_once=at_once)
+    runtime = request.runtime
+    at_once, retries = runtime["jobs"], runtime["retries"]
+    every = [*now.planned, *(row for _, rows in now.earlier for row in rows)]
+    _check_packages(every)
+    _inspect(every)
+    outcomes = stages.run(now.earlier, shown, at_once=at_once, retries=retries)
     if _may_go_on(request, now.earlier, outcomes, shown):
-        own = runner.run(now.planned, shown, at_once=at_once)
+        wait = runtime["wait"]
+        own = runner.run(now.planned, shown, at_once=at_once, retries=retries, wait=wait)
         _show_ending(request, own, shown)
         outcomes += own
     return outcomes
@@ -97,6 +100,19 @@ def _check_packages(planned: Sequence[runner.Planned]) -> None:
                 f"pip install -c constraints.txt -e '.[{KINDS[kind].extra}]'",
                 "environment",
             )
+
+
+def _inspect(planned: Sequence[runner.Planned]) -> None:
+    """Refuse before anything runs what could only fail after the runs that cells need."""
+    left = [row.cell.job for row in planned if not row.is_reached]
+    makes = {job.id for job in left}
+    waiting = [job for job in left if any(needed.id in makes for needed in job.needs)]
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for job in waiting:
+        if name := KINDS[job.kind].inspects:
+            by_name.setdefault(name, []).append(job.config)
+    for name, configs in by_name.items():
+        kinds.loaded(name)(configs)
 
 
 def _may_go_on(
@@ -131,11 +147,11 @@ def _plan_lines(now: Prospect) -> list[str]:
     return [f"plan    {line}" for line in screen.plan_lines(now.planned)]
 
 
-def _matrix_lines(request: Request, now: Prospect, kept: str) -> list[str]:
+def _matrix_lines(request: Request, now: Prospect, kept: str | None) -> list[str]:
     """Return what is told of a whole matrix.
 
     Args:
-        kept: where its plan was written, or why it was not.
+        kept: where its plan was written, or why it was not; None when nothing is run.
     """
     name = request.matrix.name if request.matrix else ""
     left = left_text(request, now)
@@ -143,7 +159,7 @@ def _matrix_lines(request: Request, now: Prospect, kept: str) -> list[str]:
     return [
         f"{screen.summary(name, now.planned)}; {request.outputs.absolute()}",
         *([left] if left else []),
-        f"since the last plan: {changes}; {kept}",
+        f"since the last plan: {changes}" + (f"; {kept}" if kept else ""),
     ]
 
 
@@ -152,13 +168,19 @@ def left_text(request: Request, now: Prospect) -> str:
     return estimate.text_of([*now.seconds_before, *now.seconds], request.runtime["jobs"])
 
 
-def keep(outputs: Path, plan: dict[str, Any], *, may_fail: bool) -> str:
-    """Write a plan and say where; a question about read-only outputs is answered without it."""
+def _kept(request: Request, plan: dict[str, Any], planned: Sequence[runner.Planned]) -> str | None:
+    """Keep the plan of what is about to be run; return where, None for a dry run.
+
+    A matrix that is reached needs nothing of the disk any more: there, why not is told instead.
+    """
+    if request.runtime["dry_run"]:
+        return None
     try:
-        return str(plans.write(outputs, plan))
+        return str(plans.write(request.outputs, plan))
     except OSError as error:
-        why = f"the plan cannot be written into {outputs.absolute()}: {error.strerror or error}"
-        if not may_fail:
+        where = request.outputs.absolute()
+        why = f"the plan cannot be written into {where}: {error.strerror or error}"
+        if not all(row.is_reached for row in planned):
             raise ThunderError(why, "write") from error
         return why
 

@@ -78,11 +78,11 @@ def named(
 
 def _nothing_named(name: str, outputs: Path, places: configs.Sources) -> str:
     profiles, have = places.groups.get("profile", []), matrices.names(places)
-    kept = sorted(path.stem for path in (outputs / "plans").glob("sweep_*.json"))
+    kept = [kept for kept in plans.kept_names(outputs) if kept.startswith("sweep_")]
     return (
         f"no matrix, profile or kept plan {name!r}{nearest(name, [*have, *profiles, *kept])}; "
         f"matrices/ has {', '.join(have) or 'none'}; conf/profile/ has {', '.join(profiles)}; "
-        f"{outputs / 'plans'} has {', '.join(kept[:_SHOWN_PLANS]) or 'no sweep'}"
+        f"{plans.folder_of(outputs)} has {', '.join(kept[:_SHOWN_PLANS]) or 'no sweep'}"
     )
 
 
@@ -95,7 +95,10 @@ def _read(
         raise ThunderError("matrix=NAME and -m do not go together; put the axis into the matrix")
     if parsed.sweeps and not sweep:
         word = parsed.spelt[overrides.full_key(next(iter(parsed.sweeps)))]
-        raise ThunderError(f"{word!r} is a sweep; add -m to run all its values")
+        key, _, values = word.partition("=")
+        raise ThunderError(
+            f"{word!r} is a sweep; add -m to run all its values, or write a list: {key}=[{values}]"
+        )
     if names:
         return of_matrix(matrices.load(names[-1], places), parsed, places)
     if sweep and parsed.sweeps:

@@ -1,10 +1,11 @@
 """What the tasks show of runs, cells and reasons: plain data for scripts, lines for people."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from thunder.ground.errors import ThunderError
 from thunder.jobs.kinds import KINDS
-from thunder.runs import store
+from thunder.runs import reading, store
 
 _SHOWN_CELLS = 20
 
@@ -19,35 +20,37 @@ def planned_json(row: Any) -> dict[str, Any]:
         "cell": row.cell.coordinates,
         "status": row.status,
         "step": row.step,
+        "saved": row.saved,
         "goal": job.goal,
-        "steps": "" if job.total is None else f"{row.step or 0} → {job.goal} of {job.total}",
+        "steps": "" if job.total is None else f"{row.begins_at} → {job.goal} of {job.total}",
         "reached": row.is_reached,
         "stand_in": job.is_stand_in,
         "lacks": lacks(row.run),
         "folder": str(row.run.folder.absolute()),
+        "fault": row.fault,
     }
 
 
 def run_json(run: store.Run) -> dict[str, Any]:
     """Return a run for scripts; one whose record cannot be read is shown, and why."""
-    try:
-        record = run.record()
-        label = _label(run, record)
-    except ThunderError as error:
-        return {
-            "run": run.folder.name, "kind": run.kind, "label": "", "status": "unreadable",
-            "step": None, "total": None, "steps": "", "stand_in": None, "lacks": [],
-            "folder": str(run.folder.absolute()), "fault": str(error),
-        }  # fmt: skip
+    so_far, label = reading.of(run, None), ""
+    if so_far.fault is None:
+        try:
+            label = _label(run, so_far.record)
+        except ThunderError as error:
+            so_far = reading.unreadable(run, None, str(error))
+    record, is_readable = so_far.record, so_far.fault is None
     return {
         "run": run.folder.name, "kind": run.kind, "label": label,
-        "status": run.status(record), "step": record["step"], "total": record["total"],
-        "steps": steps(record), "stand_in": record["stand_in"], "lacks": lacks(run),
-        "folder": str(run.folder.absolute()), "fault": None,
+        "status": so_far.status, "step": so_far.step,
+        "saved": record.get("saved"), "total": record.get("total"),
+        "steps": steps(record) if is_readable else "", "stand_in": record.get("stand_in"),
+        "lacks": lacks(run) if is_readable else [],
+        "folder": str(run.folder.absolute()), "fault": so_far.fault,
     }  # fmt: skip
 
 
-def _label(run: store.Run, record: dict[str, Any]) -> str:
+def _label(run: store.Run, record: Mapping[str, Any]) -> str:
     """Return what a run is: its profile, and what tells its cells apart where a kind has cells."""
     keys = KINDS[run.kind].told_by
     document = run.document() if keys else {}
@@ -66,9 +69,12 @@ def lacks_text(row: dict[str, Any]) -> str:
     return f"all {len(whole)} files" if len(missing) == len(whole) > 1 else " ".join(missing)
 
 
-def steps(record: dict[str, Any]) -> str:
+def steps(record: Mapping[str, Any]) -> str:
     """Return how far a record is."""
-    return "" if record["total"] is None else f"step {record['step'] or 0} of {record['total']}"
+    if record["total"] is None:
+        return ""
+    saved = f", saved {record['saved']}" if "saved" in record else ""
+    return f"step {record['step'] or 0} of {record['total']}{saved}"
 
 
 def reason_json(reason: Any) -> dict[str, Any]:
@@ -117,14 +123,18 @@ def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 def verified(run: store.Run) -> dict[str, Any]:
     """Verify a run; one that is not over has nothing that counts as a result."""
-    try:
-        status = run.status()
-    except ThunderError as error:
-        return {"run": run.folder.name, "result": "FAIL", "faults": [str(error)]}
-    if not store.is_proven(run) or status in ("running", "lost"):
-        return {"run": run.folder.name, "result": "SKIPPED", "faults": [f"the run is {status}"]}
-    faults = store.verify(run)
+    so_far = reading.of(run, None)
+    faults = [] if so_far.fault is None else [so_far.fault]
+    if not faults and (so_far.status in ("running", "lost") or not _claims_numbers(so_far)):
+        faults = [f"the run is {so_far.status}"]
+        return {"run": run.folder.name, "result": "SKIPPED", "faults": faults}
+    faults = faults or store.verify(run)
     return {"run": run.folder.name, "result": "FAIL" if faults else "PASS", "faults": faults}
+
+
+def _claims_numbers(so_far: reading.Reading) -> bool:
+    """Say whether a run has anything that a manifest must vouch for."""
+    return so_far.status == "done" or bool(so_far.step) or store.is_proven(so_far.run)
 
 
 def attempt_lines(record: dict[str, Any], status: str) -> list[str]:

@@ -6,15 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import perturb, rows
-from thunder.corpora.corpus import (
-    CREATED_BY,
-    MANIFEST,
-    MOST_LEFT_OUT,
-    SPLITS,
-    check_left_out,
-)
+from thunder.corpora.corpus import CREATED_BY, MOST_LEFT_OUT, SPLITS, check_left_out
 from thunder.ground import digest, files, json_lines, schema
 from thunder.ground.errors import ThunderError
+from thunder.ground.input_files import MANIFEST
 from thunder.ground.wording import nearest
 from thunder.language import sentences, spelling
 
@@ -30,19 +25,19 @@ def build_recipe(source: dict[str, Any], target: Path) -> dict[str, Any]:
     if (target / MANIFEST).is_file():
         return dict(files.read_json(target / MANIFEST))
     script, seed, count = source["script"], source["seed"], source["rows"]
-    made = sentences.generate(count, seed, script)
-    sha256, words = sentences.vocabulary(script)
+    generated = sentences.generate(count, seed, script)
+    sha256, entries = sentences.vocabulary(script)
     settings = {
         "name": f"sentences-{script}-{count}-{seed}",
         "script": script,
         "seed": seed,
         "inputs": [
-            {"path": f"CLDR {sentences.LOCALES[script]}", "sha256": sha256, "rows": words},
+            {"path": f"CLDR {sentences.LOCALES[script]}", "sha256": sha256, "rows": entries},
         ],
         "license": "Unicode-3.0",
         "stand_in": True,
     }
-    numbered = (rows.Sentence(f"{script}_{i:06d}", text) for i, text in enumerate(made))
+    numbered = (rows.Sentence(f"{script}_{i:06d}", text) for i, text in enumerate(generated))
     return build(numbered, target, settings)
 
 
@@ -187,8 +182,8 @@ def _manifest(
 
 def builder_digest(source: Mapping[str, Any]) -> str:
     """Return the digest of what shapes a recipe's corpus besides its settings: rules and words."""
-    words, _ = sentences.vocabulary(source["script"])
-    return digest.of_value({**builder(), "words": words})
+    sha256, _ = sentences.vocabulary(source["script"])
+    return digest.of_value({**builder(), "words": sha256})
 
 
 def builder() -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from thunder.ground import command, json_lines, schema, wording
 from thunder.ground.digest import of_bytes, of_folder
 from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.input_files import MANIFEST
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SPLITS = ("train", "valid", "test")
-MANIFEST = "manifest.json"
 CREATED_BY = "thunder"  # a manifest of our own says so
 NAMES = (*(f"{split}.jsonl" for split in SPLITS), MANIFEST)
 MOST_LEFT_OUT = 0.5  # of what a person brings: with more, it is not what they think it is

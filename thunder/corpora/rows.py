@@ -61,12 +61,12 @@ def _clean(
     source: Iterable[Sentence], form: spelling.Script, dropped: Counter[str]
 ) -> Iterator[Sentence]:
     for feat_id, raw in source:
-        text = spelling.normalise(raw, form)
-        reason = _fault(text, form)
+        sentence = spelling.normalise(raw, form)
+        reason = _fault(sentence, form)
         if reason:
             dropped[reason] += 1
         else:
-            yield Sentence(feat_id, text)
+            yield Sentence(feat_id, sentence)
 
 
 def _fault(text: str, form: spelling.Script) -> str | None:

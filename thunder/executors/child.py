@@ -14,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+from thunder.ground import run_files
 from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of
 from thunder.hosts import lease
 from thunder.hosts.pipe import emitter
@@ -63,8 +64,8 @@ def _fail(emit: Callable[[dict[str, Any]], None], error: BaseException) -> int:
 
 
 def _call(function: str, folder: Path, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    document = json.loads((folder / run_files.CONFIG).read_text(encoding="utf-8"))
+    record = json.loads((folder / run_files.RECORD).read_text(encoding="utf-8"))
     config = {k: v for k, v in document.items() if k not in ("identity", "revision")}
     config["runtime"] = record["attempts"][-1]["runtime"]
     module, _, name = function.partition(":")

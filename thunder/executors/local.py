@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thunder.executors.place import Ending, Order
-from thunder.ground import schema
+from thunder.ground import run_files, schema
 from thunder.hosts import pipe, process
 from thunder.hosts.last_words import exit_text, last_lines
 
@@ -43,7 +43,7 @@ def start(order: Order) -> Child:
     """Start the process of a run."""
     read_end, write_end = os.pipe()
     try:
-        with (order.folder / "run.log").open("ab") as log:
+        with (order.folder / run_files.LOG).open("ab") as log:
             command = [sys.executable, *CHILD, str(order.folder), order.function]
             child = process.start(
                 [*command, str(write_end)],
@@ -59,13 +59,13 @@ def start(order: Order) -> Child:
     return Child(order, child, read_end)
 
 
-def follow(child: Child, stop: threading.Event) -> Iterator[dict[str, Any]]:
+def follow(child: Child, stopping: threading.Event) -> Iterator[dict[str, Any]]:
     """Yield what the lane says until its process closes its end; a frozen one is killed and named.
 
     Raises:
         ThunderError: what it sent is no event.
     """
-    for event in _events(child, stop):
+    for event in _events(child, stopping):
         if event["event"] in ("result", "error"):
             child.last = event
         elif event["event"] not in ("alive", "beat"):
@@ -87,30 +87,30 @@ def fetch(child: Child) -> Ending:
     if last.get("event") != "error":
         how = exit_text(code) + _SUSPECTS.get(code, "")
         error = {"message": f"the run's process {how}", "cause": "crash"}
-    return Ending(None, {**error, "last_lines": last_lines(child.order.folder / "run.log")})
+    return Ending(None, {**error, "last_lines": last_lines(child.order.folder / run_files.LOG)})
 
 
-def _events(child: Child, stop: threading.Event) -> Iterator[dict[str, Any]]:
+def _events(child: Child, stopping: threading.Event) -> Iterator[dict[str, Any]]:
     rest, stopped_at = b"", 0.0
     alive_at = active_at = time.monotonic()
     while True:
         readable, _, _ = select.select([child.descriptor], [], [], _POLL_SECONDS)
         if readable:
-            data = os.read(child.descriptor, 1 << 16)
-            if not data:
+            chunk = os.read(child.descriptor, 1 << 16)
+            if not chunk:
                 return
             alive_at = time.monotonic()
-            *lines, rest = (rest + data).split(b"\n")
+            *lines, rest = (rest + chunk).split(b"\n")
             for event in map(_checked, lines):
                 active_at = active_at if event["event"] == "alive" else alive_at
                 yield event
             if len(rest) > _LONGEST_EVENT_BYTES:
                 raise pipe.garbage(rest)
-        elif child.process.poll() is not None and not _is_readable(child.descriptor):
+        elif process.code(child.process) is not None and not _is_readable(child.descriptor):
             return  # it is gone, and what it left behind holds the pipe open
-        if stop.is_set() and not stopped_at:
+        if stopping.is_set() and not stopped_at:
             stopped_at = time.monotonic()
-            child.process.terminate()
+            process.terminate(child.process)
         fault = _silence(child, alive_at, active_at)
         if fault or (stopped_at and time.monotonic() - stopped_at > _TERM_SECONDS):
             process.kill(child.process)

@@ -50,11 +50,11 @@ class Place(Protocol):
     def start(self, order: Order) -> Any:
         """Begin a run; return its handle."""
 
-    def follow(self, handle: Any, stop: threading.Event) -> Iterator[dict[str, Any]]:
+    def follow(self, handle: Any, stopping: threading.Event) -> Iterator[dict[str, Any]]:
         """Yield its events until it has ended, was asked to stop and did, or was too long silent.
 
         Args:
-            stop: set by somebody who wants it stopped.
+            stopping: set by somebody who wants it stopped.
         """
 
     def stop(self, handle: Any) -> None:
@@ -73,13 +73,13 @@ def named(name: str) -> Place:
 def execute(
     where: Place,
     order: Order,
-    stop: threading.Event,
+    stopping: threading.Event,
     on_event: Callable[[dict[str, Any]], None],
 ) -> Ending:
     """Have a run happen at a place, to its end or to a deadline."""
     handle = where.start(order)
     try:
-        for event in where.follow(handle, stop):
+        for event in where.follow(handle, stopping):
             on_event(event)
     finally:
         where.stop(handle)

@@ -1,35 +1,82 @@
 """Files that appear whole or not at all: written beside, synced, renamed."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from thunder.ground.errors import ThunderError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _WHEEL = _PACKAGE / "shipped"
 # A checkout has conf/ beside the package; a wheel carries the same folders inside it.
 SHIPPED = _WHEEL if _WHEEL.is_dir() else _PACKAGE.parent
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FRESH_SECONDS = 60.0  # younger than this, a file may have an owner that does not hold it yet
+_swept: set[Path] = set()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that takes a path's name in one step when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            hold(descriptor)
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            os.fsync(descriptor)
         os.chmod(name, 0o644)
         os.replace(name, path)
-    except BaseException:
+        _sync(path.parent)
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            error.filename = str(path)  # a write to a stream does not say where
         raise
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Replace several files: all of them are on disk before the first takes its name."""
+    with ExitStack() as stack:
+        for path, data in contents.items():
+            stream = stack.enter_context(replacing(path))
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def check_working_folder() -> None:
+    """Refuse to work where nothing is: paths are relative to the working folder.
+
+    Raises:
+        ThunderError: it was removed.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        place = os.environ.get("PWD", "its path is not known")
+        raise ThunderError(
+            f"the working folder was removed ({place}); go to one that is there: cd FOLDER",
+            "environment",
+        ) from error
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be typed from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd().resolve()))
+    except ValueError:
+        return str(path)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -54,8 +101,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file, with a byte order mark or without.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deep to be read.
+    """
+    return parse_json(path.read_text(encoding="utf-8-sig"))
+
+
+def parse_json(source: str | bytes) -> Any:
+    """Parse JSON; what is nested too deep is a ValueError, as all that cannot be parsed."""
+    try:
+        return json.loads(source)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def render_jsonl(rows: Iterable[Any]) -> str:
@@ -83,7 +142,7 @@ def read_jsonl(path: Path) -> Iterator[Any]:
     with path.open(encoding="utf-8") as stream:
         for line in stream:
             if line.endswith("\n"):
-                yield json.loads(line)
+                yield parse_json(line)
 
 
 @contextmanager
@@ -93,24 +152,59 @@ def fresh_folder(target: Path) -> Iterator[Path]:
     A target that appeared meanwhile is kept, and the new folder is dropped.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target.parent)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    descriptor = os.open(work, os.O_RDONLY)
     try:
+        hold(descriptor)
         yield work
         work.chmod(0o755)
-        _sync_folder(work)
+        for path in [*work.rglob("*"), work]:
+            _sync(path)
         try:
             work.rename(target)
         except OSError:
             if not target.is_dir():
                 raise
+        _sync(target.parent)
     finally:
+        os.close(descriptor)
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def sweep(folder: Path) -> None:
+    """Remove, once in a process, what killed processes left half-written in a folder."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    oldest = time.time() - _FRESH_SECONDS
+    with os.scandir(folder) as entries:
+        torn = [one for one in entries if one.name.startswith(".") and one.name.endswith(".tmp")]
+    for entry in torn:
+        with suppress(OSError):  # gone by now, or held by its owner
+            if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                _remove_unheld(Path(entry.path))
+
+
+def hold(descriptor: int) -> None:
+    """Mark a file or folder that is being written as ours, as long as we live."""
+    with suppress(OSError):  # no locks here: then nobody sweeps either
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def _remove_unheld(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

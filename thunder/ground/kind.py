@@ -13,6 +13,10 @@ def _nothing(_: Config) -> tuple[Any, ...]:
     return ()
 
 
+def _as_it_is(config: Config) -> Config:
+    return config
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of job. Modules and functions are named by strings, so that no backend is loaded.
@@ -22,22 +26,30 @@ class Kind:
         revision: raised when the meaning of the lane's code changes; part of the id.
         needs: kinds whose run comes first, each with the sections that it shares with this one.
         artifacts: files that a complete run has, by the names its users know.
+        report: Markdown that tells what happened in a run; `.json` beside it says it to programs.
         packages: what must be installed besides thunder itself.
         extra: the extra of thunder that installs the packages.
         backend: module that prints as JSON, run by itself, what this machine computes with.
+        metrics: the numbers that its runs write, at their end or on the way, the foremost first.
         headline: the metric that a run of it is about.
         told_by: keys that tell its runs apart in a list, besides the profile.
+        alike: inputs that all its runs must have read alike to be promoted together, unless an
+            axis varies them.
         timed_by: sections that runs which take as long have in common, the closest likeness first;
             by the last of a kind with steps, one step takes as long.
         bounded_by: what ends a run of a kind without steps, in words.
         stands_for_any: whether it takes window and target though it has no steps, to try matrices.
         rules: faults between keys, which no schema can see.
+        settled: a checked config as its id knows it: what is said in more words than before is
+            said as before, and what readers alone see is put into `runtime`.
+        inspects: `module:function` that is given the configs whose needed runs are not made yet,
+            and refuses what could only fail after them.
         stand_ins: inputs of a config that stand in for real ones, wherever they come from.
         recipes: `module:function` of each recipe that builds an input in place; it returns the
             digest of the code and words behind it.
         imports: `module:function` of each action that makes a data folder of what a person has:
-            (source, transcripts, target, other options as they were typed) to the lines that say
-            what was made.
+            (source, transcripts, target, options of conf/script/, other options as they were
+            typed) to the lines that say what was made.
         tables: module that makes the tables of a matrix; see `results.tables`.
         page: module that makes the error page of a run; see `results.pages`.
         claims: `module:value` that says what runs support; see `results.promotion.support`.
@@ -47,15 +59,20 @@ class Kind:
     revision: int
     needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     artifacts: Sequence[str] = ()
+    report: str | None = None
     packages: Sequence[str] = ()
     extra: str | None = None
     backend: str | None = None
+    metrics: Sequence[str] = ()
     headline: str | None = None
     told_by: Sequence[str] = ()
+    alike: Sequence[str] = ()
     timed_by: Sequence[Sequence[str]] = ()
     bounded_by: str | None = None
     stands_for_any: bool = False
     rules: Callable[[Config], Iterable[Fault]] = _nothing
+    settled: Callable[[Config], Config] = _as_it_is
+    inspects: str | None = None
     stand_ins: Callable[[Config], Sequence[str]] = _nothing
     recipes: Mapping[str, str] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)

@@ -10,8 +10,8 @@ _LAST_BYTES = 1 << 14
 def exit_text(code: int) -> str:
     """Return how a process ended, in words."""
     if code < 0:
-        known = -code in set(signal.Signals)
-        return f"was killed by {signal.Signals(-code).name if known else f'signal {-code}'}"
+        is_known = -code in set(signal.Signals)
+        return f"was killed by {signal.Signals(-code).name if is_known else f'signal {-code}'}"
     return f"ended with exit code {code}"
 
 
@@ -21,5 +21,5 @@ def last_lines(log: Path) -> list[str]:
         return []
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - _LAST_BYTES))
-        text = stream.read().decode("utf-8", errors="replace")
-    return text.splitlines()[-_LAST_LINES:]
+        end = stream.read().decode("utf-8", errors="replace")
+    return end.splitlines()[-_LAST_LINES:]

@@ -1,10 +1,12 @@
 """A process as who started it sees it: leader of its own session, on a lease, never left behind."""
 
 import contextlib
+import math
 import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +16,9 @@ from thunder.ground.files import SHIPPED
 
 _PACKAGES = Path(__file__).resolve().parent.parent.parent
 _STOPPED = ("stopped", "tracing-stop")
+_LOOK_SECONDS = 0.02
+# Who looks whether a process has ended, and who sends it a signal: never both at once.
+_REAPING = threading.Lock()
 
 
 def start(
@@ -50,43 +55,94 @@ def end(processes: Iterable["subprocess.Popen[bytes]"], seconds: float) -> None:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()  # type: ignore[union-attr]
     for process in every:
-        _wait(process, max(0.0, deadline - time.monotonic()))
+        wait(process, max(0.0, deadline - time.monotonic()))
     for process in every:
-        kill(process)  # its whole session: one that was killed may have left children behind
+        kill(process)
     for process in every:
-        process.wait()
+        wait(process)
 
 
-def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> None:
-    """Wait until a process has ended, but no longer than told."""
-    begun = time.monotonic()
-    if process.poll() is None and hasattr(os, "pidfd_open"):
-        # Popen looks again after ever longer sleeps: two milliseconds of a no-op job.
-        with contextlib.suppress(ProcessLookupError):  # another thread has reaped it
+def wait(process: "subprocess.Popen[bytes]", seconds: float = math.inf) -> int | None:
+    """Wait until a process has ended, but no longer than told; return its exit code as `code`."""
+    deadline = time.monotonic() + seconds
+    while (ended := code(process)) is None and (left := deadline - time.monotonic()) > 0:
+        _sleep_beside(process, left)
+    return ended
+
+
+def _sleep_beside(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Sleep until a process has ended, if the system tells, else for a moment."""
+    if not hasattr(os, "pidfd_open"):
+        time.sleep(min(seconds, _LOOK_SECONDS))
+        return
+    with _REAPING:
+        if process.returncode is not None:
+            return
+        try:
             descriptor = os.pidfd_open(process.pid)
-            try:
-                select.select([descriptor], [], [], seconds)
-            finally:
-                os.close(descriptor)
-    seconds = max(0.0, seconds - (time.monotonic() - begun))
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
+        except ProcessLookupError:  # reaped by the system
+            return
+    try:
+        select.select([descriptor], [], [], None if seconds == math.inf else seconds)
+    finally:
+        os.close(descriptor)
+
+
+def code(process: "subprocess.Popen[bytes]") -> int | None:
+    """Return the exit code, negative for a signal, or None while it runs.
+
+    Here alone a process is reaped, after what it left behind was killed: from then on its number
+    may be that of others, who must get no signal. So nobody calls `poll` or `wait` of a process.
+    """
+    with _REAPING:
+        if process.returncode is None and _has_ended(process):
+            _kill_group(process)
+            process.wait()
+        return process.returncode
+
+
+def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Say whether a process is a zombie, and leave it one."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return _status(process.pid) == "zombie"
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # reaped by the system, which was told to ignore SIGCHLD
+        process.poll()
+        return False
+
+
+def terminate(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process to end, unless it has."""
+    with _REAPING:
+        if process.returncode is None:
+            os.kill(process.pid, signal.SIGTERM)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
     """Kill the group that a process leads; if it leads none, nobody."""
+    with _REAPING:
+        if process.returncode is None:
+            _kill_group(process)
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS names a zombie so
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def is_stopped(pid: int) -> bool:
     """Say whether a process was suspended, as by SIGSTOP."""
+    return _status(pid) in _STOPPED
+
+
+def _status(pid: int) -> str | None:
     import psutil
 
     try:
-        return psutil.Process(pid).status() in _STOPPED
+        return str(psutil.Process(pid).status())
     except psutil.Error:  # it is gone
-        return False
+        return None
 
 
 def _environment() -> dict[str, str]:

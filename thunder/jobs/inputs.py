@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import command, digest, files, wording
+from thunder.ground import command, digest, files, folders, input_files, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 
 _SLOW_BYTES = 4 << 30  # above this a person is told why it takes long
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOCAL = ("127.0.0.1", "::1", "localhost")
+# Where a folder that thunder built in place says so.
+_MARKS = ((input_files.CONFIG, "thunder_stand_in"), (input_files.MANIFEST, "stand_in"))
 _LARGE_BYTES = 32 << 20  # above this a digest is remembered, by size, times and inode
 
 
@@ -80,11 +83,27 @@ def stand_ins(config: Mapping[str, Any]) -> list[str]:
 
 def hub_snapshot(repository: str, commit: str) -> Path | None:
     """Return the folder of a hub model in this machine's cache, without asking the network."""
-    root = hub_cache() / f"models--{repository.replace('/', '--')}"
+    root = _hub_folder(repository)
     reference = root / "refs" / commit
-    full_commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else commit
+    is_inside = (root / "refs") in Path(os.path.normpath(reference)).parents
+    is_known = is_inside and reference.is_file()  # a branch may have a / in its name
+    full_commit = reference.read_text(encoding="utf-8").strip() if is_known else commit
     folder = root / "snapshots" / full_commit
-    return folder if len(full_commit) == 40 and folder.is_dir() else None
+    return folder if _COMMIT.fullmatch(full_commit) and folder.is_dir() else None
+
+
+def _hub_folder(repository: str) -> Path:
+    return hub_cache() / f"models--{repository.replace('/', '--')}"
+
+
+def _no_snapshot(repository: str, commit: str) -> str:
+    """Return that this machine has not got a hub model, and the command that brings it."""
+    if re.fullmatch(r"[0-9a-f]{4,39}", commit):
+        have = sorted(path.name for path in _hub_folder(repository).glob(f"snapshots/{commit}*"))
+        whole = f": {', '.join(have)}" if have else ""
+        return f"{commit} is the beginning of a commit of {repository}; give all 40 digits{whole}"
+    fetch = command.line("hf", "download", repository, "--revision", commit)
+    return f"no snapshot of {repository} ({commit}) in {hub_cache()}; fetch it with: {fetch}"
 
 
 def hub_cache() -> Path:
@@ -113,7 +132,7 @@ def _bind_section(
 def _bind_source(source: dict[str, Any], outputs: str, known: Known) -> _Bound:
     key = repr(source)
     if key not in known.sources:
-        by_content, path = _bind_one(source, Path(outputs) / "cache")
+        by_content, path = _bind_one(source, Path(outputs) / folders.CACHE)
         is_marked = path is not None and _says_stand_in(path)
         known.sources[key] = _Bound(by_content, None if path is None else str(path), is_marked)
     return known.sources[key]
@@ -125,13 +144,15 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
         if not folder.is_dir():
             raise _Missing(f"no folder {folder}")
         return {"digest": _folder_digest(folder, cache)}, folder
+    if "file" in source:
+        file = Path(os.path.expanduser(source["file"])).absolute()
+        if not file.is_file():
+            raise _Missing(f"no file {file}")
+        return {"digest": digest.of_file(file)}, file
     if "hub" in source:
         snapshot = hub_snapshot(source["hub"], source["commit"])
         if snapshot is None:
-            raise _Missing(
-                f"no snapshot of {source['hub']} ({source['commit']}) in {hub_cache()}; "
-                f"fetch it with: {command.line('hf', 'download', source['hub'])}"
-            )
+            raise _Missing(_no_snapshot(source["hub"], source["commit"]))
         return {"hub": source["hub"], "commit": snapshot.name}, snapshot
     if "recipe" in source:
         return {**source, "builder": kinds.loaded(kinds.recipes()[source["recipe"]])(source)}, None
@@ -140,7 +161,7 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
 
 def _says_stand_in(folder: Path) -> bool:
     """Say whether a folder carries the mark that thunder puts into what it builds in place."""
-    for name, mark in (("config.json", "thunder_stand_in"), ("manifest.json", "stand_in")):
+    for name, mark in _MARKS:
         with suppress(OSError, ValueError, AttributeError):
             if files.read_json(folder / name).get(mark) is True:
                 return True

@@ -36,16 +36,6 @@ def to_nko(text: str, version: str) -> str:
     raise ThunderError(f"no bridge {version!r}; there is {', '.join(VERSIONS)}")
 
 
-def convert(text: str) -> str:
-    """Return a text of `v1_compat` as `v2_standard` would have written it, as far as can be known.
-
-    What v1 merged is read as the commoner letter: ߜ as g (not gb), ߛ as s (not z or sh), ߧ inside
-    a word as ng, at its edges as ŋ. So names and loan words can come out wrong.
-    """
-    latin = _V1_NG.sub("ng", text.replace("ߧߞ", "nk"))
-    return _v2(_replace(latin, _V1_LATIN))
-
-
 def _v1(text: str) -> str:
     latin = unicodedata.normalize("NFD", _APOSTROPHES.sub("'", text.lower()))
     return _replace(_replace(latin, _V1_SOUNDS), _V1_LETTERS)
@@ -108,14 +98,3 @@ _SYLLABIC = re.compile(f"(?<![\\w’\u0300-\u036f])n(?!’?{_VOWEL}|y)|ŋ(?!’?
 # After a nasal, n and ny have letters of their own; a dotted one is ŋ and stays.
 _AFTER_NASAL = re.compile("(?<=[\u07f2\u07d2])[ߣߢ](?!\u07ed)")
 _AFTER_NASAL_LETTERS = {"ߣ": "ߠ", "ߢ": "ߧ"}
-
-# The public bridge backwards.
-_V1_LATIN = _table({
-    "ߊ": "a", "ߍ": "e", "ߌ": "i", "ߋ": "o", "ߎ": "u", "ߏ": "ɔ", "ߐ": "ɛ",
-    "ߖ": "j", "ߗ": "c", "ߜ": "g", "ߚ": "rr", "ߓ": "b", "ߘ": "d", "ߝ": "f", "ߤ": "h", "ߦ": "y",
-    "ߞ": "k", "ߟ": "l", "ߡ": "m", "ߣ": "n", "ߔ": "p", "ߙ": "r", "ߛ": "s", "ߕ": "t", "ߥ": "w",
-    "ߧ": "ŋ", "ߢ": "ɲ", "ʔ": "’", "θ": "th", "ð": "dh", "ɣ": "gh", "x": "kh",
-    "\u07eb": "", "\u07ec": "", "\u07ed": "", "\u07ee": "", "\u07f3": _NASAL,
-    "߸": ",", "߹": ".", "߷": "!", "\u07fa": "-", **{nko: latin for latin, nko in _DIGITS.items()},
-})  # fmt: skip
-_V1_NG = re.compile("(?<=[ߊߋߌߍߎߏߐ])ߧ(?=[\u07ca-\u07ea])")

@@ -11,6 +11,8 @@ NORMALISER_VERSION = 1  # raise it when `normalise` or `group_key` gives another
 SCORED_VERSION = 1  # raise it when `scored` gives another text: other targets, other error rates
 VARIANTS = ("raw", "norm", "toneless")
 MAIN = "norm"  # the variant that is learned, counted and compared
+# nko: its apostrophes and commas; latin: accents are tones; plain: accents are letters.
+NORMALISERS = ("nko", "latin", "plain")
 
 _INVISIBLE = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff\u07fa]")
 _APOSTROPHES = re.compile("['`´ʼʻ‘’′ʔ]")
@@ -33,6 +35,7 @@ class Script:
     """The letters of a script, as the noise and the filters need them."""
 
     name: str
+    normaliser: str  # one of NORMALISERS
     vowels: frozenset[str]
     nasals: frozenset[str]  # consonants that can close a syllable
     nasal_marks: frozenset[str]
@@ -50,10 +53,22 @@ def script(name: str) -> Script:
     return SCRIPTS[name]
 
 
+@cache
+def form(name: str, normaliser: str | None = None) -> Script:
+    """Return the rules of a script: of a built-in one, or of any other under a normaliser."""
+    if normaliser is None:
+        return script(name)
+    if normaliser not in NORMALISERS:
+        known = ", ".join(NORMALISERS)
+        raise ThunderError(f"script {name!r}: no normaliser {normaliser!r}; there is {known}")
+    base = SCRIPTS.get(normaliser, _PLAIN)
+    return replace(base, name=name, pattern=_PLAIN.pattern)
+
+
 def normalise(text: str, script: Script) -> str:
     """Return the one spelling of a text: NFC, nothing invisible, one apostrophe, one space."""
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
-    if script.name != "latin":
+    if script.normaliser == "nko":
         text = _nko_apostrophes(text.translate(_ARABIC_COMMA), script)
     else:
         text = _APOSTROPHES.sub("’", text)
@@ -134,16 +149,18 @@ def _norm(text: str, script: Script) -> str:
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
     # Before the apostrophes: it can bring one (of ŉ), and undo the normal form.
     text = unicodedata.normalize("NFC", text.casefold())
-    if script.name == "latin":
+    if script.normaliser == "nko":
+        text = _ODD.sub(_visible, _nko_apostrophes(text, script))
+    else:
         text = _HYPHENS.sub("-", _APOSTROPHES.sub("’", text))
         text = _LOOSE_JOINER.sub("", _ODD.sub(_joiner_or_visible, text))
-    else:
-        text = _ODD.sub(_visible, _nko_apostrophes(text, script))
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _toneless(text: str, script: Script) -> str:
-    if script.name == "latin":
+    if script.normaliser == "plain":
+        return _norm(text, script)
+    if script.normaliser == "latin":
         return _norm(_LATIN_TONES.sub("", unicodedata.normalize("NFD", text)), script)
     # Last, because an apostrophe becomes a mark of tone by the normal form.
     plain = _NKO_TONES.sub("", _norm(text, script))
@@ -185,6 +202,7 @@ def _both_ways(*pairs: str) -> dict[str, str]:
 
 _LATIN = Script(
     name="latin",
+    normaliser="latin",
     vowels=frozenset("aeiouɛɔ"),
     nasals=frozenset("nmŋ"),
     nasal_marks=frozenset(),
@@ -196,6 +214,7 @@ _LATIN = Script(
 )
 _NKO = Script(
     name="nko",
+    normaliser="nko",
     vowels=frozenset("ߊߋߌߍߎߏߐ"),
     nasals=frozenset("ߣߡ"),
     nasal_marks=frozenset("\u07f2"),
@@ -211,5 +230,18 @@ _NKO_BRIDGED = replace(
     name="nko_bridged",
     vowel_pairs=_both_ways("ߍ/ߐ", "ߋ/ߏ"),
     voicing_pairs=_both_ways("ߕ/ߘ", "ߞ/ߜ"),
+)
+# No noise is known for it: its pairs are empty.
+_PLAIN = Script(
+    name="plain",
+    normaliser="plain",
+    vowels=frozenset(),
+    nasals=frozenset(),
+    nasal_marks=frozenset(),
+    vowel_pairs={},
+    voicing_pairs={},
+    confusable_pairs={},
+    punctuation=_LATIN.punctuation,
+    pattern=re.compile(".", re.DOTALL),  # its letters are those of a vocabulary
 )
 SCRIPTS = {script.name: script for script in (_LATIN, _NKO, _NKO_BRIDGED)}

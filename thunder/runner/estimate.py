@@ -41,7 +41,7 @@ def _of_row(row: Planned, finished: dict[str, list[float]]) -> float | None:
     rates = next((finished[key] for key in keys if key in finished), None)
     if rates is None:
         return None
-    steps = 1 if job.goal is None else job.goal - (row.step or 0)
+    steps = 1 if job.goal is None else max(0, job.goal - row.begins_at)
     return statistics.median(rates) * steps
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from thunder.executors import place
 from thunder.ground.errors import ThunderError, cause_of, message_of
 from thunder.jobs.kinds import KINDS
-from thunder.runs import attempts, provenance, store
+from thunder.runs import attempts, lock, provenance, reading, store
 from thunder.runs.cells import Planned
 
 GiveTurn = Callable[[], None] | None
@@ -52,16 +52,18 @@ def run_one(row: Planned, screen: Screen, stop: threading.Event, give_turn: Give
         give_turn: called as soon as another run may begin, if it may before this one has ended.
     """
     begun = time.monotonic()
+    if row.fault is not None:
+        return Outcome(row, "failed", 0.0, _described(ThunderError(row.fault, "verification"), row))
     try:
         row = _with_paths_of_needs(row)
-    except store.Busy:
+    except lock.Busy:
         return Outcome(row, "elsewhere", 0.0)
     except ThunderError as error:
         return Outcome(row, "blocked", 0.0, _described(error, row))
     try:
-        with store.owned(row.run) as lock:
-            return _run_owned(row, lock, screen, stop, give_turn)
-    except store.Busy:
+        with lock.owned(row.run.folder) as held:
+            return _run_owned(row, held, screen, stop, give_turn)
+    except lock.Busy:
         return Outcome(row, "elsewhere", time.monotonic() - begun)
     except (ThunderError, OSError) as error:
         return Outcome(row, "failed", time.monotonic() - begun, _described(error, row))
@@ -77,11 +79,12 @@ def _with_paths_of_needs(row: Planned) -> Planned:
     job, paths = row.cell.job, dict(row.cell.job.runtime["paths"])
     for need in job.needs:
         run = store.find(Path(job.runtime["outputs"]), need.kind, need.id)
-        status = run.status()
-        if status == "running":
-            raise store.Busy(f"{run.folder} is being run by another process")
-        if status != "done":
-            raise ThunderError(f"it needs {need.kind} {need.id}, which is {status}", "data")
+        needed = reading.of(run, None)
+        if needed.status == "running":
+            raise lock.Busy(f"{run.folder} is being run by another process")
+        if not needed.has_result:
+            how = needed.fault or f"which is {needed.status}"
+            raise ThunderError(f"it needs {need.kind} {need.id}, {how}", "data")
         paths[need.kind] = str(run.folder.absolute())
     if not job.needs:
         return row
@@ -90,7 +93,7 @@ def _with_paths_of_needs(row: Planned) -> Planned:
 
 
 def _run_owned(
-    row: Planned, lock: int, screen: Screen, stop: threading.Event, give_turn: GiveTurn
+    row: Planned, held: lock.Lock, screen: Screen, stop: threading.Event, give_turn: GiveTurn
 ) -> Outcome:
     begun = time.monotonic()
     row = _again(row)
@@ -99,13 +102,15 @@ def _run_owned(
     screen.begin(row)
     watch = _Watch(
         row.run,
+        held,
         attempts.start(row.run, row.cell.job, provenance.collect(), provenance.changes()),
         lambda event: screen.event(row, event),
     )
     try:
-        ending = _execute(row, lock, stop, watch)
+        ending = _execute(row, held, stop, watch)
         if give_turn:
             give_turn()
+        held.check()
         if ending.result is not None:
             seconds = time.monotonic() - begun
             attempts.finish(row.run, watch.record, ending.result, seconds)
@@ -113,16 +118,16 @@ def _run_owned(
         error = _complete(ending.error or {}, row)
     except Exception as mishap:  # whatever befell the job, its record says so
         error = _described(mishap, row)
-    return _ended_badly(row, watch.record, error, time.monotonic() - begun, stop)
+    return _ended_badly(row, watch, error, time.monotonic() - begun, stop)
 
 
-def _execute(row: Planned, lock: int, stop: threading.Event, watch: "_Watch") -> place.Ending:
+def _execute(row: Planned, held: lock.Lock, stop: threading.Event, watch: "_Watch") -> place.Ending:
     job = row.cell.job
     runtime = job.runtime
     order = place.Order(
         row.run.folder,
         KINDS[job.kind].function,
-        lock,
+        held.descriptor,
         frozen_seconds=runtime["stall_seconds"],
         hung_seconds=runtime["start_seconds"],
     )
@@ -131,18 +136,21 @@ def _execute(row: Planned, lock: int, stop: threading.Event, watch: "_Watch") ->
 
 def _ended_badly(
     row: Planned,
-    record: dict[str, Any],
+    watch: "_Watch",
     error: dict[str, Any],
     seconds: float,
     stop: threading.Event,
 ) -> Outcome:
+    record = watch.record
     is_stopped = stop.is_set() or error["cause"] == "stopped"
-    with contextlib.suppress(OSError):  # a full disk: without a record of its end the run is lost
+    # A full disk, or no place to write to: without a record of its end the run is lost.
+    with contextlib.suppress(OSError, lock.Moved):
+        watch.held.check()
         if is_stopped:
             attempts.stop(row.run, record, record["step"], seconds)
         else:
             attempts.fail(row.run, record, error, seconds)
-    row = replace(row, step=record["step"])
+    row = replace(row, step=record["step"], saved=record.get("saved"))
     if is_stopped:
         return Outcome(row, "stopped", seconds)
     return Outcome(row, "failed", seconds, error)
@@ -153,10 +161,14 @@ def _again(row: Planned) -> Planned:
     if not row.run.exists():
         return row
     record = row.run.record()
-    if record["status"] != "running":
-        return Planned(row.cell, row.run, record["status"], record["step"])
-    begun = Planned(row.cell, row.run, "paused", record["step"])
-    if begun.is_reached:  # nothing will be run that would mend the record
+    is_ended = record["status"] != "running"
+    begun = replace(
+        row,
+        status=record["status"] if is_ended else "paused",
+        step=record["step"],
+        saved=record.get("saved"),
+    )
+    if begun.is_reached and not is_ended:  # nothing will be run that would mend the record
         attempts.stop(row.run, record, record["step"], None)
     return begun
 
@@ -177,16 +189,24 @@ class _Watch:
     """Passes events on, and keeps in the record what it must know: verified steps, the backend."""
 
     def __init__(
-        self, run: store.Run, record: dict[str, Any], show: Callable[[dict[str, Any]], None]
+        self,
+        run: store.Run,
+        held: lock.Lock,
+        record: dict[str, Any],
+        show: Callable[[dict[str, Any]], None],
     ) -> None:
         self.run = run
+        self.held = held
         self.record = record
         self.show = show
 
     def __call__(self, event: dict[str, Any]) -> None:
+        self.held.check()
         if event["event"] == "checkpoint":
             # Written at once: a runner that is killed later must not forget a verified window.
             self.record = attempts.advance(self.run, self.record, event)
+        elif event["event"] == "saved":
+            self.record = attempts.save(self.run, self.record, event["step"])
         elif event["event"] == "backend":
             *before, last = self.record["attempts"]
             last = {**last, "backend": event["backend"]}

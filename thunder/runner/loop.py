@@ -3,30 +3,65 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent import futures
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from thunder.ground import wording
+from thunder.runner.execute import GiveTurn, run_one
 from thunder.runner.execute import Outcome as Outcome
 from thunder.runner.execute import Screen as Screen
-from thunder.runner.execute import run_one
 from thunder.runs import provenance
 from thunder.runs.cells import Planned as Planned
 from thunder.runs.cells import plan as plan
 
 EXIT_FAILED, EXIT_ELSEWHERE, EXIT_STOPPED = 1, 3, 130
 _WAIT_SECONDS = 0.2
+_BUSY_SECONDS = 1.0
+_MAY_PASS = ("environment", "write")  # never a fault of training or data, which comes again
+_LONGEST_PAUSE_SECONDS = 60.0
 # SIGHUP is how a closed terminal or a lost ssh connection says goodbye.
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(planned: Sequence[Planned], screen: Screen, *, at_once: int = 1) -> list[Outcome]:
+def run(
+    planned: Sequence[Planned],
+    screen: Screen,
+    *,
+    at_once: int = 1,
+    retries: int = 0,
+    wait: bool = False,
+) -> list[Outcome]:
     """Run what is not reached yet, `at_once` at a time; a failure never stops the others.
 
     Cells of one job (its windows) run one after the other, in order of their goals.
+
+    Args:
+        retries: how often a run is tried again that failed for a cause that may pass.
+        wait: whether what another runner has is waited for. The wait ends: what runs has
+            deadlines of its own, and its lock goes with its process.
     """
+    outcomes = _run_once(planned, screen, at_once, retries)
+    told = 0
+    while wait and (busy := [row.planned for row in outcomes if row.ending == "elsewhere"]):
+        if len(busy) != told:
+            screen.note(f"waiting for {wording.count(len(busy), 'run')} that another runner has")
+            told = len(busy)
+        time.sleep(_BUSY_SECONDS)
+        while any(row.run.is_owned() for row in busy):
+            time.sleep(_WAIT_SECONDS)
+        outcomes = [row for row in outcomes if row.ending != "elsewhere"]
+        outcomes += _run_once(busy, screen, at_once, retries)
+    return outcomes
+
+
+def _run_once(
+    planned: Sequence[Planned], screen: Screen, at_once: int, retries: int
+) -> list[Outcome]:
     todo = [row for row in planned if not row.is_reached]
     outcomes = [Outcome(row, "reached", 0.0) for row in planned if row.is_reached]
     if not todo:
@@ -40,11 +75,11 @@ def run(planned: Sequence[Planned], screen: Screen, *, at_once: int = 1) -> list
     # of it, to a disk that may be slow, another begins the next run.
     threads = at_once if at_once == 1 else 2 * at_once
     with _signals(stop, screen), ThreadPoolExecutor(threads) as pool:
-        futures = [
-            pool.submit(_run_group, sorted(rows, key=_goal), screen, stop, turns)
+        begun = [
+            pool.submit(_run_group, sorted(rows, key=_goal), screen, stop, turns, retries)
             for rows in groups.values()
         ]
-        for future in _completed(futures):
+        for future in _completed(begun):
             outcomes += future.result()
     return outcomes
 
@@ -65,10 +100,10 @@ def _goal(row: Planned) -> int:
     return row.cell.job.goal or 0
 
 
-def _completed(futures: list[Future[list[Outcome]]]) -> Iterator[Future[list[Outcome]]]:
-    pending = set(futures)
-    while pending:  # a bounded wait, so that signals are heard
-        finished, pending = wait(pending, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+def _completed(begun: list[Future[list[Outcome]]]) -> Iterator[Future[list[Outcome]]]:
+    left = set(begun)
+    while left:  # a bounded wait, so that signals are heard
+        finished, left = futures.wait(left, _WAIT_SECONDS, FIRST_COMPLETED)
         yield from finished
 
 
@@ -91,7 +126,11 @@ def _signals(stop: threading.Event, screen: Screen) -> Iterator[None]:
 
 
 def _run_group(
-    rows: list[Planned], screen: Screen, stop: threading.Event, turns: threading.Semaphore
+    rows: list[Planned],
+    screen: Screen,
+    stop: threading.Event,
+    turns: threading.Semaphore,
+    retries: int = 0,
 ) -> list[Outcome]:
     """Run the cells of one job in turn; what ends one of them ends those after it."""
     outcomes: list[Outcome] = []
@@ -104,7 +143,25 @@ def _run_group(
                 outcomes.append(replace(outcomes[-1], planned=row, seconds=0.0))
             else:
                 # Windows of one job follow each other: only the last gives the turn away early.
-                give_turn = turn.close if row is rows[-1] else None
-                outcomes.append(run_one(row, screen, stop, give_turn))
+                give_turn = turn.close if row is rows[-1] and not retries else None
+                outcomes.append(_run_with_retries(row, screen, stop, give_turn, retries))
                 screen.end(outcomes[-1])
     return outcomes
+
+
+def _run_with_retries(
+    row: Planned, screen: Screen, stop: threading.Event, give_turn: GiveTurn, retries: int
+) -> Outcome:
+    """Run a cell, and again after a while if it failed for a cause that may pass."""
+    for number in range(1, retries + 1):
+        outcome = run_one(row, screen, stop, None)
+        cause = (outcome.error or {}).get("cause")
+        if outcome.ending != "failed" or cause not in _MAY_PASS:
+            return outcome
+        pause = min(2.0 ** (number - 1), _LONGEST_PAUSE_SECONDS)
+        screen.note(
+            f"{row.run.folder.name} failed ({cause}); retry {number} of {retries} in {pause:.0f} s"
+        )
+        if stop.wait(pause):
+            return outcome
+    return run_one(row, screen, stop, give_turn)

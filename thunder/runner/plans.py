@@ -1,19 +1,34 @@
-"""outputs/plans/: what a matrix stood for when it was last planned, and what an edit changed."""
+"""outputs/plans/: what a matrix stood for when it was last run, and what an edit changed."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files, schema
+from thunder.ground import files, folders, names, schema
 from thunder.ground.errors import ThunderError
 from thunder.jobs.job import IDENTITY
 from thunder.jobs.matrix import Matrix
 from thunder.runner.loop import Planned
 
 
+def folder_of(outputs: Path) -> Path:
+    """Return where plans lie."""
+    return outputs / folders.PLANS
+
+
 def path_of(outputs: Path, name: str) -> Path:
-    """Return where the plan of a matrix lies."""
-    return outputs / "plans" / f"{name}.json"
+    """Return where the plan of a matrix lies.
+
+    Raises:
+        ThunderError: the name is a path, which may lead out of the folder.
+    """
+    return folder_of(outputs) / f"{names.check(name, 'plan')}.json"
+
+
+def kept_names(outputs: Path) -> list[str]:
+    """Return the names of the plans that were kept."""
+    paths = folder_of(outputs).glob("*.json")
+    return sorted(path.stem for path in paths if path.is_file())
 
 
 def document(
@@ -57,10 +72,11 @@ def write(outputs: Path, plan: dict[str, Any]) -> Path:
 
 
 def read(outputs: Path, name: str) -> dict[str, Any] | None:
-    """Read the last plan of a matrix, None when there is none."""
-    path = path_of(outputs, name)
-    if not path.is_file():
+    """Read the last plan of a matrix, None when none of that name was kept."""
+    # Looked up, not joined: a name is a word of the command line, and may be a path.
+    if name not in kept_names(outputs):
         return None
+    path = path_of(outputs, name)
     advice = "move it away to plan afresh"
     try:
         plan = files.read_json(path)

@@ -1,6 +1,5 @@
 """What comes first, planned and run: jobs that cells need, and matrices that a matrix requires."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,11 +52,12 @@ def plan(
     return [(stage, loop.plan(stage.cells, outputs)) for stage in stages]
 
 
-def run(earlier: Earlier, screen: loop.Screen, *, at_once: int) -> list[loop.Outcome]:
+def run(earlier: Earlier, screen: loop.Screen, *, at_once: int, retries: int) -> list[loop.Outcome]:
     """Run what comes first, up to a required matrix that is not whole."""
     outcomes: list[loop.Outcome] = []
     for stage, planned in earlier:
-        of_stage = _run_shared(planned, screen, at_once)
+        # Nothing can start without it, so what another runner has of it is waited for.
+        of_stage = loop.run(planned, screen, at_once=at_once, retries=retries, wait=True)
         outcomes += of_stage
         is_whole = all(row.ending == "reached" for row in of_stage)
         if any(row.ending == "stopped" for row in of_stage) or (stage.is_gate and not is_whole):
@@ -74,24 +74,6 @@ def lacking(earlier: Earlier, outcomes: Sequence[loop.Outcome]) -> str | None:
             left = wording.count(len(missing), "cell")
             return f"it requires {stage.matrix.name}, which lacks {left}"
     return None
-
-
-def _run_shared(
-    planned: Sequence[loop.Planned], screen: loop.Screen, at_once: int
-) -> list[loop.Outcome]:
-    """Run a stage; wait for what another runner has of it, since nothing can start without.
-
-    The wait ends: what runs has deadlines of its own, and its lock goes with its process.
-    """
-    outcomes = loop.run(planned, screen, at_once=at_once)
-    while busy := [row.planned for row in outcomes if row.ending == "elsewhere"]:
-        screen.note(f"waiting for {wording.count(len(busy), 'run')} that another runner has")
-        time.sleep(_WAIT_SECONDS)
-        while any(row.run.is_owned() for row in busy):
-            time.sleep(_WAIT_SECONDS)
-        outcomes = [row for row in outcomes if row.ending != "elsewhere"]
-        outcomes += loop.run(busy, screen, at_once=at_once)
-    return outcomes
 
 
 def before(

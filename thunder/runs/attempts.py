@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from thunder.ground import command, files, schema
+from thunder.ground import command, digest, files, run_files, schema
+from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
-from thunder.runs import manifest
-from thunder.runs.store import CONFIG, METRICS, RECORD, ROWS, Run, is_proven
+from thunder.runs import manifest, store
+from thunder.runs.run import AWAY
+from thunder.runs.store import Run, is_proven
 
 
 def start(
@@ -18,12 +20,18 @@ def start(
     Args:
         changes: what the code has beyond its commit; kept as `uncommitted-<digest>.diff`.
     """
-    record = run.record() if run.exists() else _new_record(job)
+    if run.exists():
+        record = run.record()
+        if belated := store.belated(run, record["step"]):
+            raise Faults(f"{run.folder}: {AWAY}:", belated, "verification")
+    else:
+        _refuse_leftovers(run)
+        record = _new_record(job)
     _clear_torn(run)
-    if (run.folder / CONFIG).is_file():
+    if (run.folder / run_files.CONFIG).is_file():
         run.check_drift(job.document)
     else:
-        files.write_json(run.folder / CONFIG, job.document)
+        files.write_json(run.folder / run_files.CONFIG, job.document)
     if changes:
         name = f"uncommitted-{provenance['diff_sha256'][:12]}.diff"
         files.write_bytes(run.folder / name, changes)
@@ -33,7 +41,7 @@ def start(
         "ended": None,
         "status": "running",
         "runtime": {**job.runtime, "command": command.line(*provenance["command"])},
-        "from_step": record["step"],
+        "from_step": record.get("saved", record["step"]),
         "to_step": job.goal,
         "seconds": None,
         "error": None,
@@ -46,11 +54,17 @@ def start(
 
 def advance(run: Run, record: dict[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """Record what is verified so far: numbers, then the manifest, then run.json, last of all."""
-    schema.check("metrics", result["metrics"], str(run.folder / METRICS), cause="crash")
-    files.write_json(run.folder / METRICS, result["metrics"])
+    schema.check("metrics", result["metrics"], str(run.folder / run_files.METRICS), cause="crash")
+    files.write_json(run.folder / run_files.METRICS, result["metrics"])
     _write_manifest(run)
     inputs = {**record["inputs"], **result.get("inputs", {})}
+    record = {k: v for k, v in record.items() if k != "saved"}
     return write_record(run, {**record, "step": result.get("step"), "inputs": inputs})
+
+
+def save(run: Run, record: dict[str, Any], step: int) -> dict[str, Any]:
+    """Record that a checkpoint was saved on the way, which the next attempt goes on from."""
+    return write_record(run, {**record, "saved": step})
 
 
 def finish(run: Run, record: dict[str, Any], result: Mapping[str, Any], seconds: float) -> None:
@@ -78,14 +92,29 @@ def fail(run: Run, record: dict[str, Any], error: Mapping[str, Any], seconds: fl
 
 def write_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
     """Check and write run.json; returns the record."""
-    schema.check("run", record, str(run.folder / RECORD), cause="crash")
-    files.write_json(run.folder / RECORD, record)
+    schema.check("run", record, str(run.folder / run_files.RECORD), cause="crash")
+    files.write_json(run.folder / run_files.RECORD, record)
     return record
 
 
 def now() -> str:
     """Return the time as records have it, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _refuse_leftovers(run: Run) -> None:
+    """Refuse to begin among files of a run whose record is gone: they would pass for its own."""
+    left = [name for name in digest.visible_files(run.folder) if not _is_of_a_start(name)]
+    if left:
+        raise ThunderError(
+            f"{run.folder}: it has {left[0]} and no {run_files.RECORD}: what is left of a run that "
+            "was moved or removed; move the folder away",
+            "verification",
+        )
+
+
+def _is_of_a_start(name: str) -> bool:
+    return name == run_files.CONFIG or name.startswith("uncommitted-")
 
 
 def _clear_torn(run: Run) -> None:
@@ -96,14 +125,14 @@ def _clear_torn(run: Run) -> None:
 
 
 def _write_manifest(run: Run, keep: Sequence[str] = ()) -> None:
-    manifest.write(run.folder, run.id, leave_out=(RECORD,), keep=keep)
+    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,), keep=keep)
 
 
 def _refresh_manifest(run: Run) -> None:
     """List what an attempt that did not end well added to a run that has results."""
     if is_proven(run):
         # No such attempt writes these: were they listed anew, a changed one would pass for proven.
-        _write_manifest(run, keep=(CONFIG, METRICS, ROWS))
+        _write_manifest(run, keep=(run_files.CONFIG, run_files.METRICS, run_files.ROWS))
 
 
 def _new_record(job: Job) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import ThunderError
 from thunder.jobs.matrix import Cell
 from thunder.runs import reading, store
 from thunder.runs.run import Status
@@ -12,12 +12,25 @@ from thunder.runs.run import Status
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, the run that answers it, and how far that run is."""
+    """A cell, the run that answers it, and how far that run is.
+
+    Args:
+        step: the last verified one.
+        saved: the step of a checkpoint after it, which nobody has verified.
+        fault: why the run is `unreadable`.
+    """
 
     cell: Cell
     run: store.Run
     status: Status
     step: int | None
+    saved: int | None = None
+    fault: str | None = None
+
+    @property
+    def begins_at(self) -> int:
+        """The step that the next attempt goes on from."""
+        return self.saved or self.step or 0
 
     @property
     def is_reached(self) -> bool:
@@ -32,21 +45,12 @@ def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[P
         kind: {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         for kind, folder in kinds.items()
     }
-    rows, faults = [], []
-    for cell in cells:
-        try:
-            kind = cell.job.kind
-            if cell.job.id in existing[kind]:
-                rows.append(_planned(cell, outputs))
-            else:
-                rows.append(Planned(cell, store.Run(kinds[kind] / cell.job.id), "planned", None))
-        except ThunderError as error:
-            faults.append(error)
-    if len(faults) == 1:
-        raise faults[0]
-    if faults:
-        title = f"{len(faults)} runs are not what they should be:"
-        raise Faults(title, [str(fault) for fault in faults], "verification")
+    rows = [
+        _planned(cell, outputs)
+        if cell.job.id in existing[cell.job.kind]
+        else Planned(cell, store.Run(kinds[cell.job.kind] / cell.job.id), "planned", None)
+        for cell in cells
+    ]
     return _beside(rows, outputs) if force else rows
 
 
@@ -66,5 +70,13 @@ def _planned(cell: Cell, outputs: Path) -> Planned:
     run = store.find(outputs, job.kind, job.id)
     progress = reading.of(run, job.goal)
     if progress.record:
-        run.check_drift(job.document)
-    return Planned(cell, run, progress.status, progress.step)
+        try:
+            run.check_drift(job.document)
+        except ThunderError as drift:
+            progress = reading.unreadable(run, job.goal, str(drift))
+    return as_read(cell, progress)
+
+
+def as_read(cell: Cell, read: reading.Reading) -> Planned:
+    """Return a cell with the reading of its run."""
+    return Planned(cell, read.run, read.status, read.step, read.record.get("saved"), read.fault)

@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import ThunderError
-
-NAME = "manifest.json"
 
 
 def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()) -> None:
@@ -22,8 +20,8 @@ def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence
     present = {name: _artifact(folder, name) for name in _names(folder, leave_out)}
     artifacts = [artifact for _, artifact in sorted({**present, **kept}.items())]
     listing = {"id": run_id, "artifacts": artifacts}
-    schema.check("manifest", listing, str(folder / NAME), cause="crash")
-    files.write_json(folder / NAME, listing)
+    schema.check("manifest", listing, str(folder / run_files.MANIFEST), cause="crash")
+    files.write_json(folder / run_files.MANIFEST, listing)
 
 
 def faults(
@@ -55,18 +53,28 @@ def faults_of(folder: Path, run_id: str, names: Sequence[str]) -> list[str]:
     return wrong
 
 
+def bytes_of(folder: Path, run_id: str, name: str) -> int:
+    """Return how many bytes of an artifact the manifest vouches for: 0 where it lists none."""
+    if not (folder / run_files.MANIFEST).is_file():
+        return 0
+    listed, wrong = _read(folder, run_id)
+    if wrong:
+        raise ThunderError(wrong[0], "verification")
+    return int(listed[name]["bytes"]) if name in listed else 0
+
+
 def _artifact(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     return {"path": name, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}
 
 
 def _names(folder: Path, leave_out: Sequence[str]) -> list[str]:
-    hidden = {NAME, *leave_out}
+    hidden = {run_files.MANIFEST, *leave_out}
     return [name for name in digest.visible_files(folder) if name not in hidden]
 
 
 def _read(folder: Path, run_id: str) -> tuple[dict[str, Any], list[str]]:
-    path = folder / NAME
+    path = folder / run_files.MANIFEST
     try:
         listed = files.read_json(path)
         schema.check("manifest", listed, str(path))

@@ -1,11 +1,10 @@
 """Files of a run that are read only after the run's manifest has vouched for them."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files, schema
+from thunder.ground import files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.runs import manifest, store
 
@@ -35,7 +34,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                row = json.loads(line)
+                row = files.parse_json(line)
             except ValueError as error:
                 raise _unreadable(f"{path}:{number}", error) from error
             if not isinstance(row, dict):
@@ -62,7 +61,7 @@ def document(path: Path, form: str) -> dict[str, Any]:
 def _artifacts(folder: Path) -> dict[str, Mapping[str, Any]]:
     return {
         artifact["path"]: artifact
-        for artifact in files.read_json(folder / manifest.NAME)["artifacts"]
+        for artifact in files.read_json(folder / run_files.MANIFEST)["artifacts"]
     }
 
 

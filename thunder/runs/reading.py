@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from thunder.ground import run_files
+from thunder.ground.errors import ThunderError, message_of
 from thunder.runs.run import Run, Status
 
 
@@ -23,13 +25,19 @@ def is_reached(status: Status, step: int | None, goal: int | None) -> bool:
 
 @dataclass(frozen=True)
 class Reading:
-    """A run as it stands for a goal; the record of one that was never started is empty."""
+    """A run as it stands for a goal.
+
+    Args:
+        record: empty of a run that was never started, or cannot be read.
+        fault: why it cannot be read, or believed, where its status is `unreadable`.
+    """
 
     run: Run
     goal: int | None
     status: Status
     step: int | None
     record: Mapping[str, Any]
+    fault: str | None = None
 
     @property
     def has_result(self) -> bool:
@@ -46,17 +54,28 @@ class Reading:
         """How far it is, in words: `no run yet`, `the run is failed at step 3 of 10`."""
         if self.status == "planned":
             return "no run yet"
+        if self.fault is not None:
+            return f"the run is unreadable: {self.fault}"
         way = "" if self.goal is None else f" at step {self.step} of {self.goal}"
         return f"the run is {self.status}{way}"
 
 
 def of(run: Run, goal: int | None) -> Reading:
-    """Read how far a run is.
-
-    Raises:
-        ThunderError: its record cannot be read.
-    """
+    """Read how far a run is; one that cannot be read bars no other."""
     if not run.exists():
         return Reading(run, goal, "planned", None, {})
-    record = run.record()
-    return Reading(run, goal, run.status(record), record["step"], record)
+    try:
+        record = run.record()
+        reading = Reading(run, goal, run.status(record), record["step"], record)
+    except (ThunderError, OSError) as error:
+        return unreadable(run, goal, message_of(error))
+    if reading.has_result and not (run.folder / run_files.MANIFEST).is_file():
+        why = "missing, so that nothing vouches for its numbers"
+        away = "restore the file, or move the folder away"
+        return unreadable(run, goal, f"{run.folder / run_files.MANIFEST}: {why}; {away}")
+    return reading
+
+
+def unreadable(run: Run, goal: int | None, fault: str) -> Reading:
+    """Return the reading of a run that must not be believed, and why."""
+    return Reading(run, goal, "unreadable", None, {}, fault)

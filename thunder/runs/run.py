@@ -1,23 +1,19 @@
-"""One run: its folder with its record, document and numbers, and the lock that says whose it is."""
+"""One run: its folder with its record, document and numbers."""
 
-import fcntl
-import os
-import time
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from thunder.config.plain import by_key
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import id_of
+from thunder.runs import lock, manifest
 
-Status = Literal["planned", "running", "paused", "done", "failed", "lost"]
-CONFIG, RECORD, METRICS, ROWS = "config.json", "run.json", "metrics.json", "metrics.jsonl"
-_LOCK = ".lock"
-_LOCK_TRIES = 5
+Status = Literal["planned", "running", "paused", "done", "failed", "lost", "unreadable"]
+AWAY = "restore the file, or move the folder away"
 
 
 class _Absent:
@@ -28,10 +24,6 @@ class _Absent:
 
 
 ABSENT = _Absent()
-
-
-class Busy(ThunderError):
-    """Another runner owns the run."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +44,27 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """Read run.json, checked."""
-        path = self.folder / RECORD
+        path = self.folder / run_files.RECORD
         record = _load(path)
         schema.check("run", record, str(path))
         if (record["kind"], record["id"]) != (self.kind, self.id):
             raise ThunderError(
-                f"{path}: it is of run {record['kind']}/{record['id']}; move the folder away",
+                f"{path}: it is of run {record['kind']}/{record['id']}; {AWAY}",
                 "verification",
             )
         return record
 
     def exists(self) -> bool:
-        """Say whether the run has a record; a folder without one was never started."""
-        return (self.folder / RECORD).is_file()
+        """Say whether a run is there, readable or not; a folder without a record is none yet."""
+        for path in (self.folder / run_files.RECORD, self.folder):
+            try:
+                path.lstat()
+            except FileNotFoundError:
+                continue
+            except OSError:  # it may not be looked into, or it is no folder
+                return True
+            return path.name == run_files.RECORD or not self.folder.is_dir()
+        return False
 
     def document(self) -> dict[str, Any]:
         """Read config.json, checked against the id.
@@ -72,7 +72,7 @@ class Run:
         Raises:
             ThunderError: the file was changed after the run was named.
         """
-        path = self.folder / CONFIG
+        path = self.folder / run_files.CONFIG
         document = _load(path)
         try:
             content_id = id_of(document)
@@ -88,11 +88,12 @@ class Run:
 
     def check_drift(self, wanted: Mapping[str, Any]) -> None:
         """Raise Faults when config.json is not the document of the job; names key, old and new."""
-        recorded = _load(self.folder / CONFIG)
+        path = self.folder / run_files.CONFIG
+        recorded = _load(path)
         if digest.is_same(recorded, dict(wanted)):
             return
         raise Faults(
-            f"{self.folder / CONFIG}: drifted from the job that its folder is named after "
+            f"{path}: drifted from the job that its folder is named after "
             "(key: as recorded → as asked); restore the file, or move the folder away:",
             [f"{key}: {old!r} → {new!r}" for key, old, new in differences(recorded, wanted)],
             "verification",
@@ -110,21 +111,11 @@ class Run:
 
     def is_owned(self) -> bool:
         """Say whether a living process holds the run's lock."""
-        path = self.folder / _LOCK
-        if not path.is_file():
-            return False
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return lock.is_held(self.folder)
 
     def metrics(self) -> dict[str, float | None]:
         """Read metrics.json, checked; empty when there is none yet."""
-        path = self.folder / METRICS
+        path = self.folder / run_files.METRICS
         if not path.is_file():
             return {}
         metrics = _load(path)
@@ -132,12 +123,15 @@ class Run:
         return metrics
 
     def rows(self) -> list[dict[str, Any]]:
-        """Read metrics.jsonl: numbers step by step."""
-        path = self.folder / ROWS
-        try:
-            return list(files.read_jsonl(path))
-        except ValueError as error:
-            raise ThunderError(f"{path}: cannot be read: {error}", "verification") from error
+        """Read of metrics.jsonl, numbers step by step, what the manifest vouches for."""
+        path = self.folder / run_files.ROWS
+        vouched = manifest.bytes_of(self.folder, self.id, run_files.ROWS)
+        return [*_rows(path, 0, vouched)]
+
+    def rows_to_come(self) -> list[dict[str, Any]]:
+        """Read the rows that were added since: of steps that no manifest vouches for yet."""
+        vouched = manifest.bytes_of(self.folder, self.id, run_files.ROWS)
+        return [*_rows(self.folder / run_files.ROWS, vouched, None)]
 
     def at_step(self, step: int) -> dict[str, float | None]:
         """Return the numbers that metrics.jsonl has for a step, all its rows together."""
@@ -146,31 +140,6 @@ class Run:
             if row.get("step") == step:
                 numbers |= row
         return numbers
-
-
-@contextmanager
-def owned(run: Run) -> Iterator[int]:
-    """Own a run while the block runs; yields the lock's descriptor, for children to inherit.
-
-    The kernel frees the lock when every process that holds the descriptor is gone.
-
-    Raises:
-        Busy: another process owns it.
-    """
-    run.folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(run.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        for attempt in range(_LOCK_TRIES):  # a reader of the status may hold it for an instant
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == _LOCK_TRIES - 1:
-                    raise Busy(f"{run.folder} is being run by another process") from None
-                time.sleep(0.02)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
@@ -187,13 +156,27 @@ def _is_equal(old: Any, new: Any) -> bool:
     return digest.is_same(old, new)
 
 
+def _rows(path: Path, start: int, end: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the rows between two offsets; what a crash tore off at the end is left out."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(start)
+            lines = stream.read(None if end is None else end - start).splitlines(keepends=True)
+        yield from (json.loads(line) for line in lines if line.endswith(b"\n"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, RecursionError) as error:
+        raise ThunderError(f"{path}: cannot be read: {error}", "verification") from error
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = files.read_json(path)
     except FileNotFoundError as error:
-        raise ThunderError(f"{path}: missing", "verification") from error
-    except (OSError, ValueError) as error:
-        raise ThunderError(f"{path}: cannot be read: {error}", "verification") from error
+        raise ThunderError(f"{path}: missing; {AWAY}", "verification") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ThunderError(f"{path}: cannot be read: {reason}; {AWAY}", "verification") from error
     if not isinstance(content, dict):
         raise ThunderError(f"{path}: cannot be read: it is no JSON object", "verification")
     return content

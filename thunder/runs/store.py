@@ -3,19 +3,14 @@
 import re
 from pathlib import Path
 
+from thunder.ground import run_files
 from thunder.ground.errors import ThunderError
 from thunder.ground.wording import nearest
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
 from thunder.runs.run import ABSENT as ABSENT
-from thunder.runs.run import CONFIG as CONFIG
-from thunder.runs.run import METRICS as METRICS
-from thunder.runs.run import RECORD as RECORD
-from thunder.runs.run import ROWS as ROWS
-from thunder.runs.run import Busy as Busy
 from thunder.runs.run import Run as Run
 from thunder.runs.run import differences as differences
-from thunder.runs.run import owned as owned
 
 _FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
 _SHOWN_RUNS = 10
@@ -26,7 +21,7 @@ def find(outputs: Path, kind: str, job_id: str) -> Run:
     runs = runs_of(outputs, kind, job_id)
     if len(runs) == 1:
         return runs[0]
-    return next((run for run in reversed(runs) if run.record()["status"] == "done"), runs[-1])
+    return next((run for run in reversed(runs) if _is_done(run)), runs[-1])
 
 
 def runs_of(outputs: Path, kind: str, job_id: str) -> list[Run]:
@@ -51,7 +46,7 @@ def all_runs(outputs: Path) -> list[Run]:
         for kind in kinds
         if kind.is_dir()
         for folder in sorted(kind.iterdir())
-        if _FOLDER.match(folder.name) and (folder / RECORD).is_file()
+        if _FOLDER.match(folder.name) and Run(folder).exists()
     ]
 
 
@@ -61,6 +56,8 @@ def by_prefix(outputs: Path, word: str) -> Run:
     Raises:
         ThunderError: none or several runs begin so.
     """
+    if not word:
+        raise ThunderError("an id is needed, or the beginning of one")
     candidates = [run for run in all_runs(outputs) if run.folder.name.startswith(word)]
     exact = [run for run in candidates if run.folder.name == word]
     if len(exact) == 1 or len(candidates) == 1:
@@ -74,7 +71,7 @@ def by_prefix(outputs: Path, word: str) -> Run:
 
 def is_proven(run: Run) -> bool:
     """Say whether the run has a manifest, so that it can be verified."""
-    return (run.folder / manifest.NAME).is_file()
+    return (run.folder / run_files.MANIFEST).is_file()
 
 
 def verify(run: Run) -> list[str]:
@@ -83,8 +80,10 @@ def verify(run: Run) -> list[str]:
         run.document()
     except ThunderError as error:
         return [str(error)]
-    may_grow = run.record()["status"] != "done"
-    return manifest.faults(run.folder, run.id, leave_out=(RECORD,), may_grow=may_grow)
+    record = run.record()
+    may_grow = record["status"] != "done"
+    wrong = manifest.faults(run.folder, run.id, leave_out=(run_files.RECORD,), may_grow=may_grow)
+    return wrong or belated(run, record["step"])
 
 
 def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:
@@ -93,7 +92,25 @@ def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:
     Args:
         has_steps: numbers are read by step, so that metrics.json, the latest ones, is not.
     """
-    return manifest.faults_of(run.folder, run.id, (CONFIG, ROWS if has_steps else METRICS))
+    numbers = run_files.ROWS if has_steps else run_files.METRICS
+    return manifest.faults_of(run.folder, run.id, (run_files.CONFIG, numbers))
+
+
+def belated(run: Run, verified: int | None) -> list[str]:
+    """Return rows that were added after a manifest for steps that were verified with it."""
+    steps = {row.get("step") for row in run.rows_to_come()}
+    belated = sorted(step for step in steps if isinstance(step, int) and step <= (verified or 0))
+    return [
+        f"{run_files.ROWS}: a row of step {step} was added after step {verified} was verified"
+        for step in belated
+    ]
+
+
+def _is_done(run: Run) -> bool:
+    try:
+        return bool(run.record()["status"] == "done")
+    except ThunderError:
+        return False
 
 
 def _numbered(outputs: Path, run: Run, number: int) -> Run:

@@ -1,6 +1,6 @@
 """The two dumps of a run, predictions and references, as rows that belong together."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ PREDICTION = {"feat_id": "text", "script": "text", "asr_text": "text"}
 REFERENCE = {"feat_id": "text", "script": "text", "reference_text": "text"}
 # What is said of a whole dump, when all its rows say the same.
 LABELS = ("model_run_id", "mode", "split", "adapted", "bridge_version")
-_PREDICTION_MAY = ("partition", "reference_text", *LABELS)
-_REFERENCE_MAY = ("origin", "text_disjoint")
+_PREDICTION_MAY = ("partition", "reference_text", "normaliser", *LABELS)
+_REFERENCE_MAY = ("origin", "cluster", "text_disjoint", "normaliser")
 _KINDS = {"text_disjoint": "true or false"}  # of what may be there, all else is text
 
 Numbered = Iterable[tuple[int, Mapping[str, Any]]]
@@ -30,10 +30,12 @@ class Dump:
 
     ids: list[str]
     script: str
+    form: spelling.Script  # how its texts are compared
     references: list[str]
     hypotheses: list[str]
     partitions: list[str | None]
     origins: list[str | None]
+    clusters: list[str] | None  # rows of one are not independent; None: all rows are
     text_disjoint: npt.NDArray[np.bool_] | None  # (rows,): whose text train does not have
     labels: dict[str, str | None]
 
@@ -63,18 +65,10 @@ def _read(path: Path, must: Mapping[str, str], may: tuple[str, ...]) -> _Side:
     faults: dict[int, str] = {}
     try:
         with path.open("rb") as stream:
-            return _side(str(path), _lines(stream, faults), faults, must, may)
+            # One at a time: a dump with its telemetry is large.
+            return _side(str(path), json_lines.each(stream, faults), faults, must, may)
     except OSError as error:
         raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
-
-
-def _lines(stream: Iterable[bytes], faults: dict[int, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows by line number, one at a time: a dump with its telemetry is large."""
-    for number, line in enumerate(stream, 1):
-        rows, broken = json_lines.rows(line)
-        if broken:
-            faults[number] = broken[1]
-        yield from ((number, row) for row in rows.values())
 
 
 def _side(
@@ -121,14 +115,17 @@ def _joined(left: _Side, right: _Side) -> Dump:
     ids = sorted(left.rows)
     first, second = ([side.rows[name][1] for name in ids] for side in (left, right))
     marks = [row["text_disjoint"] for row in second]
+    clusters = [row["cluster"] for row in second]
     is_marked = any(mark is not None for mark in marks)
     return Dump(
         ids=ids,
-        script=first[0]["script"],
+        script=second[0]["script"],
+        form=_form(second[0]),
         references=[row["reference_text"] for row in second],
         hypotheses=[row["asr_text"] for row in first],
         partitions=[row["partition"] for row in first],
         origins=[row["origin"] for row in second],
+        clusters=clusters if clusters[0] is not None else None,
         text_disjoint=np.array([mark is True for mark in marks]) if is_marked else None,
         labels={label: _agreed(row[label] for row in first) for label in LABELS},
     )
@@ -143,15 +140,18 @@ def _alone(side: _Side, other: _Side) -> list[str]:
 
 
 def _contradictions(left: _Side, right: _Side) -> list[str]:
-    script = next(iter(right.rows.values()))[1]["script"]
-    if script not in spelling.SCRIPTS:
-        known = ", ".join(sorted(spelling.SCRIPTS))
-        return [f"{right.name}: no script {script!r}; there is {known}"]
-    faults = []
+    first = next(iter(right.rows.values()))[1]
+    try:
+        _form(first)
+    except ThunderError as error:
+        return [f"{right.name}: {error}; rows of another script say their normaliser"]
+    faults = _without_cluster(right)
     for side in (left, right):
         for number, row in side.rows.values():
-            if row["script"] != script:
-                faults.append(f"{side.name}:{number}: script {row['script']!r}, not {script!r}")
+            for key in ("script", "normaliser"):
+                # Predictions need not say what the references say of the script's normaliser.
+                if row[key] != first[key] and (row[key] is not None or side is right):
+                    faults.append(f"{side.name}:{number}: {key} {row[key]!r}, not {first[key]!r}")
     for name, (number, row) in left.rows.items():
         if row["reference_text"] not in (None, right.rows[name][1]["reference_text"]):
             faults.append(
@@ -159,6 +159,21 @@ def _contradictions(left: _Side, right: _Side) -> list[str]:
                 " (leave it out to score against other references)"
             )
     return faults
+
+
+def _without_cluster(references: _Side) -> list[str]:
+    rows = references.rows.values()
+    if all(row["cluster"] is None for _, row in rows):
+        return []
+    return [
+        f"{references.name}:{number}: no cluster, which other rows have"
+        for number, row in rows
+        if row["cluster"] is None
+    ]
+
+
+def _form(row: Mapping[str, Any]) -> spelling.Script:
+    return spelling.form(row["script"], row["normaliser"])
 
 
 def _agreed(values: Iterable[str | None]) -> str | None:

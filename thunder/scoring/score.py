@@ -15,6 +15,7 @@ VARIANTS = spelling.VARIANTS
 MAIN = spelling.MAIN
 
 Ints = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,10 @@ class Counts:
 
 
 def counts(
-    references: Sequence[str], hypotheses: Sequence[str], script: str, variant: str
+    references: Sequence[str],
+    hypotheses: Sequence[str],
+    script: spelling.Script | str,
+    variant: str,
 ) -> Counts:
     """Return the Levenshtein edits of each row, on characters (code points) and on words.
 
@@ -40,7 +44,7 @@ def counts(
         raise ThunderError(
             f"{len(references)} references and {len(hypotheses)} hypotheses; each row needs both"
         )
-    form = spelling.script(script)
+    form = spelling.script(script) if isinstance(script, str) else script
     first = [spelling.scored(text, form, variant) for text in references]
     second = [spelling.scored(text, form, variant) for text in hypotheses]
     first_words, second_words = [t.split() for t in first], [t.split() for t in second]
@@ -66,6 +70,24 @@ def bridged(
 def part(whole: Counts, rows: npt.NDArray[Any]) -> Counts:
     """Return the counts of some rows: a mask, or indices."""
     return Counts(whole.edits[rows], whole.chars[rows], whole.word_edits[rows], whole.words[rows])
+
+
+def grouped(whole: Counts, clusters: Sequence[str] | Labels | None) -> Counts:
+    """Return the counts of units: sums over the rows of each cluster, or the rows themselves.
+
+    Rows of one speaker err alike: what is independent is the speaker.
+    """
+    if clusters is None:
+        return whole
+    _, places = np.unique(np.array(clusters, dtype=np.str_), return_inverse=True)
+    columns = (whole.edits, whole.chars, whole.word_edits, whole.words)
+    sums = (np.bincount(places, weights=column).astype(np.int64) for column in columns)
+    return Counts(*sums)
+
+
+def of_words(whole: Counts) -> Counts:
+    """Return counts whose edits and lengths are of words, for the interval or test of a WER."""
+    return Counts(whole.word_edits, whole.words, whole.word_edits, whole.words)
 
 
 def summary(counted: Counts) -> dict[str, Any]:

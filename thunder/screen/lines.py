@@ -1,10 +1,9 @@
 """Plans, events and endings as plain lines for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thunder.ground import command
-from thunder.ground.wording import count as counted
+from thunder.ground import command, wording
 from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
 from thunder.runner.loop import Outcome, Planned
@@ -32,14 +31,16 @@ def plan_line(row: Planned, *, with_folder: bool) -> str:
 def steps_text(row: Planned) -> str:
     """Return how far a cell is and where it goes: `step 0 → 10 of 80`."""
     job = row.cell.job
+    if row.fault is not None:
+        return f"{row.status}: {' '.join(row.fault.split())}"
     if job.goal is None:
         return row.status
-    here = row.step or 0
     if row.is_reached:
+        here = row.step or 0
         past = f"; the run is at step {here}" if here > job.goal else ""
         return f"step {job.goal} of {job.total} is reached{past}"
     word = {"planned": "", "paused": "resumed ", "failed": "retried ", "lost": "lost, resumed "}
-    return f"{word.get(row.status, '')}step {here} → {job.goal} of {job.total}"
+    return f"{word.get(row.status, '')}step {row.begins_at} → {job.goal} of {job.total}"
 
 
 def summary(name: str, planned: Sequence[Planned]) -> str:
@@ -49,10 +50,10 @@ def summary(name: str, planned: Sequence[Planned]) -> str:
     for row in planned:
         if not row.is_reached:
             counts[row.status] = counts.get(row.status, 0) + 1
-    rest = "".join(f", {count} {status}" for status, count in counts.items())
+    others = "".join(f", {count} {status}" for status, count in counts.items())
     runs = len({row.run.folder for row in planned})
-    cells = f"{counted(len(planned), 'cell')}, {counted(runs, 'run')}"
-    return f"{name}: {cells}: {reached} reached{rest}"
+    cells = f"{wording.count(len(planned), 'cell')}, {wording.count(runs, 'run')}"
+    return f"{name}: {cells}: {reached} reached{others}"
 
 
 def stage_lines(earlier: stages.Earlier) -> list[str]:
@@ -82,9 +83,7 @@ def event_lines(event: dict[str, Any]) -> list[str]:
         case "step":
             return [f"{step_word(event)} {event['step']}/{event['of']}  {numbers_text(event)}"]
         case "valid":
-            place, rate = f"{event['unit']} {event['step']}", event["valid_cer"]
-            cer = "" if rate is None else f"  valid_cer {rate:.4f}"
-            return [f"valid   {place}  valid_loss {event['valid_loss']:.4f}{cer}"]
+            return [f"valid   {event['unit']} {event['step']}{_metrics_text(event['metrics'])}"]
         case "saved":
             return [f"note    saved step {event['step']}"]
         case "checkpoint":
@@ -102,7 +101,7 @@ def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
         is_last = many or row.cell.job.goal is None
         return [f"done    {name}  {_headline(row)}{seconds}"] if is_last else []
     if outcome.ending == "stopped":
-        here = "" if row.step is None else f" from step {row.step}"
+        here = "" if row.step is None else f" from step {row.begins_at}"
         return [f"stopped {name}; the same command goes on{here}"]
     if outcome.ending == "elsewhere":
         return [f"busy    {name}: another runner has it"]
@@ -132,7 +131,7 @@ def error_lines(error: dict[str, Any], row: Planned) -> list[str]:
 def _says_last_words(error: dict[str, Any]) -> bool:
     """Say whether the message has the end of the log in it already."""
     end = error["message"].strip().splitlines()[-1:]
-    return any(words.strip() in line for words in end for line in error["last_lines"])
+    return any(message_line.strip() in line for message_line in end for line in error["last_lines"])
 
 
 def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
@@ -160,8 +159,13 @@ def _indented(head: str, text: str) -> list[str]:
 
 
 def _check_line(row: dict[str, Any], width: int, hosts: int) -> str:
-    text = "  ".join(part for part in (row["measured"], row["reason"]) if part)
-    return f"  {row['status']:<7}  {row['host']:<{hosts}}  {row['check']:<{width}}  {text}"
+    details = "  ".join(part for part in (row["measured"], row["reason"]) if part)
+    return f"  {row['status']:<7}  {row['host']:<{hosts}}  {row['check']:<{width}}  {details}"
+
+
+def _metrics_text(metrics: Mapping[str, float | None]) -> str:
+    measured = ((name, value) for name, value in metrics.items() if value is not None)
+    return "".join(f"  {name} {value:.4f}" for name, value in measured)
 
 
 def step_word(event: dict[str, Any]) -> str:

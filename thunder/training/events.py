@@ -35,7 +35,7 @@ def step(
     number: int,
     of: int,
     *,
-    unit: Literal["tokens", "utterances"],
+    unit: str,
     per_second: float,
     loss: float | None,
     epoch: int | None = None,
@@ -44,7 +44,7 @@ def step(
 
     Args:
         of: the last step of the window, or of the epoch where that is named.
-        unit: of `per_second`.
+        unit: what `per_second` counts, in the plural.
         loss: None where it is not finite.
     """
     return {
@@ -59,14 +59,14 @@ def step(
     }
 
 
-def rows(done: int, of: int, *, per_second: float) -> Event:
-    """Say how many utterances were read or evaluated."""
+def rows(done: int, of: int, *, unit: str, per_second: float) -> Event:
+    """Say how many rows were read or evaluated; `unit` is what they are, in the plural."""
     return {
         "event": "step",
         "step": done,
         "of": of,
         "counts": "rows",
-        "unit": "utterances",
+        "unit": unit,
         "per_second": per_second,
         "loss": None,
         "epoch": None,
@@ -77,16 +77,18 @@ def valid(
     number: int,
     *,
     unit: Literal["step", "epoch"],
-    valid_loss: float,
-    valid_cer: float | None = None,
+    metrics: Mapping[str, float | None],
 ) -> Event:
-    """Say what validation found after a step or an epoch."""
+    """Say what validation found after a step or an epoch.
+
+    Args:
+        metrics: by name, in the order in which they are shown; None: not measured.
+    """
     return {
         "event": "valid",
         "step": number,
         "unit": unit,
-        "valid_loss": valid_loss,
-        "valid_cer": valid_cer,
+        "metrics": dict(metrics),
     }
 
 

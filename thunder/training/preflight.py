@@ -78,3 +78,8 @@ def row(check: str, host: str, status: Status, measured: str, reason: str) -> Ro
 def failed(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     """Return the rows of the checks that failed."""
     return [row for row in rows if row["status"] == "FAIL"]
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes as rows have it."""
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.2f} GB"

@@ -74,11 +74,12 @@ class Progress:
     Args:
         done: rows that an earlier attempt made.
         of: all rows.
+        unit: what the rows are, in the plural.
     """
 
-    def __init__(self, emit: Emit, done: int, of: int) -> None:
+    def __init__(self, emit: Emit, done: int, of: int, *, unit: str) -> None:
         # A speed after the first row would be none.
-        self._throttle, self._of = Throttle(emit, at_once=False), of
+        self._throttle, self._of, self._unit = Throttle(emit, at_once=False), of, unit
         self._began = time.monotonic()
         self._before = self.done = done
 
@@ -90,7 +91,8 @@ class Progress:
     def add(self) -> None:
         """Count a row."""
         self.done += 1
-        event = events.rows(self.done, self._of, per_second=round(self.per_second, 2))
+        pace = round(self.per_second, 2)
+        event = events.rows(self.done, self._of, unit=self._unit, per_second=pace)
         self._throttle.tell(event, surely=self.done == self._of)
 
     def beat(self) -> None:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
-from thunder.training import process
+from thunder.training import rank_process
 from thunder.training.events import Emit
-from thunder.training.process import Inbox, Process
+from thunder.training.rank_process import Inbox, Process
 from thunder.training.watch import STOP, Phrases, Watch
 
 
@@ -62,4 +62,4 @@ def _started(
             processes.append(Process(number, order, inbox, command))
         yield processes
     finally:
-        process.end(processes)
+        rank_process.end(processes)

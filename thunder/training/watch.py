@@ -12,8 +12,8 @@ from thunder.hosts.last_words import exit_text
 from thunder.hosts.lease import LEASE_GONE
 from thunder.training import events
 from thunder.training.events import Emit
-from thunder.training.process import Inbox, Process
 from thunder.training.rank import PEER_LOST, NotMet
+from thunder.training.rank_process import Inbox, Process
 
 # How long the others may take to fall after the first, before its cause is named.
 SETTLE_SECONDS = 0.5
@@ -144,8 +144,8 @@ class Watch:
         how = "lost its peer" if rank.code == PEER_LOST else exit_text(rank.code or 0)
         words = rank.last_words()
         ending = f"; its last words:\n{words}" if words else ""
-        text = f"rank {rank.number} (pid {rank.pid}) {how}{self.phrases.death}{ending}"
-        raise ThunderError(text, "ranks")
+        message = f"rank {rank.number} (pid {rank.pid}) {how}{self.phrases.death}{ending}"
+        raise ThunderError(message, "ranks")
 
     def _blame(self, number: int) -> int:
         """Return a fall's place among causes: a named fault, a death, then what follows of them."""
@@ -167,10 +167,10 @@ class Watch:
         stopped = [rank for rank in self.processes if rank.is_stopped()]
         if stopped:
             named = ", ".join(f"rank {rank.number} (pid {rank.pid})" for rank in stopped)
-            text = self.phrases.suspended.format(
+            message = self.phrases.suspended.format(
                 number=stopped[0].number, named=named, **self._silence()
             )
-            raise ThunderError(text, "ranks")
+            raise ThunderError(message, "ranks")
 
     def _silence(self) -> dict[str, Any]:
         silent = [n for n in self.heard_at if n not in self.ended and self._left_of(n) <= 0]

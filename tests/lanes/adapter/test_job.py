@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from adapter_fixtures import is_alive, wait_for
 
+from thunder.commands import views
 from thunder.ground import digest, files, schema
+from thunder.lanes.adapter.kind import KINDS
+from thunder.runs import store
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +167,15 @@ def test_every_file_that_leaves_the_house_keeps_its_schema(done: tuple[Path, str
     assert [row["step"] for row in rows if "loss" in row] == list(range(1, 11))
 
 
+def test_the_numbers_that_the_kind_declares_are_those_that_a_run_writes(
+    done: tuple[Path, str],
+) -> None:
+    folder = only_run(done[0])
+    rows = files.read_jsonl(folder / "metrics.jsonl")
+    written = {*files.read_json(folder / "metrics.json"), *(name for row in rows for name in row)}
+    assert written - {"step"} == {*KINDS["adapter"].metrics}
+
+
 def test_the_run_records_where_it_came_from(done: tuple[Path, str]) -> None:
     record = files.read_json(only_run(done[0]) / "run.json")
     attempt = record["attempts"][-1]
@@ -247,6 +259,29 @@ def test_sigterm_stops_all_processes_and_leaves_the_run_resumable(
     record = files.read_json(only_run(outputs) / "run.json")
     assert (record["status"], record["step"]) == ("paused", 10)
     assert thunder(*MAIN, "target=20", outputs=outputs).returncode == 0
+
+
+def test_one_truth_about_the_step_after_a_checkpoint_that_was_only_saved(
+    done: tuple[Path, str], outputs: Path
+) -> None:
+    words = [*MAIN, "target=20", "save_every=2"]
+    with start(*words, outputs=outputs) as runner:
+        wait_for_line(runner, "note    saved step 12")
+        runner.send_signal(signal.SIGTERM)
+        told = runner.stdout.read() if runner.stdout else ""
+        assert runner.wait(timeout=SECONDS) == 130
+    record = files.read_json(only_run(outputs) / "run.json")
+    saved = record["saved"]
+    assert (record["step"], saved >= 12) == (10, True)
+    assert f"the same command goes on from step {saved}" in told
+    assert f"step {saved} → 20 of " in thunder(*words, "dry_run=true", outputs=outputs).stdout
+    status = views.run_json(store.Run(only_run(outputs)))
+    assert status["steps"].endswith(f", saved {saved}")
+    again = thunder(*words, outputs=outputs)
+    assert f"train   step {saved + 1}/20" in again.stdout
+    record = files.read_json(only_run(outputs) / "run.json")
+    assert (record["step"], record["attempts"][-1]["from_step"]) == (20, saved)
+    assert "saved" not in record
 
 
 def test_broken_rows_stop_before_training_and_are_named_by_file_and_line(

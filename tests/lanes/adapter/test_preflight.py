@@ -11,7 +11,7 @@ import pytest
 from thunder.corpora import corpus
 from thunder.ground import files
 from thunder.ground.errors import Faults, ThunderError
-from thunder.lanes.adapter import preflight
+from thunder.lanes.adapter import machine, preflight
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.inputs import Inputs
@@ -56,7 +56,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     run.mkdir()
     counts = {split: {"rows": 8, "dropped_too_long": 0} for split in ("train", "valid")}
     monkeypatch.setattr(tokens, "prepare", lambda *_: counts)
-    monkeypatch.setattr(preflight, "_free_memory", lambda: 100 * GIGABYTE)
+    monkeypatch.setattr(machine, "_free_memory", lambda: 100 * GIGABYTE)
     sums(monkeypatch, 3.0)
 
     def check(**changes: Any) -> Checks:
@@ -154,16 +154,16 @@ def test_a_version_is_too_old_below_the_bound_only(
 
 
 def test_too_little_free_disk_is_refused(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage("/")._replace(free=preflight.FREE_BYTES - 1)
+    usage = shutil.disk_usage("/")._replace(free=machine.FREE_BYTES - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     assert_refused(check(), "free disk", "environment", "make room")
-    enough = usage._replace(free=preflight.FREE_BYTES)
+    enough = usage._replace(free=machine.FREE_BYTES)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: enough)
     assert check().passed("free disk")
 
 
 def test_memory_is_needed_for_every_rank(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "_free_memory", lambda: 500 << 20)
+    monkeypatch.setattr(machine, "_free_memory", lambda: 500 << 20)
     assert_refused(check(), "free memory", "environment", "not enough memory for the ranks")
     assert check(ranks=1).passed("free memory")
 
@@ -276,7 +276,7 @@ def test_refuse_names_every_failure_and_has_the_cause_of_the_first(
     check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sums(monkeypatch, 2.0)
-    monkeypatch.setattr(preflight, "_free_memory", lambda: 0)
+    monkeypatch.setattr(machine, "_free_memory", lambda: 0)
     (tmp_path / "model" / "config.json").unlink()
     checks = check(digest=ALIKE)
     assert checks.causes == ["data", "model", "environment", "ranks"]

@@ -14,6 +14,7 @@ from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import artifacts, job
 from thunder.lanes.asr.evaluation import evaluate
+from thunder.lanes.asr.kind import KINDS
 from thunder.lanes.asr.training import loop, state
 
 pytestmark = pytest.mark.slow
@@ -43,6 +44,10 @@ def test_a_run_leaves_its_artifacts_and_returns_their_numbers(
     assert results["epochs_trained"] == 2
     assert results["stopped_because"] == loop.EPOCHS
     assert results["nan_batches"] == 0
+    rows = files.read_jsonl(tmp_path / "metrics.jsonl")
+    written = {*result["metrics"], *(name for row in rows for name in row)}
+    not_of_each_mode = {f"test_cer{suffix}" for suffix in artifacts.PASSES.values()}
+    assert written - {"step"} | not_of_each_mode == {*KINDS["asr"].metrics}
 
 
 def test_a_run_cut_in_its_evaluation_goes_on_there(

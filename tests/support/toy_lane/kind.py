@@ -15,6 +15,7 @@ KINDS = {
         "toy_lane.job:run",
         1,
         artifacts=("counted.json",),
+        metrics=("counted",),
         headline="counted",
         told_by=("seed",),
         timed_by=(("train",),),

@@ -22,8 +22,6 @@ def plan(
     request, is_part = selection.part(name, set or (), folder, config_dir)
     is_whole = not is_part and not selection.is_another(request)
     now = launch.prospect(request, is_whole=is_whole)
-    if now.plan is not None:
-        launch.keep(folder, now.plan, may_fail=True)
     if json:
         cells = [
             {**views.planned_json(row), "seconds_left": left}
@@ -37,7 +35,7 @@ def plan(
     if request.matrix is not None:
         print(screen.summary(request.matrix.name, now.planned))
         if now.plan is None:
-            print(f"not kept: {selection.NOT_WHOLE}")
+            print(f"not compared with the last plan: {selection.NOT_WHOLE}")
     for line in views.change_lines(now.changes):
         print(line)
     return None

@@ -1,6 +1,8 @@
 """Tasks that prepare: what a machine has, whether every config is right, corpora."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from thunder.commands import cli, selection
 from thunder.commands.selection import outputs_dir, places_dir
@@ -40,30 +42,35 @@ def check(config_dir: str = "", outputs: str | None = None) -> int | None:
 @cli.task(
     "action", "target", "transcripts", "into", action="build or import-speech",
     target="build: the folder to make; import-speech: the folder of recordings",
-    transcripts="import-speech: `name: text` lines, or Kaldi, LJSpeech, CSV, TSV, trn, JSONL",
-    format="import-speech: of the transcripts, when their file's name does not tell",
+    transcripts="import-speech: `name: text` lines, or Kaldi, LJSpeech, CSV, TSV, trn, JSONL; of "
+                "several scripts one each, with commas between",
+    format="import-speech: of the transcripts, when their files' names do not tell; with commas",
     channel="import-speech: what is heard of several channels: mix, left, right or first",
     most_left_out="the share of what is brought that may be left out (default: 0.5)",
     into="import-speech: the folder to make (default: speech-NAME, here)",
     source="build: a JSON Lines file of sentences; the built-in generator by default",
-    column="build: the column of the file that has the text",
-    id_column="build: the column that names a row", script="build: nko, nko_bridged or latin",
+    column="build: the column of the file that has the text (default: text); import-speech: the "
+           "columns to make, with commas between (default: the names of the scripts)",
+    id_column="build: the column that names a row",
+    script="build: nko (default), nko_bridged or latin; import-speech: options of conf/script/, "
+           "with commas between (default: latin)",
     seed="build: seed of the perturbations", rows="build: rows to generate",
     license="the licence of the text, for the manifest",
 )  # fmt: skip
 def corpus(
     action: str, target: str, transcripts: str = "", into: str = "",
-    source: str = "", column: str = "text", id_column: str = "", script: str = "nko",
+    source: str = "", column: str = "", id_column: str = "", script: str = "",
     seed: int = 0, rows: int = 640, license: str = "", format: str = "", channel: str = "",
-    most_left_out: str = "",
+    most_left_out: str = "", set: Sequence[str] | None = None, config_dir: str = "",
 ) -> int | None:  # fmt: skip
     """Make a data set: `corpus build FOLDER`, or `corpus import-speech FOLDER TRANSCRIPTS`."""
     imports = kinds.imports()
     if action in imports:
         make = kinds.loaded(imports[action])
+        options = _options((script or "latin").split(","), column, set or (), config_dir)
         said = {"license": license, "format": format, "channel": channel,
                 "most_left_out": most_left_out}  # fmt: skip
-        for line in make(Path(target), transcripts, into, said):
+        for line in make(Path(target), transcripts, into, options, said):
             print(line)
         return None
     if action != "build":
@@ -76,12 +83,12 @@ def corpus(
     corpora.refuse_existing(folder)
     if source:
         manifest = build.build_from_file(
-            Path(source), column, folder, script=script, seed=seed,
+            Path(source), column or "text", folder, script=script or "nko", seed=seed,
             id_column=id_column or None, license=license or None,
             most_left_out=corpora.share(most_left_out),
         )  # fmt: skip
     else:
-        recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script}
+        recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script or "nko"}
         manifest = build.build_recipe(recipe, folder)
     counts = manifest["counts"]
     splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "valid", "test"))
@@ -90,3 +97,30 @@ def corpus(
         print(f"  dropped {count}: {reason}")
     print(corpora.use_text(["+profile=smoke", "data=folder"], folder))
     return None
+
+
+def _options(
+    names: Sequence[str], column: str, words: Sequence[str], config_dir: str
+) -> list[dict[str, Any]]:
+    """Return options of conf/script/, composed, each with the words that choose it again."""
+    columns = column.split(",") if column else [""] * len(names)
+    if len(columns) != len(names):
+        raise ThunderError(
+            f"--column {column}: {len(columns)} columns for {len(names)} scripts; each needs one"
+        )
+    return [
+        _option([f"script={name}", *([f"alphabet.name={to}"] if to else []), *words], config_dir)
+        for name, to in zip(names, columns, strict=True)
+    ]
+
+
+def _option(words: Sequence[str], config_dir: str) -> dict[str, Any]:
+    from thunder.config import compose, overrides
+
+    places = sources.sources(places_dir(config_dir))
+    parsed = overrides.parse(words, places)
+    config = compose.compose(parsed.choices, places).fill(parsed.values)
+    if absent := list(compose.missing_values({"alphabet": config["alphabet"]})):
+        raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
+    chosen = [*words, *places.flags]
+    return {"script": config["script"], "alphabet": config["alphabet"], "words": chosen}

@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.commands import cli, selection, views
 from thunder.commands.selection import outputs_dir
-from thunder.ground import files, schema, wording
+from thunder.ground import files, folders, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs.kinds import KINDS
 from thunder.runs import store
@@ -55,7 +55,7 @@ def table(
         raise ThunderError(f"--check: {selection.NOT_WHOLE}; there is no table of it on disk")
     tables = makers.of(request.cells)
     document = tables.build(request.matrix, request.cells, root)
-    folder = root / "tables"
+    folder = root / folders.TABLES
     if check:
         return _say_stale(tables.stale(document, folder), folder / f"{name}.md", json=json)
     paths = [] if is_another else tables.write(document, folder)
@@ -83,9 +83,12 @@ def report(
 ) -> int | None:  # fmt: skip
     """Print the report of a run."""
     selected = store.by_prefix(outputs_dir(outputs, config_dir), run)
-    path = selected.folder / ("report.json" if json else "report.md")
+    kind = KINDS[selected.kind]
+    path = selected.folder
+    if kind.report:
+        path = (path / kind.report).with_suffix(".json" if json else ".md")
     if not path.is_file():
-        name, more = selected.folder.name, " or thunder errors" if KINDS[selected.kind].page else ""
+        name, more = selected.folder.name, " or thunder errors" if kind.page else ""
         raise ThunderError(
             f"{path}: no report; the run is {selected.status()}: ask thunder show{more} {name}"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import build, corpus
-from thunder.ground import digest
+from thunder.ground import digest, folders, input_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.model import standin
 from thunder.training import events
@@ -28,7 +28,7 @@ class Inputs:
 
 def locate(config: Mapping[str, Any], emit: Emit) -> Inputs:
     """Return the inputs' folders, building the stand-ins that are not there yet."""
-    cache = Path(config["runtime"]["outputs"]) / "cache"
+    cache = Path(config["runtime"]["outputs"]) / folders.CACHE
     paths = config["runtime"]["paths"]
     model, data = config["model"]["source"], config["data"]["source"]
     built = tuple(name for name, source in (("model", model), ("data", data)) if "recipe" in source)
@@ -40,9 +40,9 @@ def locate(config: Mapping[str, Any], emit: Emit) -> Inputs:
 
 def _built_corpus(source: Mapping[str, Any], cache: Path, emit: Emit) -> Path:
     target = cache / f"corpus-{digest.of_value(dict(source))[:12]}"
-    if not (target / "manifest.json").is_file():
-        text = f"building the stand-in corpus: {source['rows']} rows, {source['script']}"
-        emit(events.phase("prepare", text))
+    if not (target / input_files.MANIFEST).is_file():
+        message = f"building the stand-in corpus: {source['rows']} rows, {source['script']}"
+        emit(events.phase("prepare", message))
         build.build_recipe(dict(source), target)
     return target
 
@@ -50,9 +50,9 @@ def _built_corpus(source: Mapping[str, Any], cache: Path, emit: Emit) -> Path:
 def _built_model(source: Mapping[str, Any], data: Path, cache: Path, emit: Emit) -> Path:
     name = standin.digest_of(dict(source), corpus.digest(data))[:12]
     target = cache / f"model-{name}"
-    if not (target / "config.json").is_file():
-        text = f"building the stand-in model: a Gemma 4 of {source['layers']} layers"
-        emit(events.phase("prepare", text))
+    if not (target / input_files.CONFIG).is_file():
+        message = f"building the stand-in model: a Gemma 4 of {source['layers']} layers"
+        emit(events.phase("prepare", message))
         standin.build(dict(source), _texts(data), target)
     return target
 

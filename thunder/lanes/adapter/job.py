@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.backends.mlx import blas
-from thunder.ground import steps
+from thunder.ground import folders, steps
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import preflight, report, verify
 from thunder.lanes.adapter.context import Context
@@ -24,7 +24,7 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     Raises:
         ThunderError: with the cause class of what went wrong; what was verified before stays.
     """
-    library = blas.load(Path(config["runtime"]["outputs"]) / "cache")
+    library = blas.load(Path(config["runtime"]["outputs"]) / folders.CACHE)
     emit(events.backend({"blas": library}))
     if library["warning"]:
         emit(events.warning(library["warning"]))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from thunder.ground.kind import Config, Fault, Kind
+from thunder.lanes.adapter.artifacts import REPORT
 
 
 def _rules(config: Config) -> Iterator[Fault]:
@@ -16,7 +17,14 @@ KINDS = {
     "adapter": Kind(
         "thunder.lanes.adapter.job:run",
         1,
+        report=REPORT,
         backend="thunder.backends.mlx.describe",
+        metrics=(
+            "valid_loss", "valid_loss_start", "valid_loss_drop", "valid_tokens", "train_loss",
+            "tokens_seen", "tokens_per_second", "grad_norm_max", "trainable_parameters",
+            "train_seconds", "loss", "learning_rate", "grad_norm", "tokens", "seconds",
+        ),
+        alike=("data", "model"),
         timed_by=(("model", "data", "train"), ("model", "data")),
         rules=_rules,
         recipes={
@@ -25,4 +33,4 @@ KINDS = {
         },
         claims="thunder.lanes.adapter.results.claims:SUPPORT",
     ),
-}
+}  # fmt: skip

@@ -1,25 +1,20 @@
 """What must hold before training starts: each check measured, a failed one named by its cause."""
 
-import importlib.metadata
-import platform
-import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
-from thunder.ground import digest, files
+from thunder.ground import digest, files, folders, input_files
 from thunder.ground.errors import Faults, ThunderError
+from thunder.lanes.adapter import machine
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.model import model_folder
 from thunder.lanes.adapter.training import ranks, state
 from thunder.training import checkpoints
-from thunder.training.preflight import Checks, Skip
+from thunder.training.preflight import Checks, Skip, megabytes
 
-OLDEST = {"mlx": (0, 32, 1), "mlx-lm": (0, 32, 0)}
-FREE_BYTES = 256 << 20
 SPLITS = ("train", "valid", "test")
 
 # Checks that others need, or that the report has a place for.
@@ -42,7 +37,7 @@ def run(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
     splits = _data(context, checks)
     _model(context, checks)
     _fit(context, checks, splits)
-    _machine(context, checks, blas)
+    machine.check(context, checks, blas)
     _checkpoint(context, checks)
     _ring(context, checks)
 
@@ -58,7 +53,7 @@ def _data(context: Context, checks: Checks) -> dict[str, Any]:
     with checks.check(DATA_PRESENT, "data") as measured:
         corpus.check_is_complete(place)
         size = sum((place / name).stat().st_size for name in corpus.NAMES)
-        measured(f"{place} ({_megabytes(size)})")
+        measured(f"{place} ({megabytes(size)})")
     with checks.check(DATA_ROWS, "data") as measured:
         checks.needs(DATA_PRESENT)
         splits.update(corpus.load(place))
@@ -79,7 +74,7 @@ def _model(context: Context, checks: Checks) -> None:
     with checks.check(MODEL_COMPLETE, "model") as measured:
         faults, facts = model_folder.check(place, deep=deep)
         context.counts["model_bytes"] = facts.get("bytes", 0)
-        measured(f"{facts.get('files', 0)} files, {_megabytes(facts.get('bytes', 0))}")
+        measured(f"{facts.get('files', 0)} files, {megabytes(facts.get('bytes', 0))}")
         if faults:
             raise Faults(f"{place}:", faults, "model")
         context.digests["model"] = _model_digest(context.config["model"]["source"], place)
@@ -103,7 +98,7 @@ def _model(context: Context, checks: Checks) -> None:
 
 def _depth(place: Path) -> int | None:
     """Return how many layers the config of a model names, None when it does not say."""
-    config = files.read_json(place / "config.json")
+    config = files.read_json(place / input_files.CONFIG)
     count = (config.get("text_config") or config).get("num_hidden_layers")
     return None if count is None else int(count)
 
@@ -129,25 +124,6 @@ def _fit(context: Context, checks: Checks, splits: Mapping[str, Any]) -> None:
         measured(f"{rows}; {dropped} longer than {length} tokens {_rule_text(rule)}")
 
 
-def _machine(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
-    with checks.check("versions", "environment") as measured:
-        measured(_versions())
-    with checks.check("BLAS", "environment") as measured:
-        measured(f"{blas['name']} {blas['version'] or ''}".strip())
-    with checks.check("free disk", "environment") as measured:
-        room = shutil.disk_usage(context.folder).free
-        measured(_megabytes(room))
-        if room < FREE_BYTES:
-            raise ThunderError(f"{context.folder} needs {_megabytes(FREE_BYTES)} free; make room")
-    with checks.check("free memory", "environment") as measured:
-        free, need = _free_memory(), _memory_need(context)
-        if free is None:
-            raise Skip(f"free memory is not measured on {sys.platform}")
-        measured(f"{_megabytes(free)}, about {_megabytes(need)} needed")
-        if free < need:
-            raise ThunderError("not enough memory for the ranks; use fewer, or a smaller model")
-
-
 def _checkpoint(context: Context, checks: Checks) -> None:
     with checks.check(EARLIER_CHECKPOINT, "verification") as measured:
         if not checkpoints.steps(context.folder):
@@ -161,7 +137,9 @@ def _ring(context: Context, checks: Checks) -> None:
     with checks.check("ring smoke", "ranks") as measured:
         if world == 1:
             raise Skip("one rank needs no ring")
-        results = ranks.ring_smoke(world, Path(context.config["runtime"]["outputs"]) / "cache")
+        results = ranks.ring_smoke(
+            world, Path(context.config["runtime"]["outputs"]) / folders.CACHE
+        )
         latency = max(result["latency_ms"] for result in results)
         measured(f"size {world} on all {world} ranks, all-sum right, {latency:.2f} ms")
     with checks.check(HOSTS_REACH, "ranks"):
@@ -189,42 +167,5 @@ def _nontrivial(splits: Mapping[str, Any], train: Mapping[str, Any]) -> str:
     return f"{len(answers)} different answers in {rows} training rows"
 
 
-def _versions() -> str:
-    have = {name: importlib.metadata.version(name) for name in OLDEST}
-    old = [
-        f"{name} {have[name]} is older than {'.'.join(map(str, least))}"
-        for name, least in OLDEST.items()
-        if _numbers(have[name]) < least
-    ]
-    if old:
-        raise ThunderError(f"{'; '.join(old)}; install the versions of constraints.txt")
-    names = ", ".join(f"{name} {version}" for name, version in have.items())
-    return f"python {platform.python_version()}, {names}"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-
-
-def _free_memory() -> int | None:
-    """Return the bytes that new processes can have, None where the system does not say."""
-    if sys.platform != "linux":
-        return None
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def _memory_need(context: Context) -> int:
-    """Estimate: weights once per rank, and room for Python, activations and gradients."""
-    weights = context.counts.get("model_bytes", 0)
-    return int(context.config["train"]["ranks"] * (1.2 * weights + (300 << 20)))
-
-
 def _rule_text(rule: str) -> str:
     return "dropped" if rule == "drop" else "(they would be refused)"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.2f} GB"

@@ -7,7 +7,8 @@ from typing import Any
 
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter import preflight
+from thunder.lanes.adapter import preflight, report_markdown
+from thunder.lanes.adapter.artifacts import REPORT
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.training import state
 from thunder.training import checkpoints, metrics
@@ -52,7 +53,7 @@ def write(
     numbers: Mapping[str, float | None],
     record: Mapping[str, Any],
 ) -> Path:
-    """Write the report of a verified window; returns the path of report.md.
+    """Write the report of a verified window; returns its path.
 
     Args:
         checks: the rows of the preflight.
@@ -74,10 +75,12 @@ def write_failed(context: Context, checks: Sequence[Row], goal: int, error: Thun
 
 
 def _write(folder: Path, document: dict[str, Any]) -> Path:
-    schema.check("report", document, str(folder / "report.json"), cause="crash")
-    files.write_json(folder / "report.json", document)
-    files.write_text(folder / "report.md", _markdown(document))
-    return folder.absolute() / "report.md"
+    path = folder.absolute() / REPORT
+    data = path.with_suffix(".json")
+    schema.check("report", document, str(data), cause="crash")
+    files.write_json(data, document)
+    files.write_text(path, report_markdown.render(document))
+    return path
 
 
 def _document(
@@ -155,73 +158,6 @@ def _limits(
     return limits
 
 
-def _markdown(report: Mapping[str, Any]) -> str:
-    lines = [f"# Run {report['run_id']}: step {report['step']} of {report['total_steps']}", ""]
-    if report["stand_ins"]:
-        names = " and ".join(report["stand_ins"])
-        lines += [
-            f"> **Stand-in:** {names}, built in place. The machinery is real, the numbers are not.",
-            "",
-        ]
-    lines += [
-        f"- Run id: `{report['run_id']}`, profile `{report['profile']}`, site `{report['site']}`",
-        f"- Run folder: `{report['run_folder']}`",
-        f"- Exact command: `{report['command']}`",
-        f"- Reproduce: `{report['reproduce']}`",
-        _reached(report),
-        *_section("Data set", [_place(report["data_set"]), "", *_checks(report["data_set"])]),
-        *_section(
-            "Model cache", [_place(report["model_cache"]), "", *_checks(report["model_cache"])]
-        ),
-        *_section("Preflight", _check_table(_others(report["preflight"]))),
-        *_section("Verification, read again from disk", _check_table(report["verification"])),
-        *_section("Metrics", ["| metric | value |", "| --- | --- |", *_numbers(report["metrics"])]),
-        *_section("Remaining limits", [f"- {limit}" for limit in report["remaining_limits"]]),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _reached(report: Mapping[str, Any]) -> str:
-    step, goal = report["step"], report["goal"]
-    if report["checkpoint_reached"]:
-        return f"- Checkpoint: `checkpoint.json` reached step {step}, verified"
-    return f"- Checkpoint: step {goal} was **not** reached; the run is at {step}"
-
-
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return ["", f"## {title}", "", *lines]
-
-
-def _place(entry: Mapping[str, Any]) -> str:
-    return f"`{entry['name']}` in `{entry['folder']}`, sha256 `{entry['sha256']}`"
-
-
-def _checks(entry: Mapping[str, Any]) -> list[str]:
-    return _check_table(entry["checks"])
-
-
-def _others(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the checks that have no section of their own."""
-    return [row for row in rows if row["check"] not in (*DATA_CHECKS, *MODEL_CHECKS)]
-
-
-def _numbers(numbers: Mapping[str, float | None]) -> list[str]:
-    return [f"| {name} | {_number(value)} |" for name, value in sorted(numbers.items())]
-
-
-def _check_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    head = ["| check | host | result | measured |", "| --- | --- | --- | --- |"]
-    return head + [
-        f"| {row['check']} | {row['host']} | {row['status']} | "
-        f"{'; '.join(part for part in (row['measured'], row['reason']) if part)} |"
-        for row in rows
-    ]
-
-
 def _rate(steps: Sequence[Mapping[str, Any]]) -> float | None:
     rates = [row["tokens_per_second"] for row in steps]
     return statistics.median(rates) if rates else None
-
-
-def _number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.6g}"

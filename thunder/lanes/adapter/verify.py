@@ -4,6 +4,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import run_files
 from thunder.ground.errors import Faults
 from thunder.lanes.adapter.training import ranks, state
 from thunder.lanes.adapter.training.ranks import Request
@@ -92,16 +93,16 @@ def _change(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tup
 
 def _loss(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tuple[str, list[str]]:
     recorded, again = checkpoint.record["valid_loss"], evaluated["valid_loss"]
-    noted = metrics.valid_loss(run, checkpoint.step)
+    noted = metrics.at_step(run, checkpoint.step, "valid_loss")
     if recorded is None or noted != recorded:
-        return f"{again}", [f"{metrics.NAME} says {noted}, checkpoint.json says {recorded}"]
+        return f"{again}", [f"{run_files.ROWS} says {noted}, checkpoint.json says {recorded}"]
     old, new = checkpoint.record["fingerprint"], evaluated["fingerprint"]
     if old == new:
-        text = f"{again:.6f}, equal to the bit"
-        return text, [] if again == recorded else [f"recorded {recorded!r}, found {again!r}"]
-    text = f"{again:.6f}, within {TOLERANCE:g} (other machine or BLAS)"
+        measured = f"{again:.6f}, equal to the bit"
+        return measured, [] if again == recorded else [f"recorded {recorded!r}, found {again!r}"]
+    measured = f"{again:.6f}, within {TOLERANCE:g} (other machine or BLAS)"
     same = isclose(again, recorded, rel_tol=TOLERANCE)
-    return text, [] if same else [f"recorded {recorded!r}, found {again!r}"]
+    return measured, [] if same else [f"recorded {recorded!r}, found {again!r}"]
 
 
 def _row(check: str, measured: Any, faults: list[str]) -> Row:

@@ -46,8 +46,8 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     with machine.memory():
         saved = _trained(material, folder, chosen, before, emit)
         best, why = saved.standing.best_epoch, saved.stopped
-        text = f"training ended after epoch {saved.epoch} ({why}); epoch {best} is evaluated"
-        emit(events.note(text))
+        message = f"training ended after epoch {saved.epoch} ({why}); epoch {best} is evaluated"
+        emit(events.note(message))
         model = state.load_best(folder, material, saved.standing.best_epoch).to(chosen.device)
         check_not_blank(model, material, chosen)
         metrics = evaluate.run(material, model, _summary(chosen, saved), folder, emit)
@@ -87,11 +87,11 @@ def _trained(
     if before is None or not before.stopped:
         most = config["train"]["epochs"]
         rows = int(material.splits["train"].fits.sum())
-        text = f"epoch {before.epoch + 1 if before else 1} of at most {most}, {rows} utterances"
-        emit(events.phase("train", text))
+        message = f"epoch {before.epoch + 1 if before else 1} of at most {most}, {rows} utterances"
+        emit(events.phase("train", message))
     if before and not before.stopped and before.precisions[-1] != chosen.precision:
-        text = f"begun in {before.precisions[-1]}, goes on in {chosen.precision}: other bits"
-        emit(events.warning(text))
+        message = f"begun in {before.precisions[-1]}, goes on in {chosen.precision}: other bits"
+        emit(events.warning(message))
     if config["train"]["ranks"] == 1 or (before and before.stopped):
         return loop.train(material, folder, chosen, Peers(), emit)
     ranks.train(config, folder, before.threads if before else None, emit)

@@ -5,19 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import artifacts, row_faults
-from thunder.lanes.asr.data import groups, pairs, split, targets, vocabulary
+from thunder.lanes.asr import artifacts, row_faults, utterances
+from thunder.lanes.asr.data import groups, letters, pairs, split, targets, vocabulary
 from thunder.lanes.asr.data.folder import data_folder
-from thunder.lanes.asr.data.targets import Targets
 from thunder.lanes.asr.data.vocabulary import Vocabulary
 from thunder.lanes.asr.features import layouts, store
 from thunder.lanes.asr.features.store import Store
-from thunder.lanes.asr.model import ctc
+from thunder.lanes.asr.utterances import Utterances
+from thunder.language import spelling
 from thunder.training import events
 from thunder.training.events import Emit
 from thunder.training.progress import beating
@@ -26,20 +23,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SLOWEST_HZ = 12.0  # of frames that CTC sees; below, no row of speech fits
-
-
-@dataclass(frozen=True)
-class Utterances:
-    """One split, in the order of the ids; rows without features are left out and counted."""
-
-    ids: list[str]
-    rows: NDArray[np.int64]  # index into the store
-    frames: NDArray[np.int64]  # stored frames
-    references: list[str]  # NFC text as in the data, or as bridged
-    targets: list[list[int]]  # classes of the normalised text
-    origins: list[str | None]
-    seconds: NDArray[np.float32]
-    fits: NDArray[np.bool_]  # has a target, and enough frames for CTC after the stride
 
 
 @dataclass(frozen=True)
@@ -57,6 +40,11 @@ class Material:
     bridge_version: str  # of the bridge that wrote the references; none
     stand_in: bool
 
+    @property
+    def form(self) -> spelling.Script:
+        """How texts of the script are compared."""
+        return letters.form(self.config)
+
 
 def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
     """Return what a run reads, and leave split.json, vocab.json and row_faults.jsonl there.
@@ -67,30 +55,37 @@ def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
     emit(events.phase("prepare", "pairs, split and features"))
     where = data_folder(config, emit)
     with beating(emit):
-        return _gathered(config, folder, where)
+        return _gathered(config, folder, where, emit)
 
 
-def _gathered(config: Mapping[str, Any], folder: Path, where: Path) -> Material:
+def _gathered(config: Mapping[str, Any], folder: Path, where: Path, emit: Emit) -> Material:
     rows = pairs.load(where, config["data"], config["split"]["by"])
     snapshot = pairs.snapshot(rows)
     opened = store.open_store(Path(config["runtime"]["paths"]["asr_features"]))
     _check_store(opened, snapshot, config)
     document = _split(rows, snapshot, config, folder, where)
-    letters = _vocabulary(config, folder)
-    texts = targets.make(rows, config["script"], config["text"], letters)
-    references = dict(zip(rows["feat_id"], texts.references, strict=True))
-    splits, counts = _splits(rows, document, opened, texts, config)
-    _check_fit(splits, opened, config)
+    form = letters.form(config)
+    references = targets.references(rows, config["script"], config["text"]["bridge"])
+    normal = targets.normal(references, form)
+    train = targets.of_ids(normal, rows, document["ids"]["train"])
+    words = _vocabulary(config, folder, train)
+    texts = targets.make(references, normal, words, config["text"]["most_foreign"])
+    if texts.foreign:
+        strangers = f"outside the {words.script} vocabulary: {letters.shown(texts.foreign)}"
+        emit(events.note(strangers))
+    by_id = dict(zip(rows["feat_id"], texts.references, strict=True))
+    splits, counts = utterances.of_splits(rows, document, opened, texts, config)
+    utterances.check_fit(splits, opened, config)
     row_faults.write(folder, splits, document["ids"], rows["feat_id"], opened)
     return Material(
         config=config,
-        vocabulary=letters,
+        vocabulary=words,
         store=opened,
         splits=splits,
         split=document,
         counts=counts,
         digests={"data": snapshot, "split": document["digest"], "features": opened.digest},
-        text_disjoint=groups.unseen(document["ids"], references, config["script"]),
+        text_disjoint=groups.unseen(document["ids"], by_id, form),
         bridge_version=targets.bridge_version(config, where),
         stand_in=_is_stand_in(config),
     )
@@ -131,113 +126,12 @@ def _split(
     return document
 
 
-def _vocabulary(config: Mapping[str, Any], folder: Path) -> Vocabulary:
+def _vocabulary(config: Mapping[str, Any], folder: Path, train: list[str]) -> Vocabulary:
     """Return the classes of this run: written at its first start, read from there ever after."""
     path = folder / artifacts.VOCABULARY
     if not path.exists():
-        vocabulary.write(path, vocabulary.make(config["script"]))
+        vocabulary.write(path, vocabulary.of(config, train))
     return vocabulary.load(path)
-
-
-def _splits(
-    rows: "Dataset",
-    document: Mapping[str, Any],
-    opened: Store,
-    texts: Targets,
-    config: Mapping[str, Any],
-) -> tuple[dict[str, Utterances], dict[str, dict[str, int]]]:
-    place = {name: number for number, name in enumerate(rows["feat_id"])}
-    origins = list(rows["origin"])
-    splits, counts = {}, {}
-    for name in artifacts.SPLITS:
-        ids = document["ids"][name]
-        have = [feat_id for feat_id in ids if feat_id in opened.index]
-        numbers = [place[feat_id] for feat_id in have]
-        splits[name] = _utterances(have, numbers, origins, opened, texts, config)
-        empty = sum(not target for target in splits[name].targets)
-        counts[name] = {
-            "rows": len(ids),
-            "missing": len(ids) - len(have),
-            "empty": empty,
-            "infeasible": int((~splits[name].fits).sum()) - empty,
-            "cut": row_faults.count_cut(splits[name], opened),
-            "foreign_chars": int(texts.foreign_chars[numbers].sum()),
-            "chars": int(texts.chars[numbers].sum()),
-        }
-    return splits, counts
-
-
-def _utterances(
-    ids: list[str],
-    numbers: list[int],
-    origins: list[str | None],
-    opened: Store,
-    texts: Targets,
-    config: Mapping[str, Any],
-) -> Utterances:
-    rows = np.array([opened.index[feat_id] for feat_id in ids], np.int64)
-    frames = opened.lengths[rows].astype(np.int64)
-    classes = [texts.classes[number] for number in numbers]
-    return Utterances(
-        ids=ids,
-        rows=rows,
-        frames=frames,
-        references=[texts.references[number] for number in numbers],
-        targets=classes,
-        origins=[origins[number] for number in numbers],
-        seconds=opened.durations[rows],
-        fits=_fits(classes, frames, opened, config),
-    )
-
-
-def _fits(
-    classes: list[list[int]],
-    frames: NDArray[np.int64],
-    opened: Store,
-    config: Mapping[str, Any],
-) -> NDArray[np.bool_]:
-    """Say of each row whether CTC can write its target in the frames that the model puts out.
-
-    A row without a target does not fit: nothing but blanks would be asked of it, and its loss, of
-    a whole row and not of a character, would outweigh all others.
-    """
-    stride = config["model"]["stride"]
-    frames = _counted(frames, opened, config)
-    room = {n: ctc.output_length(n, stride) for n in np.unique(frames).tolist()}
-    pairs_ = zip(classes, frames.tolist(), strict=True)
-    return np.array([0 < targets.frames_needed(target) <= room[n] for target, n in pairs_], bool)
-
-
-def _check_fit(splits: Mapping[str, Utterances], opened: Store, config: Mapping[str, Any]) -> None:
-    """Refuse a split without rows, without rows that have room, or with rows too long."""
-    model = config["model"]
-    for name, utterances in splits.items():
-        if not utterances.ids:
-            raise ThunderError(f"no row of {name} has features", "data")
-        if name != "test" and not utterances.fits.any():
-            raise ThunderError(
-                f"no row of {name} fits its frames at model.stride {model['stride']}: every text "
-                "is longer than what CTC can write; use a smaller stride",
-                "data",
-            )
-    frames = [_counted(utterances.frames, opened, config) for utterances in splits.values()]
-    longest = max(int(each.max()) for each in frames)
-    after, positions = ctc.output_length(longest, model["stride"]), model["size"]["positions"]
-    if after > positions:
-        raise ThunderError(
-            f"model.size.positions is {positions}, and the longest row has {after} frames after "
-            f"the stride of {model['stride']}; use more positions or fewer features.seconds"
-        )
-
-
-def _counted(
-    frames: NDArray[np.int64], opened: Store, config: Mapping[str, Any]
-) -> NDArray[np.int64]:
-    """Return the frames of each row that the model is given."""
-    if config["model"]["lengths"] == "real":
-        return frames
-    window = layouts.named(opened.layout).frames(config["features"]["seconds"])
-    return np.full(len(frames), window)
 
 
 def _is_stand_in(config: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.features.store import REJECTED, Store
 
 if TYPE_CHECKING:
-    from thunder.lanes.asr.material import Utterances
+    from thunder.lanes.asr.utterances import Utterances
 
 MISSING = "missing"  # without features: in no batch, recognised nowhere, scored nowhere
 EMPTY = "empty"  # without a letter of the script: in no batch, but scored

@@ -6,6 +6,7 @@ KINDS = {
     "dry": Kind(
         "thunder.lanes.dry.job:run",
         1,
+        metrics=("value", "value_squared", "seed"),
         timed_by=(("dry",),),
         stands_for_any=True,
     ),

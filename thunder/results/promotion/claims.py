@@ -30,11 +30,13 @@ def claimed(runs: Sequence[Mapping[str, Any]], comparisons: Sequence[Comparison]
 def is_real(comparison: Comparison) -> bool:
     """Say whether a difference is not 0, alone and among all comparisons of its table.
 
-    One that a bridge took part in must be larger than the error that the bridge itself brings.
+    Where something else brings a difference of its own, it must be larger than that one. One that
+    the lane refuses (too few units, one training of several) is none whatever it shows.
     """
     is_apart = comparison.low > 0 or comparison.high < 0
     is_left = comparison.p_value_holm is None or comparison.p_value_holm < LEVEL
-    return is_apart and is_left and abs(comparison.difference) > (comparison.bridge_cer or 0.0)
+    is_large = abs(comparison.difference) > (comparison.least or 0.0)
+    return comparison.refused is None and is_apart and is_left and is_large
 
 
 def not_claimed(
@@ -103,24 +105,26 @@ def _short(inputs: Mapping[str, str]) -> str:
 def _difference(comparison: Comparison) -> str:
     word = "lower" if comparison.difference < 0 else "higher"
     return (
-        f"CER of {comparison.label} is {word} than of {comparison.reference} by "
+        f"{comparison.measure.name} of {comparison.label} is {word} than of "
+        f"{comparison.reference} by "
         f"{100 * abs(comparison.difference):.2f} percentage points: {_numbers(comparison)}"
     )
 
 
 def _no_difference(comparison: Comparison) -> str:
     sides = f"{comparison.label} and {comparison.reference}"
-    return f"a difference in CER between {sides}: {_numbers(comparison)}"
+    why = "" if comparison.refused is None else f"; {comparison.refused}"
+    return f"a difference in {comparison.measure.name} between {sides}: {_numbers(comparison)}{why}"
 
 
 def _numbers(comparison: Comparison) -> str:
-    holm, bridge = comparison.p_value_holm, comparison.bridge_cer
+    measure, holm, least = comparison.measure, comparison.p_value_holm, comparison.least
     adjusted = "" if holm is None else f", p (Holm) {holm:.3g}"
-    alone = "" if bridge is None else f"; the bridge alone: {100 * bridge:.2f}"
+    beside = "" if least is None else f"; {measure.brought_by}: {100 * least:.2f}"
     return (
         f"{100 * comparison.difference:+.2f}, 95 % interval {100 * comparison.low:+.2f} to "
         f"{100 * comparison.high:+.2f}, p {comparison.p_value:.3g}{adjusted}, paired over "
-        f"{comparison.rows:,} utterances{alone}"
+        f"{comparison.units or comparison.rows:,} {comparison.unit or measure.unit}{beside}"
     )
 
 
@@ -128,9 +132,9 @@ def _of_kinds(present: Sequence[Candidate]) -> list[Claim]:
     """Return the limits that the lanes of runs know of, each with the runs that it holds for."""
     runs_by_limit: dict[str, list[str]] = {}
     for one in sorted(present, key=lambda one: one.run.kind):
-        for text in support.of_kind(one.run.kind).limits(one):
-            runs_by_limit.setdefault(text, []).append(one.name)
-    return [_claim(text, list(dict.fromkeys(names))) for text, names in runs_by_limit.items()]
+        for limit in support.of_kind(one.run.kind).limits(one):
+            runs_by_limit.setdefault(limit, []).append(one.name)
+    return [_claim(limit, list(dict.fromkeys(names))) for limit, names in runs_by_limit.items()]
 
 
 def _of_seeds(present: Sequence[Candidate]) -> list[Claim]:
@@ -143,8 +147,8 @@ def _of_seeds(present: Sequence[Candidate]) -> list[Claim]:
                 one.name
             )
     single = [name for seeds in points.values() if len(seeds) == 1 for name in seeds.values()]
-    text = "how far a result moves from seed to seed: of these there is one seed each"
-    return [_claim(text, list(dict.fromkeys(single)))] if single else []
+    limit = "how far a result moves from seed to seed: of these there is one seed each"
+    return [_claim(limit, list(dict.fromkeys(single)))] if single else []
 
 
 def _of_places(names: Sequence[str], shown: Mapping[str, Any]) -> list[Claim]:

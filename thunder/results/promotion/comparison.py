@@ -1,23 +1,46 @@
-"""Comparisons of error rates as tables made them: what was compared, by how much it differs."""
+"""Comparisons as the tables of a lane made them: what was compared, by how much it differs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the comparisons of a lane are of, in the words of its promotions.
+
+    Args:
+        name: of the rate that is compared, a fraction.
+        unit: what is paired, in the plural.
+        least: the key that a record has `Comparison.least` under; None: there is no such thing.
+        brought_by: what makes a difference of that size without meaning anything.
+    """
+
+    name: str
+    unit: str
+    least: str | None = None
+    brought_by: str | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One side minus the other, over the same utterances.
+    """One side minus the other, over the same rows.
 
     Args:
+        measure: what is compared.
         table: name of the table that has it.
         label: the first side, as a person reads it.
         reference: the other side.
-        rows: utterances that both have.
+        rows: how many units both sides have.
         difference: of fractions, first minus reference; `low` and `high` at 95 %.
         p_value_holm: adjusted for the comparisons of its table.
-        bridge_cer: error of the bridge that took part, None without one.
+        least: only a difference that is larger counts; None: any does.
+        units: how many of what is independent of each other the test is over; None: rows.
+        unit: what they are, in the plural; None: what the measure pairs.
+        refused: why nothing is claimed of it, whatever the numbers; None: they decide.
     """
 
+    measure: Measure
     table: str
     label: str
     reference: str
@@ -28,7 +51,17 @@ class Comparison:
     high: float
     p_value: float
     p_value_holm: float | None
-    bridge_cer: float | None = None
+    least: float | None = None
+    units: int | None = None
+    unit: str | None = None
+    refused: str | None = None
+
+    def recorded(self) -> dict[str, Any]:
+        """Return it as a record has it: numbers and sides, without the words of the measure."""
+        row = {**asdict(self), "unit": self.unit or self.measure.unit}
+        del row["measure"]
+        least = row.pop("least")
+        return {**row, self.measure.least: least} if self.measure.least else row
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from thunder.ground import digest, files
+from thunder.ground import digest, files, run_files
 from thunder.results.promotion import support
 from thunder.results.promotion.candidates import Candidate, needs_of
-from thunder.runs import manifest
 
 
 def run(one: Candidate) -> dict[str, Any]:
     """Return one run: how it was made, what it read, what it measured."""
     record = one.record or {}
-    last, path = record["attempts"][-1], one.run.folder / manifest.NAME
+    last, path = record["attempts"][-1], one.run.folder / run_files.MANIFEST
     artifacts = files.read_json(path)["artifacts"]
     return {
         "run": one.name,
@@ -46,10 +45,12 @@ def environments(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     by_digest: dict[str, dict[str, Any]] = {}
     for one in candidates:
         for attempt in (one.record or {})["attempts"]:
-            made = attempt["provenance"]
+            provenance = attempt["provenance"]
             here = {
-                "host": made["host"], "backend": attempt["backend"], "versions": made["versions"]
-            }  # fmt: skip
+                "host": provenance["host"],
+                "backend": attempt["backend"],
+                "versions": provenance["versions"],
+            }
             row = by_digest.setdefault(digest.of_value(here), {**here, "runs": []})
             row["runs"] = list(dict.fromkeys([*row["runs"], one.name]))
     return list(by_digest.values())

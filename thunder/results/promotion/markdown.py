@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from thunder.results.promotion import support
+
 _SHOWN_VERSIONS = ("python", "thunder", "torch", "mlx", "mlx-lm", "numpy", "transformers")
 
 
@@ -26,7 +28,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _section("Optional cells that are missing", missing)
     yield from _section("Data", _data(document))
     yield from _section("Metrics", _metrics(document["runs"]))
-    yield from _section("Comparisons", _comparisons(document["comparisons"]))
+    yield from _section("Comparisons", _comparisons(document))
     meant = [
         f"- {row['word']}: {row['meaning']} ({' '.join(row['runs'])})"
         for row in document["definitions"]
@@ -85,23 +87,16 @@ def _metrics(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield _line([row["run"], _point(row["cell"]) or "–", metric["name"], value, interval])
 
 
-def _comparisons(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    if not rows:
+def _comparisons(document: Mapping[str, Any]) -> Iterator[str]:
+    if not document["comparisons"]:
         return
-    yield _line(
-        [
-            "table",
-            "CER of",
-            "minus CER of",
-            "points",
-            "95 % interval",
-            "p",
-            "p (Holm)",
-            "utterances",
-        ]
-    )
+    own = next(run for run in document["runs"] if not run["needed_by"])
+    measure = support.of_kind(own["kind"]).measure
+    assert measure is not None, own["kind"]
+    sides = [f"{measure.name} of", f"minus {measure.name} of"]
+    yield _line(["table", *sides, "points", "95 % interval", "p", "p (Holm)", measure.unit])
     yield _line(["---"] * 8)
-    for row in rows:
+    for row in document["comparisons"]:
         numbers = [f"{100 * row[key]:+.2f}" for key in ("difference", "low", "high")]
         adjusted = "–" if row["p_value_holm"] is None else f"{row['p_value_holm']:.3g}"
         yield _line(
@@ -137,4 +132,4 @@ def _point(cell: Mapping[str, Any]) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in cells)} |"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

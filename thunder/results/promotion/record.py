@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, folders, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.results.promotion import candidates, claims, evidence, markdown, refusals, support
@@ -14,7 +13,6 @@ from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons
 from thunder.runs import attempts, store
 
-FOLDER = "promotions"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -74,13 +72,14 @@ def write(document: dict[str, Any], outputs: Path) -> list[Path]:
     name = document["name"]
     if not _NAME.fullmatch(name):
         raise ThunderError(f"{name!r}: not a name; letters, digits and . _ - are allowed")
-    path, text = (outputs / FOLDER / f"{name}.{ending}" for ending in ("json", "md"))
+    stem = outputs / folders.PROMOTIONS / name
+    path, rendering = (stem.with_name(f"{name}.{ending}") for ending in ("json", "md"))
     if path.exists():
         document = _same(path, document)
     else:
         files.write_json(path, document)
-    files.write_text(text, markdown.render(document))
-    return [path, text]
+    files.write_text(rendering, markdown.render(document))
+    return [path, rendering]
 
 
 def _reasons(runs: Sequence[Candidate], *, several_commits: bool) -> list[str]:
@@ -119,7 +118,7 @@ def _document(
             if not one.is_present
         ],
         "definitions": defined,
-        "comparisons": [asdict(one) for one in compared.made],
+        "comparisons": [one.recorded() for one in compared.made],
         "claimed": claims.claimed(own, compared.made),
         "not_claimed": claims.not_claimed(looked_at, own, compared, words, shown),
         **shown,

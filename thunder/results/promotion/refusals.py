@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.jobs import mixed
 from thunder.jobs.kinds import KINDS
 from thunder.results.promotion.candidates import Candidate
-from thunder.runs import manifest, store
+from thunder.runs import store
 
-# Inputs that all runs of a kind must have read alike, unless an axis varies them.
-MATCHED = ("data", "split", "features", "model")
 _SHOWN_FAULTS = 5
 
 
@@ -58,12 +56,12 @@ def _of_record(one: Candidate) -> Iterator[str]:
 def _of_attempts(one: Candidate) -> Iterator[str]:
     attempts: Sequence[Mapping[str, Any]] = (one.record or {})["attempts"]
     for attempt in attempts:
-        made, place = attempt["provenance"], f"run {one.label}, attempt {attempt['number']}"
-        if made["commit"] is None:
-            yield f"{place}: the commit of its code is not known ({made['reason'] or 'no reason'})"
-        elif made["dirty"]:
-            way = "commit them, then run it again with force=true"
-            yield f"{place}: code with uncommitted changes on commit {made['commit'][:12]}; {way}"
+        code, place = attempt["provenance"], f"run {one.label}, attempt {attempt['number']}"
+        if code["commit"] is None:
+            yield f"{place}: the commit of its code is not known ({code['reason'] or 'no reason'})"
+        elif code["dirty"]:
+            fix = "commit them, then run it again with force=true"
+            yield f"{place}: code with uncommitted changes on commit {code['commit'][:12]}; {fix}"
     if not attempts[-1]["runtime"]["reproduce"]:
         yield f"run {one.label}: no command is recorded that makes it again"
 
@@ -77,7 +75,7 @@ def _of_proof(one: Candidate) -> Iterator[str]:
     if len(faults) > _SHOWN_FAULTS:
         yield f"run {one.label}: … and {len(faults) - _SHOWN_FAULTS:,} more faults"
     if not faults:
-        artifacts = files.read_json(one.run.folder / manifest.NAME)["artifacts"]
+        artifacts = files.read_json(one.run.folder / run_files.MANIFEST)["artifacts"]
         listed = {artifact["path"] for artifact in artifacts}
         wanted = KINDS[one.run.kind].artifacts
         if lacking := [name for name in wanted if name not in listed]:
@@ -86,7 +84,8 @@ def _of_proof(one: Candidate) -> Iterator[str]:
 
 def _mixed_inputs(present: Sequence[Candidate]) -> Iterator[str]:
     def meant(one: Candidate, name: str) -> tuple[str, str] | None:
-        return (one.run.kind, name) if name in MATCHED and not _is_varied(one, name) else None
+        is_meant = name in KINDS[one.run.kind].alike and not _is_varied(one, name)
+        return (one.run.kind, name) if is_meant else None
 
     for pair in mixed.inputs([(one, (one.record or {})["inputs"]) for one in present], meant):
         yield (

@@ -1,13 +1,11 @@
 """A table as files: JSON, Markdown for people, CSV for programs."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files
+from thunder.ground import csv_text, files
 
 DIGITS = 4
 _PLAIN_FROM = 1000  # above this a number has no decimals, and no exponent
@@ -16,18 +14,17 @@ MISSING = "–"
 
 def write(table: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write a table as JSON, Markdown and CSV; the same runs give the same bytes."""
-    texts = renderings(table)
-    for name, text in texts.items():
-        files.write_text(folder / name, text)
-    return [folder / name for name in texts]
+    rendered = renderings(table)
+    files.write_all({folder / name: content.encode() for name, content in rendered.items()})
+    return [folder / name for name in rendered]
 
 
 def stale(table: Mapping[str, Any], folder: Path) -> list[Path]:
     """Return the files on disk that do not follow from the runs any more."""
     return [
         folder / name
-        for name, text in renderings(table).items()
-        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+        for name, content in renderings(table).items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != content
     ]
 
 
@@ -68,20 +65,19 @@ def render_markdown(table: Mapping[str, Any]) -> str:
 
 def render_csv(table: Mapping[str, Any]) -> str:
     """Return the table for programs: full precision, one mean, sd and count per metric."""
-    axes, stream = _axes(table), io.StringIO()
+    axes = _axes(table)
     head = [*axes, "present", "wanted", "stand_in"]
     for metric in table["metrics"]:
         head += [f"{metric}_mean", f"{metric}_sd", f"{metric}_n"]
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*head, "runs"])
+    rows: list[list[Any]] = [[*head, "runs"]]
     for row in table["rows"]:
         cells = [row["point"].get(axis, "") for axis in axes]
         cells += [row["present"], row["wanted"], row["stand_in"]]
         for metric in table["metrics"]:
             value = row["values"][metric]
             cells += ["" if value[key] is None else value[key] for key in ("mean", "sd", "n")]
-        writer.writerow([*cells, " ".join(row["runs"])])
-    return stream.getvalue()
+        rows.append([*cells, " ".join(row["runs"])])
+    return csv_text.render(rows)
 
 
 def _axes(table: Mapping[str, Any]) -> list[str]:
@@ -112,15 +108,15 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
 def _mean_text(value: Mapping[str, Any], present: int) -> str:
     if value["mean"] is None:
         return MISSING
-    text = _number_text(value["mean"])
+    mean = _number_text(value["mean"])
     if value["sd"]:
         # As many decimals as two digits of the spread have, in both numbers.
         decimals = max(0, 1 - floor(log10(value["sd"])))
-        text = f"{value['mean']:,.{decimals}f} ± {value['sd']:,.{decimals}f}"
+        mean = f"{value['mean']:,.{decimals}f} ± {value['sd']:,.{decimals}f}"
     elif value["sd"] is not None:
-        text += " ± 0"
+        mean += " ± 0"
     # A run that did not measure this metric may not pass for one that did.
-    return text + (f" (n={value['n']})" if value["n"] < present else "")
+    return mean + (f" (n={value['n']})" if value["n"] < present else "")
 
 
 def _number_text(value: float) -> str:

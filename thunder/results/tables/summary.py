@@ -10,6 +10,7 @@ from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.wording import nearest
 from thunder.jobs import comparable, inputs, mixed
+from thunder.jobs.kinds import KINDS
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.runs import reading, store
 
@@ -47,7 +48,7 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
     """
     if "metrics" not in matrix.spec.get("table", {}):
         raise ThunderError(
-            f"matrix {matrix.name!r} names no metrics; add table: {{metrics: [valid_loss]}}"
+            f"matrix {matrix.name!r} names no metrics; add table: {{metrics: [{_foremost(cells)}]}}"
         )
     settings = matrix.spec["table"]
     metrics, over = settings["metrics"], over_of(matrix)
@@ -65,6 +66,12 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         "rows": [_summary(row, metrics) for row in _rows(parts, over)],
         "code": code_states([(part.name, part.record) for part in present]),
     }
+
+
+def _foremost(cells: Sequence[Cell]) -> str:
+    """Return a metric that a table of these cells could show."""
+    metrics = (name for cell in cells for name in KINDS[cell.job.kind].metrics)
+    return next(metrics, "NAME")
 
 
 def with_table(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Matrix:
@@ -100,8 +107,8 @@ def code_states(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str,
     states: dict[tuple[str, bool], set[str]] = {}
     for name, record in runs:
         for attempt in record["attempts"]:
-            made = attempt["provenance"]
-            state = (made["commit"] or made["reason"] or "unknown", bool(made["dirty"]))
+            code = attempt["provenance"]
+            state = (code["commit"] or code["reason"] or "unknown", bool(code["dirty"]))
             states.setdefault(state, set()).add(name)
     return [
         {"commit": commit, "dirty": dirty, "runs": sorted(runs)}
@@ -141,10 +148,10 @@ def _refuse_unknown_metrics(metrics: Sequence[str], begun: Sequence[Part]) -> No
     known = {name for part in begun for name in part.run.metrics()}
     unknown = [metric for metric in metrics if known and metric not in known]
     if unknown:
-        have = sorted(known)
+        measured = sorted(known)
         raise ThunderError(
-            f"no run has the metric {unknown[0]!r}{nearest(unknown[0], have)}; "
-            f"metrics: {', '.join(have)}"
+            f"no run has the metric {unknown[0]!r}{nearest(unknown[0], measured)}; "
+            f"metrics: {', '.join(measured)}"
         )
 
 
@@ -206,9 +213,13 @@ def _summary(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
         "wanted": len(row.parts),
         "present": len(present),
         "stand_in": any(part.cell.job.is_stand_in for part in row.parts),
-        "values": {metric: _spread([r.values[metric] for r in present]) for metric in metrics},
+        "values": {
+            metric: _spread([part.values[metric] for part in present]) for metric in metrics
+        },
         "runs": [part.name for part in present],
-        "missing": [f"{r.name} ({r.cell.label}): {r.reason}" for r in row.parts if r.reason],
+        "missing": [
+            f"{part.name} ({part.cell.label}): {part.reason}" for part in row.parts if part.reason
+        ],
     }
 
 

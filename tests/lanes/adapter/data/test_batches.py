@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from adapter_fixtures import Tiny, tiny  # noqa: F401
 
-from thunder.lanes.adapter.data import batches, tokens
+from thunder.lanes.adapter.data import batches, token_rows
 
 LENGTHS = tuple(int(n) for n in np.random.default_rng(0).integers(5, 200, 301))
 
@@ -62,7 +62,7 @@ def test_split_gives_equal_ranks_near_equal_work() -> None:
 
 
 def test_collate_supervises_the_assistant_alone(tiny: Tiny) -> None:
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     batch = batches.collate(rows, np.array([3, 8]))
     supervised = batch.targets[batch.weights == 1]
     expected = np.concatenate([rows.row(n)[rows.starts[n] :] for n in (3, 8)])
@@ -73,14 +73,14 @@ def test_collate_supervises_the_assistant_alone(tiny: Tiny) -> None:
 
 
 def test_shapes_lie_on_the_grid(tiny: Tiny) -> None:
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     batch = batches.collate(rows, np.array([0, 1, 2]), batches.Grid(32, 64))
     assert batch.inputs.shape[1] % 32 == 0
     assert len(batch.positions) % 64 == 0
 
 
 def test_a_missing_row_counts_nothing(tiny: Tiny) -> None:
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     alone = batches.collate(rows, np.array([batches.NO_ROW]))
     assert (alone.supervised, alone.tokens) == (0, 0)
     both = batches.collate(rows, np.array([4, batches.NO_ROW]))
@@ -88,5 +88,5 @@ def test_a_missing_row_counts_nothing(tiny: Tiny) -> None:
 
 
 def test_evaluation_shows_every_row_once(tiny: Tiny) -> None:
-    rows = tokens.load(tiny.tokens / "valid.npz")
+    rows = token_rows.load(tiny.tokens / "valid.npz")
     assert sorted(np.concatenate(batches.evaluation(rows))) == list(range(len(rows)))

@@ -19,11 +19,11 @@ from adapter_fixtures import (
     wait_for_step,
 )
 
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import verify
 from thunder.lanes.adapter.training import ranks, state
-from thunder.training import checkpoints, metrics
+from thunder.training import checkpoints
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def silent(event: dict[str, Any]) -> None:
 
 
 def losses(run: Path) -> list[Any]:
-    rows = files.read_jsonl(run / metrics.NAME)
+    rows = files.read_jsonl(run / run_files.ROWS)
     return [(row["step"], row["loss"]) for row in rows if "loss" in row]
 
 
@@ -133,7 +133,7 @@ def test_ranks_do_not_change_the_numbers(tiny: Tiny, tmp_path: Path) -> None:
     for (_, one), (_, uneven) in zip(rows["one"], rows["uneven"], strict=True):
         # Another order of sums; what was counted twice or left out would show in the first digit.
         assert uneven == pytest.approx(one, rel=1e-3)
-    first = [next(row for row in files.read_jsonl(tmp_path / n / metrics.NAME)) for n in rows]
+    first = [next(row for row in files.read_jsonl(tmp_path / n / run_files.ROWS)) for n in rows]
     assert first[0]["valid_loss"] == first[1]["valid_loss"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from adapter_fixtures import Tiny, tiny  # noqa: F401
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.data import batches, tokens
+from thunder.lanes.adapter.data import batches, token_rows
 from thunder.lanes.adapter.model import lora
 from thunder.lanes.adapter.training.loop import Trainer, learning_rate
 
@@ -80,7 +80,7 @@ def test_step_equals_the_plain_recipe_of_mlx(tiny: Tiny) -> None:
     import mlx.optimizers as optim
 
     mine, plain = trainer(tiny), lora.load(tiny.model, ADAPTER, 0)
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     batch = batches.collate(rows, np.array([0, 1, 2]))
     arrays = [mx.array(a) for a in (batch.inputs, batch.positions, batch.targets, batch.weights)]
 
@@ -104,7 +104,7 @@ def test_step_equals_the_plain_recipe_of_mlx(tiny: Tiny) -> None:
 
 def test_training_lowers_the_loss(tiny: Tiny) -> None:
     mine = trainer(tiny)
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     before = mine.evaluate(rows)
     order = batches.Order(tuple(rows.lengths.tolist()), 0, 4)
     for step in range(12):
@@ -115,7 +115,7 @@ def test_training_lowers_the_loss(tiny: Tiny) -> None:
 def test_evaluation_leaves_no_trace(tiny: Tiny) -> None:
     adapted = lora.load(tiny.model, ADAPTER | {"dropout": 0.3}, 0)
     mine = Trainer(adapted, tiny.config(Path())["train"], 0.01)
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     mx.random.seed(5)
     key = np.array(mx.random.state[0])
     assert mine.evaluate(rows) == mine.evaluate(rows)
@@ -125,7 +125,7 @@ def test_evaluation_leaves_no_trace(tiny: Tiny) -> None:
 def test_a_loss_that_is_not_finite_is_refused(tiny: Tiny) -> None:
     mine = trainer(tiny)
     mine.vector = mine.vector * float("nan")
-    rows = tokens.load(tiny.tokens / "train.npz")
+    rows = token_rows.load(tiny.tokens / "train.npz")
     with pytest.raises(ThunderError, match="step 1: the loss is nan") as caught:
         mine.advance(batches.collate(rows, np.array([0])))
     assert caught.value.cause == "training"

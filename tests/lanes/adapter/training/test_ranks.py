@@ -22,10 +22,10 @@ from adapter_fixtures import (
     wait_for_step,
 )
 
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.training import ranks
-from thunder.training import checkpoints, metrics, process, rank, watch
+from thunder.training import checkpoints, rank, rank_process, watch
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +97,7 @@ def test_a_loss_that_is_not_finite_stops_before_saving(tiny: Tiny, tmp_path: Pat
     assert caught.value.cause == "training"
     assert not checkpoints.steps(tmp_path)
     (failed,) = re.findall(r"step (\d+): the loss is", str(caught.value))
-    rows = [row for row in files.read_jsonl(tmp_path / metrics.NAME) if "loss" in row]
+    rows = [row for row in files.read_jsonl(tmp_path / run_files.ROWS) if "loss" in row]
     # The step that failed has left no row, those before it have.
     assert [row["step"] for row in rows] == list(range(1, int(failed)))
     assert rows
@@ -113,7 +113,7 @@ def test_a_model_that_cannot_be_loaded_is_the_cause(tiny: Tiny, tmp_path: Path) 
 
 
 def test_ranks_of_another_window_are_refused(tmp_path: Path) -> None:
-    inbox: process.Inbox = SimpleQueue()
+    inbox: rank_process.Inbox = SimpleQueue()
     order = {
         "mode": "smoke",
         "world": 2,
@@ -122,16 +122,18 @@ def test_ranks_of_another_window_are_refused(tmp_path: Path) -> None:
     }
     order |= {"start_seconds": 20.0, "stall_seconds": 20.0}
     orders = [{**order, "rank": number, "token": f"{number}" * 32} for number in range(2)]
-    both = [process.Process(n, one, inbox, ranks.COMMAND) for n, one in enumerate(orders)]
+    both = [rank_process.Process(n, one, inbox, ranks.COMMAND) for n, one in enumerate(orders)]
     try:
         told, ended = _listen(both, inbox)
     finally:
-        process.end(both)
+        rank_process.end(both)
     assert [one.code for one in both] == [rank.NOT_MET] * 2
     assert all("another window" in told[number] for number in ended)
 
 
-def _listen(both: list[process.Process], inbox: process.Inbox) -> tuple[dict[int, str], list[int]]:
+def _listen(
+    both: list[rank_process.Process], inbox: rank_process.Inbox
+) -> tuple[dict[int, str], list[int]]:
     told: dict[int, str] = {}
     ended: list[int] = []
     greeted = 0
@@ -173,7 +175,7 @@ def test_weights_must_name_every_rank(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_ranks_are_not_blamed_for_a_supervisor_that_was_held_up() -> None:
-    inbox: process.Inbox = SimpleQueue()
+    inbox: rank_process.Inbox = SimpleQueue()
     both = [SimpleNamespace(number=number, code=0, pid=0) for number in (0, 1)]
     watching = watch.Watch(
         cast(Any, both), inbox, lambda event: None, ranks.PHRASES, threading.Event()

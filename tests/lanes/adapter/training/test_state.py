@@ -5,10 +5,10 @@ import mlx.core as mx
 import pytest
 from adapter_fixtures import INPUTS
 
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.training import state
-from thunder.training import checkpoints, metrics
+from thunder.training import checkpoints
 
 RECORD: dict[str, Any] = {
     "step": 5,
@@ -120,12 +120,12 @@ def test_equal_tensors_give_equal_files(tmp_path: Path) -> None:
 def test_cleaning_cuts_the_metrics_and_sets_later_folders_aside(tmp_path: Path) -> None:
     for step in (5, 10):
         save(tmp_path, step)
-    files.write_jsonl(tmp_path / metrics.NAME, [{"step": n, "loss": 1.0} for n in range(1, 9)])
-    with (tmp_path / metrics.NAME).open("a") as stream:
+    files.write_jsonl(tmp_path / run_files.ROWS, [{"step": n, "loss": 1.0} for n in range(1, 9)])
+    with (tmp_path / run_files.ROWS).open("a") as stream:
         stream.write('{"step": 9, "lo')
     (tmp_path / "checkpoints" / ".step-0000010.x.tmp").mkdir()
     state.clean(tmp_path, 5)
-    assert [row["step"] for row in files.read_jsonl(tmp_path / metrics.NAME)] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in files.read_jsonl(tmp_path / run_files.ROWS)] == [1, 2, 3, 4, 5]
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == [".damaged-step-0000010", "step-0000005"]
 

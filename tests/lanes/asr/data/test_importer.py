@@ -144,6 +144,29 @@ def test_a_format_can_be_said(recorded: Path) -> None:
     assert len(_rows(recorded / "data")) == len(WORDS)
 
 
+def test_lists_in_two_scripts_have_a_format_each_and_a_command_each(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "french").write_text("".join(f"{word} l'été {word}\n" for word in WORDS[1:]))
+    lists = ",".join(str(recorded / name) for name in ("list.txt", "french"))
+    words = ["--script=latin,from_data", "--column=latin,french", "--channel=right"]
+    call = ["corpus", "import-speech", str(recorded / "sounds"), lists, str(recorded / "a b")]
+    assert tasks.main([*call, *words, "--format=colon,kaldi,trn"]) == 1
+    assert "3 formats for 2 files" in capsys.readouterr().err
+    assert tasks.main([*call, *words, "--format=colon,kaldi"]) == 0
+    rows = list(files.read_jsonl(recorded / "a b" / "pairs.jsonl"))
+    assert [row["feat_id"] for row in rows] == sorted(WORDS[1:])
+    assert (rows[0]["latin"], rows[0]["french"]) == ("it is eight", "l’été eight")
+    inputs = files.read_json(recorded / "a b" / "manifest.json")["inputs"]
+    assert [(one["path"], one["rows"]) for one in inputs] == [("list.txt", 8), ("french", 7)]
+    printed = capsys.readouterr().out.splitlines()
+    uses = [line.removeprefix("use it: ") for line in printed if line.startswith("use it: ")]
+    assert ["script=latin" in use for use in uses] == [True, False]
+    for use in uses:
+        done = _bash(f"{use} dry_run=true", recorded)
+        assert done.returncode == 0, done.stderr
+
+
 def test_the_folder_that_the_names_begin_in_is_told(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from thunder.ground.errors import Faults, ThunderError
+from thunder.lanes.asr import scripts
 from thunder.lanes.asr.data import pairs
 
 DATA = {
@@ -44,14 +45,28 @@ def _audio(folder: Path, *names: str) -> None:
         path.write_bytes(b"sound")
 
 
+def test_no_script_can_be_named_as_another_column_of_rows() -> None:
+    assert {"feat_id", *pairs._REST} <= {*scripts.RESERVED}
+
+
 def test_rows_come_sorted_in_the_columns_of_the_contract(tmp_path: Path) -> None:
     _write(tmp_path, _row("b", duration=2.5), _row("a"), _row("ߊ"), _row("C"))
     rows = pairs.load(tmp_path, DATA)
-    assert tuple(rows.column_names) == pairs.COLUMNS
+    assert rows.column_names == [
+        "feat_id",
+        "nko",
+        "latin",
+        "audio",
+        "duration_s",
+        "origin",
+        "cluster",
+        "group",
+        "line",
+    ]
     assert list(rows["feat_id"]) == sorted(["b", "a", "ߊ", "C"])
     assert rows[2] == {
         "feat_id": "b", "nko": "ߣߌ b", "latin": "ni b", "audio": None, "duration_s": 2.5,
-        "origin": None, "group": None, "line": 1,
+        "origin": None, "cluster": None, "group": None, "line": 1,
     }  # fmt: skip
 
 
@@ -212,6 +227,15 @@ def test_origin_and_group_come_from_their_columns(tmp_path: Path) -> None:
     assert list(pairs.load(tmp_path, DATA, by="text")["group"]) == [None, None]
 
 
+def test_clusters_come_from_their_column_and_every_row_has_one(tmp_path: Path) -> None:
+    _write(tmp_path, _row("a", speaker="Awa"), _row("b", speaker=7))
+    rows = pairs.load(tmp_path, {**DATA, "cluster": "speaker"})
+    assert list(rows["cluster"]) == ["Awa", "7"]
+    _write(tmp_path, _row("a", speaker="Awa"), _row("b", speaker=None))
+    with pytest.raises(Faults, match=r"pairs.jsonl:2: 'speaker' must be text, is null"):
+        pairs.load(tmp_path, {**DATA, "cluster": "speaker"})
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -263,3 +287,20 @@ def test_the_snapshot_is_of_ids_and_texts_alone(tmp_path: Path) -> None:
         snapshot(_row("a"), _row("b"), columns={"nko": None, "latin": "latin"}),
     ]
     assert len({one, *others}) == 6
+
+
+def test_the_snapshot_of_other_scripts_says_which(tmp_path: Path) -> None:
+    _write(tmp_path, *({"feat_id": name, "c": f"да {name}", "l": f"da {name}"} for name in "ba"))
+    rows = pairs.load(
+        tmp_path, {**DATA, "columns": {"translit": "l", "cyrillic": "c", "nko": None}}
+    )
+    assert pairs.scripts(rows) == ("cyrillic", "translit")
+    assert (rows[0]["cyrillic"], rows[0]["translit"]) == ("да a", "da a")
+    lines = '["feat_id","cyrillic","translit"]\n["a","да a","da a"]\n["b","да b","da b"]\n'
+    assert pairs.snapshot(rows) == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_text_of_any_script_must_be_there(tmp_path: Path) -> None:
+    _write(tmp_path, {"feat_id": "a", "fr": "ça"}, {"feat_id": "b", "fr": " "}, {"feat_id": "c"})
+    with pytest.raises(Faults, match=r"jsonl:2: 'fr' is empty(.|\n)*jsonl:3: 'fr' must be text"):
+        pairs.load(tmp_path, {**DATA, "columns": {"french": "fr"}})

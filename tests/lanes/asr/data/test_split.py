@@ -286,7 +286,7 @@ def test_rows_whose_text_train_lacks_are_named() -> None:
         "e": "ne  taara", "f": "u", "g": "an / ye",
     }  # fmt: skip
     # That valid has a text does not make it known: nothing was trained on it.
-    assert groups.unseen(ids, texts, "latin") == {"c", "f"}
+    assert groups.unseen(ids, texts, spelling.script("latin")) == {"c", "f"}
 
 
 def test_texts_that_are_scored_alike_are_of_one_group() -> None:

@@ -1,6 +1,7 @@
 """Decoding against the definition: all paths of tiny inputs, summed or compared one by one."""
 
 import itertools
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -104,6 +105,19 @@ def test_marks_are_put_in_their_one_order_with_their_frames() -> None:
     ):
         assert decoded.text == text
         assert decoded.spans == [(0, 1), (3, 4), (1, 3)]
+
+
+def test_a_letter_and_its_mark_are_one_character_where_they_are_one_in_nfc() -> None:
+    # Yoruba needs the acute by itself for ẹ́, and has é as a letter; a model may write e and acute.
+    words = Vocabulary(("<blank>", "e", "ẹ", "\u0301"), 0, "yoruba", 1)
+    log_probs = of_path([1, 3, 3, 0, 2, 3], classes=4)
+    for decoded in (
+        decode.best_paths(log_probs, torch.tensor([6]), words)[0],
+        beam.search(log_probs.numpy(), np.array([6]), words, 1)[0],
+    ):
+        assert decoded.text == unicodedata.normalize("NFC", "e\u0301ẹ\u0301") == "éẹ\u0301"
+        assert decoded.spans == [(0, 3), (4, 5), (5, 6)]
+        assert len(decoded.confidences) == len(decoded.text)
 
 
 def test_a_beam_adds_up_spellings_that_are_one_text() -> None:

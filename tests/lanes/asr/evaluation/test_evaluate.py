@@ -18,6 +18,8 @@ from thunder.lanes.asr.evaluation import adaptation, decode, dumps, evaluate, pa
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.model.oracle import NAMES
 from thunder.language import spelling
+from thunder.scoring import documents
+from thunder.scoring import dumps as scored_dumps
 
 DUMPS = {
     f"{split}_{name}"
@@ -97,6 +99,27 @@ def test_references_carry_their_source_and_what_train_lacks(done: Path) -> None:
         "radio": 8,
         "unknown": 4,
     }
+
+
+def test_references_carry_the_cluster_that_the_interval_is_over(tmp_path: Path) -> None:
+    gathered = material()
+    ids = gathered.splits["test"].ids
+    clusters = [f"speaker {number % 4}" for number in range(len(ids))]
+    test = dataclasses.replace(gathered.splits["test"], clusters=clusters)
+    changed = dataclasses.replace(gathered, splits={**gathered.splits, "test": test})
+    evaluate.run(changed, model(gathered), TRAINING, tmp_path / RUN, asr_training.silent)
+    folder = tmp_path / RUN
+    assert [row["cluster"] for row in rows(folder, "test_references")] == clusters
+    paths = (folder / f"test_{name}.jsonl" for name in ("predictions", "references"))
+    scores = documents.of_dump(scored_dumps.read(*paths), gathered.config["evaluate"]["bootstrap"])
+    assert scores["all"]["norm"]["units"] == 4
+    assert files.read_json(folder / "results.json")["cer_ci95"] == scores["all"]["norm"]["cer_ci95"]
+
+
+def test_without_clusters_references_are_what_they_were(done: Path) -> None:
+    assert list(rows(done, "test_references")[0]) == sorted(
+        ["feat_id", "script", "reference_text", "reference_norm", "origin", "text_disjoint"]
+    )
 
 
 def test_valid_rows_know_whether_train_has_their_text(tmp_path: Path) -> None:
@@ -355,12 +378,17 @@ def test_suta_is_never_called_ttt() -> None:
 
 def test_every_mark_order_is_the_one_of_nfc() -> None:
     text = "ߊ\u07eb\u07f2\u07eb ߏ\u07f3\u07f2"
-    order = decode.canonical(text)
-    assert "".join(text[place] for place in order) == unicodedata.normalize("NFC", text)
+    spans = [(place, place + 1) for place in range(len(text))]
+    written, frames, _ = decode.composed(text, spans, [1.0] * len(text))
+    assert written == unicodedata.normalize("NFC", text)
+    assert "".join(text[first] for first, _ in frames) == written
 
 
 def test_every_key_of_a_row_is_required() -> None:
     for name in ("asr_prediction", "asr_reference", "asr_results", "asr_partitions"):
         document = schema.load(name)
-        assert sorted(document["required"]) == sorted(document["properties"])
+        # A script that is known by name says nothing of its normaliser, and a row of independent
+        # rows nothing of a cluster, so that the files of earlier runs stay valid.
+        keys = set(document["properties"]) - {"normaliser", "cluster"}
+        assert sorted(document["required"]) == sorted(keys)
         assert document["additionalProperties"] is False

@@ -12,7 +12,7 @@ import pytest
 from thunder.ground import files, schema
 from thunder.jobs.kinds import KINDS
 from thunder.lanes.asr.data import vocabulary
-from thunder.lanes.asr.evaluation import dumps, partition, results
+from thunder.lanes.asr.evaluation import dumps, partition, scored_dump
 from thunder.lanes.asr.features import log_mel
 from thunder.lanes.asr.model import definitions
 from thunder.language import spelling
@@ -153,23 +153,23 @@ def test_metrics_are_numbers_of_results(done: tuple[Path, dict[str, float | None
     ]  # fmt: skip
 
 
-def scored(stable: int, rows: int, blank: float = 0.5) -> results.Scored:
+def scored(stable: int, rows: int, blank: float = 0.5) -> scored_dump.Scored:
     labels = ["stable"] * stable + ["uncertain"] * (rows - stable)
-    return results.Scored([f"r{n}" for n in range(rows)], {}, labels, [blank] * rows)
+    return scored_dump.Scored([f"r{n}" for n in range(rows)], {}, labels, [blank] * rows)
 
 
 @pytest.mark.parametrize(
     ("stable", "is_useful"), [(19, False), (20, True), (95, True), (96, False)]
 )
 def test_a_router_that_routes_nothing_is_warned_of(stable: int, is_useful: bool) -> None:
-    warned = results.warnings(scored(stable, 100))
+    warned = scored_dump.warnings(scored(stable, 100))
     assert (warned == []) is is_useful
     if not is_useful:
         assert f"{stable}.0% of test stable" in warned[0]
 
 
 def test_a_model_that_writes_nothing_is_warned_of() -> None:
-    warned = results.warnings(scored(50, 100, blank=0.99))
+    warned = scored_dump.warnings(scored(50, 100, blank=0.99))
     assert len(warned) == 1
     assert "99.0% of the posteriors of test are blank" in warned[0]
 

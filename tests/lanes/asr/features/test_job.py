@@ -21,6 +21,7 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.asr.data import pairs
 from thunder.lanes.asr.data.folder import data_folder
 from thunder.lanes.asr.features import job, log_mel, pool, publish, shards, store, verdicts
+from thunder.lanes.asr.kind import KINDS
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,7 @@ def test_all_rows_become_the_frames_of_their_audio(data: Path, run_folder: Path)
     assert result["step"] is None
     assert result["inputs"] == {"data": pairs.snapshot(rows), "features": opened.digest}
     metrics = result["metrics"]
+    assert set(metrics) == {*KINDS["asr_features"].metrics}
     assert metrics["rows"] == 100
     assert metrics["frames"] == int(opened.lengths.sum())
     assert metrics["bytes"] == sum(p.stat().st_size for p in run_folder.glob("shards/*.f16"))

@@ -66,14 +66,14 @@ def test_audio_is_mono_16_bit_and_as_long_as_the_row_says(built: Path) -> None:
 
 
 def test_soundfile_reads_what_was_said(built: Path) -> None:
-    from thunder.lanes.asr.speech import synthesizer as speech
+    from thunder.lanes.asr.speech import synthesizer
 
     soundfile = pytest.importorskip("soundfile")
     row = _rows(built)[3]
     samples, rate = soundfile.read(built / "audio" / f"{row['feat_id']}.wav", dtype="float32")
     voice = next(voice for voice in sounds.VOICES if voice.name == row["voice"])
-    said = speech.say(row["latin"], voice)
-    assert rate == speech.RATE_HZ
+    said = synthesizer.say(row["latin"], voice)
+    assert rate == synthesizer.RATE_HZ
     assert abs(samples - said).max() < 1e-4
 
 

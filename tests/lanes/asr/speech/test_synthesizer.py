@@ -9,8 +9,7 @@ import pytest
 
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.speech import sounds
-from thunder.lanes.asr.speech import synthesizer as speech
+from thunder.lanes.asr.speech import sounds, synthesizer
 from thunder.language import sentences
 
 AWA, BAKARY = sounds.VOICES[:2]
@@ -25,8 +24,8 @@ def _spectrum(samples: np.ndarray) -> np.ndarray:
 
 def _steady(letter: str, voice: sounds.Voice = BAKARY) -> np.ndarray:
     """The sound of a letter drawn out, without its edges."""
-    samples = speech.say(letter * 12, voice)
-    edge = int(0.2 * speech.RATE_HZ)
+    samples = synthesizer.say(letter * 12, voice)
+    edge = int(0.2 * synthesizer.RATE_HZ)
     return samples[edge:-edge]
 
 
@@ -36,14 +35,14 @@ def _share_above(hz: float, samples: np.ndarray) -> float:
 
 
 def test_the_same_text_and_voice_give_the_same_samples() -> None:
-    first, second = (speech.say(TEXT, AWA) for _ in range(2))
+    first, second = (synthesizer.say(TEXT, AWA) for _ in range(2))
     assert first.dtype == np.float32
     assert first.tobytes() == second.tobytes()
 
 
 def test_an_utterance_is_pinned() -> None:
     """May change with sounds.REVISION alone: other samples are another corpus."""
-    coded = (speech.say(TEXT, AWA) * 32767).round().astype("<i2")
+    coded = (synthesizer.say(TEXT, AWA) * 32767).round().astype("<i2")
     assert digest.of_bytes(coded.tobytes())[:12] == "4774fd7d505c"
     assert sounds.REVISION == 1
 
@@ -51,7 +50,7 @@ def test_an_utterance_is_pinned() -> None:
 def test_speech_is_finite_loud_enough_and_never_clipped() -> None:
     for voice in sounds.VOICES:
         for text in sentences.generate(2, 3, "latin"):
-            samples = speech.say(text, voice)
+            samples = synthesizer.say(text, voice)
             assert np.isfinite(samples).all()
             assert 0.04 < np.sqrt((samples**2).mean()) < 0.14
             assert np.abs(samples).max() < 0.99
@@ -59,13 +58,13 @@ def test_speech_is_finite_loud_enough_and_never_clipped() -> None:
 
 def test_the_length_is_that_of_the_sounds() -> None:
     seconds = sum(sound.seconds for sound in sounds.sounds(TEXT, AWA))
-    assert len(speech.say(TEXT, AWA)) / speech.RATE_HZ == pytest.approx(seconds, abs=0.01)
+    assert len(synthesizer.say(TEXT, AWA)) / synthesizer.RATE_HZ == pytest.approx(seconds, abs=0.01)
     assert 8 < len(TEXT) / seconds < 15  # characters a second, as in Bambara speech
 
 
 def test_speech_begins_and_ends_in_the_noise_of_the_room() -> None:
-    samples = speech.say(TEXT, AWA)
-    edge = int(0.07 * speech.RATE_HZ)
+    samples = synthesizer.say(TEXT, AWA)
+    edge = int(0.07 * synthesizer.RATE_HZ)
     whole, room = (np.sqrt((part**2).mean()) for part in (samples, samples[:edge]))
     assert 20 * np.log10(whole / room) == pytest.approx(AWA.noise_db, abs=1.5)
 
@@ -90,7 +89,7 @@ def test_no_two_sounds_are_alike() -> None:
     """What differs in writing differs in log-mel-like bands, by more than the room's noise."""
     bands = {}
     for letter in (unit for unit in sounds.SOUNDS if unit.strip(" ,")):
-        samples = speech.say(f"a{letter}a" * 6, BAKARY)
+        samples = synthesizer.say(f"a{letter}a" * 6, BAKARY)
         power = np.log10(_spectrum(samples)[:224].reshape(28, 8).mean(axis=1))
         bands[letter] = power - power.mean()
     for one, other in combinations(bands, 2):
@@ -101,14 +100,14 @@ def test_a_voice_has_its_pitch() -> None:
     for voice in sounds.VOICES:
         samples = _steady("a", voice).astype(float)
         power = np.abs(np.fft.rfft(samples, 1 << 17)) ** 2
-        period = speech.RATE_HZ / voice.pitch_hz
+        period = synthesizer.RATE_HZ / voice.pitch_hz
         low, high = int(0.7 * period), int(1.4 * period)  # no whole cycle more or less is in it
         lag = low + int(np.fft.irfft(power)[low:high].argmax())
         assert lag == pytest.approx(period, rel=0.15)
 
 
 def test_voices_differ() -> None:
-    lengths = {len(speech.say(TEXT, voice)) for voice in sounds.VOICES}
+    lengths = {len(synthesizer.say(TEXT, voice)) for voice in sounds.VOICES}
     assert len(lengths) > 1
     assert len({voice.name for voice in sounds.VOICES}) == len(sounds.VOICES)
 
@@ -147,7 +146,7 @@ def test_a_comma_is_a_longer_pause_than_a_space() -> None:
 )  # fmt: skip
 def test_what_cannot_be_said_is_refused(text: str, said: str) -> None:
     with pytest.raises(ThunderError, match=said):
-        speech.say(text, AWA)
+        synthesizer.say(text, AWA)
 
 
 def test_every_generated_sentence_can_be_said() -> None:
@@ -157,8 +156,8 @@ def test_every_generated_sentence_can_be_said() -> None:
 
 def test_speech_is_made_fifty_times_faster_than_it_is_said() -> None:
     texts = sentences.generate(12, 1, "latin")
-    speech.say(texts[0], AWA)
+    synthesizer.say(texts[0], AWA)
     began = time.process_time()
-    samples = sum(len(speech.say(text, AWA)) for text in texts)
+    samples = sum(len(synthesizer.say(text, AWA)) for text in texts)
     spent = time.process_time() - began
-    assert samples / speech.RATE_HZ / spent > 50
+    assert samples / synthesizer.RATE_HZ / spent > 50

@@ -23,7 +23,7 @@ from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import material
 from thunder.lanes.asr.training import loop, ranks, state
 from thunder.lanes.asr.training.state import Saved
-from thunder.training import process
+from thunder.training import rank_process
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +143,7 @@ def test_a_rank_that_hangs_is_named_in_time_and_leaves_nothing(
     with pytest.raises(ThunderError, match=r"no sign of life .* rank \d is suspended") as error:
         ranks.train(given.config, tmp_path, 1, during_training(stop))
     assert error.value.cause == "ranks"
-    assert time.monotonic() - stopped_at < 3.0 + 3 * process.END_SECONDS
+    assert time.monotonic() - stopped_at < 3.0 + 3 * rank_process.END_SECONDS
     assert not any(map(is_alive, seen))
 
 

@@ -18,11 +18,10 @@ from torch import Tensor
 
 from thunder.backends.torch import machine
 from thunder.backends.torch.peers import Peers
-from thunder.ground import digest, files
+from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.training import loop, state
-from thunder.training import metrics
 
 CLOCK = {"seconds", "utterances_per_second"}
 RENAMES = 3  # of an epoch that is the best so far: last.pt, best.pt, metrics.jsonl
@@ -46,7 +45,7 @@ def outcome(folder: Path) -> tuple[Any, ...]:
     """Return all that a run left, what a clock says aside."""
     last = torch.load(folder / artifacts.LAST, weights_only=True)
     bits = {place: one.numpy().tobytes() for place, one in tensors(last).items()}
-    rows = files.read_jsonl(folder / metrics.NAME)
+    rows = files.read_jsonl(folder / run_files.ROWS)
     history = [{k: v for k, v in row.items() if k not in CLOCK} for row in rows]
     return bits, history, last["stopped"], digest.of_file(folder / artifacts.BEST)
 
@@ -123,7 +122,7 @@ def test_what_a_crash_left_of_the_other_files_does_not_matter(
 ) -> None:
     trained(tmp_path, **DROPOUT)
     (tmp_path / f".{artifacts.LAST}.tmp").write_bytes(b"torn")
-    (tmp_path / metrics.NAME).write_text('{"step": 1}\n{"step": 1}\n{"st')
+    (tmp_path / run_files.ROWS).write_text('{"step": 1}\n{"step": 1}\n{"st')
     (tmp_path / artifacts.BEST).unlink()
     trained(tmp_path, **DROPOUT)
     assert outcome(tmp_path) == uncut

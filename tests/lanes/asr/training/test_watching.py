@@ -13,7 +13,7 @@ from asr_training import silent
 from thunder.backends.torch.peers import Peers
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.training import ranks
-from thunder.training.process import Inbox
+from thunder.training.rank_process import Inbox
 from thunder.training.watch import Watch
 
 

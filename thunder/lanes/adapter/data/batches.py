@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thunder.lanes.adapter.data.tokens import Rows
+from thunder.lanes.adapter.data.token_rows import Rows
 
 Numbers = NDArray[np.int64]
 
@@ -94,8 +94,8 @@ def _epoch(order: Order, epoch: int) -> Numbers:
 
 def split(numbers: Numbers, lengths: Sequence[int], weights: Sequence[int]) -> list[Numbers]:
     """Deal the rows of a global batch to the ranks, longest first, for near equal work."""
-    known = np.append(np.asarray(lengths), 0)  # NO_ROW reads the last entry
-    ordered = numbers[np.argsort(-known[numbers], kind="stable")]
+    padded = np.append(np.asarray(lengths), 0)  # NO_ROW reads the last entry
+    ordered = numbers[np.argsort(-padded[numbers], kind="stable")]
     turn = [rank for rank, weight in enumerate(weights) for _ in range(weight)]
     owners = np.resize([*turn, *reversed(turn)], len(ordered))
     return [ordered[owners == rank] for rank in range(len(weights))]

@@ -1,72 +1,15 @@
-"""Token rows: a corpus through the model's own tokenizer and chat template, once, for all ranks."""
+"""Tokenising: a corpus through the model's own tokenizer and chat template, once, for all ranks."""
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from thunder.ground import files
 from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter.data import token_rows
 
 SPLITS = ("train", "valid")
 SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Token rows of one split, flat.
-
-    Args:
-        ids: all tokens, row after row.
-        offsets: where each row begins in `ids`, and the end.
-        starts: the first supervised token within each row; all tokens after it are supervised.
-    """
-
-    ids: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    starts: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Return the number of tokens in each row."""
-        return np.diff(self.offsets)
-
-    @property
-    def supervised(self) -> NDArray[np.int64]:
-        """Return the number of supervised tokens in each row."""
-        return self.lengths - self.starts
-
-    def row(self, number: int) -> NDArray[np.int32]:
-        """Return the tokens of one row."""
-        return self.ids[self.offsets[number] : self.offsets[number + 1]]
-
-    def first(self, count: int) -> "Rows":
-        """Return the first rows only."""
-        count = min(count, len(self))
-        end = self.offsets[count]
-        return Rows(self.ids[:end], self.offsets[: count + 1], self.starts[:count])
-
-
-def pack(rows: Iterable[tuple[Sequence[int], int]]) -> Rows:
-    """Return rows of (tokens, first supervised token) as one flat structure."""
-    kept = list(rows)
-    ids = [token for tokens, _ in kept for token in tokens]
-    offsets = np.cumsum([0, *(len(tokens) for tokens, _ in kept)], dtype=np.int64)
-    starts = np.array([start for _, start in kept], np.int32)
-    return Rows(np.array(ids, np.int32), offsets, starts)
-
-
-def load(path: Path) -> Rows:
-    """Read the token rows of one split."""
-    with np.load(path) as stored:
-        return Rows(stored["ids"], stored["offsets"], stored["starts"])
+_END_OF_TURN = ("<turn|>", "<end_of_turn>", "<|im_end|>", "<|eot_id|>")
 
 
 def prepare(
@@ -122,13 +65,13 @@ def _prepare_split(
     if long and too_long == "refuse":
         places = {_line(rows[n], n): len(tokenised[n][0]) for n in long}
         raise ThunderError(_long_rows(split, places, len(rows), sequence_length), "data")
-    kept = pack(row for row in tokenised if len(row[0]) <= sequence_length)
+    kept = token_rows.pack(row for row in tokenised if len(row[0]) <= sequence_length)
     if not len(kept):
         raise ThunderError(
             f"{split}: none of the {len(rows)} rows fits into sequence_length {sequence_length}",
             "data",
         )
-    _write(target / f"{split}.npz", kept)
+    token_rows.save(target / f"{split}.npz", kept)
     return {
         "rows": len(kept),
         "dropped_too_long": len(long),
@@ -171,11 +114,21 @@ def encode(
         whole = _tokens(tokenizer, talks, generation=False)
         prompts = _tokens(tokenizer, [talk[:-1] for talk in talks], generation=True)
     except TemplateError as error:
-        raise ThunderError(
-            f"{split}: the chat template refuses the rows: {error}", "model"
-        ) from error
+        raise ThunderError(_template_fault(split, tokenizer, error), "model") from error
     ends = _end_tokens(tokenizer)
     return [_span(*pair, ends) for pair in zip(whole, prompts, strict=True)]
+
+
+def _template_fault(split: str, tokenizer: Any, error: Exception) -> str:
+    """Return what a chat template does not do: read at all, with its line, or take these rows."""
+    folder = Path(tokenizer.name_or_path)
+    own = folder / "chat_template.jinja"
+    line = getattr(error, "lineno", None)  # that of an error of syntax alone
+    if line is None:
+        return f"{split}: the chat template refuses the rows: {error}"
+    if own.is_file():
+        return f"{own}:{line}: not a template: {error}"
+    return f"{folder / 'tokenizer_config.json'}: chat_template, its line {line}: {error}"
 
 
 def _tokens(tokenizer: Any, talks: list[Any], generation: bool) -> list[list[int]]:
@@ -185,11 +138,8 @@ def _tokens(tokenizer: Any, talks: list[Any], generation: bool) -> list[list[int
 
 
 def _end_tokens(tokenizer: Any) -> set[int]:
-    known = [tokenizer.eos_token_id, *map(tokenizer.convert_tokens_to_ids, _END_OF_TURN)]
-    return {token for token in known if token is not None and token != tokenizer.unk_token_id}
-
-
-_END_OF_TURN = ("<turn|>", "<end_of_turn>", "<|im_end|>", "<|eot_id|>")
+    candidates = [tokenizer.eos_token_id, *map(tokenizer.convert_tokens_to_ids, _END_OF_TURN)]
+    return {token for token in candidates if token is not None and token != tokenizer.unk_token_id}
 
 
 def _span(whole: list[int], prompt: list[int], ends: set[int]) -> tuple[list[int], int]:
@@ -206,9 +156,3 @@ def _common(whole: list[int], prompt: list[int]) -> int:
         return len(prompt)
     pairs = zip(whole, prompt, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(whole), len(prompt)))
-
-
-def _write(path: Path, rows: Rows) -> None:
-    stream = io.BytesIO()
-    np.savez(stream, ids=rows.ids, offsets=rows.offsets, starts=rows.starts)
-    files.write_bytes(path, stream.getvalue())

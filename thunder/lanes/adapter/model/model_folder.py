@@ -40,8 +40,8 @@ def digest(folder: Path) -> str:
     """Return the identity of a model's content; all weights are read, so the caller keeps it."""
     names = sorted(name for name in _present(folder) if _matters(name))
     hashes = {name: _hash(folder / name, hashlib.sha256()) for name in names}
-    text = json.dumps(hashes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    listing = json.dumps(hashes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(listing.encode("utf-8")).hexdigest()
 
 
 def check(folder: Path, deep: bool = False) -> tuple[Faults, dict[str, Any]]:
@@ -206,19 +206,19 @@ def _hub_hashes(folder: Path, present: Sizes, listed: Listed) -> dict[str, str]:
     """Return the hash that the hub gave to each file, from its list or the name of its blob."""
     blobs = {name: (folder / name).resolve().name for name in present}
     entries = {name: listed.get(name, {}) for name in present}
-    known = {n: e.get("lfs_sha256") or e.get("blob_id") or blobs[n] for n, e in entries.items()}
-    return {name: value for name, value in known.items() if re.fullmatch(HUB_HASH, value)}
+    published = {n: e.get("lfs_sha256") or e.get("blob_id") or blobs[n] for n, e in entries.items()}
+    return {name: value for name, value in published.items() if re.fullmatch(HUB_HASH, value)}
 
 
 def _changed(folder: Path, hashes: dict[str, str]) -> Faults:
     """Hash files as the hub does: sha256 for a large one, git's sha1 for a small one."""
     faults = []
-    for name, known in hashes.items():
+    for name, published in hashes.items():
         path = folder / name
         git = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-        held = _hash(path, hashlib.sha256() if len(known) == 64 else git)
-        if held != known:
-            faults.append(f"{name}: its bytes hash to {held}, on the hub to {known}")
+        held = _hash(path, hashlib.sha256() if len(published) == 64 else git)
+        if held != published:
+            faults.append(f"{name}: its bytes hash to {held}, on the hub to {published}")
     return faults
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files
+from thunder.ground import digest, files, input_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.model import model_folder, standin_tokenizer
 
@@ -43,7 +43,7 @@ def build(source: dict[str, Any], texts: Sequence[str], target: Path) -> str:
         files.write_json(folder / "tokenizer.json", tokenizer)
         files.write_json(folder / "tokenizer_config.json", standin_tokenizer.settings())
         files.write_text(folder / "chat_template.jinja", standin_tokenizer.CHAT_TEMPLATE)
-        files.write_json(folder / "config.json", config)
+        files.write_json(folder / input_files.CONFIG, config)
         _write_weights(folder, _model(source, config, tokenizer, texts))
     return model_folder.digest(target)
 
@@ -185,7 +185,12 @@ def _write_weights(folder: Path, model: Any) -> None:
 
     # Sorted, as the bytes of the file follow the order of the names.
     weights = dict(sorted(tree_flatten(model.parameters())))
-    mx.save_safetensors(str(folder / WEIGHTS), weights, metadata={"format": "mlx"})
+    path = folder / WEIGHTS
+    try:
+        mx.save_safetensors(str(path), weights, metadata={"format": "mlx"})
+    except RuntimeError as error:  # what mlx makes of a full disk
+        reason = str(error).splitlines()[0]
+        raise ThunderError(f"{path}: could not be written: {reason}", "write") from error
     index = {
         "metadata": {"total_size": sum(weight.nbytes for weight in weights.values())},
         "weight_map": dict.fromkeys(weights, WEIGHTS),

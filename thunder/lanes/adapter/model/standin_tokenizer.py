@@ -74,9 +74,11 @@ def _pairs(texts: Sequence[str], room: int) -> tuple[list[str], list[list[str]]]
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     # A space that was spelled in bytes would come back as its sign.
-    known = _frequent_characters(texts, room // 2) | {SPACE}
+    alphabet = _frequent_characters(texts, room // 2) | {SPACE}
     # A rare character splits its word: the trainer would drop some of them at random.
-    words = ("".join(c if c in known else "\n" for c in text.replace(" ", SPACE)) for text in texts)
+    words = (
+        "".join(c if c in alphabet else "\n" for c in text.replace(" ", SPACE)) for text in texts
+    )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

@@ -14,7 +14,7 @@ from thunder.backends.mlx import ring
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.data import batches
 from thunder.lanes.adapter.data.batches import Batch, Grid
-from thunder.lanes.adapter.data.tokens import Rows
+from thunder.lanes.adapter.data.token_rows import Rows
 from thunder.lanes.adapter.model.lora import Adapted
 
 END_FACTOR = 0.01

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import folders, run_files
 from thunder.ground.errors import ThunderError
 from thunder.training import events
 from thunder.training.events import Emit
@@ -24,7 +25,7 @@ PHRASES = Phrases(
     again=AGAIN,
     death="",
     silence="no sign of life from ranks {silent} for {seconds} s: a link is down or a process "
-    f"hangs; look at run.log, then {AGAIN}",
+    f"hangs; look at {run_files.LOG}, then {AGAIN}",
     suspended="{named} is stopped (suspended from outside)",
 )
 
@@ -95,7 +96,7 @@ def _orders(request: Request, mode: str, world: int) -> list[dict[str, Any]]:
         **asdict(request),
         "mode": mode,
         "world": world,
-        "cache": str(Path(runtime["outputs"]) / "cache"),
+        "cache": str(Path(runtime["outputs"]) / folders.CACHE),
         "start_seconds": runtime["start_seconds"],
         "stall_seconds": runtime["stall_seconds"],
     }

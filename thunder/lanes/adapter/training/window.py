@@ -13,7 +13,7 @@ from thunder.backends.mlx import ring
 from thunder.backends.mlx.ring import Words
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.data import batches, tokens
+from thunder.lanes.adapter.data import batches, token_rows
 from thunder.lanes.adapter.model import lora
 from thunder.lanes.adapter.training import record, snapshot, state
 from thunder.lanes.adapter.training.loop import Outcome, Trainer
@@ -42,8 +42,8 @@ class Window:
         self.rank, self.world = request["rank"], request["world"]
         self.weights = self.train["rank_weights"][: self.world]
         folder = Path(request["tokens"])
-        self.rows = tokens.load(folder / "train.npz")
-        self.valid = tokens.load(folder / "valid.npz").first(self.train["valid_rows"])
+        self.rows = token_rows.load(folder / "train.npz")
+        self.valid = token_rows.load(folder / "valid.npz").first(self.train["valid_rows"])
         adapted = lora.load(Path(request["model_folder"]), config["adapter"], config["seed"])
         self.trainer = Trainer(adapted, self.train, peak(config), group)
         rows = self.train["batch_size"] * sum(self.weights)
@@ -87,13 +87,13 @@ class Window:
         words, unvalidated = snapshot.fresh(self.trainer, self.config["seed"], self.world), True
         if self.rank == 0:
             checkpoint, warnings = checkpoints.latest(self.run, state.LAYOUT)
-            for text in warnings:
-                self.tell(**events.warning(text))
+            for warning in warnings:
+                self.tell(**events.warning(warning))
             step = checkpoint.step if checkpoint else 0
             if checkpoint:
                 words = self._resume(checkpoint)
             state.clean(self.run, step)
-            self.valid_loss = metrics.valid_loss(self.run, step)
+            self.valid_loss = metrics.at_step(self.run, step, "valid_loss")
             ends_window = checkpoint is None or checkpoint.record["kept"] or step >= stop
             unvalidated = ends_window and self.valid_loss is None
         # Only rank 0 has checkpoints and metrics, so it decides for all.
@@ -158,7 +158,7 @@ class Window:
             step, counted = self.trainer.step, int(self.valid.supervised.sum())
             row = {"step": step, "valid_loss": self.valid_loss, "valid_tokens": counted}
             metrics.add(self.run, row)
-            self.tell(**events.valid(step, unit="step", valid_loss=self.valid_loss))
+            self.tell(**events.valid(step, unit="step", metrics={"valid_loss": self.valid_loss}))
 
     def _evaluate(self) -> float:
         beat = lambda: self.tell(**events.beat())  # noqa: E731

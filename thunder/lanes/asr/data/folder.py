@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest
+from thunder.ground import digest, folders
 from thunder.lanes.asr.speech import spoken
 from thunder.training import events
 from thunder.training.events import Emit
@@ -16,11 +16,11 @@ def data_folder(config: Mapping[str, Any], emit: Emit) -> Path:
     source = config["data"]["source"]
     if "recipe" not in source:
         return Path(config["runtime"]["paths"]["data"])
-    cache = Path(config["runtime"]["outputs"]) / "cache"
+    cache = Path(config["runtime"]["outputs"]) / folders.CACHE
     target = cache / f"speech-{digest.of_value(source)[:12]}"
     if not target.is_dir():
         text = f"building the stand-in speech: {source['rows']} utterances"
         emit(events.phase("prepare", text))
-    shown = Progress(emit, 0, source["rows"])
+    shown = Progress(emit, 0, source["rows"], unit="utterances")
     spoken.build(source, target, lambda done, of: shown.add())
     return target

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.data.pairs import SCRIPTS
+from thunder.lanes.asr.data import pairs
 from thunder.language import spelling
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ def of(rows: "Dataset", by: str) -> list[int]:
     """Return a label for every row; rows of one label must not be parted.
 
     Args:
-        by: `text`: two rows that have the same text in either script are of one group, and so is
+        by: `text`: two rows that have the same text in any script are of one group, and so is
             whatever one of them shares with a third. Else the column that `pairs.load` put into
             `group`.
     """
     if by == "text":
-        return _joined(len(rows), (_keys(rows, script) for script in SCRIPTS))
+        return _joined(len(rows), (_keys(rows, name) for name in pairs.scripts(rows)))
     values = list(rows["group"])
     if any(value is None for value in values):
         raise ThunderError(f"split.by: the rows were read without the column {by!r}", "crash")
@@ -28,7 +28,7 @@ def of(rows: "Dataset", by: str) -> list[int]:
 
 
 def unseen(
-    ids: Mapping[str, Sequence[str]], references: Mapping[str, str], script: str
+    ids: Mapping[str, Sequence[str]], references: Mapping[str, str], form: spelling.Script
 ) -> frozenset[str]:
     """Return the ids of valid and test whose reference no row of train has.
 
@@ -38,7 +38,6 @@ def unseen(
         ids: those of the parts of a split.
         references: texts by id.
     """
-    form = spelling.script(script)
     seen = {key(references[feat_id], form) for feat_id in ids["train"]}
     others = [*ids["valid"], *ids["test"]]
     return frozenset(name for name in others if key(references[name], form) not in seen)
@@ -50,7 +49,8 @@ def key(text: str, script: spelling.Script) -> str:
 
 
 def _keys(rows: "Dataset", script: str) -> list[str | None]:
-    form = spelling.script(script)
+    # Not by the alphabet of a job: all jobs of a data set must part its rows alike.
+    form = spelling.form(script, None if script in pairs.BILINGUAL else "plain")
     return [None if text is None else key(text, form) for text in rows[script]]
 
 

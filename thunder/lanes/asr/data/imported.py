@@ -1,6 +1,6 @@
 """What a person says of an import, what it gathers, and the manifest that tells all of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,10 @@ from typing import Any
 from thunder.corpora import corpus
 from thunder.ground import digest
 from thunder.lanes.asr.data import transcripts
+from thunder.lanes.asr.data.listing import Asked, Listed
 from thunder.language import spelling
 
-REVISION = 1  # raise it when the same recordings and transcripts give other rows
+REVISION = 2  # raise it when the same recordings and transcripts give other rows
 _SHOWN_NAMES = 5
 
 
@@ -19,13 +20,11 @@ class Wishes:
     """What a person says of an import besides where things are.
 
     Args:
-        format: of the transcripts, told by their file's name if null.
         channel: that is heard of several, one of `channels.RULES`.
         most_left_out: the share of transcripts, and of recordings, that may be left out.
         license: of the recordings; read from a Debian `copyright` beside the transcripts if null.
     """
 
-    format: str | None = None
     channel: str = "mix"
     most_left_out: float = corpus.MOST_LEFT_OUT
     license: str | None = None
@@ -58,28 +57,22 @@ def left_out_lines(omitted: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def manifest(
     folder: Path,
-    transcript_file: Path,
-    listed: transcripts.Transcripts,
+    asked: Sequence[Asked],
+    listed: Listed,
     gathered: Gathered,
     wishes: Wishes,
 ) -> dict[str, Any]:
     """Return the manifest of a data folder but for the digests of its files."""
     changed = {name: written for name, written in listed.changed.items() if name in gathered.rows}
     return {
-        "name": f"{folder.name}-{transcript_file.name.partition('.')[0]}",
+        "name": f"{folder.name}-{asked[0].file.name.partition('.')[0]}",
         "created_by": "thunder",
         "builder": "import_speech",
         "builder_sha256": digest.of_value({"revisions": [REVISION, transcripts.REVISION]}),
         "stand_in": False,
         "seed": None,
-        "inputs": [
-            {
-                "path": transcript_file.name,
-                "sha256": listed.sha256,
-                "rows": listed.count,
-            }
-        ],
-        "license": wishes.license or transcripts.debian_license(transcript_file),
+        "inputs": listed.inputs,
+        "license": wishes.license or transcripts.debian_license(asked[0].file),
         "bridge_version": None,
         "normaliser_version": spelling.NORMALISER_VERSION,
         "counts": {

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-SCRIPTS = ("nko", "latin")
-COLUMNS = ("feat_id", "nko", "latin", "audio", "duration_s", "origin", "group", "line")
+BILINGUAL = ("nko", "latin")  # columns of every data set of either, in this order
+_REST = ("audio", "duration_s", "origin", "cluster", "group", "line")
 BATCH_ROWS = 16384
-_BOM = b"\xef\xbb\xbf"
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _NUMBERS = {"duration_s": "float64", "line": "int64"}
 
@@ -30,12 +29,13 @@ class _Reading:
     """What is known of a file while its lines go by."""
 
     wanted: dict[str, str]  # what a column is for, to its name in the file
+    columns: tuple[str, ...]  # of the rows as they are handed on
     keys: dict[str, None] = field(default_factory=dict)  # every column that was met, in order
     faults: dict[int, str] = field(default_factory=dict)
 
 
 def load(folder: Path, data: Mapping[str, Any], by: str | None = None) -> "Dataset":
-    """Return the rows of a data folder, sorted by id, in the columns of COLUMNS.
+    """Return the rows of a data folder, sorted by id: feat_id, texts by script, and the rest.
 
     Texts stay byte for byte as they are in the file. `audio` is relative to the folder, and None
     where there is no recording.
@@ -48,8 +48,8 @@ def load(folder: Path, data: Mapping[str, Any], by: str | None = None) -> "Datas
         Faults: every line that is broken, by its number; ids that are there twice.
     """
     path = folder / data["pairs"]
-    reading = _Reading(_wanted(data, by))
-    table = _table(_batches(path, reading))
+    reading = _Reading(_wanted(data, by), ("feat_id", *_scripts(data), *_REST))
+    table = _table(_batches(path, reading), reading)
     _check_columns(path, reading)
     table = table.take(_order(table))
     faults = {**reading.faults, **_duplicates(table)}
@@ -61,25 +61,46 @@ def load(folder: Path, data: Mapping[str, Any], by: str | None = None) -> "Datas
     return _data_set(table.slice(0, data["take"]).combine_chunks())
 
 
+def scripts(rows: "Dataset") -> tuple[str, ...]:
+    """Return the scripts that rows have a column of text for."""
+    named = {*rows.column_names} - {"feat_id", *_REST}
+    return BILINGUAL if named <= set(BILINGUAL) else tuple(sorted(named))
+
+
 def snapshot(rows: "Dataset") -> str:
     """Return the sha256 of rows as `load` gives them: of their ids and texts, nothing else.
 
     Hashed is one line of JSON a row, `["id","nko text","latin text"]` in UTF-8 without spaces,
-    null where a script is absent.
+    null where a script is absent. Of other scripts a first line, `["feat_id","script",…]`, says
+    which; the texts stand in its order.
     """
     sha256 = hashlib.sha256()
-    for batch in rows.select_columns(["feat_id", *SCRIPTS]).with_format("arrow").iter(BATCH_ROWS):
-        columns = [batch[name].to_pylist() for name in ("feat_id", *SCRIPTS)]
+    names = ["feat_id", *scripts(rows)]
+    if names[1:] != [*BILINGUAL]:
+        sha256.update(f"{_ENCODE(names)}\n".encode())
+    for batch in rows.select_columns(names).with_format("arrow").iter(BATCH_ROWS):
+        columns = [batch[name].to_pylist() for name in names]
         texts = (_ENCODE(list(row)) for row in zip(*columns, strict=True))
         sha256.update("".join(f"{text}\n" for text in texts).encode("utf-8"))
     return sha256.hexdigest()
 
 
+def _scripts(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the scripts that a data set is read for; each has a column, but of the first two."""
+    named = {script for script, column in data["columns"].items() if column}
+    if not named:
+        raise ThunderError("data.columns: no column has a text; name one for a script")
+    return BILINGUAL if named <= set(BILINGUAL) else tuple(sorted(named))
+
+
 def _wanted(data: Mapping[str, Any], by: str | None) -> dict[str, str]:
-    texts = {script: data["columns"][script] for script in SCRIPTS if data["columns"][script]}
-    if not texts:
-        raise ThunderError("data.columns: no column has a text; name one for nko or for latin")
-    more = {"origin": data["origin"], "group": None if by == "text" else by}
+    columns = data["columns"]
+    texts = {script: columns[script] for script in _scripts(data) if columns.get(script)}
+    more = {
+        "origin": data["origin"],
+        "cluster": data.get("cluster"),
+        "group": None if by == "text" else by,
+    }
     return {"feat_id": data["id"], **texts, **{what: name for what, name in more.items() if name}}
 
 
@@ -89,33 +110,28 @@ def _batches(path: Path, reading: _Reading) -> Iterator["pa.RecordBatch"]:
 
     rows = _rows(path, reading)
     while batch := list(islice(rows, BATCH_ROWS)):
-        yield pa.RecordBatch.from_pylist(batch, schema=_schema())
+        yield pa.RecordBatch.from_pylist(batch, schema=_schema(reading))
 
 
-def _schema() -> "pa.Schema":
+def _schema(reading: _Reading) -> "pa.Schema":
     import pyarrow as pa
 
     # large_string: sorting 290,596 texts must not meet the 2 GiB that one column of string holds.
     kinds = {"float64": pa.float64(), "int64": pa.int64()}
-    fields = [(name, kinds.get(_NUMBERS.get(name, ""), pa.large_string())) for name in COLUMNS]
-    return pa.schema(fields)
+    string = pa.large_string()
+    return pa.schema([(n, kinds.get(_NUMBERS.get(n, ""), string)) for n in reading.columns])
 
 
 def _rows(path: Path, reading: _Reading) -> Iterator[dict[str, Any]]:
-    number = 0
     try:
         with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                objects, broken = json_lines.rows(line.removeprefix(_BOM) if number == 1 else line)
-                if broken:
-                    reading.faults[number] = broken[1]
-                for raw in objects.values():
-                    reading.keys.update(dict.fromkeys(raw))
-                    row, fault = pair.of(raw, reading.wanted)
-                    if fault:
-                        reading.faults[number] = fault
-                    else:
-                        yield {**row, "line": number}
+            for number, raw in json_lines.each(stream, reading.faults):
+                reading.keys.update(dict.fromkeys(raw))
+                row, fault = pair.of(raw, reading.wanted)
+                if fault:
+                    reading.faults[number] = fault
+                else:
+                    yield {**row, "line": number}
     except OSError as error:
         raise ThunderError(_unreadable(path, error), "data") from error
 
@@ -126,10 +142,10 @@ def _unreadable(path: Path, error: OSError) -> str:
     return f"{path}: {error.strerror or error}{hint}"
 
 
-def _table(batches: Iterator["pa.RecordBatch"]) -> "pa.Table":
+def _table(batches: Iterator["pa.RecordBatch"], reading: _Reading) -> "pa.Table":
     import pyarrow as pa
 
-    return pa.Table.from_batches(batches, schema=_schema())
+    return pa.Table.from_batches(batches, schema=_schema(reading))
 
 
 def _check_columns(path: Path, reading: _Reading) -> None:
@@ -140,7 +156,8 @@ def _check_columns(path: Path, reading: _Reading) -> None:
             raise ThunderError(
                 f"{path}: no column {column!r}{nearest(column, have)}; "
                 f"the columns are {', '.join(map(repr, have))}; name another one in "
-                f"data.columns, or null where there is none (data.columns.nko=null script=latin)",
+                "data.columns, or null where there is none (data.columns.nko=null script=latin); "
+                "all of them at once: data.columns={SCRIPT: COLUMN}",
                 "data",
             )
 
@@ -182,7 +199,7 @@ def _with_recordings(
         for line, id, name in zip(numbers, ids, named, strict=True)
         if name is None and (rivals := listed.rivals(id))
     }
-    at = COLUMNS.index("audio")
+    at = table.column_names.index("audio")
     return table.set_column(at, "audio", pa.array(audio, pa.large_string())), faults
 
 

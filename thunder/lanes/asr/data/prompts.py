@@ -3,16 +3,18 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
 from thunder.ground import digest, files, json_lines, schema, wording
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.data import imported, pair, recordings, transcripts
+from thunder.ground.input_files import MANIFEST
+from thunder.lanes.asr.data import imported, listing, pair, recordings
 from thunder.lanes.asr.data.imported import NOTHING_SAID, Gathered, Wishes
-from thunder.lanes.asr.speech.spoken import MANIFEST, PAIRS, folder_digests
+from thunder.lanes.asr.data.listing import Asked, Listed
+from thunder.lanes.asr.speech.spoken import PAIRS, folder_digests
 
 JOINT = "__"  # stands in an id where the path has a /
 LONGEST_SECONDS = 3600.0
@@ -28,42 +30,44 @@ OFFSET = "constant_offset"
 Progress = Callable[[int, int], None]
 
 
+def _silent(done: int, of: int) -> None:
+    """Tell nobody."""
+
+
 def import_speech(
     folder: Path,
-    transcript_file: Path,
+    asked: Sequence[Asked],
     target: Path,
     wishes: Wishes = NOTHING_SAID,
-    progress: Progress = lambda done, of: None,
+    progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Make a data folder of recordings and their transcripts, and return its manifest.
 
-    Rows have the columns feat_id, latin, duration_s and origin (the folder inside `folder`).
-    Recordings are copied as they are. What is left out is named under `omitted`, by reason.
+    Rows have the columns feat_id, one of text by the name of each script, duration_s and origin
+    (the folder inside `folder`). Recordings are copied. What is left out is named, by reason.
 
     Args:
         folder: recordings, in folders of any depth.
-        transcript_file: in one of `transcript_formats.FORMATS`; may be gzipped, or a pipe.
+        asked: the transcripts in one script, or in several: used is what has all of its texts.
         progress: told how many recordings are done, and of how many.
 
     Raises:
         Faults: too much was left out; nothing was made.
     """
-    _check_places(folder, target)
-    _check_installed()
-    listed = transcripts.read(transcript_file, wishes.format)
+    _check(folder, target)
+    listed = listing.read(asked)
     gathered = Gathered()
     recorded = _recordings(folder, gathered)
     audio = _usable(recorded, listed, gathered)
-    paired = _paired(folder, transcript_file, audio, listed, gathered)
+    paired = _paired(folder, asked, audio, listed, gathered)
     _check_left_out(len(paired), listed, recorded, gathered, wishes)
     with files.fresh_folder(target) as made:
-        (made / recordings.FOLDER).mkdir()
         for done, name in enumerate(paired, 1):
             _add(name, audio[name], listed.texts[name], made, gathered, wishes.channel)
             progress(done, len(paired))
         _check_any(folder, gathered)
         _check_left_out(len(gathered.rows), listed, recorded, gathered, wishes)
-        manifest = imported.manifest(folder, transcript_file, listed, gathered, wishes)
+        manifest = imported.manifest(folder, asked, listed, gathered, wishes)
         _write(made, gathered, manifest)
     return manifest
 
@@ -77,7 +81,7 @@ def _write(made: Path, gathered: Gathered, manifest: dict[str, Any]) -> None:
 
 def _check_left_out(
     rows: int,
-    listed: transcripts.Transcripts,
+    listed: Listed,
     recorded: Mapping[str, Path],
     gathered: Gathered,
     wishes: Wishes,
@@ -87,14 +91,11 @@ def _check_left_out(
         corpus.check_left_out(count - rows, count, what, wishes.most_left_out, why)
 
 
-def _check_places(folder: Path, target: Path) -> None:
+def _check(folder: Path, target: Path) -> None:
     if target.exists():
         raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
     if not folder.is_dir():
         raise ThunderError(f"{folder}: no such folder", "data")
-
-
-def _check_installed() -> None:
     missing = [name for name in ("soundfile", "soxr") if importlib.util.find_spec(name) is None]
     if missing:
         raise ThunderError(
@@ -120,9 +121,7 @@ def _recordings(folder: Path, gathered: Gathered) -> dict[str, Path]:
     return audio
 
 
-def _usable(
-    audio: Mapping[str, Path], listed: transcripts.Transcripts, gathered: Gathered
-) -> dict[str, Path]:
+def _usable(audio: Mapping[str, Path], listed: Listed, gathered: Gathered) -> dict[str, Path]:
     """Return the recordings but for those whose transcript cannot be used, which are named."""
     for reason, entries in listed.omitted.items():
         for name, transcript in entries.items():
@@ -147,39 +146,38 @@ def _rank(place: str) -> tuple[int, str]:
 
 def _paired(
     folder: Path,
-    transcript_file: Path,
+    asked: Sequence[Asked],
     audio: Mapping[str, Path],
-    listed: transcripts.Transcripts,
+    listed: Listed,
     gathered: Gathered,
 ) -> list[str]:
     """Return the names that have both a recording and a transcript."""
     for name in sorted(audio.keys() - listed.texts.keys()):
         gathered.omit(NO_TRANSCRIPT, name, "")
     for name in sorted(listed.texts.keys() - audio.keys()):
-        gathered.omit(NO_AUDIO, name, listed.texts[name])
+        gathered.omit(NO_AUDIO, name, " | ".join(listed.texts[name].values()))
     paired = sorted(audio.keys() & listed.texts.keys())
     if not paired:
-        raise ThunderError(_nothing_paired(folder, transcript_file, audio, listed), "data")
+        raise ThunderError(_nothing_paired(folder, asked, audio, listed), "data")
     return paired
 
 
 def _nothing_paired(
-    folder: Path,
-    transcript_file: Path,
-    audio: Mapping[str, Path],
-    listed: transcripts.Transcripts,
+    folder: Path, asked: Sequence[Asked], audio: Mapping[str, Path], listed: Listed
 ) -> str:
+    files = " and ".join(str(one.file) for one in asked)
     left_out = [f"{len(texts)} for {reason}" for reason, texts in listed.omitted.items() if texts]
     if left_out and not listed.texts:
         return (
-            f"{transcript_file}: no transcript can be used; left out {', '.join(left_out)}. They "
-            "must be Latin letters, numbers written as words; for N'Ko write a pairs.jsonl "
-            "yourself, with feat_id and nko, beside audio/FEAT_ID.wav"
+            f"{files}: no transcript can be used; left out {', '.join(left_out)}. They must be "
+            f"letters of script {' and '.join(one.letters.form.name for one in asked)}, "
+            f"numbers written as words{listing.outside(asked, listed.omitted)}; "
+            "another script, or the letters that the texts have: --script nko, --script from_data"
         )
     inner = next((name for name in audio if os.path.basename(name) in listed.texts), "")
     hint = f"; name the folder {folder / os.path.dirname(inner)}" if "/" in inner else ""
     return (
-        f"{transcript_file}: no transcript is of a recording in {folder}; "
+        f"{files}: no transcript is of a recording in {folder}; "
         f"transcripts name {_some(listed.texts)}, recordings are {_some(audio)}{hint}"
     )
 
@@ -190,12 +188,18 @@ def _some(names: Mapping[str, Any]) -> str:
 
 
 def _add(
-    name: str, source: Path, transcript: str, made: Path, gathered: Gathered, channel: str
+    name: str,
+    source: Path,
+    texts: Mapping[str, str],
+    made: Path,
+    gathered: Gathered,
+    channel: str,
 ) -> None:
     """Copy a recording, and keep it and its row if it can be read."""
     feat_id = name.replace("/", JOINT)
     if fault := pair.id_fault(feat_id):
         raise ThunderError(f"{source}: the id of the recording {fault}; rename it", "data")
+    (made / recordings.FOLDER).mkdir(exist_ok=True)
     target = made / recordings.FOLDER / f"{feat_id}{source.suffix.lower()}"
     if target.exists():
         raise ThunderError(f"{source}: its id {feat_id!r} is that of another recording", "data")
@@ -206,7 +210,7 @@ def _add(
         return
     row = {
         "feat_id": feat_id,
-        "latin": transcript,
+        **texts,
         "duration_s": round(seconds, 4),
         "origin": os.path.dirname(name) or ".",
     }

@@ -65,7 +65,7 @@ def _told(path: Path, data: bytes) -> str:
     if name == "text":
         return "kaldi"
     if suffix == "csv" and stem:
-        first = data.splitlines()[0].decode("utf-8", "replace") if data else ""
+        first = data.splitlines()[0].decode("utf-8-sig", "replace") if data else ""
         heads = [cell.strip().lower() for cell in first.split(",")]
         return "ljspeech" if "|" in first and _column(heads, PATH_NAMES) is None else "csv"
     return suffix if dot and suffix in ("tsv", "trn", "jsonl") else "colon"
@@ -85,7 +85,7 @@ def _lines(data: bytes) -> tuple[dict[int, str], Found]:
     """Return the lines that are UTF-8 and not empty, and a fault for each that is not."""
     lines: dict[int, str] = {}
     faults: Found = {}
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+    for number, line in enumerate(data.removeprefix(json_lines.MARK).splitlines(), 1):
         try:
             if (decoded := line.decode("utf-8")).strip():
                 lines[number] = decoded
@@ -179,7 +179,7 @@ def _column(heads: list[str], names: tuple[str, ...]) -> int | None:
 
 
 def _of_objects(data: bytes) -> tuple[Entries, Found]:
-    rows, faults = json_lines.rows(data.removeprefix(b"\xef\xbb\xbf"))
+    rows, faults = json_lines.rows(data)
     listed = []
     for number, row in rows.items():
         path = next(_strings(row, PATH_NAMES), None)

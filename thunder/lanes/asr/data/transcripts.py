@@ -9,18 +9,20 @@ from pathlib import Path
 from thunder.ground import digest, json_lines
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data import recordings, transcript_formats
+from thunder.lanes.asr.data.letters import Letters, named
 from thunder.language import spelling
 
-REVISION = 1  # raise it when the same file gives other texts
+REVISION = 2  # raise it when the same file gives other texts
 # Why a transcript was left out.
 NOT_SPEECH = "not_speech"  # nothing but a note: [descending tones]
 SILENCE = "silence"  # nothing but a note that says so
 DUPLICATE = "duplicate_transcript"  # the same name and text again
 CONFLICT = "conflicting_transcripts"  # the same name with another text: neither is believed
 DIGITS = "digits"  # written as figures: how they are said is not known
-FOREIGN = "foreign_characters"  # no letters of the script, nor its punctuation
+FOREIGN = "foreign_characters"  # in its normal form, letters that the script does not have
 
 _NOTES = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
+LATIN = named("latin")
 _GZIP = b"\x1f\x8b"
 
 
@@ -37,10 +39,10 @@ class Transcripts:
     @property
     def names(self) -> set[str]:
         """Return every name that has a transcript, usable or not."""
-        return {*self.texts, *(name for named in self.omitted.values() for name in named)}
+        return {*self.texts, *(name for each in self.omitted.values() for name in each)}
 
 
-def read(path: Path, format: str | None = None, script: str = "latin") -> Transcripts:
+def read(path: Path, format: str | None = None, letters: Letters = LATIN) -> Transcripts:
     """Read transcripts by the name of their recording, its path without suffix.
 
     The file may be gzipped. Notes in brackets are taken out; a text that then is not plain
@@ -48,11 +50,11 @@ def read(path: Path, format: str | None = None, script: str = "latin") -> Transc
 
     Args:
         format: one of `transcript_formats.FORMATS`; told by the name of the file if null.
+        letters: that a text may have.
 
     Raises:
         Faults: every line that is not of the format, by its number.
     """
-    form = spelling.script(script)
     data = json_lines.read(path)  # once: a pipe has nothing more to read
     seen: dict[str, list[str]] = {}
     entries = transcript_formats.entries(path, _unpacked(path, data), format)
@@ -60,29 +62,29 @@ def read(path: Path, format: str | None = None, script: str = "latin") -> Transc
         seen.setdefault(recordings.stem(name.removeprefix("./")), []).append(text)
     transcripts = Transcripts(count=len(entries), sha256=digest.of_bytes(data))
     for name, texts in seen.items():
-        _put(transcripts, name, texts, form)
+        _put(transcripts, name, texts, letters)
     return transcripts
 
 
 def debian_license(path: Path) -> str | None:
     """Return the licence in a Debian `copyright` file beside a file, if there is one."""
     try:
-        text = (path.parent / "copyright").read_text(encoding="utf-8")
+        text = (path.parent / "copyright").read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     main = re.search(r"^Files: \*\n(?:.+\n)*?License: *(\S.*)$", text, re.MULTILINE)
     return main[1].strip() if main else None
 
 
-def _put(transcripts: Transcripts, name: str, texts: list[str], form: spelling.Script) -> None:
+def _put(transcripts: Transcripts, name: str, texts: list[str], letters: Letters) -> None:
     raw = texts[0]
     if len(set(texts)) > 1:
         transcripts.omitted.setdefault(CONFLICT, {})[name] = " | ".join(texts)
         return
     if len(texts) > 1:
         transcripts.omitted.setdefault(DUPLICATE, {})[name] = f"{raw} ({len(texts)} times)"
-    plain = spelling.normalise(_NOTES.sub(" ", raw), form)
-    if reason := _fault(raw, plain, form):
+    plain = spelling.normalise(_NOTES.sub(" ", raw), letters.form)
+    if reason := _fault(raw, plain, letters):
         transcripts.omitted.setdefault(reason, {})[name] = raw
         return
     transcripts.texts[name] = plain
@@ -90,12 +92,12 @@ def _put(transcripts: Transcripts, name: str, texts: list[str], form: spelling.S
         transcripts.changed[name] = raw
 
 
-def _fault(raw: str, plain: str, form: spelling.Script) -> str | None:
+def _fault(raw: str, plain: str, letters: Letters) -> str | None:
     if not any(char.isalnum() for char in plain):
         return SILENCE if "silence" in raw.lower() else NOT_SPEECH
     if any(char.isdigit() for char in plain):
         return DIGITS
-    return FOREIGN if spelling.purity(plain, form) < 1 else None
+    return FOREIGN if letters.strangers(plain) else None
 
 
 def _unpacked(path: Path, data: bytes) -> bytes:

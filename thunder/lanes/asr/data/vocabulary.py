@@ -9,13 +9,10 @@ from typing import Any
 
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data import letters
 
 VERSION = 1  # raise it when `make` gives other tokens, or the same in another order
 BLANK = "<blank>"
-NKO = tuple(chr(point) for point in range(0x07C0, 0x0800))
-LATIN = tuple("abcdefghijklmnopqrstuvwxyzɛɔŋɲàèéìòù")
-# 66 and 40 classes, as published; the apostrophe is the one that the normaliser writes.
-CHARACTERS = {"nko": (*NKO, " "), "latin": (*LATIN, " ", "’", "-")}
 
 
 @dataclass(frozen=True)
@@ -62,11 +59,24 @@ class Vocabulary:
         return {token: i for i, token in enumerate(self.tokens) if i != self.blank}
 
 
-def make(script: str) -> Vocabulary:
-    """Return the vocabulary of a script, `nko` or `latin`; the blank is class 0."""
-    if script not in CHARACTERS:
-        raise ThunderError(f"vocabulary: no script {script!r}; there is {', '.join(CHARACTERS)}")
-    return Vocabulary((BLANK, *CHARACTERS[script]), 0, script, VERSION)
+def make(script: str, characters: Iterable[str] | None = None) -> Vocabulary:
+    """Return the vocabulary of a script; the blank is class 0.
+
+    Args:
+        characters: None: those of a script that is known by its name.
+    """
+    known = letters.named(script).characters if characters is None else characters
+    return Vocabulary((BLANK, *(known or ())), 0, script, VERSION)
+
+
+def of(config: Mapping[str, Any], train: Iterable[str]) -> Vocabulary:
+    """Return the vocabulary of a job.
+
+    Args:
+        train: the texts of the training rows in their normal form.
+    """
+    known = letters.of(config).characters
+    return make(config["script"], letters.from_texts(train) if known is None else known)
 
 
 def load(path: Path) -> Vocabulary:
@@ -89,10 +99,7 @@ def write(path: Path, vocabulary: Vocabulary) -> None:
 
 
 def _check(document: Mapping[str, Any], path: Path) -> None:
-    """Refuse what a schema cannot see: a blank beyond the end, a token that is no character.
-
-    Also tokens that NFC joins to one character: a text would be shorter than its classes.
-    """
+    """Refuse what a schema cannot see: a blank beyond the end, a token that is no character."""
     tokens, blank = document["tokens"], document["blank"]
     if blank >= len(tokens):
         raise ThunderError(
@@ -105,15 +112,5 @@ def _check(document: Mapping[str, Any], path: Path) -> None:
         raise ThunderError(
             f"{path}: {', '.join(map(repr, long[:5]))}: a token other than the blank is one "
             "character",
-            "data",
-        )
-    characters = [token for i, token in enumerate(tokens) if i != blank]
-    marks = [char for char in characters if unicodedata.combining(char)]
-    pairs = (base + mark for mark in marks for base in characters)
-    joined = [pair for pair in pairs if len(unicodedata.normalize("NFC", pair)) != 2]
-    if joined:
-        raise ThunderError(
-            f"{path}: {joined[0][0]!r} and {joined[0][1]!r} are one character in NFC: give the "
-            "joined one a class instead of the mark",
             "data",
         )

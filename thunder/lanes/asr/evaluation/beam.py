@@ -9,7 +9,7 @@ from unicodedata import normalize
 import numpy as np
 
 from thunder.lanes.asr.data.vocabulary import Vocabulary
-from thunder.lanes.asr.evaluation.decode import Decoded, aligned, canonical
+from thunder.lanes.asr.evaluation.decode import Decoded, aligned, composed
 
 NEVER = -np.inf
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: a prefix and its extensions get other numbers
@@ -158,5 +158,4 @@ def _decoded(
         float(np.exp(log_probs[start:end, one].max()))
         for (start, end), one in zip(spans, best, strict=True)
     ]
-    order = canonical(vocabulary.decode(best))
-    return Decoded(ranked[0][0], [spans[i] for i in order], [peaks[i] for i in order], ranked)
+    return Decoded(*composed(vocabulary.decode(best), spans, peaks), ranked)

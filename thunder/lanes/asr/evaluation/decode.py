@@ -1,14 +1,18 @@
 """From posteriors to text: greedy for a whole batch at once; which frames each character has."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
-from unicodedata import combining
+from itertools import accumulate, groupby
+from unicodedata import combining, normalize
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from thunder.lanes.asr.data.vocabulary import Vocabulary
+
+Span = tuple[int, int]  # frames: first, one past the last
+Composed = tuple[str, list[Span], list[float]]
 
 
 @dataclass(frozen=True)
@@ -74,23 +78,39 @@ def aligned(log_probs: np.ndarray, classes: list[int], blank: int) -> list[tuple
     return _spans(back, int(len(states) - 2 + scores[-2:].argmax()) if classes else 0)
 
 
-def canonical(text: str) -> list[int]:
-    """Return the order of a text's characters in NFC: marks on one letter have one order.
+def composed(written: str, spans: list[Span], peaks: list[float]) -> Composed:
+    """Return a text in NFC, and for each of its characters its frames and its confidence.
 
-    A model may write them in another; its characters themselves are never joined by NFC, which
-    `vocabulary.load` makes sure of.
+    A model may write the marks on one letter in any order, NFC has one; and a letter and a mark
+    that are one character in NFC (é; but ẹ́ is two) share their frames and the lesser confidence.
     """
-    cluster = list(accumulate(combining(char) == 0 for char in text))
-    return sorted(range(len(text)), key=lambda place: (cluster[place], combining(text[place])))
+    text, frames, confidences = "", [], []
+    for places in _clusters(written):
+        cluster = "".join(written[place] for place in places)
+        joined = normalize("NFC", cluster)
+        text += joined
+        if len(joined) == len(cluster):
+            frames += [spans[place] for place in places]
+            confidences += [peaks[place] for place in places]
+            continue
+        whole = (min(spans[place][0] for place in places), max(spans[place][1] for place in places))
+        frames += [whole] * len(joined)
+        confidences += [min(peaks[place] for place in places)] * len(joined)
+    return text, frames, confidences
+
+
+def _clusters(text: str) -> Iterator[list[int]]:
+    """Yield the places of each letter and its marks, the marks in the order of NFC."""
+    starts = accumulate(combining(char) == 0 for char in text)
+    for _, group in groupby(zip(starts, range(len(text)), strict=True), key=lambda item: item[0]):
+        yield sorted((place for _, place in group), key=lambda place: combining(text[place]))
 
 
 def _decoded(run: Tensor, peaks: Tensor, score: float, vocabulary: Vocabulary) -> Decoded:
     starts, sizes, classes = run.tolist()
-    written = vocabulary.decode(classes)
-    order = canonical(written)
-    text = "".join(written[place] for place in order)
-    spans = [(starts[place], starts[place] + sizes[place]) for place in order]
-    return Decoded(text, spans, peaks[order].tolist(), [(text, score)])
+    spans = [(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    text, frames, confidences = composed(vocabulary.decode(classes), spans, peaks.tolist())
+    return Decoded(text, frames, confidences, [(text, score)])
 
 
 def _shifted(values: np.ndarray, by: int) -> np.ndarray:

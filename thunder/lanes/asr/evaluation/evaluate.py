@@ -1,7 +1,7 @@
 """A trained model on valid and test: the dumps of its rows, its partition policy, its results."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,20 @@ import torch
 
 from thunder.backends.torch.machine import Machine
 from thunder.ground import files
-from thunder.lanes.asr import artifacts
-from thunder.lanes.asr.evaluation import adaptation, dumps, partition, recognised, results, tally
+from thunder.lanes.asr import artifacts, scripts
+from thunder.lanes.asr.evaluation import (
+    adaptation,
+    dumps,
+    partition,
+    recognised,
+    results,
+    scored_dump,
+    tally,
+)
 from thunder.lanes.asr.evaluation.adaptation import Pass
 from thunder.lanes.asr.evaluation.dumps import Spool
 from thunder.lanes.asr.evaluation.recognised import Recogniser
-from thunder.lanes.asr.evaluation.results import Scored
+from thunder.lanes.asr.evaluation.scored_dump import Scored
 from thunder.lanes.asr.model.ctc import CTCModel
 from thunder.lanes.asr.training import batches, epoch
 from thunder.lanes.asr.training.batches import Batch
@@ -76,8 +84,8 @@ def run(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=time.monotonic() - started,
     )
-    for text in document["warnings"]:
-        emit(events.warning(text))
+    for warning in document["warnings"]:
+        emit(events.warning(warning))
     files.write_json(folder / artifacts.RESULTS, document)
     return results.metrics(document, training)
 
@@ -105,7 +113,7 @@ def _spooled(work: _Work, split: str, pass_: Pass) -> Iterator[Spool]:
     """Yield the rows of a split as a pass recognises them, in order of their ids, unlabelled."""
     of = min(len(work.material.splits[split].ids), pass_.most or 2**62)
     work.emit(events.note(f"{split}{pass_.suffix}: {of:,} utterances"))
-    progress = Progress(work.emit, 0, of)
+    progress = Progress(work.emit, 0, of, unit="utterances")
     with dumps.spooling(work.folder) as spool:
         for batch in batches.ahead(_batches(work, split, of)):
             for row in recognised.rows(work.recogniser, split, pass_, batch):
@@ -127,23 +135,26 @@ def _dump(work: _Work, split: str, pass_: Pass, rows: Spool, policy: Mapping[str
     path = work.folder / artifacts.predictions(split, pass_.suffix)
     labelled = (partition.labelled(row, policy) for row in rows)
     dumps.write(path, "asr_prediction", _beating(work, labelled))
-    return results.score(_beating(work, dumps.read(path)), work.material.config["script"])
+    return scored_dump.score(_beating(work, dumps.read(path)), work.material.form)
 
 
 def _references(work: _Work, split: str) -> None:
-    script, utterances = work.material.config["script"], work.material.splits[split]
+    said, form = scripts.said(work.material.config), work.material.form
+    utterances = work.material.splits[split]
     is_new = work.material.text_disjoint
-    columns = zip(utterances.ids, utterances.references, utterances.origins, strict=True)
+    clusters: Sequence[str | None] = utterances.clusters or [None] * len(utterances.ids)
+    columns = zip(utterances.ids, utterances.references, utterances.origins, clusters, strict=True)
     rows = (
         {
             "feat_id": feat_id,
-            "script": script,
-            "reference_text": text,
-            "reference_norm": spelling.scored(text, script, spelling.MAIN),
+            **said,
+            "reference_text": reference,
+            "reference_norm": spelling.scored(reference, form, spelling.MAIN),
             "origin": origin,
+            **({} if cluster is None else {"cluster": cluster}),
             "text_disjoint": feat_id in is_new,
         }
-        for feat_id, text, origin in columns
+        for feat_id, reference, origin, cluster in columns
     )
     path = work.folder / artifacts.references(split)
     dumps.write(path, "asr_reference", _beating(work, rows))

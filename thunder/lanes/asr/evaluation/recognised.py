@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from thunder.backends.torch.machine import Machine
+from thunder.lanes.asr import scripts
 from thunder.lanes.asr.evaluation import adaptation, beam, decode, repetition, telemetry
 from thunder.lanes.asr.evaluation.adaptation import Pass
 from thunder.lanes.asr.evaluation.decode import Decoded
@@ -43,8 +44,8 @@ def rows(recogniser: Recogniser, split: str, pass_: Pass, batch: Batch) -> Itera
     assert output.scalars is not None
     decoded = _decoded(recogniser, output)
     references = [recogniser.material.splits[split].references[row] for row in batch.rows]
-    script, blank = recogniser.material.config["script"], recogniser.material.vocabulary.blank
-    edits = counts(references, [utterance.text for utterance in decoded], script, spelling.MAIN)
+    form, blank = recogniser.material.form, recogniser.material.vocabulary.blank
+    edits = counts(references, [utterance.text for utterance in decoded], form, spelling.MAIN)
     columns = zip(
         batch.rows.tolist(),
         decoded,
@@ -58,7 +59,7 @@ def rows(recogniser: Recogniser, split: str, pass_: Pass, batch: Batch) -> Itera
     for row, utterance, posteriors, scalars, frames, wrong, chars in columns:
         yield {
             **_who(recogniser, split, pass_, row),
-            **_text(utterance, script),
+            **_text(utterance, form),
             **posteriors,
             **scalars,
             "n_frames": frames,
@@ -95,7 +96,7 @@ def _who(recogniser: Recogniser, split: str, pass_: Pass, row: int) -> dict[str,
         "feat_id": utterances.ids[row],
         "audio_id": utterances.ids[row],  # one utterance, one recording
         "split": split,
-        "script": config["script"],
+        **scripts.said(config),
         "mode": config["mode"],
         "reference_text": utterances.references[row],
         "duration_s": round(float(utterances.seconds[row]), telemetry.DIGITS),
@@ -105,9 +106,9 @@ def _who(recogniser: Recogniser, split: str, pass_: Pass, row: int) -> dict[str,
     }
 
 
-def _text(decoded: Decoded, script: str) -> dict[str, Any]:
+def _text(decoded: Decoded, form: spelling.Script) -> dict[str, Any]:
     confidences = [round(value, CONFIDENCE_DIGITS) for value in decoded.confidences]
-    pure = spelling.purity(decoded.text, spelling.script(script)) if decoded.text else 1.0
+    pure = spelling.purity(decoded.text, form) if decoded.text else 1.0
     return {
         "asr_text": decoded.text,
         "char_conf": confidences,

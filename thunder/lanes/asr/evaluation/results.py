@@ -1,7 +1,6 @@
 """results.json: what a run was, and how well it recognises; every number follows from its dumps."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,49 +9,18 @@ from thunder.ground import schema
 from thunder.lanes.asr import row_faults
 from thunder.lanes.asr.artifacts import DIGESTS, PASSES, RESULTS
 from thunder.lanes.asr.data import vocabulary
-from thunder.lanes.asr.labels import STABLE
+from thunder.lanes.asr.evaluation import scored_dump
+from thunder.lanes.asr.evaluation.scored_dump import Scored
 from thunder.lanes.asr.model import definitions
 from thunder.lanes.asr.training.learner import peak_rate
 from thunder.language import spelling
 from thunder.scoring import intervals
-from thunder.scoring.score import MAIN, VARIANTS, Counts, counts, part, summary
+from thunder.scoring.score import MAIN, Counts, grouped, part, summary
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
 
 SCHEDULER = "linear_warmup_cosine"
-# A router that lets nearly nothing or nearly everything pass routes nothing.
-STABLE_SHARE = (0.20, 0.95)
-MOST_BLANK = 0.98
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A dump as edits per row, its rows in order of their ids."""
-
-    ids: list[str]
-    counts: dict[str, Counts]  # by variant
-    labels: list[str]
-    blank_mass: list[float] = field(repr=False)
-
-
-def score(rows: Iterable[Mapping[str, Any]], script: str) -> Scored:
-    """Return the edits of the rows of a dump, in every variant."""
-    kept = [
-        (
-            row["feat_id"],
-            row["reference_text"],
-            row["asr_text"],
-            row["partition"],
-            row["blank_mass"],
-        )
-        for row in rows
-    ]
-    ids, references, texts, labels, blanks = (
-        map(list, zip(*kept, strict=True)) if kept else [[]] * 5
-    )
-    by_variant = {name: counts(references, texts, script, name) for name in VARIANTS}
-    return Scored(ids, by_variant, labels, blanks)
 
 
 def document(
@@ -82,15 +50,15 @@ def document(
         "policy_sha256": policy["sha256"],
         **_training(training, seconds),
         "test_cer": summary(main)["cer_micro"],
-        "cer_ci95": _interval(main, material.config["evaluate"]["bootstrap"]),
+        "cer_ci95": _interval(scored["test"], material),
         "splits": _splits(material),
         "test": _summaries(scored["test"].counts),
         "valid": _summaries(scored["valid"].counts),
         "text_disjoint": _text_disjoint(scored["test"], material.text_disjoint),
         "adaptation": _adaptation(material.config["mode"], scored),
-        "blank_mass": _mean(scored["test"].blank_mass),
-        "stable_share": stable_share(scored["test"].labels),
-        "warnings": [*row_faults.sentences(material.counts), *warnings(scored["test"])],
+        "blank_mass": scored_dump.blank_mass(scored["test"]),
+        "stable_share": scored_dump.stable_share(scored["test"]),
+        "warnings": _warnings(material, scored["test"]),
         "definitions": definitions.definitions(material.config["mode"]),
     }
     schema.check("asr_results", results, RESULTS, cause="crash")
@@ -129,31 +97,6 @@ def metrics(results: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str
         if adapted[column] is not None:
             numbers[f"test_cer{suffix}"] = adapted[column]["cer_micro"]
     return numbers
-
-
-def warnings(test: Scored) -> list[str]:
-    """Return what a reader must know before using a number of test."""
-    sentences = []
-    share, (low, high) = stable_share(test.labels), STABLE_SHARE
-    # No failure: the model is trained and its error rate right, whatever the router makes of it,
-    # and a sanity run of one epoch is unsure of everything.
-    if share is not None and not low <= share <= high:
-        sentences.append(
-            f"the router calls {share:.1%} of test stable; a useful one says so of {low:.0%} to "
-            f"{high:.0%}: do not route by these partitions"
-        )
-    blank = _mean(test.blank_mass)
-    if blank is not None and blank > MOST_BLANK:
-        sentences.append(
-            f"{blank:.1%} of the posteriors of test are blank: the model writes nothing; it was "
-            "trained too little, or its frames are too few for the text"
-        )
-    return sentences
-
-
-def stable_share(labels: Sequence[str]) -> float | None:
-    """Return the share of rows that are stable."""
-    return labels.count(STABLE) / len(labels) if labels else None
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,6 +165,10 @@ def _text_disjoint(test: Scored, ids: frozenset[str]) -> dict[str, Any]:
     return _summaries({variant: part(one, rows) for variant, one in test.counts.items()})
 
 
+def _warnings(material: "Material", test: Scored) -> list[str]:
+    return [*row_faults.sentences(material.counts), *scored_dump.warnings(test)]
+
+
 def _adaptation(mode: str, scored: Mapping[str, Scored]) -> dict[str, Any]:
     """Return every column that there is; `on` is the main way of a model with fast weights."""
     by_column = {**scored, **({"on": scored["test"]} if definitions.flags(mode).use_ttt else {})}
@@ -238,10 +185,14 @@ def _column(adapted: Scored, test: Scored) -> dict[str, Any]:
     return {**summary(adapted.counts[MAIN]), "main_cer_micro": same["cer_micro"]}
 
 
-def _interval(counted: Counts, samples: int) -> list[float] | None:
+def _interval(test: Scored, material: "Material") -> list[float] | None:
     """Return what anybody gets from the dumps alone: the seed is scoring's, not the run's."""
-    return list(intervals.bootstrap(counted, samples)) if len(counted.edits) else None
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    if not test.ids:
+        return None
+    utterances = material.splits["test"]
+    clusters = None
+    if utterances.clusters:
+        named = dict(zip(utterances.ids, utterances.clusters, strict=True))
+        clusters = [named[feat_id] for feat_id in test.ids]
+    units = grouped(test.counts[MAIN], clusters)
+    return list(intervals.bootstrap(units, material.config["evaluate"]["bootstrap"]))

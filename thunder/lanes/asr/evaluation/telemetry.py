@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.model import scalars as trajectory
 from thunder.lanes.asr.model.oracle import NAMES
 
 DIGITS = 6
+STATISTICS = ("mean", "min", "max", "last")
 EDGE = 0.1  # share of the frames that count as an edge
 POSTERIORS = ("avg_logp", "mean_maxp", "mean_entropy", "blank_mass")
 _PRESSURE = NAMES.index("transition_pressure")
@@ -47,13 +47,35 @@ def of_scalars(scalars: Tensor, lengths: Tensor) -> Iterator[dict[str, Any]]:
     """
     at_edge = _at_edge(_inside(scalars, lengths), lengths)
     pressures = scalars[..., _PRESSURE].masked_fill(~at_edge, -torch.inf).amax(dim=1)
-    rows = trajectory.summary(scalars, lengths)
+    rows = statistics(scalars, lengths)
     for row, pressure in zip(rows, _rounded(pressures.tolist()), strict=True):
-        statistics = {
+        summary = {
             name: dict(zip(values, _rounded(list(values.values())), strict=True))
             for name, values in row.items()
         }
-        yield {"trajectory_scalars": statistics, "edge_pressure": pressure}
+        yield {"trajectory_scalars": summary, "edge_pressure": pressure}
+
+
+def statistics(scalars: Tensor, lengths: Tensor) -> list[dict[str, dict[str, float]]]:
+    """Return mean, min, max and last of scalars (B, T, 7) over the frames that count, by row."""
+    inside = _inside(scalars, lengths)[..., None]
+    last = (lengths - 1)[:, None, None].expand(-1, 1, len(NAMES))
+    values = torch.stack(
+        [
+            scalars.double().masked_fill(~inside, 0.0).sum(dim=1) / lengths[:, None],
+            scalars.masked_fill(~inside, torch.inf).amin(dim=1).double(),
+            scalars.masked_fill(~inside, -torch.inf).amax(dim=1).double(),
+            scalars.gather(1, last)[:, 0].double(),
+        ],
+        dim=2,
+    )
+    return [
+        {
+            name: dict(zip(STATISTICS, numbers, strict=True))
+            for name, numbers in zip(NAMES, row, strict=True)
+        }
+        for row in values.tolist()
+    ]
 
 
 def _inside(values: Tensor, lengths: Tensor) -> Tensor:

@@ -46,8 +46,8 @@ def read(path: Path, seconds: float, channel: str = channels.MIX) -> Audio:
     try:
         return _decoded(containers.checked(path), seconds, channel)
     except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
-        text = getattr(error, "error_string", None) or str(error) or type(error).__name__
-        raise Unreadable(f"not readable as audio: {text.strip().rstrip('.')}") from error
+        reason = getattr(error, "error_string", None) or str(error) or type(error).__name__
+        raise Unreadable(f"not readable as audio: {reason.strip().rstrip('.')}") from error
 
 
 def of_row(folder: Path, row: Row, seconds: float, channel: str = channels.MIX) -> Audio | Rejected:

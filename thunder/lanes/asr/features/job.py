@@ -96,7 +96,7 @@ def _make(task: Task, chosen: Extractor) -> tuple[Any, float | None]:
     verdicts.tell_kept(task, len(kept), done)
     verdicts.check_rejected(task, len(kept), rejected, lambda: None)
     task.emit(events.phase("prepare", f"frames: {chosen.name}"))
-    progress = Progress(task.emit, done, len(task.rows))
+    progress = Progress(task.emit, done, len(task.rows), unit="utterances")
     with _workers(chosen, len(task.rows) - done) as (executor, ahead):
         prepared = pool.ordered(
             executor,

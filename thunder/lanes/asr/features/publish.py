@@ -1,7 +1,6 @@
 """The shards of a run become a store: index, list of rejected rows, and the manifest, last."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,13 +105,10 @@ def _parts(folder: Path, count: int, beat: Callable[[], None]) -> Iterator[Any]:
 
 def _stream(path: Path, rows: Iterable[dict[str, Any]]) -> str:
     """Replace a JSON Lines file without holding all of it; return its digest."""
-    hasher, beside = hashlib.sha256(), path.with_name(f".{path.name}.tmp")
-    with beside.open("wb") as stream:
+    hasher = hashlib.sha256()
+    with files.replacing(path) as stream:
         for row in rows:
             line = files.render_jsonl([row]).encode("utf-8")
             stream.write(line)
             hasher.update(line)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, path)
     return hasher.hexdigest()

@@ -73,6 +73,7 @@ class Writer:
     def __enter__(self) -> "Writer":
         self._beside.parent.mkdir(parents=True, exist_ok=True)
         self._stream = self._beside.open("wb")
+        files.hold(self._stream.fileno())
         return self
 
     def add(
@@ -171,5 +172,5 @@ def _part(folder: Path, number: int, making: Making) -> Any:
         size = (folder / FOLDER / name_of(number)).stat().st_size
     except (FileNotFoundError, ValueError):
         return None
-    whole = size == finished["shard"]["frames"] * making.dims * 2
-    return finished if whole and finished["made_from"] == making.digest else None
+    is_whole = size == finished["shard"]["frames"] * making.dims * 2
+    return finished if is_whole and finished["made_from"] == making.digest else None

@@ -51,33 +51,33 @@ def check_room(task: Task, frames: int) -> None:
     needed = frames * task.making.dims * 2 * (task.shards - 1)
     free = shutil.disk_usage(task.folder).free
     if needed > free:
-        text = (
+        message = (
             f"{task.folder}: by its first rows the store needs {needed / 1e9:.1f} GB more, "
             f"{free / 1e9:.1f} GB are free"
         )
-        task.emit(events.warning(text))
+        task.emit(events.warning(message))
 
 
 def tell_kept(task: Task, kept: int, rows: int) -> None:
     """Say what an earlier attempt left, and what of it cannot be kept."""
     if kept:
-        text = f"going on after {rows} of {len(task.rows)} utterances, which are there"
-        task.emit(events.note(text))
+        message = f"going on after {rows} of {len(task.rows)} utterances, which are there"
+        task.emit(events.note(message))
     if shards.part_path(task.folder, kept).exists():
-        text = f"shard {kept} was torn, or made by other libraries or of other data: made again"
-        task.emit(events.warning(text))
+        message = f"shard {kept} was torn, or made by other libraries or of other data: made again"
+        task.emit(events.warning(message))
 
 
 def tell(manifest: Mapping[str, Any], folder: Path, emit: Emit) -> None:
     """Say which rows have no frames, or not all of theirs."""
-    texts = {
+    meanings = {
         "rejected": f"utterances without frames, listed in {folder / store.REJECTED}",
         "cut": f"utterances longer than {manifest['audio']['limit_seconds']:g} s, cut",
         "padded": "utterances of unknown length (no duration_s), kept with their padding",
     }
-    for name, text in texts.items():
+    for name, meaning in meanings.items():
         if manifest[name]:
-            emit(events.warning(f"{manifest[name]} {text}"))
+            emit(events.warning(f"{manifest[name]} {meaning}"))
 
 
 def _first(named: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from thunder.ground import digest, files
+from thunder.ground import digest, files, input_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.features import audio, channels
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE
@@ -86,7 +86,7 @@ def load(folder: Path) -> Whisper:
 
 def name(folder: Path) -> str:
     """Return how the manifest names this encoder: by its sizes, as folders are named by anybody."""
-    config = files.read_json(folder / "config.json")
+    config = files.read_json(folder / input_files.CONFIG)
     return f"whisper_{config['encoder_layers']}x{config['d_model']}_{config['num_mel_bins']}mel"
 
 
@@ -124,9 +124,11 @@ def versions(whisper: Whisper) -> dict[str, str]:
 
 def _check_config(folder: Path) -> None:
     try:
-        kind = files.read_json(folder / "config.json").get("model_type")
+        kind = files.read_json(folder / input_files.CONFIG).get("model_type")
     except (OSError, ValueError, AttributeError) as error:
-        raise ThunderError(f"{folder}/config.json: not a model folder: {error}", "model") from error
+        raise ThunderError(
+            f"{folder / input_files.CONFIG}: not a model folder: {error}", "model"
+        ) from error
     if kind != "whisper":
         raise ThunderError(f"{folder}: a {kind!r} model; features.source needs a Whisper", "model")
 
@@ -148,7 +150,7 @@ def _window_seconds(folder: Path, config: Any, front_end: Any) -> float:
     if front_end.feature_size != config.num_mel_bins or given != 2 * positions:
         raise ThunderError(
             f"{folder}: preprocessor_config.json makes {front_end.feature_size} × {given} inputs, "
-            f"config.json takes {config.num_mel_bins} × {2 * positions}",
+            f"{input_files.CONFIG} takes {config.num_mel_bins} × {2 * positions}",
             "model",
         )
     return positions / LAYOUT.rate_hz

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from thunder.ground import draws
 from thunder.ground.errors import Faults, ThunderError
-from thunder.lanes.asr.model import scalars as trajectory
+from thunder.lanes.asr.model import trajectory
 from thunder.lanes.asr.model.bias import TrajectoryBias
 from thunder.lanes.asr.model.definitions import flags
 from thunder.lanes.asr.model.layers import Adapter, EncoderLayer, LayerNorm

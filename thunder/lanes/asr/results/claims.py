@@ -6,12 +6,13 @@ from typing import Any
 
 from thunder.ground import files
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.lanes.asr.artifacts import RESULTS
+from thunder.lanes.asr.artifacts import RESULTS, references
 from thunder.lanes.asr.model.definitions import words
 from thunder.results.promotion.candidates import Candidate
-from thunder.results.promotion.comparison import Comparisons
+from thunder.results.promotion.comparison import Comparisons, Measure
 from thunder.results.promotion.support import Interval, Numbers, Support
 
+CER = Measure("CER", "utterances", least="bridge_cer", brought_by="the bridge alone")
 _MICRO = ("test_cer", "test_cer_micro")  # by these names a run has what cer_ci95 is of
 
 
@@ -52,14 +53,22 @@ def _definitions(run: Candidate) -> Iterator[tuple[str, str]]:
 def _numbers(run: Candidate, numbers: Numbers) -> tuple[Numbers, Mapping[str, Interval]]:
     results = _results(run)
     name = next((name for name in _MICRO if name in numbers), _MICRO[0])
-    interval = results["cer_ci95"]
+    interval = results["cer_ci95"] if _has_enough_units(run) else None
     return {**numbers, name: results["test_cer"]}, {name: interval} if interval else {}
+
+
+def _has_enough_units(run: Candidate) -> bool:
+    """Say whether the interval of a run is over so many units that it is as wide as it should."""
+    from thunder.scoring.intervals import FEWEST  # numpy, which much of a promotion needs not
+
+    rows = files.read_jsonl(run.run.folder / references("test"))
+    return len({row.get("cluster", row["feat_id"]) for row in rows}) >= FEWEST
 
 
 def _comparisons(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:
     from thunder.lanes.asr.results.bundle import compared  # numpy, which a single run needs not
 
-    return compared.of_matrix(matrix, cells, outputs)
+    return compared.of_matrix(matrix, cells, outputs, CER)
 
 
 SUPPORT = Support(
@@ -68,4 +77,5 @@ SUPPORT = Support(
     definitions=_definitions,
     numbers=_numbers,
     comparisons=_comparisons,
+    measure=CER,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thunder.ground import digest, draws, files, schema
 from thunder.ground.errors import ThunderError
+from thunder.ground.input_files import MANIFEST
 from thunder.lanes.asr.data import recordings
 from thunder.lanes.asr.speech import sounds
 from thunder.language import bridge, sentences, spelling
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 REVISION = 1  # raise it when the same recipe gives other rows
 CHARS = (16, 38)  # 1.5 to 3.5 seconds
 BRIDGE = bridge.V2_STANDARD
-PAIRS, MANIFEST = "pairs.jsonl", "manifest.json"
+PAIRS = "pairs.jsonl"
 _DRAWN_AT_ONCE = 2.5  # sentences for each row: about half of them are short
 
 Progress = Callable[[int, int], None]
@@ -67,7 +68,7 @@ def build(
 
 def builder_digest(source: Mapping[str, Any]) -> str:
     """Return the digest of what shapes the data besides the settings: rules, words and sounds."""
-    words, _ = sentences.vocabulary("latin")
+    sha256, _ = sentences.vocabulary("latin")
     shape = {
         "revisions": {"spoken": REVISION, "sounds": sounds.REVISION},
         "normaliser_version": spelling.NORMALISER_VERSION,
@@ -75,7 +76,7 @@ def builder_digest(source: Mapping[str, Any]) -> str:
         "chars": CHARS,
         "sounds": {name: list(parts) for name, parts in sounds.SOUNDS.items()},
         "voices": sounds.VOICES,
-        "words": words,
+        "words": sha256,
     }
     return digest.of_value(_plain(shape))
 
@@ -128,7 +129,7 @@ def _write_wave(path: Path, samples: "NDArray[Any]", rate_hz: int) -> None:
 def _manifest(
     source: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path
 ) -> dict[str, Any]:
-    words, count = sentences.vocabulary("latin")
+    sha256, count = sentences.vocabulary("latin")
     manifest = {
         "name": f"spoken-{source['rows']}-{source['seed']}",
         "created_by": "thunder",
@@ -136,7 +137,7 @@ def _manifest(
         "builder_sha256": builder_digest(source),
         "stand_in": True,
         "seed": source["seed"],
-        "inputs": [{"path": f"CLDR {sentences.LOCALES['latin']}", "sha256": words, "rows": count}],
+        "inputs": [{"path": f"CLDR {sentences.LOCALES['latin']}", "sha256": sha256, "rows": count}],
         "license": "Unicode-3.0",
         "bridge_version": BRIDGE,
         "normaliser_version": spelling.NORMALISER_VERSION,

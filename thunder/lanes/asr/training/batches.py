@@ -15,7 +15,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.features.store import Store
-    from thunder.lanes.asr.material import Utterances
+    from thunder.lanes.asr.utterances import Utterances
 
 T = TypeVar("T")
 Rows = NDArray[np.int64]

@@ -138,8 +138,8 @@ def _advanced(run: Run, row: dict[str, Any], validated: Validated, before: Saved
 
 def _tell(run: Run, saved: Saved) -> None:
     row, standing = saved.history[-1], saved.standing
-    losses = {"valid_loss": row["valid_loss"], "valid_cer": row["valid_cer"]}
-    run.emit(events.valid(saved.epoch, unit="epoch", **losses))
+    validated = {name: row[name] for name in ("valid_loss", "valid_cer")}
+    run.emit(events.valid(saved.epoch, unit="epoch", metrics=validated))
     marks = ["best"] if standing.best_epoch == saved.epoch else []
     marks += [] if standing.firm_epoch == saved.epoch else [f"firm since {standing.firm_epoch}"]
     marks += [f"{row['nonfinite']} steps skipped"] if row["nonfinite"] else []

@@ -4,7 +4,6 @@ last.pt is the one thing that decides how far a run is. Whatever else an epoch l
 (best.pt, metrics.jsonl) is written after it and can be made from it.
 """
 
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.model import ctc
@@ -147,20 +147,13 @@ def _unpacked(standing: Mapping[str, Any]) -> Standing:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write beside, sync, rename; what a crash leaves beside is overwritten by the next one."""
-    beside = path.with_name(f".{path.name}.tmp")
     try:
-        with beside.open("wb") as stream:
+        with files.replacing(path) as stream:
             torch.save(document, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, path)
     except RuntimeError as error:  # what torch makes of a full disk
         raise ThunderError(
             f"{path}: could not be written: {_first_line(error)}", "write"
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:

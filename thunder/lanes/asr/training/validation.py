@@ -83,5 +83,5 @@ def _edits(material: "Material", texts: dict[int, str]) -> list[int]:
     """Return the edits that the texts need, and the characters that they should have."""
     valid = material.splits["valid"]
     references = [valid.references[row] for row in texts]
-    counted = counts(references, list(texts.values()), material.config["script"], spelling.MAIN)
+    counted = counts(references, list(texts.values()), material.form, spelling.MAIN)
     return [int(counted.edits.sum()), int(counted.chars.sum())]

@@ -11,7 +11,7 @@ import bundle_runs
 import numpy as np
 import pytest
 
-from thunder.ground import files
+from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.results.pages import aligned, choice, errors, histogram
 from thunder.runs import attempts, manifest, store
@@ -54,6 +54,7 @@ def test_the_head_has_the_numbers_of_the_run(run: store.Run, document: dict[str,
     assert document["stand_in"] is True
     assert document["cer"]["micro"] == results["test_cer"]
     assert document["cer"]["low"] < document["cer"]["micro"] < document["cer"]["high"]
+    assert document["cer"]["units"] == document["cer"]["rows"]
     assert document["cer"]["rows"] == ROWS
 
 
@@ -266,7 +267,7 @@ def test_dumps_that_do_not_belong_together_make_no_page(own: store.Run) -> None:
 def test_results_that_say_something_else_make_no_page(own: store.Run) -> None:
     path = own.folder / "results.json"
     files.write_json(path, {**files.read_json(path), "test_cer": 0.01})
-    manifest.write(own.folder, own.id, leave_out=(store.RECORD,))
+    manifest.write(own.folder, own.id, leave_out=(run_files.RECORD,))
     with pytest.raises(ThunderError, match=r"test_cer of results\.json is 0\.01, its dumps give"):
         errors.build(own.folder)
     assert errors.build(own.folder, variant="raw")["variant"] == "raw"

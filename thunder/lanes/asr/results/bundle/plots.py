@@ -55,12 +55,18 @@ def _title(figure: Mapping[str, Any]) -> str:
 
 
 def _shaded(series: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return series with a shade each: of cells that look alike, as seeds do, later are lighter."""
+    """Return series with a shade each: of cells that look alike, as seeds do, later are lighter.
+
+    One script is filled, N'Ko or else the first; the others are hollow.
+    """
     seen: dict[tuple[str, str], int] = {}
+    scripts = [one["script"] for one in series]
+    filled = "nko" if "nko" in scripts else next(iter(scripts), None)
     shaded = []
     for one in series:
         look = (one["script"], one["mode"])
-        shaded.append({**one, "shade": max(0.3, 1 - 0.3 * seen.get(look, 0))})
+        shade = max(0.3, 1 - 0.3 * seen.get(look, 0))
+        shaded.append({**one, "filled": one["script"] == filled, "shade": shade})
         seen[look] = seen.get(look, 0) + 1
     return shaded
 
@@ -101,7 +107,7 @@ def _curves(series: Sequence[Mapping[str, Any]]) -> Figure:
             points = [point for point in one["points"] if point[key] is not None]
             epochs = [point["epoch"] for point in points]
             values = [factor * point[key] for point in points]
-            style = "-" if one["script"] == "nko" else "--"
+            style = "-" if one["filled"] else "--"
             best = [i for i, epoch in enumerate(epochs) if epoch == one["best_epoch"]]
             look = _look(one) | {"linestyle": style, "markevery": best, "linewidth": 1.3}
             axes.plot(epochs, values, label=_label(one), **look)
@@ -159,9 +165,9 @@ def _figure(height: float) -> Figure:
 
 
 def _look(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a cell is marked: colour and form by mode, filled for N'Ko, hollow for Latin."""
+    """Return how a cell is marked: colour and form by mode, filled for one script alone."""
     colour = _colour(one)
-    fill = colour if one["script"] == "nko" else "white"
+    fill = colour if one["filled"] else "white"
     marker = _MARKERS.get(one["mode"], _SPARE_MARKER)
     return {"color": colour, "marker": marker, "markerfacecolor": fill, "linestyle": "none",
             "alpha": one["shade"]}  # fmt: skip

@@ -21,10 +21,10 @@ def write(document: Mapping[str, Any], folder: Path) -> list[Path]:
     )
 
     texts, drawings = texts_of(document), _drawings(document)
-    for name, text in texts.items():
-        files.write_text(folder / name, text)
+    contents = {folder / name: text.encode() for name, text in texts.items()}
     for name, figure in drawings.items():
-        files.write_bytes(folder / name, plots.render(figure, Path(name).suffix[1:]))
+        contents[folder / name] = plots.render(figure, Path(name).suffix[1:])
+    files.write_all(contents)
     for name in _others(document, folder):
         if _OURS.fullmatch(name.removeprefix(f"{document['name']}/")):
             (folder / name).unlink()
@@ -53,7 +53,7 @@ def texts_of(document: Mapping[str, Any]) -> dict[str, str]:
     name = document["name"]
     texts = {f"{name}.json": files.render_json(document), f"{name}.md": markdown.render(document)}
     for table in document["tables"]:
-        texts[f"{name}/{table['name']}.csv"] = csvs.render(table)
+        texts[f"{name}/{table['name']}.csv"] = csvs.render(document, table)
         texts[f"{name}/{table['name']}.tex"] = latex.render(document, table)
     return texts
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from thunder.ground import files, wording
+from thunder.ground import files, folders, run_files, wording
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import scripts
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.labels import LABELS
 from thunder.lanes.asr.results.pages import aligned, choice, histogram
@@ -23,11 +24,10 @@ from thunder.language import spelling
 from thunder.results.pages import template
 from thunder.runs import proof, reading, store
 from thunder.scoring import VARIANTS, edits, intervals, summary
-from thunder.scoring.score import MAIN
+from thunder.scoring.score import MAIN, grouped
 
 _HERE = Path(__file__).resolve().parent
 _MOST_CONFUSIONS = 40
-_SCRIPTS = {"nko": ("N'Ko", "nqo", "rtl"), "latin": ("Latin", "bm", "ltr")}  # bm: Bambara
 _VARIANTS = {
     "raw": "texts as they are",
     "norm": "normalised texts",
@@ -48,18 +48,19 @@ def write(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> Path:
     """
     document = build(run_folder, rows=rows, variant=variant)
     name = f"errors-{run_folder.name}{'' if variant == 'norm' else f'-{variant}'}.html"
-    path = run_folder.parent.parent / "pages" / name
+    path = run_folder.parent.parent / folders.PAGES / name
     files.write_text(path, render(document))
     return path
 
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the page as one HTML file that needs nothing else."""
-    script_name, lang, direction = _SCRIPTS[document["script"]]
+    shown = document["shown"]
     values = {
-        "script_name": script_name,
-        "lang": lang,
-        "dir": direction,
+        "script_name": shown["title"],
+        "lang": shown["language"] or "und",
+        "dir": shown["direction"],
+        "font": shown["font"],
         "variant_text": _VARIANTS[document["variant"]],
         "titles": choice.TITLES,
         "bars": histogram.bars(document["histogram"], document["cer"]["median"]),
@@ -83,7 +84,7 @@ def build(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> dict[str,
         raise ThunderError(f"no variant {variant!r}; variants: {', '.join(VARIANTS)}")
     run = store.Run(run_folder)
     record = _record(run)
-    proof.digests(run, (store.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
+    proof.digests(run, (run_files.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
     results = proof.document(run.folder / RESULTS, "asr_results")
     scored = read(run, variant)
     cer = _cer(scored)
@@ -93,6 +94,7 @@ def build(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> dict[str,
     return {
         "run": run.folder.name,
         "script": scored.dump.script,
+        "shown": scripts.shown({**run.document(), "runtime": record["attempts"][-1]["runtime"]}),
         "mode": results["mode"],
         "seed": results["seed"],
         "stand_in": record["stand_in"],
@@ -120,11 +122,14 @@ def _record(run: store.Run) -> dict[str, Any]:
 
 def _cer(scored: Scored) -> dict[str, Any]:
     rates = summary(scored.counts)
-    low, high = intervals.bootstrap(scored.counts)
+    units = grouped(scored.counts, scored.dump.clusters)
+    low, high = intervals.bootstrap(units)
     return {
         "micro": rates["cer_micro"],
         "low": low,
         "high": high,
+        "units": len(units.edits),
+        "few": len(units.edits) < intervals.FEWEST,
         "macro": rates["cer_macro"],
         "median": rates["cer_median"],
         "rows": rates["rows"],

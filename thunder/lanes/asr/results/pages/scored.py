@@ -34,7 +34,7 @@ class Scored:
         """Return how the hypothesis of a row comes from its reference."""
         texts = (self.dump.references[index], self.dump.hypotheses[index])
         return edits.alignment(
-            *(spelling.scored(text, self.dump.script, self.variant) for text in texts)
+            *(spelling.scored(text, self.dump.form, self.variant) for text in texts)
         )
 
 
@@ -45,7 +45,7 @@ def read(run: store.Run, variant: str) -> Scored:
     if dump.labels["model_run_id"] != run.id:
         named = dump.labels["model_run_id"] or "several runs"
         raise ThunderError(f"{path}: its rows are of {named}, not of {run.id}", "verification")
-    return Scored(dump, counts(dump.references, dump.hypotheses, dump.script, variant), variant)
+    return Scored(dump, counts(dump.references, dump.hypotheses, dump.form, variant), variant)
 
 
 def rows_of(run: store.Run, ids: set[str]) -> dict[str, Mapping[str, Any]]:

@@ -53,7 +53,7 @@ class Process:
     @property
     def code(self) -> int | None:
         """Return the exit code, negative for a signal, or None while it runs."""
-        return self.popen.poll()
+        return process.code(self.popen)
 
     def order(self, line: str) -> None:
         """Send one line of orders; a rank that is gone gets none."""
@@ -84,17 +84,17 @@ class Process:
                 self._inbox.put((self.number, pipe.parsed(line)))
             except ThunderError:  # said by Python itself, or by a shell on the way
                 self._log(line)
-        self.popen.wait()
+        process.wait(self.popen)
         self._inbox.put((self.number, None))
 
     def _read_log(self) -> None:
         for line in self.popen.stderr or ():
             self._log(line)
 
-    def _log(self, line: bytes) -> None:
-        text = line.decode(errors="replace").rstrip()
-        self._lines.append(text)
-        print(f"rank {self.number}: {text}", file=sys.stderr, flush=True)
+    def _log(self, raw: bytes) -> None:
+        line = raw.decode(errors="replace").rstrip()
+        self._lines.append(line)
+        print(f"rank {self.number}: {line}", file=sys.stderr, flush=True)
 
 
 def end(processes: Iterable[Process]) -> None:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thunder.lanes.asr.model import oracle, scalars
+from thunder.lanes.asr.evaluation import telemetry
+from thunder.lanes.asr.model import oracle, trajectory
 
 Numbers = NDArray[np.float32]
 TOLERANCE = 1e-6
@@ -162,7 +163,7 @@ ALL = {
 @pytest.mark.parametrize("kind", ALL)
 def test_a_batch_equals_the_oracle(kind: str, neighbours: int, window: int) -> None:
     states, lengths = padded(ALL[kind])
-    measured = scalars.compute(states, lengths, neighbours=neighbours, window=window)
+    measured = trajectory.compute(states, lengths, neighbours=neighbours, window=window)
     assert measured.dtype == torch.float32
     for row, sequence in enumerate(ALL[kind]):
         expected = oracle.compute(sequence, neighbours=neighbours, window=window)
@@ -176,7 +177,7 @@ def test_angles_on_an_edge_of_a_bin_are_put_there_by_both() -> None:
     turned = np.linalg.qr(random(4, 4).astype(np.float64))[0]
     for states in (grid(60), (grid(60) @ turned).astype(np.float32)):
         batch, lengths = padded([states])
-        measured = scalars.compute(batch, lengths)[0, :60].numpy()
+        measured = trajectory.compute(batch, lengths)[0, :60].numpy()
         assert np.abs(measured - oracle.compute(states)).max() < TOLERANCE
     plain, rotated = (oracle.compute(s)[:, 1] for s in (grid(60), (grid(60) @ turned)))
     assert np.abs(plain - rotated).max() < TOLERANCE
@@ -185,42 +186,42 @@ def test_angles_on_an_edge_of_a_bin_are_put_there_by_both() -> None:
 def test_padding_and_neighbouring_rows_have_no_influence() -> None:
     sequences = [walk(50, 8), random(20, 8), walk(3, 8)]
     states, lengths = padded(sequences, beyond=float("nan"))
-    together = scalars.compute(states, lengths)
+    together = trajectory.compute(states, lengths)
     for row, sequence in enumerate(sequences):
-        alone = scalars.compute(torch.from_numpy(sequence)[None], lengths[row : row + 1])
+        alone = trajectory.compute(torch.from_numpy(sequence)[None], lengths[row : row + 1])
         assert torch.allclose(together[row, : len(sequence)], alone[0], atol=1e-7)
 
 
 def test_a_batch_in_parts_equals_a_batch_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     states, lengths = padded([walk(frames, 8) for frames in (50, 20, 33, 7)])
-    whole = scalars.compute(states, lengths)
-    monkeypatch.setattr(scalars, "BUFFER", 1)
-    assert torch.equal(scalars.compute(states, lengths), whole)
+    whole = trajectory.compute(states, lengths)
+    monkeypatch.setattr(trajectory, "BUFFER", 1)
+    assert torch.equal(trajectory.compute(states, lengths), whole)
 
 
 def test_autocast_does_not_touch_scalars() -> None:
     states, lengths = padded([walk(50, 8), random(20, 8)])
-    expected = scalars.compute(states, lengths)
+    expected = trajectory.compute(states, lengths)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(scalars.compute(states, lengths), expected)
+        assert torch.equal(trajectory.compute(states, lengths), expected)
 
 
 def test_no_gradient_flows_through_scalars() -> None:
     states = torch.randn(1, 10, 4, requires_grad=True)
-    assert not scalars.compute(states, torch.tensor([10])).requires_grad
+    assert not trajectory.compute(states, torch.tensor([10])).requires_grad
 
 
 def test_a_diverged_model_makes_numbers_and_no_crash() -> None:
     states = torch.full((2, 12, 4), float("nan"))
     states[1] = torch.randn(12, 4)
-    measured = scalars.compute(states, torch.tensor([12, 12]))
+    measured = trajectory.compute(states, torch.tensor([12, 12]))
     assert measured[1].isfinite().all()
 
 
 def test_a_summary_is_of_the_frames_that_count() -> None:
     states, lengths = padded([walk(30, 8), random(1, 8)])
-    measured = scalars.compute(states, lengths)
-    for row, summary in enumerate(scalars.summary(measured, lengths)):
+    measured = trajectory.compute(states, lengths)
+    for row, summary in enumerate(telemetry.statistics(measured, lengths)):
         assert list(summary) == list(oracle.NAMES)
         for name, column in zip(oracle.NAMES, measured[row, : int(lengths[row])].T, strict=True):
             assert summary[name] == pytest.approx(
@@ -239,11 +240,11 @@ def test_a_batch_of_30_seconds_at_full_width_takes_less_than_two_gigabytes() -> 
     code = (
         "import resource, torch\n"
         "torch.set_num_threads(1)\n"
-        "from thunder.lanes.asr.model import scalars\n"
+        "from thunder.lanes.asr.model import trajectory\n"
         "states = torch.randn(15, 750, 768)\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
-        "scalars.compute(states, torch.full((15,), 750))\n"
+        "trajectory.compute(states, torch.full((15,), 750))\n"
         "print(peak() - before)\n"
     )
     done = subprocess.run(

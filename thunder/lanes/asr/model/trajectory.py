@@ -10,13 +10,11 @@ from thunder.lanes.asr.model.oracle import (
     BINS,
     COINCIDE,
     GRAIN,
-    NAMES,
     ON_EDGE,
     SAME_ENTROPY,
     STILL,
 )
 
-STATISTICS = ("mean", "min", "max", "last")
 # Numbers in the largest float64 buffer; about ten such buffers live at a time.
 BUFFER = 2**23
 
@@ -36,29 +34,6 @@ def compute(states: Tensor, lengths: Tensor, *, neighbours: int = 5, window: int
             for some, length in zip(states.split(rows), lengths.split(rows), strict=True)
         ]
     return torch.cat(parts)
-
-
-def summary(scalars: Tensor, lengths: Tensor) -> list[dict[str, dict[str, float]]]:
-    """Return mean, min, max and last of scalars (B, T, 7) over the frames that count, by row."""
-    valid = _valid(scalars.shape[1], lengths.to(scalars.device))[..., None]
-    count = lengths.to(scalars.device).clamp(min=1)[:, None]
-    last = (count - 1)[..., None].expand(-1, 1, len(NAMES))
-    statistics = torch.stack(
-        [
-            (scalars.double() * valid).sum(dim=1) / count,
-            scalars.masked_fill(~valid, math.inf).amin(dim=1).double(),
-            scalars.masked_fill(~valid, -math.inf).amax(dim=1).double(),
-            scalars.gather(1, last)[:, 0].double(),
-        ],
-        dim=2,
-    )
-    return [
-        {
-            name: dict(zip(STATISTICS, values, strict=True))
-            for name, values in zip(NAMES, row, strict=True)
-        }
-        for row in statistics.tolist()
-    ]
 
 
 def _valid(frames: int, lengths: Tensor) -> Tensor:

@@ -1,0 +1,73 @@
+"""The report of a window as a person reads it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Return report.md of the content of report.json."""
+    lines = [f"# Run {report['run_id']}: step {report['step']} of {report['total_steps']}", ""]
+    if report["stand_ins"]:
+        names = " and ".join(report["stand_ins"])
+        lines += [
+            f"> **Stand-in:** {names}, built in place. The machinery is real, the numbers are not.",
+            "",
+        ]
+    lines += [
+        f"- Run id: `{report['run_id']}`, profile `{report['profile']}`, site `{report['site']}`",
+        f"- Run folder: `{report['run_folder']}`",
+        f"- Exact command: `{report['command']}`",
+        f"- Reproduce: `{report['reproduce']}`",
+        _reached(report),
+        *_section("Data set", [_place(report["data_set"]), "", *_checks(report["data_set"])]),
+        *_section(
+            "Model cache", [_place(report["model_cache"]), "", *_checks(report["model_cache"])]
+        ),
+        *_section("Preflight", _check_table(_others(report))),
+        *_section("Verification, read again from disk", _check_table(report["verification"])),
+        *_section("Metrics", ["| metric | value |", "| --- | --- |", *_numbers(report["metrics"])]),
+        *_section("Remaining limits", [f"- {limit}" for limit in report["remaining_limits"]]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _reached(report: Mapping[str, Any]) -> str:
+    step, goal = report["step"], report["goal"]
+    if report["checkpoint_reached"]:
+        return f"- Checkpoint: `checkpoint.json` reached step {step}, verified"
+    return f"- Checkpoint: step {goal} was **not** reached; the run is at {step}"
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"## {title}", "", *lines]
+
+
+def _place(entry: Mapping[str, Any]) -> str:
+    return f"`{entry['name']}` in `{entry['folder']}`, sha256 `{entry['sha256']}`"
+
+
+def _checks(entry: Mapping[str, Any]) -> list[str]:
+    return _check_table(entry["checks"])
+
+
+def _others(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the checks of the preflight that have no section of their own."""
+    own = [*report["data_set"]["checks"], *report["model_cache"]["checks"]]
+    return [row for row in report["preflight"] if row not in own]
+
+
+def _numbers(numbers: Mapping[str, float | None]) -> list[str]:
+    return [f"| {name} | {_number(value)} |" for name, value in sorted(numbers.items())]
+
+
+def _check_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    head = ["| check | host | result | measured |", "| --- | --- | --- | --- |"]
+    return head + [
+        f"| {row['check']} | {row['host']} | {row['status']} | "
+        f"{'; '.join(part for part in (row['measured'], row['reason']) if part)} |"
+        for row in rows
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.6g}"
