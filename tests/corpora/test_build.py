@@ -244,3 +244,14 @@ def test_a_row_is_readable_json(built: Path) -> None:
     line = (built / "train.jsonl").read_text(encoding="utf-8").splitlines()[0]
     assert "\\u" not in line
     assert json.loads(line)["meta"]["script"] == "nko"
+
+
+def test_a_file_of_which_most_is_left_out_makes_no_corpus(tmp_path: Path) -> None:
+    source, target = _source(tmp_path, [*_sentences(150), *["a"] * 300]), tmp_path / "c"
+    message = r"300 of 450 rows left out, and --most-left-out allows 50%; nothing was made:"
+    with pytest.raises(ThunderError, match=message) as caught:
+        build.build_from_file(source, "bam", target, script="latin", seed=0)
+    assert "300: too_short" in str(caught.value)
+    assert not target.exists()
+    build.build_from_file(source, "bam", target, script="latin", seed=0, most_left_out=0.9)
+    assert (target / "manifest.json").is_file()

@@ -9,7 +9,7 @@ from projects import DRY, Project
 from thunder.commands import requests
 from thunder.config import compose as configs
 from thunder.config import overrides
-from thunder.ground import digest, files
+from thunder.ground import command, digest, files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job, matrix
 
@@ -39,7 +39,7 @@ def _full(choices: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     words = [f"{'+' if key == 'profile' else ''}{key}={name}" for key, name in choices.items()]
-    words += [f"{key}={overrides._word(value)}" for key, value in values.items()]
+    words += [f"{key}={command.spelt(value)}" for key, value in values.items()]
     conf = str(files.SHIPPED / "conf")
     with hydra.initialize_config_dir(conf, version_base=None, job_name="thunder"):
         composed = OmegaConf.to_container(hydra.compose("config", overrides=words), resolve=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import overrides
+from thunder.ground import command
 from thunder.ground.errors import ThunderError
 from thunder.ground.wording import nearest
 from thunder.jobs import matrix as matrices
@@ -59,7 +60,7 @@ def named(
     parsed = replace(
         parsed,
         values={**parsed.values, "runtime.outputs": str(outputs)},
-        spelt={**parsed.spelt, "runtime.outputs": f"--outputs {outputs}"},
+        spelt={**parsed.spelt, "runtime.outputs": command.line("--outputs", outputs)},
     )
     if not name or is_profile:
         return _read([], parsed, places, sweep=bool(parsed.sweeps))

@@ -1,8 +1,6 @@
 """The words of a command line: Hydra's grammar in, choices and values out, and back again."""
 
-import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,8 +8,9 @@ from math import ceil
 from typing import Any
 
 from thunder.config import mistakes, origin
-from thunder.config.plain import plain, quoted
+from thunder.config.plain import plain
 from thunder.config.sources import Sources
+from thunder.ground import command as commands
 from thunder.ground import schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError
 
@@ -32,8 +31,6 @@ MOST_CELLS = 20_000  # of a matrix, unless max_cells says otherwise
 FILLED = tuple(
     f"runtime.{key}" for key in ("profile", "command", "reproduce", "paths", "stand_ins")
 )
-# Strings that Hydra's grammar reads back as themselves without quotes.
-_BARE = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[A-Z_/][\w./-]*", re.ASCII | re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*", re.ASCII)
 
 Spelt = dict[tuple[str, str], str]  # words as a shell reads them, by key and value
@@ -114,7 +111,7 @@ def _spelling(word: str, error: Exception) -> str:
         return "not an override; write key=value"
     if not _KEY.fullmatch(key.lstrip("+~").replace("/", ".")):
         return f"{key!r} is not a key; a key is words with dots between them, train.steps"
-    typed = shlex.quote(f"{key}={quoted(value)}")
+    typed = commands.line(f"{key}={commands.quoted(value)}")
     if not value.isascii():
         return f"text that is not ASCII needs quotes inside quotes: {typed}"
     return f"{str(error).splitlines()[0]}; to give it as text, quote it: {typed}"
@@ -252,26 +249,16 @@ def command(
         known = (key, repr(value))  # repr tells 1 from true, as equality does not
         if known not in spelt:
             plus = "+" if key == "profile" else ""
-            spelt[known] = shlex.quote(f"{plus}{_short(key)}={_word(value)}")
+            spelt[known] = commands.override(f"{plus}{_short(key)}", value)
         words.append(spelt[known])
     return " ".join(words)
 
 
 @cache
 def _start(flags: tuple[str, ...]) -> str:
-    return shlex.join(["python", "-m", "thunder", *flags])
+    return commands.line("python", "-m", "thunder", *flags)
 
 
 def _short(key: str) -> str:
     name = key.removeprefix("runtime.")
     return name if name in SHORTHAND else key
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, str) and not _BARE.fullmatch(value):
-        return quoted(value)
-    if isinstance(value, list):
-        return f"[{','.join(_word(item) for item in value)}]"
-    if isinstance(value, dict):  # Hydra's grammar has no quotes around keys
-        return f"{{{','.join(f'{key}:{_word(item)}' for key, item in value.items())}}}"
-    return str(value) if isinstance(value, str) else json.dumps(value)

@@ -1,6 +1,5 @@
 """Plain data: YAML read as Hydra reads it, the leaves of a config, texts in quotes."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,9 +44,3 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 def by_key(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the leaves of a config by their dotted keys."""
     return {".".join(path): value for path, value in leaves(config)}
-
-
-def quoted(text: str) -> str:
-    """Return a text in quotes, as Hydra's grammar reads it back: only quotes are escaped."""
-    doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text)
-    return '"' + doubled.replace('"', '\\"') + '"'

@@ -48,8 +48,8 @@ class Kind:
         recipes: `module:function` of each recipe that builds an input in place; it returns the
             digest of the code and words behind it.
         imports: `module:function` of each action that makes a data folder of what a person has:
-            (source, transcripts, target, licence, options of conf/script/) to the lines that say
-            what was made.
+            (source, transcripts, target, options of conf/script/, other options as they were
+            typed) to the lines that say what was made.
         tables: module that makes the tables of a matrix; see `results.tables`.
         page: module that makes the error page of a run; see `results.pages`.
         claims: `module:value` that says what runs support; see `results.promotion.support`.

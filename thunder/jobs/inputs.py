@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, folders, input_files, wording
+from thunder.ground import command, digest, files, folders, input_files, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
@@ -103,8 +102,8 @@ def _no_snapshot(repository: str, commit: str) -> str:
         have = sorted(path.name for path in _hub_folder(repository).glob(f"snapshots/{commit}*"))
         whole = f": {', '.join(have)}" if have else ""
         return f"{commit} is the beginning of a commit of {repository}; give all 40 digits{whole}"
-    command = shlex.join(["hf", "download", repository, "--revision", commit])
-    return f"no snapshot of {repository} ({commit}) in {hub_cache()}; fetch it with: {command}"
+    fetch = command.line("hf", "download", repository, "--revision", commit)
+    return f"no snapshot of {repository} ({commit}) in {hub_cache()}; fetch it with: {fetch}"
 
 
 def hub_cache() -> Path:
