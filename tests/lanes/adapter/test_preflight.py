@@ -54,7 +54,8 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     model = write_model(tmp_path / "model")
     run = tmp_path / "run"
     run.mkdir()
-    counts = {split: {"rows": 8, "dropped_too_long": 0} for split in ("train", "valid")}
+    count = {"rows": 8, "dropped_too_long": 0, "without_end": 0}
+    counts = {split: count for split in ("train", "valid")}
     monkeypatch.setattr(tokens, "prepare", lambda *_: counts)
     monkeypatch.setattr(machine, "_free_memory", lambda: 100 * GIGABYTE)
     sums(monkeypatch, 3.0)

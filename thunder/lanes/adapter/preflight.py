@@ -9,7 +9,7 @@ from thunder.ground import digest, files, folders, input_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter import machine
 from thunder.lanes.adapter.context import Context
-from thunder.lanes.adapter.data import tokens
+from thunder.lanes.adapter.data import supervision, tokens
 from thunder.lanes.adapter.model import model_folder
 from thunder.lanes.adapter.training import ranks, state
 from thunder.training import checkpoints
@@ -30,7 +30,7 @@ HOSTS_REACH = "hosts reach each other"
 
 
 def run(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
-    """Check everything and tokenise the corpus; digests and counts go into the context.
+    """Check everything and tokenise the corpus; digests, counts and warnings go into the context.
 
     The caller shows the rows and raises if one has failed: see `refuse`.
     """
@@ -121,7 +121,10 @@ def _fit(context: Context, checks: Checks, splits: Mapping[str, Any]) -> None:
         counts = tokens.prepare(splits, context.inputs.model, length, rule, context.tokens)
         dropped = sum(count["dropped_too_long"] for count in counts.values())
         rows = ", ".join(f"{count['rows']} {split}" for split, count in counts.items())
-        measured(f"{rows}; {dropped} longer than {length} tokens {_rule_text(rule)}")
+        if warning := supervision.no_end_warning(counts):
+            context.warnings.append(warning)
+        long = f"{dropped} longer than {length} tokens {_rule_text(rule)}"
+        measured("; ".join([rows, long, *context.warnings]))
 
 
 def _checkpoint(context: Context, checks: Checks) -> None:

@@ -151,6 +151,7 @@ def _limits(
         for row in checks
         if row["status"] == "SKIPPED" and row["check"] not in NEEDLESS
     ]
+    limits += context.warnings
     drop = numbers.get("valid_loss_drop")
     if drop is not None and drop <= 0:
         limits.append(f"validation loss did not fall: {drop:+.2%} since step 0")
