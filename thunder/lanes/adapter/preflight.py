@@ -10,7 +10,7 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter import machine
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import supervision, tokens
-from thunder.lanes.adapter.model import model_folder
+from thunder.lanes.adapter.model import model_folder, vocabulary
 from thunder.lanes.adapter.training import ranks, state
 from thunder.training import checkpoints
 from thunder.training.preflight import Checks, Skip, megabytes
@@ -23,6 +23,7 @@ DATA_ROWS = "data set rows and digests"
 DATA_NONTRIVIAL = "data set nontrivial"
 ROWS_FIT = "rows fit the window"
 MODEL_COMPLETE = "model complete"
+VOCABULARY = "token ids of the model"
 LORA_FITS = "LoRA fits the model"
 MODEL_REHASHED = "model bytes re-hashed"
 EARLIER_CHECKPOINT = "earlier checkpoint"
@@ -78,6 +79,12 @@ def _model(context: Context, checks: Checks) -> None:
         if faults:
             raise Faults(f"{place}:", faults, "model")
         context.digests["model"] = _model_digest(context.config["model"]["source"], place)
+    with checks.check(VOCABULARY, "model") as measured:
+        checks.needs(MODEL_COMPLETE)
+        known = vocabulary.of(place)
+        if known is None:
+            raise Skip("neither its weights nor its config say how many there are")
+        measured(known.place)
     with checks.check(LORA_FITS, "user") as measured:
         checks.needs(MODEL_COMPLETE)
         depth, wanted = _depth(place), context.config["adapter"]["layers"]

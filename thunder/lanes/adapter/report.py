@@ -20,7 +20,12 @@ DATA_CHECKS = (
     preflight.DATA_NONTRIVIAL,
     preflight.ROWS_FIT,
 )
-MODEL_CHECKS = (preflight.MODEL_COMPLETE, preflight.LORA_FITS, preflight.MODEL_REHASHED)
+MODEL_CHECKS = (
+    preflight.MODEL_COMPLETE,
+    preflight.VOCABULARY,
+    preflight.LORA_FITS,
+    preflight.MODEL_REHASHED,
+)
 # They do not apply: no limit.
 NEEDLESS = (preflight.EARLIER_CHECKPOINT, preflight.HOSTS_REACH)
 
