@@ -41,14 +41,19 @@ def load(folder: Path) -> "dict[str, Dataset]":
 def digest(folder: Path) -> str:
     """Return the digest of a corpus's content, wherever it lies."""
     check_is_complete(folder)
-    return of_folder(folder, NAMES)
+    return of_folder(folder, names(folder))
+
+
+def names(folder: Path) -> list[str]:
+    """Return the files of a folder that are read, and so name it; others may lie beside them."""
+    return [name for name in NAMES if (folder / name).is_file()]
 
 
 def check_is_complete(folder: Path) -> None:
     """Refuse a folder that lacks one of the four files."""
     if not folder.is_dir():
         raise ThunderError(f"corpus {folder}: no such folder", "data")
-    missing = [name for name in NAMES if not (folder / name).is_file()]
+    missing = sorted({*NAMES} - {*names(folder)}, key=NAMES.index)
     if missing:
         hint = f"; a {MANIFEST} of {{}} is enough" if MANIFEST in missing else ""
         raise ThunderError(f"corpus {folder}: missing {', '.join(missing)}{hint}", "data")

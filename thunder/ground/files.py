@@ -40,8 +40,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         _sync(path.parent)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
-            error.filename = str(path)  # a write to a stream does not say where
+        _name(error, path)
         raise
 
 
@@ -131,8 +130,12 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 def append_jsonl(path: Path, row: Any) -> None:
     """Add one row to a JSON Lines file, in one write."""
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(render_jsonl([row]))
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(render_jsonl([row]))
+    except OSError as error:
+        _name(error, path)
+        raise
 
 
 def read_jsonl(path: Path) -> Iterator[Any]:
@@ -199,6 +202,12 @@ def _remove_unheld(path: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     finally:
         os.close(descriptor)
+
+
+def _name(error: BaseException, path: Path) -> None:
+    """Have an error of a full disk say where: a write to a stream does not."""
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+        error.filename = str(path)
 
 
 def _sync(path: Path) -> None:

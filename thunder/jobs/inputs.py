@@ -35,9 +35,11 @@ class _Bound:
 class Known:
     """What was bound before: cells of a matrix share most of their inputs."""
 
-    sources: dict[str, _Bound] = field(default_factory=dict)
+    sources: dict[tuple[str, str | None], _Bound] = field(default_factory=dict)
     # By object: a section, kept so that no other takes its place; what it becomes; its source.
-    sections: dict[int, tuple[dict[str, Any], dict[str, Any], _Bound]] = field(default_factory=dict)
+    sections: dict[tuple[int, str | None], tuple[dict[str, Any], dict[str, Any], _Bound]] = field(
+        default_factory=dict
+    )
 
 
 def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
@@ -50,9 +52,11 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     runtime = config["runtime"]
     bound, paths, missing = dict(config), dict(runtime["paths"]), []
     marked = []
+    kind = KINDS.get(config.get("kind", ""))  # a site is looked at without a job
+    reads = kind.reads if kind else {}
     for name, section in sources_of(config).items():
         try:
-            bound[name], source = _bind_section(section, runtime["outputs"], known)
+            bound[name], source = _bind_section(section, runtime["outputs"], known, reads.get(name))
         except _Missing as error:
             missing.append(f"{name} {section['name']!r}: {error}")
             continue
@@ -63,7 +67,6 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     if missing:
         site = runtime["site"]["name"]
         raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
-    kind = KINDS.get(config.get("kind", ""))  # a site is looked at without a job
     marked += [name for name in (kind.stand_ins(config) if kind else ()) if name not in marked]
     bound["runtime"] = {**runtime, "paths": paths, "stand_ins": marked}
     return bound
@@ -119,31 +122,33 @@ class _Missing(Exception):
 
 
 def _bind_section(
-    section: dict[str, Any], outputs: str, known: Known
+    section: dict[str, Any], outputs: str, known: Known, reads: str | None
 ) -> tuple[dict[str, Any], _Bound]:
-    remembered = known.sections.get(id(section))
+    remembered = known.sections.get((id(section), reads))
     if remembered is None:  # cells that share a section share what it becomes
-        bound = _bind_source(section["source"], outputs, known)
+        bound = _bind_source(section["source"], outputs, known, reads)
         remembered = (section, {**section, "source": bound.source}, bound)
-        known.sections[id(section)] = remembered
+        known.sections[id(section), reads] = remembered
     return remembered[1], remembered[2]
 
 
-def _bind_source(source: dict[str, Any], outputs: str, known: Known) -> _Bound:
-    key = repr(source)
+def _bind_source(source: dict[str, Any], outputs: str, known: Known, reads: str | None) -> _Bound:
+    key = (repr(source), reads)
     if key not in known.sources:
-        by_content, path = _bind_one(source, Path(outputs) / folders.CACHE)
+        by_content, path = _bind_one(source, Path(outputs) / folders.CACHE, reads)
         is_marked = path is not None and _says_stand_in(path)
         known.sources[key] = _Bound(by_content, None if path is None else str(path), is_marked)
     return known.sources[key]
 
 
-def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path | None]:
+def _bind_one(
+    source: dict[str, Any], cache: Path, reads: str | None
+) -> tuple[dict[str, Any], Path | None]:
     if "folder" in source:
         folder = Path(os.path.expanduser(source["folder"])).absolute()
         if not folder.is_dir():
             raise _Missing(f"no folder {folder}")
-        return {"digest": _folder_digest(folder, cache)}, folder
+        return {"digest": _folder_digest(folder, cache, reads)}, folder
     if "file" in source:
         file = Path(os.path.expanduser(source["file"])).absolute()
         if not file.is_file():
@@ -178,19 +183,24 @@ def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
     return [f"hosts {names}: ranks cannot be started over ssh yet; use site=local"]
 
 
-def _folder_digest(folder: Path, cache: Path) -> str:
-    names = digest.visible_files(folder)
+def _folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
+    """Return the digest of the files in a folder that count, all visible ones where none is told.
+
+    Args:
+        reads: the function of a kind that tells which are read.
+    """
+    names = kinds.loaded(reads)(folder) if reads else digest.visible_files(folder)
     if odd := [name for name in names if not wording.is_text(name)]:
         raise _Missing(f"{folder}: {odd[0]!a} is not a name in UTF-8")
     size = sum((folder / name).stat().st_size for name in names)
     if size <= _LARGE_BYTES:
-        return digest.of_folder(folder)
+        return digest.of_folder(folder, names)
     memory = cache / "digests" / f"{digest.of_value(_stamp(folder, names))}.json"
     if sha256 := _remembered(memory):
         return sha256
     if size > _SLOW_BYTES:
         print(f"reading {size / 1e9:,.0f} GB in {folder}, once, to name them", file=sys.stderr)
-    sha256 = digest.of_folder(folder)
+    sha256 = digest.of_folder(folder, names)
     with suppress(OSError):  # a memory that cannot be kept costs time alone
         files.write_json(memory, {"folder": str(folder), "digest": sha256})
     return sha256

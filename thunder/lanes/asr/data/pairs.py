@@ -47,6 +47,8 @@ def load(folder: Path, data: Mapping[str, Any], by: str | None = None) -> "Datas
     Raises:
         Faults: every line that is broken, by its number; ids that are there twice.
     """
+    if not pair.is_inside(data["pairs"]):
+        raise ThunderError(f"data.pairs is {data['pairs']!r}: {pair.INSIDE}")
     path = folder / data["pairs"]
     reading = _Reading(_wanted(data, by), ("feat_id", *_scripts(data), *_REST))
     table = _table(_batches(path, reading), reading)

@@ -55,7 +55,8 @@ def find(folder: Path) -> Recordings:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        # Hidden files do not name the data, so nothing of them may count.
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except FileNotFoundError:
         return []
     except OSError as error:
