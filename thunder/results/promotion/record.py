@@ -30,8 +30,8 @@ def of_run(
     """
     name = name or f"{run.kind}-{run.folder.name}"
     runs = candidates.of_run(run)
-    reasons = _reasons(runs, several_commits=several_commits)
-    _refuse(name, reasons)
+    reasons = refusals.reasons(runs, several_commits=several_commits)
+    _refuse(name, [*reasons, *refusals.unproven(runs)])
     subject = {"run": run.folder.name, "matrix": None, "question": None}
     return _document(name, subject, runs, Comparisons())
 
@@ -51,9 +51,11 @@ def of_matrix(
     """
     name = name or matrix.name
     runs = candidates.of_cells(matrix, cells, outputs)
-    reasons = _reasons(runs, several_commits=several_commits)
+    reasons = refusals.reasons(runs, several_commits=several_commits)
+    unproven = refusals.unproven(runs)
+    reasons += unproven
     compared = Comparisons()
-    if not refusals.unproven(runs):
+    if not unproven:
         try:
             compared = support.of_cells(cells).comparisons(matrix, cells, outputs)
         except ThunderError as error:
@@ -80,11 +82,6 @@ def write(document: dict[str, Any], outputs: Path) -> list[Path]:
         files.write_json(path, document)
     files.write_text(rendering, markdown.render(document))
     return [path, rendering]
-
-
-def _reasons(runs: Sequence[Candidate], *, several_commits: bool) -> list[str]:
-    reasons = refusals.reasons(runs, several_commits=several_commits)
-    return [*reasons, *refusals.unproven(runs)]
 
 
 def _refuse(name: str, reasons: Sequence[str]) -> None:
