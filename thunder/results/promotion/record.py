@@ -77,7 +77,7 @@ def write(document: dict[str, Any], outputs: Path) -> list[Path]:
     stem = outputs / folders.PROMOTIONS / name
     path, rendering = (stem.with_name(f"{name}.{ending}") for ending in ("json", "md"))
     if path.exists():
-        document = _same(path, document)
+        document = {**document, "created": _created(path, document)}
     else:
         files.write_json(path, document)
     files.write_text(rendering, markdown.render(document))
@@ -134,8 +134,8 @@ def _snapshot(runs: Sequence[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def _same(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the record that is there, when it says what this one says."""
+def _created(path: Path, document: dict[str, Any]) -> str:
+    """Return when the record that is there was made, when it says what this one says."""
     try:
         before = files.read_json(path)
         schema.check("promotion", before, str(path))
@@ -148,4 +148,4 @@ def _same(path: Path, document: dict[str, Any]) -> dict[str, Any]:
             f"{', '.join(changed)}); a promotion is never overwritten: name this one with --record",
             "user",
         )
-    return dict(before)
+    return str(before["created"])
