@@ -93,28 +93,40 @@ def trained(outputs: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("role", [RUNNER, RUN, RANK])
-@pytest.mark.parametrize("is_torn", [False, True], ids=["before", "torn"])
-def test_a_training_killed_at_any_operation_ends_in_the_same_bytes(
-    chaos: Chaos, tmp_path: Path, role: str, is_torn: bool
-) -> None:
+def kill_trainings(chaos: Chaos, folder: Path, role: str, count: int, *, torn: bool) -> None:
+    """Kill a process of a training at some of its operations, and compare what it comes to."""
     if not chaos.is_long:
         pytest.skip("a training per kill: --chaos=long has them")
-    whole = tmp_path / "whole"
+    whole = folder / "whole"
     made = chaotic.operations(running.command(*TINY, f"outputs={whole}"), whole, role)
     undisturbed = trained(whole)
-    rows = [at for at, name in enumerate(made, 1) if name.endswith(run_files.ROWS)]
-    candidates = [at for at in rows if made[at - 1].startswith("open")] if is_torn else None
-    for at in chaos.sample(candidates or [*range(1, len(made) + 1)], 0, 3 if is_torn else 6):
-        outputs = tmp_path / f"killed-{at}"
+    is_added = [name.startswith("open") and name.endswith(run_files.ROWS) for name in made]
+    candidates = [at for at, is_row in enumerate(is_added, 1) if is_row or not torn]
+    assert candidates
+    for at in chaos.sample(candidates, 0, count):
+        outputs = folder / f"killed-{at}"
         command = running.command(*TINY, f"outputs={outputs}")
-        chaotic.killed_at(command, outputs, role, at, torn=is_torn)
+        chaotic.killed_at(command, outputs, role, at, torn=torn)
         chaotic.assert_nothing_is_believed_falsely(outputs)
         again = chaotic.ran(*TINY, f"outputs={outputs}")
         assert again.code == 0, again.out + again.err
         chaotic.assert_all_are_proven(outputs, 1)
         assert trained(outputs) == undisturbed, made[at - 1]
         chaos.tally["kills in trainings"] += 1
+
+
+@pytest.mark.parametrize("role", [RUNNER, RUN, RANK])
+def test_a_training_killed_at_any_operation_ends_in_the_same_bytes(
+    chaos: Chaos, tmp_path: Path, role: str
+) -> None:
+    kill_trainings(chaos, tmp_path, role, 4, torn=False)
+
+
+@pytest.mark.parametrize("role", [RUN, RANK])
+def test_a_training_killed_in_the_middle_of_a_row_ends_in_the_same_bytes(
+    chaos: Chaos, tmp_path: Path, role: str
+) -> None:
+    kill_trainings(chaos, tmp_path, role, 2, torn=True)
 
 
 @pytest.mark.parametrize("task", ["table", "promote"])

@@ -69,6 +69,11 @@ def test_a_done_run_passes_verification(done: store.Run) -> None:
     assert store.verify(done) == []
 
 
+def test_a_link_to_nothing_is_a_fault_of_its_run_alone(done: store.Run) -> None:
+    (done.folder / "more").symlink_to("nothing")
+    assert store.verify(done) == [f"{done.folder / 'more'}: a link to nothing, 'nothing'"]
+
+
 def test_config_json_is_what_the_id_is_made_of(done: store.Run) -> None:
     assert done.document() == job_of(done.folder.parent.parent).document
 

@@ -157,6 +157,8 @@ def content(outputs: Path, *suffixes: str) -> dict[str, bytes]:
         suffixes: what the names of the files end with; by default documents, numbers and tables.
     """
     ends = suffixes or ("config.json", "metrics.json")
-    paths = [path for path in outputs.rglob("*") if path.is_file() and path.name.endswith(ends)]
-    paths += [path for path in (outputs / folders.TABLES).rglob("*") if path.is_file()]
-    return {str(path.relative_to(outputs)): path.read_bytes() for path in sorted(set(paths))}
+    paths = [path for path in outputs.rglob("*") if path.name.endswith(ends)]
+    paths += (outputs / folders.TABLES).rglob("*")
+    names = {str(path.relative_to(outputs)): path for path in sorted(paths) if path.is_file()}
+    # What a killed process had not finished is swept when it is old.
+    return {name: path.read_bytes() for name, path in names.items() if "/." not in f"/{name}"}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from thunder.ground import run_files
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, message_of
 from thunder.ground.wording import nearest
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
@@ -76,12 +76,13 @@ def verify(run: Run) -> list[str]:
     """Prove a run by its id and its manifest; return what is wrong."""
     try:
         run.document()
-    except ThunderError as error:
-        return [str(error)]
-    record = run.record()
-    may_grow = record["status"] != "done"
-    wrong = manifest.faults(run.folder, run.id, leave_out=(run_files.RECORD,), may_grow=may_grow)
-    return wrong or belated(run, record["step"])
+        record = run.record()
+        may_grow = record["status"] != "done"
+        left_out = (run_files.RECORD,)
+        wrong = manifest.faults(run.folder, run.id, leave_out=left_out, may_grow=may_grow)
+        return wrong or belated(run, record["step"])
+    except (ThunderError, OSError) as error:  # a link to nothing, or what may not be read
+        return [message_of(error)]
 
 
 def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:

@@ -73,7 +73,9 @@ def _window(context: Context, checks: list[Row], stop: int, emit: Emit) -> dict[
     checkpoint = checkpoints.read(checkpoints.folder_of(context.folder, stop), state.LAYOUT)
     state.export(context.folder, checkpoint.folder)
     numbers = report.window_numbers(context.folder, checkpoint.record)
-    metrics.add(context.folder, {"step": stop, **numbers})
+    row = {"step": stop, **numbers}
+    if row not in metrics.rows(context.folder):  # one that ended right after it has left it there
+        metrics.add(context.folder, row)
     path = report.write(
         context, checks, verification=rows, numbers=numbers, record=checkpoint.record
     )
