@@ -1,11 +1,19 @@
 """How much chaos there is, and how much there was."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from chaos import Chaos
 
 _TALLY = pytest.StashKey[Counter[str]]()
+_LONG = ("test_kills_in_trainings.py",)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what only a long run has time for."""
+    is_left_out = collection_path.name in _LONG and config.getoption("--chaos") != "long"
+    return is_left_out or None  # None: others may say
 
 
 @pytest.fixture

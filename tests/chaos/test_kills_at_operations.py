@@ -4,14 +4,13 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import chaos as chaotic
 import pytest
 import running
-from chaos import RANK, RUN, RUNNER, TASK, TASKS, Chaos
+from chaos import RUNNER, TASK, TASKS, Chaos
 
-from thunder.ground import folders, run_files
+from thunder.ground import folders
 from thunder.runs import store
 
 pytestmark = pytest.mark.slow
@@ -46,13 +45,15 @@ def assert_the_next_command_mends(
         assert running.names_in(run.folder) == running.DRY_FOLDER
 
 
-def sweep(chaos: Chaos, words: list[str], folder: Path, runs: int, short: int) -> None:
+def sweep(
+    chaos: Chaos, words: list[str], folder: Path, runs: int, *, short: int, long: int | None = None
+) -> None:
     """Kill a runner at its operations, one after the other."""
     whole = folder / "whole"
     made = chaotic.operations(running.command(*words, f"outputs={whole}"), whole, RUNNER)
     undisturbed = chaotic.content(whole)
     assert len(made) > 20 * runs
-    for at in chaos.sample(range(1, len(made) + 1), short):
+    for at in chaos.sample(range(1, len(made) + 1), short, long):
         outputs = folder / f"killed-{at}"
         command = running.command(*words, f"outputs={outputs}")
         done = chaotic.killed_at(command, outputs, RUNNER, at)
@@ -66,67 +67,13 @@ def sweep(chaos: Chaos, words: list[str], folder: Path, runs: int, short: int) -
 def test_a_run_killed_at_any_operation_is_mended_by_the_next_command(
     chaos: Chaos, tmp_path: Path
 ) -> None:
-    sweep(chaos, ["+profile=dry", "seed=7"], tmp_path, 1, short=6)
+    sweep(chaos, ["+profile=dry", "seed=7"], tmp_path, 1, short=4)
 
 
 def test_a_matrix_killed_at_any_operation_is_mended_by_the_next_command(
     chaos: Chaos, tmp_path: Path
 ) -> None:
-    sweep(chaos, words_of_matrix(tmp_path), tmp_path, 3, short=5)
-
-
-TINY = [
-    "+profile=smoke", "train.steps=6", "window=3", "target=6", "save_every=2", "eval_every=3",
-    "adapter.layers=2", "model.source.hidden=32", "model.source.layers=2",
-    "data.source.rows=80", "train.valid_rows=8", "train.sequence_length=256",
-]  # fmt: skip
-
-
-def trained(outputs: Path) -> dict[str, Any]:
-    """Return all that a training comes to, but for how long it took."""
-    run = running.only_run(outputs)
-    timed = ("seconds", "tokens_per_second", "train_seconds")
-    numbers = [run.metrics(), *run.rows()]
-    return {
-        "numbers": [{k: v for k, v in row.items() if k not in timed} for row in numbers],
-        **chaotic.content(outputs, "config.json", ".safetensors"),
-    }
-
-
-def kill_trainings(chaos: Chaos, folder: Path, role: str, count: int, *, torn: bool) -> None:
-    """Kill a process of a training at some of its operations, and compare what it comes to."""
-    if not chaos.is_long:
-        pytest.skip("a training per kill: --chaos=long has them")
-    whole = folder / "whole"
-    made = chaotic.operations(running.command(*TINY, f"outputs={whole}"), whole, role)
-    undisturbed = trained(whole)
-    is_added = [name.startswith("open") and name.endswith(run_files.ROWS) for name in made]
-    candidates = [at for at, is_row in enumerate(is_added, 1) if is_row or not torn]
-    assert candidates
-    for at in chaos.sample(candidates, 0, count):
-        outputs = folder / f"killed-{at}"
-        command = running.command(*TINY, f"outputs={outputs}")
-        chaotic.killed_at(command, outputs, role, at, torn=torn)
-        chaotic.assert_nothing_is_believed_falsely(outputs)
-        again = chaotic.ran(*TINY, f"outputs={outputs}")
-        assert again.code == 0, again.out + again.err
-        chaotic.assert_all_are_proven(outputs, 1)
-        assert trained(outputs) == undisturbed, made[at - 1]
-        chaos.tally["kills in trainings"] += 1
-
-
-@pytest.mark.parametrize("role", [RUNNER, RUN, RANK])
-def test_a_training_killed_at_any_operation_ends_in_the_same_bytes(
-    chaos: Chaos, tmp_path: Path, role: str
-) -> None:
-    kill_trainings(chaos, tmp_path, role, 4, torn=False)
-
-
-@pytest.mark.parametrize("role", [RUN, RANK])
-def test_a_training_killed_in_the_middle_of_a_row_ends_in_the_same_bytes(
-    chaos: Chaos, tmp_path: Path, role: str
-) -> None:
-    kill_trainings(chaos, tmp_path, role, 2, torn=True)
+    sweep(chaos, words_of_matrix(tmp_path), tmp_path, 3, short=3, long=60)
 
 
 @pytest.mark.parametrize("task", ["table", "promote"])
@@ -144,7 +91,7 @@ def test_a_task_killed_at_any_operation_leaves_what_its_check_sees(
     whole = read_all(outputs / made)
     assert len(whole) > 1
     assert count > 4 * len(whole)
-    for at in chaos.sample(range(1, count + 1), short=4):
+    for at in chaos.sample(range(1, count + 1), short=2):
         for path in (outputs / made).iterdir():
             path.unlink()
         done = chaotic.killed_at(command, outputs, TASKS, at)

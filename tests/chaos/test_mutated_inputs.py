@@ -15,7 +15,6 @@ from projects import DRY, Project
 
 from thunder.corpora import corpus
 from thunder.ground import files, run_files
-from thunder.ground.errors import ThunderError
 from thunder.runs import store
 
 pytestmark = pytest.mark.slow
@@ -49,7 +48,8 @@ SETTLED = ["dry.sleep_seconds=0", "dry.fail=false"]
 def assert_is_right(answer: chaotic.Answer) -> bool:
     """Say whether it was accepted; a refusal is one message."""
     assert answer.code in (0, 1), answer
-    assert (answer.code == 0) or answer.err.startswith("thunder: ") or "cause" in answer.out, answer
+    assert answer.code == 0 or answer.err.startswith("thunder: ") or "cause " in answer.out, answer
+    assert "cause   crash" not in answer.out, answer
     return answer.code == 0
 
 
@@ -67,7 +67,7 @@ def ran_right(project: Project, outputs: Path, *words: str) -> None:
 
 
 def test_a_mutated_profile_is_refused_or_run_as_it_says(chaos: Chaos, project: Project) -> None:
-    @chaos.each(25, 300, profile=texts(DRY) | yaml_lines(DRY))
+    @chaos.each(15, 300, profile=texts(DRY) | yaml_lines(DRY))
     def check(profile: str) -> None:
         project.profile(profile.encode("utf-8", "surrogatepass"))
         ran_right(project, project.root / "outputs", "+profile=mine")
@@ -100,8 +100,11 @@ def test_a_mutated_local_yaml_is_refused_or_obeyed(chaos: Chaos, project: Projec
 
 
 KEYS = st.sampled_from(["seed", "dry.value", "+profile", "window", "jobs", "site", "retries"])
+RIGHT = ["seed=3", "dry.value=1e5", "window=null", "jobs=2", "site=local", "++seed=1", "wait=true"]
 WORDS = (
-    st.builds("{}={}".format, KEYS, TOKENS | SCALARS.map(str))
+    st.sampled_from(RIGHT)
+    | st.builds("{}={}".format, KEYS, st.integers(0, 9) | st.floats())
+    | st.builds("{}={}".format, KEYS, TOKENS | SCALARS.map(str))
     | st.builds("{}={}".format, st.text(LETTERS, max_size=6), TOKENS)
     | st.text(LETTERS, max_size=8)
     | texts("dry.value=1.5")
@@ -142,7 +145,7 @@ def test_a_mutated_file_of_a_run_is_a_message_or_changes_no_number(
     right = json.loads(whole)
     kept = {each.name: each.read_bytes() for each in run.folder.iterdir()}
 
-    @chaos.each(12, 150, said=documents(right).map(rendered) | texts(whole.decode()))
+    @chaos.each(5, 100, said=documents(right).map(rendered) | texts(whole.decode()))
     def check(said: str) -> None:
         path.write_bytes(said.encode("utf-8", "surrogatepass"))
         place = ("--outputs", str(outputs))
@@ -184,10 +187,8 @@ def test_mutated_rows_of_a_corpus_are_named_or_read(chaos: Chaos, tmp_path: Path
     def check(line: str) -> None:
         data = f"{json.dumps(ROW)}\n{line}\n"
         (tmp_path / "train.jsonl").write_bytes(data.encode("utf-8", "surrogatepass"))
-        try:
-            corpus.load(tmp_path)
-        except ThunderError as refusal:
-            assert "train.jsonl:" in str(refusal)
+        refusal = chaotic.refusal_of(lambda: corpus.load(tmp_path))
+        assert refusal is None or "train.jsonl:" in refusal
         chaos.tally["mutated inputs"] += 1
 
     check()
@@ -213,7 +214,9 @@ def test_mutated_sentences_are_named_or_built(chaos: Chaos, tmp_path: Path) -> N
 def test_mutated_rows_of_dumps_are_named_or_scored(chaos: Chaos, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("test_predictions.jsonl", "test_references.jsonl")]
 
-    @chaos.each(25, 300, prediction=lines(PREDICTION), reference=lines(REFERENCE), both=st.booleans())
+    @chaos.each(
+        25, 300, prediction=lines(PREDICTION), reference=lines(REFERENCE), both=st.booleans()
+    )
     def check(prediction: str, reference: str, both: bool) -> None:
         said = [prediction, reference if both else json.dumps(REFERENCE)]
         for path, line in zip(paths, said, strict=True):

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from thunder.commands import main, tasks, views
 from thunder.ground import folders
+from thunder.ground.errors import ThunderError
 from thunder.runs import reading, store
 
 T = TypeVar("T")
@@ -76,6 +77,15 @@ def answered(command: Callable[[list[str]], int], *words: str) -> Answer:
         texts.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined]
     assert "Traceback" not in texts[0] + texts[1]
     return Answer(code, *texts)
+
+
+def refusal_of(work: Callable[[], Any]) -> str | None:
+    """Do something; return what a person is told if it is refused."""
+    try:
+        work()
+    except ThunderError as refusal:
+        return str(refusal)
+    return None
 
 
 def ran(*words: str) -> Answer:
