@@ -13,6 +13,14 @@ from thunder.config import sources
 from thunder.ground import files
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests/chaos/ be asked for more than a suite has time for."""
+    parser.addoption(
+        "--chaos", choices=["short", "long"], default="short",
+        help="how many kills, full disks, tamperings and mutated inputs there are",
+    )  # fmt: skip
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with one profile, `mine`; places in messages are relative to it."""

@@ -16,7 +16,7 @@ from thunder.commands import requests
 from thunder.ground import files, run_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
-from thunder.runs import attempts, lock, manifest, store
+from thunder.runs import attempts, lock, manifest, provenance, store
 
 # Kills the process at the n-th rename, before or after it happened.
 CRASHING = """
@@ -67,6 +67,11 @@ def test_a_dry_run_leaves_these_files_and_no_others(done: store.Run) -> None:
 def test_a_done_run_passes_verification(done: store.Run) -> None:
     assert done.status() == "done"
     assert store.verify(done) == []
+
+
+def test_a_link_to_nothing_is_a_fault_of_its_run_alone(done: store.Run) -> None:
+    (done.folder / "more").symlink_to("nothing")
+    assert store.verify(done) == [f"{done.folder / 'more'}: a link to nothing, 'nothing'"]
 
 
 def test_config_json_is_what_the_id_is_made_of(done: store.Run) -> None:
@@ -166,6 +171,15 @@ def test_rows_that_nobody_vouched_for_are_not_read(done: store.Run) -> None:
     with (done.folder / run_files.ROWS).open("a") as stream:
         stream.write('{"step": 1, "loss": 0.001}\n')
     assert (done.rows(), done.at_step(1)["loss"]) == ([{"step": 1, "loss": 2.0}], 2.0)
+
+
+def test_the_row_of_step_0_of_a_first_window_that_was_cut_off_is_no_fault(tmp_path: Path) -> None:
+    job = job_of(tmp_path)
+    run = store.Run(tmp_path / "dry" / job.id)
+    attempts.start(run, job, provenance.collect())
+    edit(run.folder / run_files.RECORD, step=0, total=20)
+    files.append_jsonl(run.folder / run_files.ROWS, {"step": 0, "valid_loss": 6.6})
+    assert len(attempts.start(run, job, provenance.collect())["attempts"]) == 2
 
 
 @pytest.mark.parametrize("step", [1, 10])

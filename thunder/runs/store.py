@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from thunder.ground import run_files
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, message_of
 from thunder.ground.wording import nearest
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
@@ -78,12 +78,13 @@ def verify(run: Run) -> list[str]:
     """Prove a run by its id and its manifest; return what is wrong."""
     try:
         run.document()
-    except ThunderError as error:
-        return [str(error)]
-    record = run.record()
-    may_grow = record["status"] != "done"
-    wrong = manifest.faults(run.folder, run.id, leave_out=(run_files.RECORD,), may_grow=may_grow)
-    return wrong or belated(run, record["step"])
+        record = run.record()
+        may_grow = record["status"] != "done"
+        left_out = (run_files.RECORD,)
+        wrong = manifest.faults(run.folder, run.id, leave_out=left_out, may_grow=may_grow)
+        return wrong or belated(run, record["step"])
+    except (ThunderError, OSError) as error:  # a link to nothing, or what may not be read
+        return [message_of(error)]
 
 
 def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:
@@ -98,8 +99,10 @@ def verify_numbers(run: Run, *, has_steps: bool) -> list[str]:
 
 def belated(run: Run, verified: int | None) -> list[str]:
     """Return rows that were added after a manifest for steps that were verified with it."""
+    if not verified:  # such rows are of a first window that was cut off: nothing vouches for any
+        return []
     steps = {row.get("step") for row in run.rows_to_come()}
-    belated = sorted(step for step in steps if isinstance(step, int) and step <= (verified or 0))
+    belated = sorted(step for step in steps if isinstance(step, int) and step <= verified)
     return [
         f"{run_files.ROWS}: a row of step {step} was added after step {verified} was verified"
         for step in belated

@@ -59,10 +59,20 @@ def _walk(context: Context, rows: list[Row], emit: Emit) -> dict[str, Any]:
     start = newest.step if newest else 0
     goal = max(start, _goal(context.config))
     numbers: dict[str, float | None] = {}
-    # A window whose last step is on disk but was never verified is still to be finished.
-    for stop in windows.stops(start, goal, context.config["runtime"]["window"]) or [goal]:
+    for stop in _stops(context, start, goal):
         numbers = _window(context, rows, stop, emit)
     return {"metrics": numbers, "step": goal, "inputs": context.digests}
+
+
+def _stops(context: Context, start: int, goal: int) -> list[int]:
+    """Return where windows end: first one whose last step is on disk but was never verified."""
+    window = context.config["runtime"]["window"]
+    stops = windows.stops(start, goal, window)
+    is_end = bool(start and window) and start % window == 0
+    rows = metrics.rows(context.folder) if is_end and stops else []
+    if rows and not any(row["step"] == start and "train_loss" in row for row in rows):
+        return [start, *stops]
+    return stops or [goal]
 
 
 def _window(context: Context, checks: list[Row], stop: int, emit: Emit) -> dict[str, float | None]:
@@ -75,7 +85,9 @@ def _window(context: Context, checks: list[Row], stop: int, emit: Emit) -> dict[
     checkpoint = checkpoints.read(checkpoints.folder_of(context.folder, stop), state.LAYOUT)
     state.export(context.folder, checkpoint.folder)
     numbers = report.window_numbers(context.folder, checkpoint.record)
-    metrics.add(context.folder, {"step": stop, **numbers})
+    row = {"step": stop, **numbers}
+    if row not in metrics.rows(context.folder):  # one that ended right after it has left it there
+        metrics.add(context.folder, row)
     path = report.write(
         context, checks, verification=rows, numbers=numbers, record=checkpoint.record
     )

@@ -1,7 +1,7 @@
 """The runs that a promotion would rest on: those of its cells, and those that they need."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ class Candidate:
 
     Args:
         goal: the step that is asked of it; None: the whole job.
+        fault: why record or document cannot be read.
+        shortfall: what it lacks to be a result; None when it is one, or nobody can say.
         needed_by: names of the runs that were made from it; empty for a run of its own.
     """
 
@@ -25,7 +27,8 @@ class Candidate:
     is_required: bool
     record: Mapping[str, Any] | None
     document: Mapping[str, Any]
-    fault: str | None  # why record or document cannot be read
+    fault: str | None
+    shortfall: str | None
     needed_by: Sequence[str] = ()
 
     @property
@@ -44,20 +47,12 @@ class Candidate:
         """Whether it is a result."""
         return self.record is not None and self.fault is None and self.shortfall is None
 
-    @property
-    def shortfall(self) -> str | None:
-        """What it lacks to be a result; None when it is one."""
-        if self.fault:
-            return None
-        standing = reading.of(self.run, self.goal)
-        return None if standing.is_reached else standing.in_words
-
 
 def of_run(run: store.Run) -> list[Candidate]:
     """Return a run, and what it needs and is here."""
     candidate = _look(run, {}, None, is_required=True)
-    goal = candidate.record["total"] if candidate.record else None
-    candidate = replace(candidate, goal=goal)
+    if candidate.record and (goal := candidate.record["total"]) is not None:
+        candidate = _look(run, {}, goal, is_required=True)
     return [candidate, *_needed([candidate], run.folder.parent.parent)]
 
 
@@ -105,13 +100,16 @@ def _look(
     run: store.Run, coordinates: Mapping[str, Any], goal: int | None, *, is_required: bool,
     needed_by: Sequence[str] = (),
 ) -> Candidate:  # fmt: skip
-    record: dict[str, Any] | None = None
+    standing = reading.of(run, goal)
     document: dict[str, Any] = {}
-    fault = None
-    if run.exists():
+    fault = standing.fault
+    if standing.record:
         try:
-            record = run.record()
             document = run.document()
         except ThunderError as error:
-            record, fault = None, str(error)
-    return Candidate(run, coordinates, goal, is_required, record, document, fault, needed_by)
+            fault = str(error)
+    record = standing.record if standing.record and fault is None else None
+    shortfall = None if fault or standing.is_reached else standing.in_words
+    return Candidate(
+        run, coordinates, goal, is_required, record, document, fault, shortfall, needed_by
+    )

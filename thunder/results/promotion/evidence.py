@@ -1,5 +1,6 @@
 """What a promotion rests on, as plain data: runs, numbers with intervals, words, machines."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def run(one: Candidate) -> dict[str, Any]:
 
 def environments(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """Return the machines, devices and package versions, each with its runs."""
-    by_digest: dict[str, dict[str, Any]] = {}
+    by_content: dict[str, dict[str, Any]] = {}
     for one in candidates:
         for attempt in (one.record or {})["attempts"]:
             provenance = attempt["provenance"]
@@ -51,9 +52,9 @@ def environments(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
                 "backend": attempt["backend"],
                 "versions": provenance["versions"],
             }
-            row = by_digest.setdefault(digest.of_value(here), {**here, "runs": []})
-            row["runs"] = list(dict.fromkeys([*row["runs"], one.name]))
-    return list(by_digest.values())
+            row = by_content.setdefault(json.dumps(here, sort_keys=True), {**here, "runs": {}})
+            row["runs"][one.name] = None
+    return [{**row, "runs": list(row["runs"])} for row in by_content.values()]
 
 
 def definitions(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:

@@ -30,8 +30,8 @@ def of_run(
     """
     name = name or f"{run.kind}-{run.folder.name}"
     runs = candidates.of_run(run)
-    reasons = _reasons(runs, several_commits=several_commits)
-    _refuse(name, reasons)
+    reasons = refusals.reasons(runs, several_commits=several_commits)
+    _refuse(name, [*reasons, *refusals.unproven(runs)])
     subject = {"run": run.folder.name, "matrix": None, "question": None}
     return _document(name, subject, runs, Comparisons())
 
@@ -51,9 +51,11 @@ def of_matrix(
     """
     name = name or matrix.name
     runs = candidates.of_cells(matrix, cells, outputs)
-    reasons = _reasons(runs, several_commits=several_commits)
+    reasons = refusals.reasons(runs, several_commits=several_commits)
+    unproven = refusals.unproven(runs)
+    reasons += unproven
     compared = Comparisons()
-    if not refusals.unproven(runs):
+    if not unproven:
         try:
             compared = support.of_cells(cells).comparisons(matrix, cells, outputs)
         except ThunderError as error:
@@ -75,16 +77,11 @@ def write(document: dict[str, Any], outputs: Path) -> list[Path]:
     stem = outputs / folders.PROMOTIONS / name
     path, rendering = (stem.with_name(f"{name}.{ending}") for ending in ("json", "md"))
     if path.exists():
-        document = _same(path, document)
+        document = {**document, "created": _created(path, document)}
     else:
         files.write_json(path, document)
     files.write_text(rendering, markdown.render(document))
     return [path, rendering]
-
-
-def _reasons(runs: Sequence[Candidate], *, several_commits: bool) -> list[str]:
-    reasons = refusals.reasons(runs, several_commits=several_commits)
-    return [*reasons, *refusals.unproven(runs)]
 
 
 def _refuse(name: str, reasons: Sequence[str]) -> None:
@@ -137,8 +134,8 @@ def _snapshot(runs: Sequence[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def _same(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the record that is there, when it says what this one says."""
+def _created(path: Path, document: dict[str, Any]) -> str:
+    """Return when the record that is there was made, when it says what this one says."""
     try:
         before = files.read_json(path)
         schema.check("promotion", before, str(path))
@@ -151,4 +148,4 @@ def _same(path: Path, document: dict[str, Any]) -> dict[str, Any]:
             f"{', '.join(changed)}); a promotion is never overwritten: name this one with --record",
             "user",
         )
-    return dict(before)
+    return str(before["created"])
