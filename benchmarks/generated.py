@@ -34,6 +34,7 @@ class Scale:
 
     Args:
         letters: the median of a text and the longest.
+        noise: its standard deviation; that of a letter's vector is 1.
         seconds: the window that the published way pads to.
         anchor: the size of the model whose speed counts; `small`: of the one that is trained.
         encoder: sizes of the feature encoder, in the words of transformers.
@@ -42,6 +43,7 @@ class Scale:
     rows: int
     dims: int
     letters: tuple[int, int]
+    noise: float
     seconds: float
     anchor: Size
     small: Size
@@ -59,6 +61,7 @@ FULL = Scale(
     rows=800,
     dims=1280,
     letters=(38, 150),
+    noise=2.0,
     seconds=30.0,
     anchor=_size(768, 6, 12, 750, 1),
     small=_size(96, 2, 4, 750, 10),
@@ -71,12 +74,13 @@ FULL = Scale(
         "max_source_positions": 1500,
     },
     batch_rows=32,
-    epochs=6,
+    epochs=4,
 )
 TINY = Scale(
     rows=160,
     dims=32,
     letters=(20, 40),
+    noise=0.5,
     seconds=4.0,
     anchor=_size(48, 1, 2, 100, 10),
     small=_size(48, 1, 2, 100, 10),
@@ -123,13 +127,14 @@ def generate(place: Place, seconds: float) -> dict[str, Any]:
     files.write_jsonl(place.data / "pairs.jsonl", rows)
     making = _making(place)
     sounds = {one: chance.standard_normal(place.scale.dims, np.float32) for one in LETTERS + " "}
+    noise = np.float32(place.scale.noise)
     numbers = range(-(-len(rows) // shards.ROWS))
     for number in numbers:
         part = list(spoken.items())[number * shards.ROWS : (number + 1) * shards.ROWS]
         with shards.Writer(place.features, number, making) as writer:
             for name, said in part:
                 clear = np.repeat([sounds[one] for one in said], FRAMES, axis=0)
-                frames = clear + chance.standard_normal(clear.shape, np.float32) / 2
+                frames = clear + noise * chance.standard_normal(clear.shape, np.float32)
                 writer.add(name, frames, len(frames) / RATE_HZ)
     manifest = publish.publish(place.features, making, len(numbers), lambda: None)
     publish.tidy(place.features)
@@ -273,6 +278,9 @@ def _settings(scale: Scale) -> dict[str, Any]:
     }
 
 
+_SITE = {"name": "here", "ranks_on": [{"name": "localhost", "address": "127.0.0.1"}]}
+
+
 def _runtime() -> dict[str, Any]:
     never = ("profile", "window", "target", "eval_every", "save_every", "command", "reproduce")
     return {
@@ -284,6 +292,6 @@ def _runtime() -> dict[str, Any]:
         "stall_seconds": 60.0,
         "start_seconds": 60.0,
         "paths": {},
-        "site": {"name": "here", "runs_on": "local", "ranks_on": [], "models": {}, "data": {}},
+        "site": {**_SITE, "runs_on": "local", "models": {}, "data": {}},
         "stand_ins": ["data"],
     }
