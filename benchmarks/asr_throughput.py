@@ -2,33 +2,27 @@
 
 Both train and validate epochs on the stand-in speech, with the same model, batch size, optimizer
 and one thread. The published way pads every row to the whole window, meets rows by chance, and
-scores validation row by row in Python; it is written out here, on frames that lie in memory.
+scores validation row by row in Python; `ways.py` has it, on frames that lie in memory.
 Its window is 30 seconds; 8, the default here, is kinder to it and still holds every utterance.
 Run: `python benchmarks/asr_throughput.py [--rows 320] [--seconds 8] [--repeats 3]`.
 """
 
 import argparse
-import random
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from ways import Ours, Published, silent
 
 from thunder.backends.torch import machine
 from thunder.backends.torch.machine import Machine
-from thunder.backends.torch.peers import Peers
 from thunder.lanes.asr import material
 from thunder.lanes.asr.features import job
 from thunder.lanes.asr.material import Material
-from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.speech import spoken
-from thunder.lanes.asr.training import epoch, loop, validation
-from thunder.lanes.asr.utterances import Utterances
 
 BATCH_ROWS = 32
 ONE_THREAD = Machine(torch.device("cpu"), "float32", 1)
@@ -56,106 +50,19 @@ def main() -> None:
         train = found.splits["train"]
         spread = f"{train.seconds.mean():.1f} s on average, {train.seconds.max():.1f} s at most"
         print(f"{len(train.ids)} utterances of {spread}; window {asked.seconds:g} s")
-        ours, theirs = _Ours(found), _Published(found)
+        ours, theirs = Ours(found, ONE_THREAD), Published(found, ONE_THREAD)
         # In turn, so that what else the machine does falls on both; the first epoch warms up.
-        pairs = [(ours.pace(n), theirs.pace(n)) for n in range(1, asked.repeats + 2)][1:]
+        pairs = [(_pace(ours, n), _pace(theirs, n)) for n in range(1, asked.repeats + 2)][1:]
     mine, other = zip(*pairs, strict=True)
     print(f"thunder        {median(mine):8.1f} utterances per CPU-second")
     print(f"published way  {median(other):8.1f} utterances per CPU-second")
     print(f"ratio          {median(one / two for one, two in pairs):8.2f}")
 
 
-class _Ours:
-    """The lane's own epochs."""
-
-    def __init__(self, found: Material) -> None:
-        self.found = found
-        self.learner = loop.learner_of(found, ONE_THREAD, Peers(), None)
-
-    def pace(self, number: int) -> float:
-        """Train and validate one epoch; return utterances per CPU-second."""
-        started = time.process_time()
-        epoch.train(self.found, self.learner, number, 0, _silent)
-        validation.validate(self.learner.model, self.found, ONE_THREAD, Peers())
-        return len(self.found.splits["train"].ids) / (time.process_time() - started)
-
-
-class _Published:
-    """A training script as they are published: one padded shape, plain torch, a loop of rows."""
-
-    def __init__(self, found: Material) -> None:
-        config, letters = found.config, found.vocabulary
-        self.found, self.window = found, round(config["features"]["seconds"] * found.store.rate_hz)
-        torch.manual_seed(config["seed"])
-        self.model = ctc.build(config, found.store.dims, len(letters.tokens))
-        self.loss = nn.CTCLoss(blank=letters.blank, zero_infinity=True)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01
-        )
-        self.frames = {name: self._padded(split) for name, split in found.splits.items()}
-
-    def pace(self, number: int) -> float:
-        """Train and validate one epoch; return utterances per CPU-second."""
-        started = time.process_time()
-        train = self.found.splits["train"]
-        order = list(range(len(train.ids)))
-        random.Random(number).shuffle(order)
-        self.model.train()
-        for start in range(0, len(order), BATCH_ROWS):
-            loss = self._loss("train", order[start : start + BATCH_ROWS])
-            self.optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-        self._validate()
-        return len(order) / (time.process_time() - started)
-
-    def _padded(self, split: Utterances) -> Tensor:
-        frames = np.zeros((len(split.ids), self.window, self.found.store.dims), np.float16)
-        for place, row in zip(frames, split.rows, strict=True):
-            stored = self.found.store.frames(int(row))[: self.window]
-            place[: len(stored)] = stored
-        return torch.from_numpy(frames)
-
-    def _loss(self, name: str, rows: list[int]) -> Tensor:
-        targets = [self.found.splits[name].targets[row] for row in rows]
-        output = self._output(name, rows)
-        return self.loss(  # type: ignore[no-any-return]
-            output.log_probs.transpose(0, 1),
-            torch.tensor([one for target in targets for one in target]),
-            output.lengths,
-            torch.tensor([len(target) for target in targets]),
-        )
-
-    def _output(self, name: str, rows: list[int]) -> ctc.Output:
-        lengths = torch.full((len(rows),), self.window)
-        output: ctc.Output = self.model(self.frames[name][rows].float(), lengths)
-        return output
-
-    @torch.no_grad()
-    def _validate(self) -> float:
-        """Return the mean of the rows' error rates, each found in Python."""
-        self.model.eval()
-        valid, rates = self.found.splits["valid"], []
-        for row in range(len(valid.ids)):
-            self._loss("valid", [row])
-            best = self._output("valid", [row]).log_probs[0].argmax(-1).tolist()
-            text = [one for n, one in enumerate(best) if n == 0 or one != best[n - 1]]
-            written = [one for one in text if one != self.found.vocabulary.blank]
-            target = valid.targets[row]
-            rates.append(_edits(target, written) / max(1, len(target)))
-        return sum(rates) / len(rates)
-
-
-def _edits(first: list[int], second: list[int]) -> int:
-    """Return the Levenshtein distance, by the textbook."""
-    before = list(range(len(second) + 1))
-    for i, one in enumerate(first, 1):
-        now = [i]
-        for j, two in enumerate(second, 1):
-            now.append(min(before[j] + 1, now[-1] + 1, before[j - 1] + (one != two)))
-        before = now
-    return before[-1]
+def _pace(way: Ours | Published, number: int) -> float:
+    """Train and validate one epoch; return utterances per CPU-second."""
+    started = time.process_time()
+    return way.epoch(number) / (time.process_time() - started)
 
 
 def _gathered(folder: Path, rows: int, seconds: float) -> Material:
@@ -165,8 +72,8 @@ def _gathered(folder: Path, rows: int, seconds: float) -> Material:
     (folder / "features").mkdir()
     (folder / "run").mkdir()
     bound = {**config, "data": {**config["data"], "source": {"digest": "0" * 64}}}
-    job.run({**bound, "kind": "asr_features"}, folder / "features", _silent)
-    return material.gather(bound, folder / "run", _silent)
+    job.run({**bound, "kind": "asr_features"}, folder / "features", silent)
+    return material.gather(bound, folder / "run", silent)
 
 
 def _config(folder: Path, rows: int, seconds: float) -> dict[str, Any]:
@@ -222,10 +129,6 @@ def _config(folder: Path, rows: int, seconds: float) -> dict[str, Any]:
             "stand_ins": ["data"],
         },
     }
-
-
-def _silent(event: dict[str, Any]) -> None:
-    return None
 
 
 if __name__ == "__main__":
