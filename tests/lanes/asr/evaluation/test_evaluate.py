@@ -14,6 +14,7 @@ from asr_training import as_trained, at_rename  # noqa: F401
 
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.evaluation import adaptation, decode, dumps, evaluate, partition, telemetry
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.model.oracle import NAMES
@@ -84,6 +85,18 @@ def test_rows_say_who_they_are(done: Path) -> None:
         assert row["avg_logp"] == pytest.approx(
             row["n_best"][0]["score"] / row["n_frames"], abs=1e-5
         )
+
+
+def test_rows_of_the_main_passes_have_the_frames_of_each_character(done: Path) -> None:
+    for split in ("valid", "test"):
+        for row in rows(done, f"{split}_predictions"):
+            frames = row["char_frames"]
+            assert len(frames) == len(row["asr_text"])
+            edges = [edge for span in frames for edge in span]
+            assert edges == sorted(edges)  # greedy: one character after the other
+            assert all(0 <= first < end <= row["n_frames"] for first, end in frames)
+    for suffix in artifacts.PASSES.values():
+        assert not any("char_frames" in row for row in rows(done, f"test_predictions{suffix}"))
 
 
 def test_references_carry_their_source_and_what_train_lacks(done: Path) -> None:
@@ -365,6 +378,7 @@ def test_every_key_of_a_row_is_required() -> None:
     for name in ("asr_prediction", "asr_reference", "asr_results", "asr_partitions"):
         document = schema.load(name)
         # A script that is known by name says nothing of its normaliser.
-        keys = set(document["properties"]) - {"normaliser"}
+        # Rows of other passes, and of earlier runs, have no frames of characters.
+        keys = set(document["properties"]) - {"normaliser", "char_frames"}
         assert sorted(document["required"]) == sorted(keys)
         assert document["additionalProperties"] is False

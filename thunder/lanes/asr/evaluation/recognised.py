@@ -60,6 +60,7 @@ def rows(recogniser: Recogniser, split: str, pass_: Pass, batch: Batch) -> Itera
         yield {
             **_who(recogniser, split, pass_, row),
             **_text(utterance, form),
+            **_frames(utterance, pass_),
             **posteriors,
             **scalars,
             "n_frames": frames,
@@ -104,6 +105,11 @@ def _who(recogniser: Recogniser, split: str, pass_: Pass, row: int) -> dict[str,
         "adapted": pass_.adapted,
         "bridge_version": recogniser.material.bridge_version,
     }
+
+
+def _frames(decoded: Decoded, pass_: Pass) -> dict[str, Any]:
+    """Return the frames of each character; other passes than the main one go without, for size."""
+    return {} if pass_.suffix else {"char_frames": [list(span) for span in decoded.spans]}
 
 
 def _text(decoded: Decoded, form: spelling.Script) -> dict[str, Any]:
