@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 AXES = {"script": ["nko", "latin"], "mode": ["baseline", "trajectory", "tar", "trajectory_ttt"]}
 _KIB = 1024
 

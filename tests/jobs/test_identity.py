@@ -88,7 +88,7 @@ def _changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     for part in path[:-1]:
         section = section[part]
     other = next(kind for kind in kinds.KINDS if kind != config["kind"])
-    section[path[-1]] = other if path == ("kind",) else ["changed", section[path[-1]]]
+    section[path[-1]] = other if path == ("kind",) else ["changed", section.get(path[-1])]
     return changed
 
 

@@ -167,6 +167,26 @@ def test_a_difference_is_claimed_when_nothing_else_explains_it() -> None:
     assert claims.is_real(comparison(p_value_holm=None))
     assert claims.is_real(comparison(least=0.04))
     assert not claims.is_real(comparison(least=0.05))
+    assert not claims.is_real(comparison(refused="19 utterances"))
+
+
+def test_what_is_not_claimed_says_why_and_over_what_it_was_tested() -> None:
+    found = comparison(refused="too few", units=7, unit="clusters of utterances (speaker)")
+    said = claims._no_difference(found)
+    assert said.endswith(", paired over 7 clusters of utterances (speaker); too few")
+    assert claims._numbers(comparison()).endswith("paired over 9 utterances")
+
+
+def test_an_interval_over_few_utterances_is_left_out(outputs: Path) -> None:
+    lows = []
+    for rows in (19, 20):
+        run = bundle_runs.finish(
+            outputs, bound(bundle_runs.cell(seed=rows)), rows=rows, stand_in=False
+        )
+        (shown,) = promotion.of_run(run)["runs"]
+        lows += [one["low"] for one in shown["metrics"] if one["name"] == "test_cer_micro"]
+    assert lows[0] is None
+    assert lows[1] is not None
 
 
 def test_a_comparison_is_told_in_the_words_of_its_lane(document: dict[str, Any]) -> None:
@@ -178,7 +198,9 @@ def test_a_comparison_is_told_in_the_words_of_its_lane(document: dict[str, Any])
     assert of_pages.recorded()["ink"] == 0.01
     plain = comparison(measure=Measure("share", "pages")).recorded()
     assert set(of_pages.recorded()) - set(plain) == {"ink"}
-    for row in (of_pages.recorded(), plain):
+    few = comparison(units=7, unit="clusters of utterances (speaker)", refused="too few")
+    assert plain["unit"] == "pages"
+    for row in (of_pages.recorded(), plain, few.recorded()):
         schema.check("promotion", {**document, "comparisons": [row]}, "a promotion")
 
 

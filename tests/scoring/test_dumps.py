@@ -10,7 +10,7 @@ import pytest
 from thunder.ground import files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.language import sentences
-from thunder.scoring import documents, dumps, score
+from thunder.scoring import documents, dumps, intervals, score
 
 Rows = list[dict[str, Any]]
 
@@ -188,7 +188,48 @@ def test_rescoring_agrees_to_the_last_digit_with_what_a_run_scored(tmp_path: Pat
     assert files.render_json(first) == files.render_json(second) == files.render_json(own)
     texts = own["all"]["norm"], [row["reference_text"] for row in references]
     alone = score.counts(texts[1], [row["asr_text"] for row in predictions], "latin", "norm")
-    assert texts[0] == {**score.summary(alone), "cer_ci95": texts[0]["cer_ci95"]}
+    found = {key: texts[0][key] for key in ("cer_ci95", "wer_ci95")}
+    assert texts[0] == {**score.summary(alone), "units": 150, **found}
+    assert found == {
+        "cer_ci95": list(intervals.bootstrap(alone, 200)),
+        "wer_ci95": list(intervals.bootstrap(score.of_words(alone), 200)),
+    }
+
+
+def test_rows_of_one_cluster_are_resampled_together(tmp_path: Path) -> None:
+    predictions, references = _rows(150)
+    for number, row in enumerate(references):
+        row["cluster"] = f"speaker {number % 25}"
+    dump = _dump(tmp_path, predictions, references)
+    scores = documents.of_dump(dump, samples=200)
+    schema.check("score", scores, "score")
+    assert scores["bootstrap"]["unit"] == "cluster"
+    norm = scores["all"]["norm"]
+    assert (norm["rows"], norm["units"]) == (150, 25)
+    counted = score.counts(dump.references, dump.hypotheses, "latin", "norm")
+    units = score.grouped(counted, dump.clusters)
+    assert norm["cer_ci95"] == list(intervals.bootstrap(units, 200))
+    assert "200 resamples of clusters" in documents.render(scores)
+
+
+def test_a_row_without_the_cluster_that_others_have_is_named(tmp_path: Path) -> None:
+    predictions, references = _rows(4)
+    for row in references[1:]:
+        row["cluster"] = "speaker"
+    with pytest.raises(Faults, match=r"references.jsonl:1: no cluster, which other rows have"):
+        _dump(tmp_path, predictions, references)
+
+
+def test_an_interval_over_few_rows_is_marked(tmp_path: Path) -> None:
+    few, many = (
+        documents.render(documents.of_dump(_dump(tmp_path, *_rows(count)), samples=20))
+        for count in (19, 100)
+    )
+    assert few.endswith(
+        "‡ an interval over fewer than 20 rows is narrower than it says; nothing "
+        "is claimed of it.\n"
+    )
+    assert "‡" not in many.partition("partition")[0]
 
 
 def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
@@ -241,11 +282,11 @@ def test_scores_for_people_are_golden(tmp_path: Path) -> None:
     assert text.splitlines()[0] == ("script latin, model_run_id 0a1b2c3d4e5f, mode tar, split test")
     shown = [line for line in text.splitlines() if line.startswith("all rows")]
     assert len(shown) == 1
-    words = "3 raw 0.00 0.00 to 0.00 0.00 0.00 0.00 100.00"
+    words = "3 raw 0.00 0.00 to 0.00 ‡ 0.00 0.00 0.00 0.00 to 0.00 ‡ 100.00"
     assert shown[0].split()[2:] == [*words.split(), "0", shown[0].split()[-1]]
     assert "partition uncertain" in text
     assert "origin radio" in text
-    assert text.endswith("intervals: 1,000 resamples of rows, seed 0\n")
+    assert "\nintervals: 1,000 resamples of rows, seed 0\n‡ " in text
 
 
 def test_a_row_that_json_cannot_hold_whole_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from thunder.ground.errors import ThunderError
-from thunder.scoring import Counts, intervals, summary
+from thunder.scoring import Counts, intervals, permutation, summary
+from thunder.scoring.score import grouped
 
 ROWS = 29_060
 
@@ -89,22 +90,14 @@ def test_the_bootstrap_of_a_test_split_stays_small() -> None:
     assert peak < 100e6  # a matrix of all draws would take 232 MB
 
 
-def test_the_same_twice_is_no_difference() -> None:
-    counted = _drawn(300, 0.2, 0)
-    assert intervals.paired(counted, counted) == {
-        "difference": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0,
-    }  # fmt: skip
-
-
-def test_better_in_every_row_is_the_smallest_p_value() -> None:
+def test_the_interval_of_a_difference_is_around_it_and_turns_with_it() -> None:
     worse = _drawn(300, 0.3, 0)
     better = _counts(worse.edits // 2, worse.chars)
-    compared = intervals.paired(better, worse)
-    assert compared["p_value"] == 2 / 1001
-    assert compared["low"] < compared["difference"] < compared["high"] < 0
-    turned = intervals.paired(worse, better)
-    assert turned["difference"] == -compared["difference"]
-    assert (turned["low"], turned["high"]) == pytest.approx((-compared["high"], -compared["low"]))
+    low, high = intervals.paired(better, worse)
+    measured = summary(better)["cer_micro"] - summary(worse)["cer_micro"]
+    assert low < measured < high < 0
+    assert intervals.paired(worse, better) == pytest.approx((-high, -low))
+    assert intervals.paired(worse, worse) == (0.0, 0.0)
 
 
 def test_pairing_sees_what_two_intervals_do_not() -> None:
@@ -112,24 +105,46 @@ def test_pairing_sees_what_two_intervals_do_not() -> None:
     second = _counts(first.edits + (np.arange(2000) % 5 == 0), first.chars)
     apart = [intervals.bootstrap(counts) for counts in (first, second)]
     assert apart[0][1] > apart[1][0]  # they overlap
-    assert intervals.paired(first, second)["p_value"] < 0.01
+    assert intervals.paired(first, second)[1] < 0
 
 
-def test_chance_alone_is_rarely_significant() -> None:
-    rng, p_values = np.random.Generator(np.random.PCG64(5)), []
+def test_rows_of_one_cluster_are_drawn_together() -> None:
+    """Ten rows a speaker that err alike are worth one: the interval is as of ten times fewer."""
+    speakers = _drawn(60, 0.3, 0)
+    rows = _counts(np.repeat(speakers.edits, 10), np.repeat(speakers.chars, 10))
+    clusters = [f"speaker {number}" for number in np.repeat(np.arange(60), 10)]
+    alone, together = (
+        high - low for low, high in map(intervals.bootstrap, (rows, grouped(rows, clusters)))
+    )
+    assert together / alone == pytest.approx(10**0.5, rel=0.15)
+    assert summary(grouped(rows, clusters))["cer_micro"] == summary(rows)["cer_micro"]
+
+
+@pytest.mark.parametrize("count", [6, 8, 12, 25])
+def test_the_interval_of_a_mean_covers_it(count: int) -> None:
+    covered = 0
+    for seed in range(400):
+        values = np.random.Generator(np.random.PCG64(seed)).standard_t(3, count)
+        interval = intervals.of_mean(values.tolist())
+        assert interval is not None
+        covered += interval[0] <= 0 <= interval[1]
+    assert 0.90 <= covered / 400 <= 0.99
+
+
+def test_the_interval_of_a_mean_excludes_zero_where_the_test_rejects_it() -> None:
+    found = set()
     for seed in range(100):
-        one, other = _drawn(150, 0.3, seed), None
-        swap = rng.random(150) < 0.5
-        noise = rng.integers(-2, 3, 150)
-        other = _counts(np.clip(one.edits + np.where(swap, noise, -noise), 0, None), one.chars)
-        p_values.append(intervals.paired(one, other, 300, seed)["p_value"])
-    assert np.mean(np.array(p_values) < 0.05) <= 0.15
-    assert 0.3 < np.mean(p_values) < 0.7
+        values = np.random.Generator(np.random.PCG64(seed)).normal(1, 1, 7).tolist()
+        low, high = intervals.of_mean(values) or (-1, 1)
+        is_apart = permutation.mean_differs(values).p_value < permutation.LEVEL
+        assert (low > 0 or high < 0) == is_apart
+        found.add(is_apart)
+    assert found == {True, False}
 
 
-def test_two_scripts_are_paired_over_characters_of_their_own() -> None:
-    nko, latin = _counts([1, 2], [10, 10]), _counts([1, 2], [20, 20])
-    assert intervals.paired(nko, latin)["difference"] == pytest.approx(3 / 20 - 3 / 40)
+@pytest.mark.parametrize("count", [0, 1, 3, 5])
+def test_of_five_values_there_is_no_interval(count: int) -> None:
+    assert intervals.of_mean([0.1] * count) is None
 
 
 @pytest.mark.parametrize(

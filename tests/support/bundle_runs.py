@@ -18,7 +18,7 @@ from thunder.lanes.asr.evaluation import tally
 from thunder.language import bridge, sentences
 from thunder.runs import attempts, manifest, provenance, store
 from thunder.scoring import intervals
-from thunder.scoring.score import part
+from thunder.scoring.score import grouped, part
 
 SNAPSHOT, SPLIT, FEATURES = "a" * 64, "b" * 64, "c" * 64  # as asr_runs has them
 ROWS = 240
@@ -105,6 +105,19 @@ def rewrite(run: store.Run, name: str, text: str) -> None:
     """Change a file of a run, and its manifest with it: a lie that no digest shows."""
     files.write_text(run.folder / name, text)
     manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
+
+
+def cluster(run: store.Run, clusters: Sequence[str]) -> None:
+    """Let the test rows of a run have clusters, as `data.cluster` names them for a run."""
+    rows = list(files.read_jsonl(run.folder / "test_references.jsonl"))
+    rows = [{**row, "cluster": name} for row, name in zip(rows, clusters, strict=True)]
+    heard = [row["asr_text"] for row in files.read_jsonl(run.folder / "test_predictions.jsonl")]
+    said, script = [row["reference_text"] for row in rows], rows[0]["script"]
+    units = grouped(scoring.counts(said, heard, script, "norm"), clusters)
+    results = files.read_json(run.folder / "results.json")
+    results["cer_ci95"] = list(intervals.bootstrap(units))
+    rewrite(run, "results.json", files.render_json(results))
+    rewrite(run, "test_references.jsonl", files.render_jsonl(rows))
 
 
 def _retell(folder: Path, pairs: Pairs) -> None:

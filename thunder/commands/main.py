@@ -22,6 +22,8 @@ Thunder: a declarative experiment-matrix runner.
   outputs=DIR    where runs land (default: ./outputs)
   dry_run=true   show the plan and stop
   force=true     a new attempt beside a run that is done
+  wait=true      wait for what other runners have, instead of leaving it to them
+  retries=N      try a run again that failed for a cause that may pass: environment, write
 
   --config-dir DIR   a conf/ folder of your own; matrices/ and schemas/ beside it are read too
   --cfg job          print the config of the job and stop

@@ -1,6 +1,6 @@
 """The scores of a dump as one document: the same for a run, its tables and a stranger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from thunder.ground.errors import ThunderError
 from thunder.language import bridge, spelling
 from thunder.scoring import intervals, score
 from thunder.scoring.dumps import LABELS, Dump
+from thunder.scoring.intervals import FEW
 
 NO_LABEL = "(none)"  # rows that name no partition or origin, where others do
 
@@ -37,12 +38,14 @@ def of_dump(
         samples: of the bootstrap; 0 leaves the intervals out.
         bridge_version: score a Latin dump as N'Ko too, both sides mapped by this bridge.
     """
+    clusters = None if dump.clusters is None else np.array(dump.clusters)
     by_variant = {v: _counts(dump, v) for v in score.VARIANTS}
     mapped = _bridged(dump, bridge_version)
     disjoint = dump.text_disjoint
 
     def block(rows: npt.NDArray[Any]) -> dict[str, Any]:
-        return _block({v: score.part(by_variant[v], rows) for v in by_variant}, samples, seed)
+        chosen = {v: score.part(by_variant[v], rows) for v in by_variant}
+        return _block(chosen, None if clusters is None else clusters[rows], samples, seed)
 
     def groups(labels: Sequence[str | None]) -> dict[str, Any] | None:
         return {label: block(rows) for label, rows in _groups(labels).items()} or None
@@ -51,28 +54,38 @@ def of_dump(
         "script": dump.script,
         **dump.labels,
         "scored_version": spelling.SCORED_VERSION,
-        "bootstrap": {"samples": samples, "seed": seed, "level": intervals.LEVEL},
-        "all": _block(by_variant, samples, seed),
+        "bootstrap": _bootstrap(samples, seed, "row" if clusters is None else "cluster"),
+        "all": _block(by_variant, clusters, samples, seed),
         "text_disjoint": None if disjoint is None else block(disjoint),
         "by_partition": groups(dump.partitions),
         "by_origin": groups(dump.origins),
-        "bridged": mapped and {"version": bridge_version, **_block(mapped, samples, seed)},
+        "bridged": mapped
+        and {"version": bridge_version, **_block(mapped, clusters, samples, seed)},
     }
+
+
+def _bootstrap(samples: int, seed: int, unit: str) -> dict[str, Any]:
+    return {"samples": samples, "seed": seed, "level": intervals.LEVEL, "unit": unit}
 
 
 def render(document: Mapping[str, Any]) -> str:
     """Return a document for people: one line per subset and variant, rates in percent."""
     labels = [f"{key} {document[key]}" for key in ("script", *LABELS) if document[key]]
-    drawn = document["bootstrap"]
-    head = ["rows", "variant", "CER %", f"{drawn['level']} % interval", "macro", "median", "WER %"]
+    interval = f"{document['bootstrap']['level']} % interval"
+    head = ["rows", "variant", "CER %", interval, "macro", "median", "WER %", "its interval"]
     rows = [row for title, block in _blocks(document) for row in _table_rows(title, block)]
     shown = wording.columns(["of", *head, "exact %", "edits", "chars"], rows)
-    foot = (
-        f"intervals: {drawn['samples']:,} resamples of rows, seed {drawn['seed']}"
-        if drawn["samples"]
-        else "no intervals: 0 resamples asked for"
-    )
+    foot = "\n".join(_foot(document["bootstrap"], is_marked=FEW in shown))
     return "\n".join([", ".join(labels), "", shown, "", foot]) + "\n"
+
+
+def _foot(drawn: Mapping[str, Any], *, is_marked: bool) -> Iterator[str]:
+    if not drawn["samples"]:
+        yield "no intervals: 0 resamples asked for"
+        return
+    yield f"intervals: {drawn['samples']:,} resamples of {drawn['unit']}s, seed {drawn['seed']}"
+    if is_marked:
+        yield intervals.few_note(f"{drawn['unit']}s")
 
 
 def _counts(dump: Dump, variant: str) -> score.Counts:
@@ -88,14 +101,25 @@ def _bridged(dump: Dump, version: str | None) -> Variants | None:
     return {v: score.bridged(mapped, dump.hypotheses, version, v) for v in score.VARIANTS}
 
 
-def _block(counts: Variants, samples: int, seed: int) -> dict[str, Any]:
-    summaries = {variant: score.summary(counts[variant]) for variant in counts}
-    drawn: Sequence[tuple[float, float] | None] = [None] * len(summaries)
-    if samples and all(summary["rows"] for summary in summaries.values()):
-        drawn = intervals.bootstrap_all(list(counts.values()), samples, seed)
+def _block(
+    counts: Variants, clusters: score.Labels | None, samples: int, seed: int
+) -> dict[str, Any]:
+    """Return the summary of each variant with its intervals, of characters and of words."""
+    units = [score.grouped(counted, clusters) for counted in counts.values()]
+    drawn: Sequence[tuple[float, float] | None] = [None] * 2 * len(units)
+    if samples and len(units[0].edits):
+        drawn = intervals.bootstrap_all([*units, *map(score.of_words, units)], samples, seed)
+    bounds = [interval and list(interval) for interval in drawn]
     return {
-        variant: {**summaries[variant], "cer_ci95": interval and list(interval)}
-        for variant, interval in zip(summaries, drawn, strict=True)
+        variant: {
+            **score.summary(counted),
+            "units": len(units[0].edits),
+            "cer_ci95": of_chars,
+            "wer_ci95": of_words,
+        }
+        for (variant, counted), of_chars, of_words in zip(
+            counts.items(), bounds[: len(units)], bounds[len(units) :], strict=True
+        )
     }
 
 
@@ -130,14 +154,22 @@ def _table_rows(title: str, block: Mapping[str, Any]) -> list[list[str]]:
             f"{block[variant]['rows']:,}" if not index else "",
             variant,
             _percent(block[variant]["cer_micro"]),
-            " to ".join(_percent(bound) for bound in block[variant]["cer_ci95"] or []) or "–",
+            _bounds(block[variant], "cer_ci95"),
             *(_percent(block[variant][key]) for key in ("cer_macro", "cer_median", "wer_micro")),
+            _bounds(block[variant], "wer_ci95"),
             _percent(block[variant]["exact"]),
             f"{block[variant]['edits']:,}",
             f"{block[variant]['ref_chars']:,}",
         ]
         for index, variant in enumerate(score.VARIANTS)
     ]
+
+
+def _bounds(numbers: Mapping[str, Any], key: str) -> str:
+    shown = " to ".join(_percent(bound) for bound in numbers[key] or [])
+    if not shown:
+        return "–"
+    return f"{shown} {FEW}" if numbers["units"] < intervals.FEWEST else shown
 
 
 def _percent(rate: float | None) -> str:

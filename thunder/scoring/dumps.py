@@ -18,7 +18,7 @@ REFERENCE = {"feat_id": "text", "script": "text", "reference_text": "text"}
 # What is said of a whole dump, when all its rows say the same.
 LABELS = ("model_run_id", "mode", "split", "adapted", "bridge_version")
 _PREDICTION_MAY = ("partition", "reference_text", "normaliser", *LABELS)
-_REFERENCE_MAY = ("origin", "text_disjoint", "normaliser")
+_REFERENCE_MAY = ("origin", "cluster", "text_disjoint", "normaliser")
 _KINDS = {"text_disjoint": "true or false"}  # of what may be there, all else is text
 
 Numbered = Iterable[tuple[int, Mapping[str, Any]]]
@@ -35,6 +35,7 @@ class Dump:
     hypotheses: list[str]
     partitions: list[str | None]
     origins: list[str | None]
+    clusters: list[str] | None  # rows of one are not independent; None: all rows are
     text_disjoint: npt.NDArray[np.bool_] | None  # (rows,): whose text train does not have
     labels: dict[str, str | None]
 
@@ -122,6 +123,7 @@ def _joined(left: _Side, right: _Side) -> Dump:
     ids = sorted(left.rows)
     first, second = ([side.rows[name][1] for name in ids] for side in (left, right))
     marks = [row["text_disjoint"] for row in second]
+    clusters = [row["cluster"] for row in second]
     is_marked = any(mark is not None for mark in marks)
     return Dump(
         ids=ids,
@@ -131,6 +133,7 @@ def _joined(left: _Side, right: _Side) -> Dump:
         hypotheses=[row["asr_text"] for row in first],
         partitions=[row["partition"] for row in first],
         origins=[row["origin"] for row in second],
+        clusters=clusters if clusters[0] is not None else None,
         text_disjoint=np.array([mark is True for mark in marks]) if is_marked else None,
         labels={label: _agreed(row[label] for row in first) for label in LABELS},
     )
@@ -150,7 +153,7 @@ def _contradictions(left: _Side, right: _Side) -> list[str]:
         _form(first)
     except ThunderError as error:
         return [f"{right.name}: {error}; rows of another script say their normaliser"]
-    faults = []
+    faults = _without_cluster(right)
     for side in (left, right):
         for number, row in side.rows.values():
             for key in ("script", "normaliser"):
@@ -164,6 +167,17 @@ def _contradictions(left: _Side, right: _Side) -> list[str]:
                 " (leave it out to score against other references)"
             )
     return faults
+
+
+def _without_cluster(references: _Side) -> list[str]:
+    rows = references.rows.values()
+    if all(row["cluster"] is None for _, row in rows):
+        return []
+    return [
+        f"{references.name}:{number}: no cluster, which other rows have"
+        for number, row in rows
+        if row["cluster"] is None
+    ]
 
 
 def _form(row: Mapping[str, Any]) -> spelling.Script:

@@ -1,6 +1,10 @@
-"""How sure an error rate is: the bootstrap over rows, the same on every machine."""
+"""How sure an error rate is: the bootstrap over units, the same on every machine.
+
+A unit is a row, or a cluster of rows that are not independent (`score.grouped`).
+"""
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -9,15 +13,18 @@ from thunder.ground.errors import ThunderError
 from thunder.scoring.score import Counts, rates
 
 SAMPLES = 1000
+MANY = 10_000  # samples of a difference, as many as its test has
 SEED = 0
 LEVEL = 95  # percent
-_MOST_DRAWS = 1 << 20  # at once: rows times samples, eight bytes each
+FEWEST = 20  # units; of fewer, an interval is too narrow and nothing is claimed
+FEW = "‡"  # marks an interval of fewer
+_MOST_DRAWS = 1 << 19  # at once: units times samples, eight bytes each
 
 Floats = npt.NDArray[np.float64]
 
 
 def bootstrap(counts: Counts, samples: int = SAMPLES, seed: int = SEED) -> tuple[float, float]:
-    """Return the 95 % interval of the micro CER over resampled rows (Bisani and Ney 2004).
+    """Return the 95 % interval of the micro CER over resampled units (Bisani and Ney 2004).
 
     Raises ThunderError when there are no rows.
     """
@@ -33,44 +40,66 @@ def bootstrap_all(
 
 
 def paired(
-    first: Counts, second: Counts, samples: int = SAMPLES, seed: int = SEED
-) -> dict[str, float]:
-    """Return the difference of two micro CERs over the same rows, first minus second.
+    first: Counts, second: Counts, samples: int = MANY, seed: int = SEED
+) -> tuple[float, float]:
+    """Return the interval of first minus second in micro CER; both are of the same units."""
+    return paired_all([(first, second)], samples, seed)[0]
 
-    Every resampling takes the same rows of both. `p_value` is two-sided: twice the share of
-    resampled differences on the rarer side of zero, each count raised by one, so never 0
-    (Davison and Hinkley 1997, section 4.2).
+
+def paired_all(
+    pairs: Sequence[tuple[Counts, Counts]], samples: int = MANY, seed: int = SEED
+) -> list[tuple[float, float]]:
+    """Return `paired` of several pairs with as many units each, resampled together.
+
+    Every resampling takes the same units of both sides. To draw them is most of the work.
     """
-    sums = _resampled([first, second], samples, seed)
-    differences = rates(sums[:, 0], sums[:, 1]) - rates(sums[:, 2], sums[:, 3])
-    whole = rates(*_columns([first, second]).sum(axis=0).reshape(2, 2).T)
-    low, high = _interval(differences)
-    rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    return {
-        "difference": float(whole[0] - whole[1]),
-        "low": low,
-        "high": high,
-        "p_value": min(1.0, 2 * (rarer + 1) / (samples + 1)),
-    }
+    sums = _resampled([side for pair in pairs for side in pair], samples, seed)
+    both = [rates(sums[:, at], sums[:, at + 1]) for at in range(0, sums.shape[1], 2)]
+    return [_interval(both[at] - both[at + 1]) for at in range(0, len(both), 2)]
+
+
+def of_mean(values: Sequence[float], seed: int = SEED) -> tuple[float, float] | None:
+    """Return the interval of the mean of values; None where they are too few to have one.
+
+    Of few it holds every mean that the sign-flip test does not reject: the means of all subsets
+    part the line into pieces that hold the true one equally likely (Hartigan 1969). That takes 6
+    values for 95 %; a bootstrap of so few would be far too narrow.
+    """
+    if len(values) >= FEWEST:
+        drawn = [times @ np.array(values) for times in _weights(len(values), MANY, seed)]
+        return _interval(np.concatenate(drawn) / len(values))
+    subsets = (one for size in range(1, len(values) + 1) for one in combinations(values, size))
+    means = sorted(sum(one) / len(one) for one in subsets)
+    cut = int((100 - LEVEL) / 200 * (len(means) + 1))
+    return (float(means[cut - 1]), float(means[-cut])) if cut else None
+
+
+def few_note(units: str) -> str:
+    """Return what the mark of an interval means; `units` is what is resampled, in plural."""
+    return (
+        f"{FEW} an interval over fewer than {FEWEST} {units} is narrower than it says; nothing is "
+        "claimed of it."
+    )
 
 
 def _resampled(several: Sequence[Counts], samples: int, seed: int) -> Floats:
-    """Return the sums of edits and characters of resampled rows (samples, 2 * counts).
+    """Return the sums of edits and characters of resampled units (samples, 2 * counts).
 
     Sums of integers below 2**53 are exact in doubles, so no order of adding changes them.
     """
-    columns = _columns(several)
+    columns, places = _columns(several)
     if samples < 1 or not len(columns):
         raise ThunderError(
             f"bootstrap: {samples} samples of {len(columns)} rows; at least one each"
         )
     if seed < 0:
         raise ThunderError(f"bootstrap: seed {seed}; it must be 0 or more")
-    return np.concatenate([weights @ columns for weights in _weights(len(columns), samples, seed)])
+    sums = [weights @ columns for weights in _weights(len(columns), samples, seed)]
+    return np.concatenate(sums)[:, places]
 
 
 def _weights(rows: int, samples: int, seed: int) -> Iterator[Floats]:
-    """Yield how often each row was drawn, some samples at a time (some samples, rows).
+    """Yield how often each unit was drawn, some samples at a time (some samples, units).
 
     Made of PCG64's raw numbers, which are promised to stay the same; a Generator's draws are not.
     """
@@ -85,12 +114,19 @@ def _weights(rows: int, samples: int, seed: int) -> Iterator[Floats]:
         yield times.reshape(size, rows).astype(np.float64)
 
 
-def _columns(several: Sequence[Counts]) -> Floats:
+def _columns(several: Sequence[Counts]) -> tuple[Floats, list[int]]:
+    """Return the columns that differ, and which of them holds each column of each of several.
+
+    Sides of the same references have the same lengths, and one run is on many sides.
+    """
     rows = {len(counts.edits) for counts in several}
     if len(rows) != 1:
         raise ThunderError(f"counts of {sorted(rows)} rows; the same rows are needed in all")
     columns = [column for counts in several for column in (counts.edits, counts.chars)]
-    return np.stack(columns, axis=1).astype(np.float64)
+    place: dict[bytes, int] = {}
+    places = [place.setdefault(column.tobytes(), len(place)) for column in columns]
+    firsts = [columns[places.index(number)] for number in range(len(place))]
+    return np.stack(firsts, axis=1).astype(np.float64), places
 
 
 def _interval(values: Floats) -> tuple[float, float]:

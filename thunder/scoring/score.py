@@ -15,6 +15,7 @@ VARIANTS = spelling.VARIANTS
 MAIN = spelling.MAIN
 
 Ints = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,24 @@ def bridged(
 def part(whole: Counts, rows: npt.NDArray[Any]) -> Counts:
     """Return the counts of some rows: a mask, or indices."""
     return Counts(whole.edits[rows], whole.chars[rows], whole.word_edits[rows], whole.words[rows])
+
+
+def grouped(whole: Counts, clusters: Sequence[str] | Labels | None) -> Counts:
+    """Return the counts of units: sums over the rows of each cluster, or the rows themselves.
+
+    Rows of one speaker err alike: what is independent is the speaker.
+    """
+    if clusters is None:
+        return whole
+    _, places = np.unique(np.array(clusters, dtype=np.str_), return_inverse=True)
+    columns = (whole.edits, whole.chars, whole.word_edits, whole.words)
+    sums = (np.bincount(places, weights=column).astype(np.int64) for column in columns)
+    return Counts(*sums)
+
+
+def of_words(whole: Counts) -> Counts:
+    """Return counts whose edits and lengths are of words, for the interval or test of a WER."""
+    return Counts(whole.word_edits, whole.words, whole.word_edits, whole.words)
 
 
 def summary(counted: Counts) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from asr_training import Speech, featured, letters, silent, snapshot, speech  # noqa: F401
 from torch.nn import functional
 
+from thunder.commands import requests
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import material
@@ -64,6 +65,28 @@ def test_every_row_is_in_one_split_with_its_text_and_its_frames(
             assert given.store.ids[split.rows[n]] == feat_id
             assert len(given.store.frames(split.rows[n])) == split.frames[n]
             assert split.frames[n] == pytest.approx(split.seconds[n] * 50, abs=1.5)
+
+
+def test_rows_know_the_cluster_that_their_column_names(copied: Speech, tmp_path: Path) -> None:
+    data = copied.config()["data"]
+    edited(copied.data / data["pairs"], lambda row: row.update(who=f"speaker {row['feat_id'][-1]}"))
+    given = gathered(copied, tmp_path, data={**data, "cluster": "who"})
+    for split in given.splits.values():
+        assert split.clusters == [f"speaker {feat_id[-1]}" for feat_id in split.ids]
+    plain = gathered(copied, tmp_path)
+    assert {split.clusters for split in plain.splits.values()} == {None}
+    assert plain.digests == given.digests
+
+
+def test_a_job_without_clusters_has_the_id_it_had() -> None:
+    plain, clustered = (
+        requests.read(["+profile=asr_ctc", *words]).cells[0].job
+        for words in ([], ["data.cluster=speaker"])
+    )
+    document = clustered.document
+    assert plain.id != clustered.id
+    assert document["data"].pop("cluster") == "speaker"
+    assert {**document, "needs": plain.document["needs"]} == plain.document
 
 
 def test_what_is_read_has_digests_and_counts(speech: Speech, tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_two_scripts_of_one_study_are_compared_on_the_same_rows(
     (effect,) = [table for table in tables if table["name"] == "T3_script_effect"]
     (row,) = effect["rows"]
     assert (row["kind"], row["values"]["script"], row["values"]["rows"]) == ("run", "cyrillic", 4)
-    assert "two alphabets" in effect["notes"][0]
+    assert "two alphabets" in effect["caveats"][0]
     assert not any(table["name"].startswith("T2") for table in tables)
     done = runs_by_script(tmp_path)
     letters = {name: _letters(each) for name, each in done.items()}

@@ -21,7 +21,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     },
 }  # fmt: skip
 # What the rows of a pairs file have besides texts.
-RESERVED = ("feat_id", "audio", "duration_s", "duration", "origin", "group", "line")
+RESERVED = ("feat_id", "audio", "duration_s", "duration", "origin", "cluster", "group", "line")
 
 
 def settled(config: Config) -> Config:

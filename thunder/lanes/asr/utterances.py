@@ -1,6 +1,6 @@
 """The utterances of a split: rows that have features, and whether CTC can write their texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ class Utterances:
     origins: list[str | None]
     seconds: NDArray[np.float32]
     fits: NDArray[np.bool_]  # has a target, and enough frames for CTC after the stride
+    clusters: list[str] | None = None  # of data.cluster; None: every row is on its own
 
 
 def of_splits(
@@ -42,13 +43,13 @@ def of_splits(
 ) -> tuple[dict[str, Utterances], dict[str, dict[str, int]]]:
     """Return the utterances of each split, and what of its rows is missing or of no use."""
     place = {name: number for number, name in enumerate(rows["feat_id"])}
-    origins = list(rows["origin"])
+    labels = {name: list(rows[name]) for name in ("origin", "cluster")}
     splits, counts = {}, {}
     for name in artifacts.SPLITS:
         ids = document["ids"][name]
         have = [feat_id for feat_id in ids if feat_id in opened.index]
         numbers = [place[feat_id] for feat_id in have]
-        splits[name] = _utterances(have, numbers, origins, opened, texts, config)
+        splits[name] = _utterances(have, numbers, labels, opened, texts, config)
         empty = sum(not target for target in splits[name].targets)
         counts[name] = {
             "rows": len(ids),
@@ -64,7 +65,7 @@ def of_splits(
 def _utterances(
     ids: list[str],
     numbers: list[int],
-    origins: list[str | None],
+    labels: Mapping[str, list[str | None]],
     opened: Store,
     texts: Targets,
     config: Mapping[str, Any],
@@ -78,10 +79,16 @@ def _utterances(
         frames=frames,
         references=[texts.references[number] for number in numbers],
         targets=classes,
-        origins=[origins[number] for number in numbers],
+        origins=[labels["origin"][number] for number in numbers],
         seconds=opened.durations[rows],
         fits=_fits(classes, frames, opened, config),
+        clusters=_clusters(labels["cluster"], numbers),
     )
+
+
+def _clusters(named: Sequence[str | None], numbers: Sequence[int]) -> list[str] | None:
+    clusters = [name for name in map(named.__getitem__, numbers) if name is not None]
+    return clusters or None
 
 
 def _fits(

@@ -30,11 +30,13 @@ def claimed(runs: Sequence[Mapping[str, Any]], comparisons: Sequence[Comparison]
 def is_real(comparison: Comparison) -> bool:
     """Say whether a difference is not 0, alone and among all comparisons of its table.
 
-    Where something else brings a difference of its own, it must be larger than that one.
+    Where something else brings a difference of its own, it must be larger than that one. One that
+    the lane refuses (too few units, one training of several) is none whatever it shows.
     """
     is_apart = comparison.low > 0 or comparison.high < 0
     is_left = comparison.p_value_holm is None or comparison.p_value_holm < LEVEL
-    return is_apart and is_left and abs(comparison.difference) > (comparison.least or 0.0)
+    is_large = abs(comparison.difference) > (comparison.least or 0.0)
+    return comparison.refused is None and is_apart and is_left and is_large
 
 
 def not_claimed(
@@ -111,7 +113,8 @@ def _difference(comparison: Comparison) -> str:
 
 def _no_difference(comparison: Comparison) -> str:
     sides = f"{comparison.label} and {comparison.reference}"
-    return f"a difference in {comparison.measure.name} between {sides}: {_numbers(comparison)}"
+    why = "" if comparison.refused is None else f"; {comparison.refused}"
+    return f"a difference in {comparison.measure.name} between {sides}: {_numbers(comparison)}{why}"
 
 
 def _numbers(comparison: Comparison) -> str:
@@ -121,7 +124,7 @@ def _numbers(comparison: Comparison) -> str:
     return (
         f"{100 * comparison.difference:+.2f}, 95 % interval {100 * comparison.low:+.2f} to "
         f"{100 * comparison.high:+.2f}, p {comparison.p_value:.3g}{adjusted}, paired over "
-        f"{comparison.rows:,} {measure.unit}{beside}"
+        f"{comparison.units or comparison.rows:,} {comparison.unit or measure.unit}{beside}"
     )
 
 

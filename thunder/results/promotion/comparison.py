@@ -35,6 +35,9 @@ class Comparison:
         difference: of fractions, first minus reference; `low` and `high` at 95 %.
         p_value_holm: adjusted for the comparisons of its table.
         least: only a difference that is larger counts; None: any does.
+        units: how many of what is independent of each other the test is over; None: rows.
+        unit: what they are, in the plural; None: what the measure pairs.
+        refused: why nothing is claimed of it, whatever the numbers; None: they decide.
     """
 
     measure: Measure
@@ -49,10 +52,13 @@ class Comparison:
     p_value: float
     p_value_holm: float | None
     least: float | None = None
+    units: int | None = None
+    unit: str | None = None
+    refused: str | None = None
 
     def recorded(self) -> dict[str, Any]:
-        """Return it as a record has it: numbers and sides, without the words."""
-        row = asdict(self)
+        """Return it as a record has it: numbers and sides, without the words of the measure."""
+        row = {**asdict(self), "unit": self.unit or self.measure.unit}
         del row["measure"]
         least = row.pop("least")
         return {**row, self.measure.least: least} if self.measure.least else row

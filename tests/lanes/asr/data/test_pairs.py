@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from thunder.ground.errors import Faults, ThunderError
+from thunder.lanes.asr import scripts
 from thunder.lanes.asr.data import pairs
 
 DATA = {
@@ -44,6 +45,10 @@ def _audio(folder: Path, *names: str) -> None:
         path.write_bytes(b"sound")
 
 
+def test_no_script_can_be_named_as_another_column_of_rows() -> None:
+    assert {"feat_id", *pairs._REST} <= {*scripts.RESERVED}
+
+
 def test_rows_come_sorted_in_the_columns_of_the_contract(tmp_path: Path) -> None:
     _write(tmp_path, _row("b", duration=2.5), _row("a"), _row("ߊ"), _row("C"))
     rows = pairs.load(tmp_path, DATA)
@@ -54,13 +59,14 @@ def test_rows_come_sorted_in_the_columns_of_the_contract(tmp_path: Path) -> None
         "audio",
         "duration_s",
         "origin",
+        "cluster",
         "group",
         "line",
     ]
     assert list(rows["feat_id"]) == sorted(["b", "a", "ߊ", "C"])
     assert rows[2] == {
         "feat_id": "b", "nko": "ߣߌ b", "latin": "ni b", "audio": None, "duration_s": 2.5,
-        "origin": None, "group": None, "line": 1,
+        "origin": None, "cluster": None, "group": None, "line": 1,
     }  # fmt: skip
 
 
@@ -219,6 +225,15 @@ def test_origin_and_group_come_from_their_columns(tmp_path: Path) -> None:
     assert list(rows["origin"]) == ["radio", None]
     assert list(rows["group"]) == ["3", "4"]
     assert list(pairs.load(tmp_path, DATA, by="text")["group"]) == [None, None]
+
+
+def test_clusters_come_from_their_column_and_every_row_has_one(tmp_path: Path) -> None:
+    _write(tmp_path, _row("a", speaker="Awa"), _row("b", speaker=7))
+    rows = pairs.load(tmp_path, {**DATA, "cluster": "speaker"})
+    assert list(rows["cluster"]) == ["Awa", "7"]
+    _write(tmp_path, _row("a", speaker="Awa"), _row("b", speaker=None))
+    with pytest.raises(Faults, match=r"pairs.jsonl:2: 'speaker' must be text, is null"):
+        pairs.load(tmp_path, {**DATA, "cluster": "speaker"})
 
 
 @pytest.mark.parametrize(

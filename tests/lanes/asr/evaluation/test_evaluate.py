@@ -19,6 +19,8 @@ from thunder.lanes.asr.evaluation import adaptation, decode, dumps, evaluate, pa
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.model.oracle import NAMES
 from thunder.language import spelling
+from thunder.scoring import documents
+from thunder.scoring import dumps as scored_dumps
 
 DUMPS = {
     f"{split}_{name}"
@@ -110,6 +112,27 @@ def test_references_carry_their_source_and_what_train_lacks(done: Path) -> None:
         "radio": 8,
         "unknown": 4,
     }
+
+
+def test_references_carry_the_cluster_that_the_interval_is_over(tmp_path: Path) -> None:
+    gathered = material()
+    ids = gathered.splits["test"].ids
+    clusters = [f"speaker {number % 4}" for number in range(len(ids))]
+    test = dataclasses.replace(gathered.splits["test"], clusters=clusters)
+    changed = dataclasses.replace(gathered, splits={**gathered.splits, "test": test})
+    evaluate.run(changed, model(gathered), TRAINING, tmp_path / RUN, asr_training.silent)
+    folder = tmp_path / RUN
+    assert [row["cluster"] for row in rows(folder, "test_references")] == clusters
+    paths = (folder / f"test_{name}.jsonl" for name in ("predictions", "references"))
+    scores = documents.of_dump(scored_dumps.read(*paths), gathered.config["evaluate"]["bootstrap"])
+    assert scores["all"]["norm"]["units"] == 4
+    assert files.read_json(folder / "results.json")["cer_ci95"] == scores["all"]["norm"]["cer_ci95"]
+
+
+def test_without_clusters_references_are_what_they_were(done: Path) -> None:
+    assert list(rows(done, "test_references")[0]) == sorted(
+        ["feat_id", "script", "reference_text", "reference_norm", "origin", "text_disjoint"]
+    )
 
 
 def test_valid_rows_know_whether_train_has_their_text(tmp_path: Path) -> None:
@@ -377,8 +400,8 @@ def test_every_mark_order_is_the_one_of_nfc() -> None:
 def test_every_key_of_a_row_is_required() -> None:
     for name in ("asr_prediction", "asr_reference", "asr_results", "asr_partitions"):
         document = schema.load(name)
-        # A script that is known by name says nothing of its normaliser.
-        # Rows of other passes, and of earlier runs, have no frames of characters.
-        keys = set(document["properties"]) - {"normaliser", "char_frames"}
+        # A script that is known by name says nothing of its normaliser, a row of independent rows
+        # nothing of a cluster, and another pass nothing of frames, so that earlier files stay valid.
+        keys = set(document["properties"]) - {"normaliser", "cluster", "char_frames"}
         assert sorted(document["required"]) == sorted(keys)
         assert document["additionalProperties"] is False

@@ -8,15 +8,15 @@ from thunder.ground import json_lines
 AUDIO = "audio"
 DURATIONS = ("duration_s", "duration")
 LONGEST_ID = 200  # bytes: a file system takes 255, and a suffix comes after it
-_LABELS = ("feat_id", "origin", "group")  # whole numbers may stand for their digits
+_LABELS = ("feat_id", "origin", "cluster", "group")  # whole numbers may stand for their digits
 
 
 def of(raw: Mapping[str, Any], wanted: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:
     """Return the columns of a row, and the first thing that is wrong with it.
 
     Args:
-        wanted: what a column is for (feat_id, origin, group, or the script that its text is in), to
-            its name in the file.
+        wanted: what a column is for (feat_id, origin, cluster, group, or the script that its text
+            is in), to its name in the file.
     """
     row: dict[str, Any] = {}
     for what, column in wanted.items():
@@ -76,6 +76,6 @@ def _duration_fault(value: object) -> str | None:
 
 
 _CHECKS: dict[str, Any] = {
-    "feat_id": id_fault, "group": _text_fault,
+    "feat_id": id_fault, "group": _text_fault, "cluster": _text_fault,
     "origin": _origin_fault, AUDIO: _audio_fault, **dict.fromkeys(DURATIONS, _duration_fault),
 }  # fmt: skip

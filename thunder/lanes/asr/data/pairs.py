@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 BILINGUAL = ("nko", "latin")  # columns of every data set of either, in this order
-_REST = ("audio", "duration_s", "origin", "group", "line")
+_REST = ("audio", "duration_s", "origin", "cluster", "group", "line")
 BATCH_ROWS = 16384
 _BOM = b"\xef\xbb\xbf"
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -97,7 +97,11 @@ def _scripts(data: Mapping[str, Any]) -> tuple[str, ...]:
 def _wanted(data: Mapping[str, Any], by: str | None) -> dict[str, str]:
     columns = data["columns"]
     texts = {script: columns[script] for script in _scripts(data) if columns.get(script)}
-    more = {"origin": data["origin"], "group": None if by == "text" else by}
+    more = {
+        "origin": data["origin"],
+        "cluster": data.get("cluster"),
+        "group": None if by == "text" else by,
+    }
     return {"feat_id": data["id"], **texts, **{what: name for what, name in more.items() if name}}
 
 

@@ -1,7 +1,7 @@
 """A trained model on valid and test: the dumps of its rows, its partition policy, its results."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +142,8 @@ def _references(work: _Work, split: str) -> None:
     said, form = scripts.said(work.material.config), work.material.form
     utterances = work.material.splits[split]
     is_new = work.material.text_disjoint
-    columns = zip(utterances.ids, utterances.references, utterances.origins, strict=True)
+    clusters: Sequence[str | None] = utterances.clusters or [None] * len(utterances.ids)
+    columns = zip(utterances.ids, utterances.references, utterances.origins, clusters, strict=True)
     rows = (
         {
             "feat_id": feat_id,
@@ -150,9 +151,10 @@ def _references(work: _Work, split: str) -> None:
             "reference_text": reference,
             "reference_norm": spelling.scored(reference, form, spelling.MAIN),
             "origin": origin,
+            **({} if cluster is None else {"cluster": cluster}),
             "text_disjoint": feat_id in is_new,
         }
-        for feat_id, reference, origin in columns
+        for feat_id, reference, origin, cluster in columns
     )
     path = work.folder / artifacts.references(split)
     dumps.write(path, "asr_reference", _beating(work, rows))

@@ -14,7 +14,7 @@ from thunder.lanes.asr.model import definitions
 from thunder.lanes.asr.training.learner import peak_rate
 from thunder.language import spelling
 from thunder.scoring import intervals
-from thunder.scoring.score import MAIN, Counts, part, summary
+from thunder.scoring.score import MAIN, Counts, grouped, part, summary
 
 if TYPE_CHECKING:
     from thunder.lanes.asr.material import Material
@@ -49,7 +49,7 @@ def document(
         "policy_sha256": policy["sha256"],
         **_training(training, seconds),
         "test_cer": summary(main)["cer_micro"],
-        "cer_ci95": _interval(main, material.config["evaluate"]["bootstrap"]),
+        "cer_ci95": _interval(scored["test"], material),
         "splits": _splits(material),
         "test": _summaries(scored["test"].counts),
         "valid": _summaries(scored["valid"].counts),
@@ -180,6 +180,14 @@ def _column(adapted: Scored, test: Scored) -> dict[str, Any]:
     return {**summary(adapted.counts[MAIN]), "main_cer_micro": same["cer_micro"]}
 
 
-def _interval(counted: Counts, samples: int) -> list[float] | None:
+def _interval(test: Scored, material: "Material") -> list[float] | None:
     """Return what anybody gets from the dumps alone: the seed is scoring's, not the run's."""
-    return list(intervals.bootstrap(counted, samples)) if len(counted.edits) else None
+    if not test.ids:
+        return None
+    utterances = material.splits["test"]
+    clusters = None
+    if utterances.clusters:
+        named = dict(zip(utterances.ids, utterances.clusters, strict=True))
+        clusters = [named[feat_id] for feat_id in test.ids]
+    units = grouped(test.counts[MAIN], clusters)
+    return list(intervals.bootstrap(units, material.config["evaluate"]["bootstrap"]))

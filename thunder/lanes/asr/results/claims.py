@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.ground import files
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.lanes.asr.artifacts import RESULTS
+from thunder.lanes.asr.artifacts import RESULTS, references
 from thunder.lanes.asr.model.definitions import words
 from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons, Measure
@@ -53,8 +53,16 @@ def _definitions(run: Candidate) -> Iterator[tuple[str, str]]:
 def _numbers(run: Candidate, numbers: Numbers) -> tuple[Numbers, Mapping[str, Interval]]:
     results = _results(run)
     name = next((name for name in _MICRO if name in numbers), _MICRO[0])
-    interval = results["cer_ci95"]
+    interval = results["cer_ci95"] if _has_enough_units(run) else None
     return {**numbers, name: results["test_cer"]}, {name: interval} if interval else {}
+
+
+def _has_enough_units(run: Candidate) -> bool:
+    """Say whether the interval of a run is over so many units that it is as wide as it should."""
+    from thunder.scoring.intervals import FEWEST  # numpy, which much of a promotion needs not
+
+    rows = files.read_jsonl(run.run.folder / references("test"))
+    return len({row.get("cluster", row["feat_id"]) for row in rows}) >= FEWEST
 
 
 def _comparisons(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:

@@ -16,8 +16,9 @@ from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.results import bundle
-from thunder.lanes.asr.results.bundle import csvs, measures, values
-from thunder.scoring import intervals
+from thunder.lanes.asr.results.bundle import compared, csvs, latex, measures, values
+from thunder.lanes.asr.results.claims import CER
+from thunder.scoring import intervals, permutation, score
 from thunder.scoring.score import part
 
 ROWS = 30
@@ -133,12 +134,12 @@ def test_comparisons_are_made_seed_by_seed(seeded: dict[str, Any]) -> None:
         assert (row["reference_run"], row["run"]) == (t1[number]["run"], t1[4 + number]["run"])
         assert row["difference"] == pytest.approx(t1[4 + number]["cer"] - t1[number]["cer"])
     assert t3[3]["difference"]["n"] == 2
-    assert t3[3]["p_value"] is None  # a mean of differences has no p-value here
+    assert (t3[3]["units"], t3[3]["p_value"], t3[3]["interval"]) == (2, 2 / 2**2, None)
 
 
 def test_csv_gives_a_mean_its_own_columns(seeded: dict[str, Any]) -> None:
     table = next(t for t in seeded["tables"] if t["name"] == "T1_matrix")
-    read = list(csv.DictReader(io.StringIO(csvs.render(table))))
+    read = list(csv.DictReader(io.StringIO(csvs.render(seeded, table))))
     assert (read[3]["row"], read[3]["cer_n"]) == ("mean", "3")
     assert float(read[3]["cer_sd"]) == table["rows"][3]["values"]["cer"]["sd"]
     assert read[0]["cer_sd"] == ""
@@ -153,19 +154,17 @@ def test_intervals_and_p_values_are_those_of_the_dumps(tmp_path: Path) -> None:
         dump = list(files.read_jsonl(run.folder / "test_predictions.jsonl"))
         texts = [[row[key] for row in dump] for key in ("reference_text", "asr_text")]
         counts.append(scoring.counts(texts[0], texts[1], "nko", "norm"))
-    paired = intervals.paired(counts[1], counts[0], 1000)
     (row,) = rows(built(tmp_path, matrix), "T3_mode_effect")
-    assert row["difference"] == paired["difference"]
-    assert row["interval"] == [paired["low"], paired["high"]]
-    assert row["p_value"] == row["p_value_holm"] == paired["p_value"]
-
-
-def test_holm_multiplies_the_smallest_most() -> None:
-    assert measures.holm([0.01, 0.04, 0.03, 0.005]) == [
-        pytest.approx(0.03), pytest.approx(0.06), pytest.approx(0.06), pytest.approx(0.02)
-    ]  # fmt: skip
-    assert measures.holm([0.9, None, 0.8]) == [1.0, None, 1.0]
-    assert measures.holm([]) == []
+    for name, measured in (("", counts), ("wer_", [score.of_words(one) for one in counts])):
+        baseline, trajectory = measured
+        rates = [one.edits.sum() / one.chars.sum() for one in measured]
+        assert row[f"{name}difference"] == rates[1] - rates[0]
+        assert row[f"{name}interval"] == list(intervals.paired(trajectory, baseline))
+        tested = permutation.rates_differ(trajectory, baseline)
+        assert row[f"{name}p_value"] == row[f"{name}p_value_holm"] == tested.p_value
+    (shown, _) = rows(built(tmp_path, matrix), "T1_matrix")
+    words = intervals.bootstrap(score.of_words(counts[0]), 1000)
+    assert (shown["units"], shown["wer_interval"]) == (ROWS, list(words))
 
 
 def test_any_axis_can_be_compared(tmp_path: Path) -> None:
@@ -202,18 +201,54 @@ def test_the_script_effect_keeps_its_sign_whichever_is_the_reference(tmp_path: P
         matrix = bundle_runs.matrix(axes=axes, compare={"script": reference})
         found += rows(built(tmp_path, matrix), "T2_script_effect")
     assert found[0]["difference"] == -found[1]["difference"] != 0
-    assert found[0]["interval"] == [-bound for bound in reversed(found[1]["interval"])]
+    turned = [-bound for bound in reversed(found[1]["interval"])]
+    assert found[0]["interval"] == pytest.approx(turned)
+    assert found[0]["p_value"] == found[1]["p_value"]
     assert found[0]["difference"] == pytest.approx(found[0]["cer_nko"] - found[0]["cer_bridged"])
 
 
-def test_a_bridge_that_does_not_meet_the_text_is_warned_of(tmp_path: Path) -> None:
+def bad_bridge(outputs: Path) -> tuple[Matrix, dict[str, Any]]:
+    """Return a bundle whose N'Ko is not what any bridge makes of its Latin."""
     matrix = bundle_runs.matrix(axes={"script": ["nko", "latin"]})
     for each in bundle_runs.cells(matrix):
-        pairs = [("ߓߊߓߊ", "ߓߊ")] * 5 if each.job.config["script"] == "nko" else [("kiti", "k")] * 5
-        bundle_runs.finish(tmp_path, each, pairs=pairs)
-    table = built(tmp_path, matrix)["tables"][1]
-    assert "by a CER of 100.00 % (5 utterances)" in table["notes"][-2]
-    assert table["notes"][-1].startswith("With so much error of its own the bridge cannot show")
+        is_nko = each.job.config["script"] == "nko"
+        pairs = [("ߓߊߓߊ", "ߓߊ")] * 25 if is_nko else [("kiti", "k")] * 25
+        bundle_runs.finish(outputs, each, pairs=pairs)
+    return matrix, built(outputs, matrix)
+
+
+def test_a_bridge_that_does_not_meet_the_text_compares_nothing(tmp_path: Path) -> None:
+    _, document = bad_bridge(tmp_path)
+    (row,) = rows(document, "T2_script_effect")
+    assert row["bridge_error"] == 1.0
+    for name in ("", "wer_"):
+        keys = ("difference", "interval", "p_value", "p_value_holm")
+        assert {row[f"{name}{key}"] for key in keys} == {None}
+    assert row["letters_difference"] is not None
+    assert row["why"] == "one alphabet: n/a, the bridge alone has a CER of 100.00 %, above 10 %"
+
+
+def test_every_rendering_says_that_the_bridge_compares_nothing(tmp_path: Path) -> None:
+    _, document = bad_bridge(tmp_path)
+    table = document["tables"][1]
+    said = "the bridge alone has a CER of 100.00 %, above 10 %"
+    page = bundle.render_markdown(document)
+    for text in (
+        bundle.render_brief(document), page, csvs.render(document, table),
+        latex.render(document, table).replace("\\%", "%"),
+    ):  # fmt: skip
+        assert "one alphabet: n/a, " + said in text
+        plain = " ".join(text.split())
+        assert f"Δ in one alphabet is not available: {said}" in plain.replace("$\\Delta$", "Δ")
+        assert "it cannot show which script is better" in plain
+
+
+def test_no_claim_goes_by_way_of_a_bad_bridge(tmp_path: Path) -> None:
+    matrix, _ = bad_bridge(tmp_path)
+    found = compared.of_matrix(matrix, bundle_runs.cells(matrix), tmp_path, CER)
+    assert {one.table for one in found.made} == {"T11_adaptation"}
+    (missing,) = [one for one in found.missing if "T2" in one.label]
+    assert missing.reason.startswith("one alphabet: n/a, the bridge alone")
 
 
 def test_the_bridge_of_the_runs_is_used(tmp_path: Path) -> None:

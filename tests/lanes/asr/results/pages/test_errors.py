@@ -54,6 +54,7 @@ def test_the_head_has_the_numbers_of_the_run(run: store.Run, document: dict[str,
     assert document["stand_in"] is True
     assert document["cer"]["micro"] == results["test_cer"]
     assert document["cer"]["low"] < document["cer"]["micro"] < document["cer"]["high"]
+    assert document["cer"]["units"] == document["cer"]["rows"]
     assert document["cer"]["rows"] == ROWS
 
 

@@ -1,34 +1,45 @@
 """T11: the same utterances without and with adaptation at test time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from thunder.lanes.asr.results.bundle import columns, comparisons, measures
+from thunder.lanes.asr.results.bundle import columns, comparisons, families, measures
+from thunder.lanes.asr.results.bundle.comparisons import Asked
 from thunder.lanes.asr.results.bundle.evidence import ADAPTED, Dump, Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 NAME = "T11_adaptation"
 TTT_ON, TTT_OFF = "TTT on", "TTT off"
+_MEASURED = {"": "CER", comparisons.WER: "WER"}
 ALL, DISJOINT = "all", "text-disjoint"  # subsets of the utterances
 
 
-def build(gathered: Gathered, samples: int) -> dict[str, Any]:
-    """Return T11."""
-    rows = [row for arm in gathered.arms for row in _rows(arm, samples)]
+def build(gathered: Gathered, over: str | None) -> dict[str, Any]:
+    """Return T11; `over` is the axis that gets a mean ± sd."""
+    axes = columns.coordinates(gathered)
+    rows = columns.with_means(
+        comparisons.made([asked for arm in gathered.arms for asked in _rows(arm)]), over,
+        [*(column["key"] for column in axes), "condition", "against", "subset"],
+        ("cer", "reference_cer", *families.differences(_MEASURED)), ["run"],
+        families.over_seeds(over, _MEASURED),
+    )  # fmt: skip
     notes = [
         "Every row compares two ways to hear the same utterances with the same weights: with the "
         "adaptation, and with what stands under `against`. Δ CER: the first minus the second, in "
         "percentage points; below zero is better.",
         "text-disjoint: utterances whose text no training utterance has.",
-        measures.paired_note(samples, sum(row["kind"] == "run" for row in rows)),
+        measures.paired_note(gathered.unit),
         "TTT and SUTA are different things. TTT is here the fast-weight adapter that the model was "
         "trained with; SUTA adapts a trained model at evaluation alone, on the first utterances "
         "by id, as many as the config says.",
     ]
-    shown = [*columns.coordinates(gathered), *_columns()]
-    title = "Adaptation at test time, same utterances"
-    return columns.table(NAME, title, shown, comparisons.adjust(rows), notes)
+    return columns.table(
+        NAME, "Adaptation at test time, same utterances", [*axes, *_columns()],
+        families.adjust(rows, _MEASURED, "subset"), notes,
+        [*families.of_trainings(rows), *families.caveats(rows, _MEASURED, "subset")],
+        gathered.unit,
+    )  # fmt: skip
 
 
 def _columns() -> list[dict[str, Any]]:
@@ -44,29 +55,24 @@ def _columns() -> list[dict[str, Any]]:
     ]
 
 
-def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
+def _rows(arm: Arm) -> Iterator[Asked]:
     evidence = arm.evidence
     if evidence is None:
-        yield columns.absent(arm)
+        yield columns.absent(arm), {}
         return
     point = {**arm.point, "run": evidence.name}
     if evidence.results["use_ttt"] and "off" not in evidence.dumps:
-        absent = {**point, "condition": TTT_ON}
-        why = f"there is no {ADAPTED['off']}"
-        yield columns.row(absent, kind="missing", reason=why, stand_in=arm.is_stand_in)
+        yield _missing(arm, {**point, "condition": TTT_ON}, f"there is no {ADAPTED['off']}")
     for condition, against, plain, adapted in _conditions(evidence):
         for subset in (ALL, DISJOINT):
             values = {**point, "condition": condition, "against": against, "subset": subset}
-            measured = _compared(adapted, plain, subset == DISJOINT, samples)
-            reason = None if measured else "no such utterance"
-            kind = "run" if measured else "missing"
-            yield columns.row(
-                {**values, **measured}, kind=kind, reason=reason, stand_in=arm.is_stand_in
-            )
+            yield _row(arm, values, adapted, plain)
     if len(evidence.dumps) == 1 and not evidence.results["use_ttt"]:
-        yield columns.row(
-            point, kind="missing", reason="no adaptation was evaluated", stand_in=arm.is_stand_in
-        )
+        yield _missing(arm, point, "no adaptation was evaluated")
+
+
+def _missing(arm: Arm, values: Mapping[str, Any], reason: str) -> Asked:
+    return columns.row(values, kind="missing", reason=reason, stand_in=arm.is_stand_in), {}
 
 
 def _conditions(evidence: Evidence) -> Iterator[tuple[str, str, Dump, Dump]]:
@@ -82,22 +88,17 @@ def _conditions(evidence: Evidence) -> Iterator[tuple[str, str, Dump, Dump]]:
         yield adapted, own, evidence.test, dumps["suta"]
 
 
-def _compared(adapted: Dump, plain: Dump, is_disjoint: bool, samples: int) -> dict[str, Any]:
+def _row(arm: Arm, values: Mapping[str, Any], adapted: Dump, plain: Dump) -> Asked:
+    is_disjoint = values["subset"] == DISJOINT
     first, second = ((_disjoint(dump) if is_disjoint else dump) for dump in (adapted, plain))
     mine, others = comparisons.common(first, second)
     if not len(mine):
-        return {}
+        return _missing(arm, values, "no such utterance")
     parts = ((first, mine), (second, others))
     rates = [measures.cer(measures.part(d.counts[measures.MAIN], rows)) for d, rows in parts]
-    comparison = comparisons.paired(first, second, samples)
-    return {
-        "rows": comparison["rows"],
-        "cer": rates[0],
-        "reference_cer": rates[1],
-        "difference": comparison["difference"],
-        "interval": [comparison["low"], comparison["high"]],
-        "p_value": comparison["p_value"],
-    }
+    of_sides = {"cer": rates[0], "reference_cer": rates[1]}
+    row = columns.row({**values, **of_sides}, stand_in=arm.is_stand_in)
+    return row, {"": (first, second)}
 
 
 def _disjoint(dump: Dump) -> Dump:

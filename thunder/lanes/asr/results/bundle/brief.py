@@ -1,12 +1,17 @@
-"""The tables of a bundle as a terminal shows them: the numbers that a person looks for first."""
+"""The tables of a bundle as a terminal shows them: the numbers that a person looks for first.
 
-from collections.abc import Mapping
+With them stands whatever changes what they mean; how they were made is in the other files.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thunder.ground import wording
 from thunder.lanes.asr.results.bundle import notes, values
 from thunder.lanes.asr.results.bundle.columns import LABEL
 
+_WIDTH = 100
 _TABLES = ("T1", "T2", "T3")
 _KEYS = (
     "cer", "cer_interval", "wer", "cer_nko", "cer_bridged", "reference_cer", "difference",
@@ -20,12 +25,18 @@ def render(document: Mapping[str, Any]) -> str:
     lines += [notes.STAND_IN_NOTE] if document["stand_in"] else []
     for table in document["tables"]:
         if table["name"].partition("_")[0] in _TABLES and _is_measured(table):
-            lines += ["", table["title"], _table(table)]
+            lines += ["", table["title"], _table(table), *_wrapped(table["caveats"])]
+    if told := [*notes.warnings(document), *notes.code(document)]:
+        lines += ["", *_wrapped(told)]
     return "\n".join(lines) + "\n\n"
 
 
 def _is_measured(table: Mapping[str, Any]) -> bool:
-    return any(row["reason"] is None for row in table["rows"])
+    return any(row["kind"] == "run" for row in table["rows"])
+
+
+def _wrapped(lines: Sequence[str]) -> list[str]:
+    return [textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in lines]
 
 
 def _table(table: Mapping[str, Any]) -> str:
@@ -33,8 +44,6 @@ def _table(table: Mapping[str, Any]) -> str:
     has_reasons = any(row["reason"] for row in table["rows"])
     rows = []
     for row in table["rows"]:
-        cells = [values.text(column, row["values"][column["key"]]) for column in columns]
-        cells[0] += f" {values.STAND_IN}" if row["stand_in"] else ""
-        rows.append([*cells, *([row["reason"] or ""] if has_reasons else [])])
+        rows.append([*values.cells(columns, row), *([row["reason"] or ""] if has_reasons else [])])
     head = [*(values.title(column) for column in columns), *(["note"] if has_reasons else [])]
     return wording.columns(head, rows)

@@ -1,16 +1,21 @@
 """The plain form of one table of a bundle: typed columns, rows of values, notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from thunder.lanes.asr.results.bundle import measures
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 # What a column holds, which says how it is rounded and aligned.
 TEXT, LABEL, RUN = "text", "label", "run"  # words; a coordinate; ids of runs
 COUNT, NUMBER, P_VALUE = "count", "number", "p_value"
 RATE, DIFFERENCE = "rate", "difference"  # fractions, shown as % and percentage points
+UNITS = "units"
 RATES, DIFFERENCES = "rates", "differences"  # [low, high] of the two
+
+
+More = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
 
 
 def column(key: str, title: str, kind: str, *, is_printed: bool = True) -> dict[str, Any]:
@@ -28,13 +33,23 @@ def coordinates(gathered: Gathered, *, without: Sequence[str] = ()) -> list[dict
     return [column(key, key.rpartition(".")[2], LABEL) for key in keys if key not in without]
 
 
+def units() -> dict[str, Any]:
+    """Return the column that says over how many independent units intervals and tests are."""
+    return column(UNITS, UNITS, COUNT, is_printed=False)
+
+
 def paired() -> list[dict[str, Any]]:
-    """Return the columns of a paired comparison: the difference, its interval, its p-values."""
+    """Return the columns of a paired comparison: differences, their intervals and p-values."""
     return [
+        units(),
         column("difference", "Δ CER", DIFFERENCE),
         column("interval", "95 % interval", DIFFERENCES),
         column("p_value", "p", P_VALUE),
         column("p_value_holm", "p (Holm)", P_VALUE),
+        column("wer_difference", "Δ WER", DIFFERENCE, is_printed=False),
+        column("wer_interval", "its 95 % interval", DIFFERENCES, is_printed=False),
+        column("wer_p_value", "its p", P_VALUE, is_printed=False),
+        column("wer_p_value_holm", "its p (Holm)", P_VALUE, is_printed=False),
     ]
 
 
@@ -58,9 +73,15 @@ def absent(arm: Arm, run_key: str = "run") -> dict[str, Any]:
 
 def table(
     name: str, title: str, columns: Sequence[Mapping[str, Any]],
-    rows: Sequence[Mapping[str, Any]], notes: Sequence[str],
+    rows: Sequence[Mapping[str, Any]], notes: Sequence[str], caveats: Sequence[str] = (),
+    unit: str = "utterances",
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a table whose rows have a value for every column."""
+    """Return a table whose rows have a value for every column.
+
+    Args:
+        caveats: notes without which its numbers mean something else; every rendering has them.
+        unit: what intervals are over, in plural; it is said where some are over few.
+    """
     keys = [column["key"] for column in columns]
     filled = [{**row, "values": {key: row["values"].get(key) for key in keys}} for row in rows]
     return {
@@ -69,7 +90,17 @@ def table(
         "columns": list(columns),
         "rows": filled,
         "notes": list(notes),
+        "caveats": [*caveats, *([measures.few_note(unit)] if any(map(is_few, filled)) else [])],
     }
+
+
+def is_few(row: Mapping[str, Any]) -> bool:
+    """Say whether the intervals of a row are over so few units that they are too narrow.
+
+    A mean over seeds has an exact one, of any number.
+    """
+    units = row["values"].get(UNITS)
+    return row["kind"] == "run" and bool(units) and units < measures.FEWEST
 
 
 def spread(values: Sequence[float | None]) -> dict[str, Any] | None:
@@ -83,7 +114,7 @@ def spread(values: Sequence[float | None]) -> dict[str, Any] | None:
 
 def with_means(
     rows: Sequence[Mapping[str, Any]], over: str | None, keys: Sequence[str],
-    averaged: Sequence[str], runs: Sequence[str],
+    averaged: Sequence[str], runs: Sequence[str], more: More = lambda present: {},
 ) -> list[Mapping[str, Any]]:  # fmt: skip
     """Return rows with a mean below each group that differs in `over` alone.
 
@@ -91,6 +122,7 @@ def with_means(
         keys: what names a row: its coordinates.
         averaged: columns that the mean is taken of.
         runs: columns with ids, which the mean lists.
+        more: what else a mean says of the rows that it is over.
     """
     if over is None or over not in keys:
         return list(rows)
@@ -103,7 +135,8 @@ def with_means(
         out += group
         present = [row for row in group if row["kind"] == "run"]
         if len(group) > 1 and present:
-            out.append(_mean(group, present, over, [k for k in keys if k != over], averaged, runs))
+            mean = _mean(group, present, over, [k for k in keys if k != over], averaged, runs)
+            out.append({**mean, "values": {**mean["values"], **more(present)}})
     return out
 
 

@@ -4,10 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import wording
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.data.pairs import BILINGUAL
-from thunder.lanes.asr.results.bundle import adaptation, document, effects
+from thunder.lanes.asr.results.bundle import (
+    adaptation,
+    columns,
+    document,
+    effects,
+    gather,
+    measures,
+)
 from thunder.lanes.asr.results.bundle.columns import LABEL
+from thunder.lanes.asr.results.bundle.families import SEED
 from thunder.results.promotion.comparison import Comparison, Comparisons, Measure, Missing
 
 _Sides = tuple[list[str], str, str]  # runs; the two sides in words
@@ -25,18 +34,34 @@ def of_matrix(
         ThunderError: what the tables refuse: files that disagree, inputs that do not match.
     """
     bundle = document.build(matrix, cells, outputs)
-    made, missing = [], []
+    unit = gather.unit(cells)
+    made: list[Comparison] = []
+    missing: list[Missing] = []
     for table in bundle["tables"]:
         if not effects.is_effect(table["name"]) and table["name"] != adaptation.NAME:
             continue
-        for row in table["rows"]:
-            if row["kind"] == "run":
+        for row in filter(_compares, table["rows"]):
+            reason = _reason(row)
+            if reason is None:
                 sides = _sides(matrix, bundle["bridge"], table, row)
-                made.append(_comparison(measure, table, row, sides))
-            elif row["kind"] == "missing" and not _is_absent(table, row):
-                label = f"{_point(table, row)} ({table['name']})"
-                missing.append(Missing(label, row["reason"]))
+                made.append(_comparison(measure, table, row, sides, unit))
+            elif not _is_absent(table, row):
+                missing.append(Missing(f"{_point(table, row)} ({table['name']})", reason))
     return Comparisons(made, missing)
+
+
+def _compares(row: Mapping[str, Any]) -> bool:
+    """Say whether a row is a comparison, or the place of one: a mean without a test is none."""
+    return row["kind"] != "mean" or row["values"]["p_value"] is not None
+
+
+def _reason(row: Mapping[str, Any]) -> str | None:
+    """Say why a row has no comparison: no run, no alphabet in common, or no seeds enough."""
+    values = row["values"]
+    if row["reason"] is not None or values["interval"] is not None:
+        return str(row["reason"]) if row["reason"] else None
+    pairs = wording.count(values["units"], "pair")
+    return f"{pairs} of trainings; {measures.FEWEST_PAIRS} are the fewest that can show one"
 
 
 def _is_absent(table: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -45,10 +70,12 @@ def _is_absent(table: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def _comparison(
-    measure: Measure, table: Mapping[str, Any], row: Mapping[str, Any], sides: _Sides
+    measure: Measure, table: Mapping[str, Any], row: Mapping[str, Any], sides: _Sides, unit: str
 ) -> Comparison:
     values, (runs, label, reference) = row["values"], sides
+    difference = values["difference"]
     low, high = values["interval"]
+    is_mean = row["kind"] == "mean"
     return Comparison(
         measure,
         table["name"],
@@ -56,13 +83,29 @@ def _comparison(
         reference,
         runs,
         values["rows"],
-        values["difference"],
+        difference["mean"] if is_mean else difference,
         low,
         high,
         values["p_value"],
         values["p_value_holm"],
         values["bridge_error"] if table["name"] == effects.SCRIPT else None,
+        values["units"],
+        "pairs of trainings" if is_mean else unit,
+        _refused(table, row, unit),
     )
+
+
+def _refused(table: Mapping[str, Any], row: Mapping[str, Any], unit: str) -> str | None:
+    """Say why a row is no ground for a claim whatever its numbers."""
+    if row["kind"] == "mean":
+        return None
+    seeds = {str(one["values"]["seed"]) for one in table["rows"] if one["kind"] != "mean"}
+    if len(seeds) > 1:
+        return f"of each there are trainings from {len(seeds)} seeds, and this is one of them"
+    if columns.is_few(row):
+        few = f"{row['values']['units']} {unit}"
+        return f"{few}; nothing is claimed of fewer than {measures.FEWEST}"
+    return None
 
 
 def _sides(
@@ -79,30 +122,33 @@ def _sides(
 def _of_condition(point: str, values: Mapping[str, Any]) -> _Sides:
     subset = "" if values["subset"] == adaptation.ALL else f", {values['subset']}"
     first = f"{point} with {values['condition']}{subset}"
-    return [values["run"]], first, f"the same with {values['against']}"
+    return values["run"].split(), first, f"the same with {values['against']}"
 
 
 def _of_axis(
     point: str, values: Mapping[str, Any], name: str, compare: Mapping[str, Any]
 ) -> _Sides:
-    runs = [values["run"], values["reference_run"]]
+    runs = [*values["run"].split(), *values["reference_run"].split()]
     same = " ".join(f"{k}={v}" for k, v in compare.items() if effects.axis_name(k) == name)
-    return runs, f"{point} ({runs[0]})", f"{same} ({runs[1]})"
+    return runs, f"{point} ({values['run']})", f"{same} ({values['reference_run']})"
 
 
 def _of_scripts(
     point: str, values: Mapping[str, Any], reference: str, bridge: str | None
 ) -> _Sides:
     scripts = [*(name for name in BILINGUAL if name != reference), reference]
-    runs = [values[f"run_{name}"] for name in scripts]
+    named = [values[f"run_{name}"] for name in scripts]
     labels = {
         "nko": f"N'Ko {point}",
         "latin": f"Latin {point} written in N'Ko by bridge {bridge}",
     }
-    first, second = (f"{labels[name]} ({run})" for name, run in zip(scripts, runs, strict=True))
-    return runs, first, second
+    first, second = (f"{labels[name]} ({run})" for name, run in zip(scripts, named, strict=True))
+    return " ".join(named).split(), first, second
 
 
 def _point(table: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    values, is_mean = row["values"], row["kind"] == "mean"
     keys = [column["key"] for column in table["columns"] if column["kind"] == LABEL]
-    return " ".join(f"{key}={row['values'][key]}" for key in keys if row["values"][key] is not None)
+    shown = [key for key in keys if values[key] is not None and not (is_mean and key == SEED)]
+    words = [f"{key}={values[key]}" for key in shown]
+    return " ".join([*words, *([f"over {values['units']} seeds"] if is_mean else [])])

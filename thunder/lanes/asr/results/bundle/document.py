@@ -17,6 +17,7 @@ from thunder.lanes.asr.results.bundle import (
     matrix_table,
     partitions,
 )
+from thunder.lanes.asr.results.bundle.families import SEED
 from thunder.lanes.asr.results.bundle.gather import Gathered
 from thunder.results.tables.summary import code_states, over_of
 
@@ -37,13 +38,13 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
     """
     _check(matrix, cells)
     gathered = gather.gather(matrix, cells, outputs)
-    over = over_of(matrix)
+    over = over_of(matrix) or _several_seeds(cells)
     samples = _samples(cells)
     tables = [
         matrix_table.build(gathered, over, samples),
-        *_effects(matrix, gathered, over, samples),
+        *_effects(matrix, gathered, over),
         partitions.build(gathered, samples),
-        adaptation.build(gathered, samples),
+        adaptation.build(gathered, over),
     ]
     bundle = {
         "name": matrix.name,
@@ -79,16 +80,20 @@ def _samples(cells: Sequence[Cell]) -> int:
     return max(int(cell.job.config["evaluate"]["bootstrap"]) for cell in cells)
 
 
-def _effects(
-    matrix: Matrix, gathered: Gathered, over: str | None, samples: int
-) -> list[dict[str, Any]]:
+def _several_seeds(cells: Sequence[Cell]) -> str | None:
+    """Return the axis of seeds where it has several: one training alone says little of a mode."""
+    seeds = {cell.coordinates[SEED] for cell in cells if SEED in cell.coordinates}
+    return SEED if len(seeds) > 1 else None
+
+
+def _effects(matrix: Matrix, gathered: Gathered, over: str | None) -> list[dict[str, Any]]:
     compare: Mapping[str, Any] = matrix.spec.get("compare", {})
     tables = []
     others = dict(compare)
     if "script" in compare and effects.is_bilingual(gathered):
         del others["script"]
-        tables.append(effects.script(gathered, compare["script"], over, samples))
-    tables += [effects.axis(gathered, axis, v, over, samples) for axis, v in others.items()]
+        tables.append(effects.script(gathered, compare["script"], over))
+    tables += [effects.axis(gathered, axis, v, over) for axis, v in others.items()]
     return tables
 
 

@@ -1,35 +1,47 @@
 """T2 and T3: what one axis changes, each cell against its counterpart on the same utterances."""
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from thunder.lanes.asr.data.pairs import BILINGUAL
-from thunder.lanes.asr.results.bundle import columns, comparisons, measures
-from thunder.lanes.asr.results.bundle.comparisons import Pair
-from thunder.lanes.asr.results.bundle.evidence import Dump, Evidence
+from thunder.lanes.asr.results.bundle import columns, comparisons, families, measures
+from thunder.lanes.asr.results.bundle.comparisons import Asked, Pair
+from thunder.lanes.asr.results.bundle.evidence import Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 SCRIPT = "T2_script_effect"
+WORST_BRIDGE = 0.1  # CER of the bridge alone above which nothing is compared by way of it
+_LETTERS = "letters_"  # begins the keys of the comparison of two alphabets
+_MEASURED = {"": "CER", comparisons.WER: "WER"}
+_SCRIPT_MEASURED = {
+    "": "CER in one alphabet",
+    comparisons.WER: "WER in one alphabet",
+    _LETTERS: "CER in two alphabets",
+}
 _TWO_ALPHABETS = (
     "Error rates of two alphabets are not of one unit: a letter of one may say more than a letter "
-    "of the other. No bridge takes these scripts to one alphabet; compare words, too (WER in T1)."
+    "of the other. No bridge takes these scripts to one alphabet; compare words, too (Δ WER)."
 )
-_MUCH = 0.1  # CER of the bridge alone beyond which it hides the effect
 
 
-def script(gathered: Gathered, reference: str, over: str | None, samples: int) -> dict[str, Any]:
+def script(gathered: Gathered, reference: str, over: str | None) -> dict[str, Any]:
     """Return T2: N'Ko beside Latin, and beside Latin as the bridge writes it in N'Ko."""
     pairs = comparisons.pairs(gathered.arms, "script", reference)
-    rows = [_script_row(pair, gathered, reference, samples) for pair in pairs]
-    rows = comparisons.adjust(comparisons.adjust(rows), "letters_p_value")
     axes = columns.coordinates(gathered, without=["script"])
-    keys = [column["key"] for column in axes]
-    averaged = ("cer_nko", "cer_latin", "cer_bridged", "difference", "letters_difference")
-    filled = columns.with_means(rows, over, keys, averaged, ["run_nko", "run_latin"])
+    rows = columns.with_means(
+        comparisons.made([_script_row(pair, gathered, reference) for pair in pairs]), over,
+        [column["key"] for column in axes],
+        ("cer_nko", "cer_latin", "cer_bridged", *families.differences(_SCRIPT_MEASURED)),
+        ["run_nko", "run_latin"], families.over_seeds(over, _SCRIPT_MEASURED, "bridge_error"),
+    )  # fmt: skip
     title = "Script effect: N'Ko against Latin, same utterances"
-    return columns.table(SCRIPT, title, [*axes, *_script_columns()], filled,
-                   _script_notes(gathered, pairs, reference, samples))  # fmt: skip
+    return columns.table(
+        SCRIPT, title, [*axes, *_script_columns()], families.adjust(rows, _SCRIPT_MEASURED),
+        _script_notes(gathered, reference),
+        [*_bridge_caveats(gathered), *families.of_trainings(rows),
+         *families.caveats(rows, _SCRIPT_MEASURED)],
+        gathered.unit,
+    )  # fmt: skip
 
 
 def is_bilingual(gathered: Gathered) -> bool:
@@ -37,27 +49,31 @@ def is_bilingual(gathered: Gathered) -> bool:
     return {arm.script for arm in gathered.arms} <= set(BILINGUAL)
 
 
-def axis(
-    gathered: Gathered, name: str, reference: Any, over: str | None, samples: int
-) -> dict[str, Any]:
+def axis(gathered: Gathered, name: str, reference: Any, over: str | None) -> dict[str, Any]:
     """Return T3: every other value of an axis against the reference, all else equal."""
     pairs = comparisons.pairs(gathered.arms, name, reference)
-    rows = comparisons.adjust([_axis_row(pair, name, reference, samples) for pair in pairs])
+    over = None if over == name else over
     axes = columns.coordinates(gathered)
-    keys = [column["key"] for column in axes]
-    averaged = ("cer", "reference_cer", "difference")
-    filled = columns.with_means(rows, over, keys, averaged, ["run", "reference_run"])
+    rows = columns.with_means(
+        comparisons.made([_axis_row(pair, name, reference) for pair in pairs]), over,
+        [column["key"] for column in axes],
+        ("cer", "reference_cer", *families.differences(_MEASURED)),
+        ["run", "reference_run"], families.over_seeds(over, _MEASURED),
+    )  # fmt: skip
     word = name.rpartition(".")[2].replace("_", " ")
     notes = [
-        *([_TWO_ALPHABETS] if name == "script" else []),
         f"Δ CER: CER of the row minus CER of {word} {reference}, in percentage points; below zero "
-        "is better than the reference.",
-        measures.paired_note(samples, sum(pair.is_complete for pair in pairs)),
+        "is better than the reference. Δ WER: the same of words.",
+        measures.paired_note(gathered.unit),
     ]
     title = f"{word.capitalize()} effect: against {word} {reference}, same utterances"
     return columns.table(
-        axis_name(name), title, [*axes, *_axis_columns(str(reference))], filled, notes
-    )
+        axis_name(name), title, [*axes, *_axis_columns(str(reference))],
+        families.adjust(rows, _MEASURED), notes,
+        [*([_TWO_ALPHABETS] if name == "script" else []), *families.of_trainings(rows),
+         *families.caveats(rows, _MEASURED)],
+        gathered.unit,
+    )  # fmt: skip
 
 
 def axis_name(name: str) -> str:
@@ -71,16 +87,17 @@ def is_effect(name: str) -> bool:
 
 
 def _script_columns() -> list[dict[str, Any]]:
+    one_alphabet = [
+        {**one, "title": "Δ CER, one alphabet"} if one["key"] == "difference" else one
+        for one in columns.paired()
+    ]
     return [
         columns.column("rows", "utterances", columns.COUNT),
         columns.column("cer_nko", "N'Ko CER", columns.RATE),
         columns.column("cer_latin", "Latin CER", columns.RATE),
         columns.column("cer_bridged", "Latin via bridge CER", columns.RATE),
         columns.column("bridge_error", "bridge alone CER", columns.RATE, is_printed=False),
-        columns.column("difference", "Δ CER, one alphabet", columns.DIFFERENCE),
-        columns.column("interval", "95 % interval", columns.DIFFERENCES),
-        columns.column("p_value", "p", columns.P_VALUE),
-        columns.column("p_value_holm", "p (Holm)", columns.P_VALUE),
+        *one_alphabet,
         columns.column("letters_difference", "Δ CER, two alphabets", columns.DIFFERENCE),
         columns.column(
             "letters_interval", "its 95 % interval", columns.DIFFERENCES, is_printed=False
@@ -92,7 +109,7 @@ def _script_columns() -> list[dict[str, Any]]:
     ]
 
 
-def _script_row(pair: Pair, gathered: Gathered, reference: str, samples: int) -> dict[str, Any]:
+def _script_row(pair: Pair, gathered: Gathered, reference: str) -> Asked:
     arms = {arm.script: arm for arm in (pair.arm, pair.reference) if arm is not None}
     values: dict[str, Any] = dict(pair.arm.point)
     for name, arm in arms.items():
@@ -103,32 +120,34 @@ def _script_row(pair: Pair, gathered: Gathered, reference: str, samples: int) ->
             }
     reason = pair.reason("script", reference)
     if reason is not None:
-        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
-    latin = _evidence(arms["latin"])
+        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in), {}
+    nko, latin = _evidence(arms["nko"]), _evidence(arms["latin"])
     if latin.bridged is None or gathered.bridge is None:
         raise RuntimeError(f"{latin.name}: both scripts have runs, yet nothing was bridged")
     values |= {
         "cer_bridged": measures.cer(latin.bridged.counts[measures.MAIN]),
         "bridge_error": gathered.bridge.error,
     }
-    nko, sign = _evidence(arms["nko"]).test, 1 if pair.arm.script == "nko" else -1
-    values |= _difference(nko, latin.bridged, samples, sign)
-    letters = _difference(nko, latin.test, samples, sign)
-    values |= {f"letters_{key}": value for key, value in letters.items() if key != "rows"}
-    return columns.row(values, stand_in=pair.is_stand_in)
+    dumps = {_LETTERS: (nko.test, latin.test), "": (nko.test, latin.bridged)}
+    if gathered.bridge.error > WORST_BRIDGE:
+        del dumps[""]
+        values |= dict.fromkeys(families.differences(_MEASURED))
+        reason = f"one alphabet: n/a, {_bridge_alone(gathered)}"
+    if pair.arm.script != "nko":
+        dumps = {name: (other, one) for name, (one, other) in dumps.items()}
+    return columns.row(values, reason=reason, stand_in=pair.is_stand_in), dumps
 
 
-def _script_notes(
-    gathered: Gathered, pairs: Sequence[Pair], reference: str, samples: int
-) -> list[str]:
+def _script_notes(gathered: Gathered, reference: str) -> list[str]:
     other = "N'Ko" if reference == "latin" else "Latin"
     base = "Latin" if reference == "latin" else "N'Ko"
     notes = [
         "The CERs of two alphabets are not directly comparable: one spelling needs more letters "
         "than the other. Compare N'Ko CER with Latin via bridge: the Latin hypotheses written in "
         "N'Ko and scored against the N'Ko references of the same utterances.",
-        f"Δ CER: {other} minus {base}, in percentage points.",
-        measures.paired_note(samples, sum(pair.is_complete for pair in pairs)),
+        f"Δ CER: {other} minus {base}, in percentage points; Δ WER: the same of words, in one "
+        "alphabet.",
+        measures.paired_note(gathered.unit),
     ]
     if gathered.bridge:
         bridge = gathered.bridge
@@ -137,11 +156,21 @@ def _script_notes(
             f"N'Ko differ from the N'Ko references by a CER of {100 * bridge.error:.2f} % "
             f"({bridge.rows:,} utterances)."
         )
-        if bridge.error > _MUCH:
-            notes.append(
-                "With so much error of its own the bridge cannot show which script is better."
-            )
     return notes
+
+
+def _bridge_caveats(gathered: Gathered) -> list[str]:
+    if gathered.bridge is None or gathered.bridge.error <= WORST_BRIDGE:
+        return []
+    return [
+        f"Δ in one alphabet is not available: {_bridge_alone(gathered)}. With so much error of "
+        "its own it cannot show which script is better."
+    ]
+
+
+def _bridge_alone(gathered: Gathered) -> str:
+    error = gathered.bridge.error if gathered.bridge else 0.0
+    return f"the bridge alone has a CER of {100 * error:.2f} %, above {100 * WORST_BRIDGE:.0f} %"
 
 
 def _axis_columns(reference: str) -> list[dict[str, Any]]:
@@ -155,7 +184,7 @@ def _axis_columns(reference: str) -> list[dict[str, Any]]:
     ]
 
 
-def _axis_row(pair: Pair, name: str, reference: Any, samples: int) -> dict[str, Any]:
+def _axis_row(pair: Pair, name: str, reference: Any) -> Asked:
     values: dict[str, Any] = dict(pair.arm.point)
     for arm, prefix in ((pair.arm, ""), (pair.reference, "reference_")):
         if arm is not None and arm.evidence:
@@ -166,19 +195,9 @@ def _axis_row(pair: Pair, name: str, reference: Any, samples: int) -> dict[str, 
             }
     reason = pair.reason(name, reference)
     if reason is not None or pair.reference is None:
-        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in)
-    first, second = _evidence(pair.arm).test, _evidence(pair.reference).test
-    return columns.row(values | _difference(first, second, samples), stand_in=pair.is_stand_in)
-
-
-def _difference(first: Dump, second: Dump, samples: int, sign: int = 1) -> dict[str, Any]:
-    comparison = comparisons.paired(first, second, samples)
-    return {
-        "rows": comparison["rows"],
-        "difference": sign * comparison["difference"],
-        "interval": sorted([sign * comparison["low"], sign * comparison["high"]]),
-        "p_value": comparison["p_value"],
-    }
+        return columns.row(values, kind="missing", reason=reason, stand_in=pair.is_stand_in), {}
+    dumps = (_evidence(pair.arm).test, _evidence(pair.reference).test)
+    return columns.row(values, stand_in=pair.is_stand_in), {"": dumps}
 
 
 def _evidence(arm: Arm) -> Evidence:

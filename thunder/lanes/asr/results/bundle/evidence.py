@@ -45,6 +45,7 @@ class References:
     ids: Sequence[str]
     texts: Sequence[str]
     text_disjoint: npt.NDArray[np.bool_]  # whose text train does not have
+    clusters: measures.Labels | None  # rows of one are not independent; None: all rows are
     place: Mapping[str, int]  # row by id
     form: spelling.Script  # how texts are compared
 
@@ -57,6 +58,18 @@ class Dump:
     rows: Indices
     counts: Mapping[str, measures.Counts]  # by variant
     labels: Sequence[str] = ()  # partition of each row
+
+    def clusters(self, chosen: npt.NDArray[Any]) -> measures.Labels | None:
+        """Return the cluster of each of some rows, a mask or places; None: they have none."""
+        named = self.references.clusters
+        return None if named is None else named[self.rows[chosen]]
+
+    def units(self, chosen: npt.NDArray[Any] | None = None) -> measures.Counts:
+        """Return the main counts of what is independent, of all rows or some: rows or clusters."""
+        chosen = np.arange(len(self.rows)) if chosen is None else chosen
+        return measures.grouped(
+            measures.part(self.counts[measures.MAIN], chosen), self.clusters(chosen)
+        )
 
 
 @dataclass(frozen=True)
@@ -88,18 +101,25 @@ class Evidence:
 def references(run: store.Run, script: str, sha256: str) -> References:
     """Read test_references.jsonl of a run."""
     path = run.folder / REFERENCES
-    ids, texts, disjoint = [], [], []
+    ids, texts, disjoint, clusters = [], [], [], []
     for number, row in enumerate(proof.rows(path), 1):
         if faults := schema.faults("asr_reference", row):
             _refuse(path, [f"line {number}: {fault.key}: {fault.message}" for fault in faults])
         ids.append(row["feat_id"])
         texts.append(row["reference_text"])
         disjoint.append(row["text_disjoint"])
-    _refuse(path, [] if _ascends(ids) else [_DISORDER])
+        clusters.append(row.get("cluster"))
+    _refuse(path, _order_faults(ids, clusters))
     place = {name: index for index, name in enumerate(ids)}
     is_disjoint = np.array(disjoint, dtype=bool)
+    named = None if None in clusters or not clusters else np.array(clusters, dtype=np.str_)
     form = spelling.form(script, scripts.normaliser(run.document()))
-    return References(script, sha256, run.folder.name, ids, texts, is_disjoint, place, form)
+    return References(script, sha256, run.folder.name, ids, texts, is_disjoint, named, place, form)
+
+
+def _order_faults(ids: Sequence[str], clusters: Sequence[str | None]) -> list[str]:
+    is_mixed = None in clusters and set(clusters) != {None}
+    return [_DISORDER] * (not _ascends(ids)) + ["some rows have a cluster and some none"] * is_mixed
 
 
 @dataclass(frozen=True)
@@ -143,7 +163,7 @@ def read(
         curve=run.rows(),
         dumps=dumps,
         written=written,
-        interval=measures.interval(dumps["test"].counts[measures.MAIN], samples),
+        interval=measures.interval(dumps["test"].units(), samples),
         bridged=bridged,
     )
 

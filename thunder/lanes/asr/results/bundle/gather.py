@@ -66,9 +66,22 @@ class Gathered:
     bridge: bridging.Bridge | None
 
     @property
+    def unit(self) -> str:
+        """What is independent of each other, in plural: utterances, or clusters of them."""
+        return unit([arm.cell for arm in self.arms])
+
+    @property
     def present(self) -> list[Evidence]:
         """The runs that there are."""
         return [arm.evidence for arm in self.arms if arm.evidence]
+
+
+def unit(cells: Sequence[Cell]) -> str:
+    """Return what is independent of each other in cells, in plural."""
+    for cell in cells:
+        if column := cell.job.config["data"].get("cluster"):
+            return f"clusters of utterances ({column})"
+    return "utterances"
 
 
 def gather(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Gathered:

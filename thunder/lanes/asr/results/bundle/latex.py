@@ -10,7 +10,8 @@ _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": "$<$", ">": "$>$", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
-    "†": r"\textdagger{}", "±": r"$\pm$", "−": "$-$", "–": "--", "—": "---", "…": r"\ldots{}",
+    "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
+    "±": r"$\pm$", "−": "$-$", "–": "--", "—": "---", "…": r"\ldots{}",
     "Δ": r"$\Delta$", "×": r"$\times$", "·": r"$\cdot$", "≤": r"$\leq$", "≥": r"$\geq$",
     "α": r"$\alpha$", "β": r"$\beta$", "λ": r"$\lambda$", "η": r"$\eta$", "→": r"$\to$",
     "‖": r"$\|$", "²": r"\textsuperscript{2}", "§": r"\S{}", "’": "'", "“": "``", "”": "''",
@@ -37,9 +38,7 @@ def render(document: Mapping[str, Any], table: Mapping[str, Any]) -> str:
         r"\midrule",
     ]
     for row in table["rows"]:
-        cells = [values.text(column, row["values"][column["key"]]) for column in columns]
-        cells[0] += f" {values.STAND_IN}" if row["stand_in"] else ""
-        lines.append(_line([*cells, *([row["reason"] or ""] * has_reasons)]))
+        lines.append(_line([*values.cells(columns, row), *([row["reason"] or ""] * has_reasons)]))
     lines += [r"\bottomrule", r"\end{tabular}}", *_footnotes(notes.of_table(document, table))]
     return "\n".join(lines) + "\n"
 

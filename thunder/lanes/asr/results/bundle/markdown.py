@@ -15,7 +15,8 @@ def render(document: Mapping[str, Any]) -> str:
     blocks += [line for line in [notes.inputs(document)] if line]
     for table in document["tables"]:
         blocks += [f"## {_heading(table)}", _table(table)]
-        blocks += [_list(table["notes"])] if table["notes"] else []
+        told = [*(f"**{caveat}**" for caveat in table["caveats"]), *table["notes"]]
+        blocks += [_list(told)] if told else []
     blocks.append("## Plots")
     for figure in document["figures"]:
         place = f"{document['name']}/plots/{figure['name']}"
@@ -45,10 +46,7 @@ def _table(table: Mapping[str, Any]) -> str:
     rule = ["---:" if values.is_number(column) else "---" for column in columns]
     lines = [_line(head), _line(rule + ["---"] * has_reasons)]
     for row in table["rows"]:
-        cells = [values.text(column, row["values"][column["key"]]) for column in columns]
-        if row["stand_in"]:
-            cells[0] += f" {values.STAND_IN}"
-        cells += [row["reason"] or ""] * has_reasons
+        cells = values.cells(columns, row) + [row["reason"] or ""] * has_reasons
         lines.append(_line([_bold(cell) if row["kind"] == "mean" else cell for cell in cells]))
     return "\n".join(lines)
 

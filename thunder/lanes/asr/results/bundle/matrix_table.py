@@ -26,28 +26,30 @@ _AVERAGED = (
 def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
     """Return T1; `over` is the axis that gets a mean ± sd."""
     axes = columns.coordinates(gathered)
-    rows = [_row(arm) for arm in gathered.arms]
+    rows = [_row(arm, samples) for arm in gathered.arms]
     keys = [column["key"] for column in axes]
     table_rows = columns.with_means(rows, over, keys, _AVERAGED, ["run"])
     notes = [
-        f"CER: micro, all edits over all reference characters, on normalised text; the interval is "
-        f"the 95 % bootstrap interval over utterances ({samples:,} samples, seed {measures.SEED}).",
+        "CER: micro, all edits over all reference characters, on normalised text; the interval is "
+        f"the 95 % bootstrap interval over {gathered.unit} ({samples:,} samples, seed "
+        f"{measures.SEED}).",
         "macro: mean over utterances. raw: text as written. toneless: without tones as well. "
         "text-disjoint: over the utterances whose text no training utterance has. "
-        "WER: micro, on normalised text.",
+        "WER: micro, on normalised text, its interval likewise.",
         "infeasible: utterances with more characters (and repeats) than frames, which CTC can "
         "not align.",
     ]
     if any(row["kind"] == "mean" for row in table_rows):
         notes.append(f"± is the sample standard deviation over {over}.")
     return columns.table(NAME, "Matrix: every cell on the same test rows", [*axes, *_columns(keys)],
-                   table_rows, notes)  # fmt: skip
+                   table_rows, notes, unit=gathered.unit)  # fmt: skip
 
 
 def _columns(axes: list[str]) -> list[dict[str, Any]]:
     learning_rate = columns.column("learning_rate", "lr", columns.NUMBER)
     return [
         columns.column("rows", "rows", columns.COUNT, is_printed=False),
+        columns.units(),
         columns.column("cer", "CER", columns.RATE),
         columns.column("cer_interval", "95 % interval", columns.RATES),
         columns.column("cer_macro", "macro", columns.RATE),
@@ -55,6 +57,7 @@ def _columns(axes: list[str]) -> list[dict[str, Any]]:
         columns.column("cer_toneless", "toneless", columns.RATE, is_printed=False),
         columns.column("cer_disjoint", "text-disjoint", columns.RATE, is_printed=False),
         columns.column("wer", "WER", columns.RATE),
+        columns.column("wer_interval", "its 95 % interval", columns.RATES, is_printed=False),
         columns.column("valid_loss", "best valid loss", columns.NUMBER),
         columns.column("epochs", "epochs", columns.COUNT),
         columns.column("best_epoch", "best epoch", columns.COUNT, is_printed=False),
@@ -74,19 +77,20 @@ def _columns(axes: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(arm: Arm) -> dict[str, Any]:
+def _row(arm: Arm, samples: int) -> dict[str, Any]:
     if arm.evidence is None:
         return columns.absent(arm)
-    values = {**arm.point, **_values(arm.evidence)}
+    values = {**arm.point, **_values(arm.evidence, samples)}
     return columns.row(values, stand_in=arm.is_stand_in)
 
 
-def _values(evidence: Evidence) -> dict[str, Any]:
+def _values(evidence: Evidence, samples: int) -> dict[str, Any]:
     results, counts = evidence.results, evidence.test.counts
     scores = {variant: measures.summary(counts[variant]) for variant in measures.VARIANTS}
-    main = scores[measures.MAIN]
+    main, units = scores[measures.MAIN], evidence.test.units()
     return {
         "rows": main["rows"],
+        "units": len(units.edits),
         "cer": main["cer_micro"],
         "cer_interval": list(evidence.interval),
         "cer_macro": main["cer_macro"],
@@ -94,6 +98,7 @@ def _values(evidence: Evidence) -> dict[str, Any]:
         "cer_toneless": scores["toneless"]["cer_micro"],
         "cer_disjoint": measures.cer(measures.part(counts[measures.MAIN], _disjoint(evidence))),
         "wer": main["wer_micro"],
+        "wer_interval": measures.interval(measures.of_words(units), samples),
         "valid_loss": results["best_val_loss"],
         "epochs": results["epochs_trained"],
         "best_epoch": results["best_epoch"],

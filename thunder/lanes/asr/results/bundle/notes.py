@@ -76,5 +76,9 @@ def of_table(document: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]
     """Return the footnotes of one table that stands alone, as in a paper."""
     marked = [STAND_IN_NOTE] if any(row["stand_in"] for row in table["rows"]) else []
     meant = definitions(document, has_suta=table["name"] == adaptation.NAME)
-    told = [*meant, *warnings(document), *code(document)]
-    return [*marked, *table["notes"], *told]
+    return [*marked, *caveats(document, table), *table["notes"], *meant]
+
+
+def caveats(document: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
+    """Return what changes the meaning of the numbers of one table, whatever shows them."""
+    return [*table["caveats"], *warnings(document), *code(document)]

@@ -20,16 +20,19 @@ def build(gathered: Gathered, samples: int) -> dict[str, Any]:
         "partition: what the router calls an utterance by the model's own telemetry; its "
         "thresholds were fitted on the validation rows of the same run, so rows change partition "
         "from run to run and the CERs of a partition are over different utterances.",
-        f"CER: micro, on normalised text; 95 % bootstrap interval ({samples:,} samples).",
+        f"CER: micro, on normalised text; 95 % bootstrap interval over {gathered.unit} "
+        f"({samples:,} samples).",
     ]
     return columns.table(NAME, "Partitions of the test split, by run",
-                   [*columns.coordinates(gathered), *_columns()], rows, notes)  # fmt: skip
+                   [*columns.coordinates(gathered), *_columns()], rows, notes,
+                   unit=gathered.unit)  # fmt: skip
 
 
 def _columns() -> list[dict[str, Any]]:
     return [
         columns.column("partition", "partition", columns.TEXT),
         columns.column("rows", "rows", columns.COUNT),
+        columns.units(),
         columns.column("share", "share", columns.RATE),
         columns.column("edits", "edits", columns.COUNT, is_printed=False),
         columns.column("characters", "characters", columns.COUNT, is_printed=False),
@@ -44,23 +47,25 @@ def _rows(arm: Arm, samples: int) -> Iterator[dict[str, Any]]:
     if evidence is None:
         yield columns.absent(arm)
         return
-    counts, labels = evidence.test.counts[measures.MAIN], np.array(evidence.test.labels)
+    labels = np.array(evidence.test.labels)
     by_label = evidence.by_partition["partitions"]
     known = [label for label in LABELS if label in by_label]
     for label in [*known, *sorted({*by_label} - {*LABELS})]:
-        part = measures.part(counts, labels == label)
-        interval = measures.interval(part, samples) if len(part.edits) else None
-        yield _row(arm, label, by_label[label], interval)
-    yield _row(arm, ALL, evidence.by_partition["all"], list(evidence.interval))
+        units = evidence.test.units(labels == label)
+        interval = measures.interval(units, samples) if len(units.edits) else None
+        yield _row(arm, label, by_label[label], len(units.edits), interval)
+    units = evidence.test.units()
+    yield _row(arm, ALL, evidence.by_partition["all"], len(units.edits), list(evidence.interval))
 
 
 def _row(
-    arm: Arm, label: str, numbers: Mapping[str, Any], interval: list[float] | None
+    arm: Arm, label: str, numbers: Mapping[str, Any], units: int, interval: list[float] | None
 ) -> dict[str, Any]:
     values = {
         **arm.point,
         "partition": label,
         "rows": numbers["rows"],
+        "units": units,
         "share": numbers["share"],
         "edits": numbers["edits"],
         "characters": numbers["ref_chars"],

@@ -53,7 +53,7 @@ def texts_of(document: Mapping[str, Any]) -> dict[str, str]:
     name = document["name"]
     texts = {f"{name}.json": files.render_json(document), f"{name}.md": markdown.render(document)}
     for table in document["tables"]:
-        texts[f"{name}/{table['name']}.csv"] = csvs.render(table)
+        texts[f"{name}/{table['name']}.csv"] = csvs.render(document, table)
         texts[f"{name}/{table['name']}.tex"] = latex.render(document, table)
     return texts
 

@@ -1,9 +1,10 @@
 """Values of tables as short texts: rounded for people, the same in Markdown and LaTeX."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thunder.lanes.asr.results.bundle import columns
+from thunder.lanes.asr.results.bundle.measures import FEW
 
 MISSING = "–"
 STAND_IN = "†"
@@ -26,6 +27,18 @@ def title(column: Mapping[str, Any]) -> str:
 def is_number(column: Mapping[str, Any]) -> bool:
     """Say whether a column holds numbers, which are aligned on the right."""
     return column["kind"] not in (columns.TEXT, columns.LABEL, columns.RUN)
+
+
+def cells(table_columns: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list[str]:
+    """Return the values of a row as people read them, stand-ins and narrow intervals marked."""
+    mark = f" {FEW}" if columns.is_few(row) else ""
+    shown = []
+    for column in table_columns:
+        value = row["values"][column["key"]]
+        is_interval = column["kind"] in (columns.RATES, columns.DIFFERENCES)
+        shown.append(text(column, value) + (mark if is_interval and value is not None else ""))
+    shown[0] += f" {STAND_IN}" if row["stand_in"] else ""
+    return shown
 
 
 def text(column: Mapping[str, Any], value: Any) -> str:

@@ -24,7 +24,7 @@ from thunder.language import spelling
 from thunder.results.pages import template
 from thunder.runs import proof, reading, store
 from thunder.scoring import VARIANTS, edits, intervals, summary
-from thunder.scoring.score import MAIN
+from thunder.scoring.score import MAIN, grouped
 
 _HERE = Path(__file__).resolve().parent
 _MOST_CONFUSIONS = 40
@@ -122,11 +122,14 @@ def _record(run: store.Run) -> dict[str, Any]:
 
 def _cer(scored: Scored) -> dict[str, Any]:
     rates = summary(scored.counts)
-    low, high = intervals.bootstrap(scored.counts)
+    units = grouped(scored.counts, scored.dump.clusters)
+    low, high = intervals.bootstrap(units)
     return {
         "micro": rates["cer_micro"],
         "low": low,
         "high": high,
+        "units": len(units.edits),
+        "few": len(units.edits) < intervals.FEWEST,
         "macro": rates["cer_macro"],
         "median": rates["cer_median"],
         "rows": rates["rows"],
