@@ -118,16 +118,18 @@ def score(
 @cli.task(
     "run", run="an id, or its beginning", rows="rows of each selection",
     variant="the form of the texts that is shown: raw, norm or toneless",
+    no_sound="leave recordings out of the page, which is then as small as it can be",
 )  # fmt: skip
 def errors(
-    run: str, rows: int = 60, variant: str = "norm", outputs: str | None = None,
-    config_dir: str = "",
+    run: str, rows: int = 60, variant: str = "norm", no_sound: bool = False,
+    outputs: str | None = None, config_dir: str = "",
 ) -> int | None:  # fmt: skip
-    """Write a page that shows what a run got wrong: references above hypotheses, edits marked."""
+    """Write a page that shows what a run got wrong: edits marked, rows to be heard and seen."""
     from thunder.results import pages
 
     selected = store.by_prefix(outputs_dir(outputs, config_dir), run)
-    print(f"written  {pages.write(selected, rows=rows, variant=variant).absolute()}")
+    path = pages.write(selected, rows=rows, variant=variant, has_sound=not no_sound)
+    print(f"written  {path.absolute()}")
     return None
 
 

@@ -401,7 +401,7 @@ def test_every_key_of_a_row_is_required() -> None:
     for name in ("asr_prediction", "asr_reference", "asr_results", "asr_partitions"):
         document = schema.load(name)
         # A script that is known by name says nothing of its normaliser, a row of independent rows
-        # nothing of a cluster, and another pass nothing of frames, so that earlier files stay valid.
+        # nothing of a cluster, another pass nothing of frames: files of earlier runs stay valid.
         keys = set(document["properties"]) - {"normaliser", "cluster", "char_frames"}
         assert sorted(document["required"]) == sorted(keys)
         assert document["additionalProperties"] is False

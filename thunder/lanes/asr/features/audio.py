@@ -1,5 +1,6 @@
 """Audio files as samples: mono, 16 kHz, float32; the only importer of soundfile and soxr."""
 
+import io
 import os
 import stat
 from dataclasses import dataclass
@@ -66,6 +67,13 @@ def of_row(folder: Path, row: Row, seconds: float) -> Audio | Rejected:
         return read(folder / row.audio, seconds)
     except Unreadable as error:
         return Rejected(row, str(error))
+
+
+def flac(samples: np.ndarray) -> bytes:
+    """Return samples at 16 kHz as a FLAC file of 16 bits."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
 
 
 def versions() -> dict[str, str]:

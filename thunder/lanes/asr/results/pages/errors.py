@@ -9,10 +9,11 @@ import numpy as np
 
 from thunder.ground import files, folders, run_files, wording
 from thunder.ground.errors import ThunderError
+from thunder.jobs import inputs
 from thunder.lanes.asr import scripts
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.labels import LABELS
-from thunder.lanes.asr.results.pages import aligned, choice, histogram
+from thunder.lanes.asr.results.pages import aligned, choice, histogram, sound, timed
 from thunder.lanes.asr.results.pages.scored import (
     PREDICTIONS,
     REFERENCES,
@@ -41,12 +42,12 @@ _KINDS = (
 _SAME = 1e-9
 
 
-def write(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> Path:
+def write(run_folder: Path, *, rows: int = 60, variant: str = MAIN, has_sound: bool = True) -> Path:
     """Write the page of a run into `pages/` of its outputs, and return its path.
 
     It lies outside the run folder, whose manifest lists every file in it.
     """
-    document = build(run_folder, rows=rows, variant=variant)
+    document = build(run_folder, rows=rows, variant=variant, has_sound=has_sound)
     name = f"errors-{run_folder.name}{'' if variant == 'norm' else f'-{variant}'}.html"
     path = run_folder.parent.parent / folders.PAGES / name
     files.write_text(path, render(document))
@@ -64,16 +65,20 @@ def render(document: Mapping[str, Any]) -> str:
         "variant_text": _VARIANTS[document["variant"]],
         "titles": choice.TITLES,
         "bars": histogram.bars(document["histogram"], document["cer"]["median"]),
+        "most_sound": sound.MOST_BYTES,
     }
     return template.render(_HERE, "errors", {**document, **values})
 
 
-def build(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> dict[str, Any]:
+def build(
+    run_folder: Path, *, rows: int = 60, variant: str = MAIN, has_sound: bool = True
+) -> dict[str, Any]:
     """Return what the page shows, as plain data.
 
     Args:
         rows: how many rows of each selection of thunder.lanes.asr.results.pages.choice.
         variant: the form of the texts that is scored and shown, one of scoring.VARIANTS.
+        has_sound: whether recordings are put on it, where they are found.
 
     Raises:
         ThunderError: the run is of another kind, not done, or not what its manifest says.
@@ -91,21 +96,40 @@ def build(run_folder: Path, *, rows: int = 60, variant: str = MAIN) -> dict[str,
     if variant == MAIN:
         _check_agreement(run, results, cer)
     chosen = choice.choose(scored, rows, run.id)
+    config = {**run.document(), "runtime": _runtime(run, record)}
+    reasons = _reasons(scored, chosen)
+    whole = rows_of(run, {scored.dump.ids[index] for index in reasons})
+    shown = [whole[scored.dump.ids[index]] for index in reasons]
+    sounds = sound.Sounds(reason="they were left out as asked")
+    if has_sound:
+        sounds = sound.of_rows(config, shown, timed.frame_seconds(results))
     return {
         "run": run.folder.name,
         "script": scored.dump.script,
-        "shown": scripts.shown({**run.document(), "runtime": record["attempts"][-1]["runtime"]}),
+        "shown": scripts.shown(config),
         "mode": results["mode"],
         "seed": results["seed"],
         "stand_in": record["stand_in"],
+        "stand_ins": inputs.stand_ins(config),
         "variant": variant,
         "cer": cer,
         "partitions": _partitions(scored),
         "histogram": histogram.bins(scored.rates),
         **_edits(scored),
         "selections": {name: len(indices) for name, indices in chosen.items()},
-        "rows": _rows(run, scored, chosen),
+        "rows": [
+            {**_row(scored, index, row), "kinds": reasons[index], **sounds.of(row["feat_id"])}
+            for index, row in zip(reasons, shown, strict=True)
+        ],
+        "no_sound": sounds.reason,
+        "no_room": sounds.no_room,
     }
+
+
+def _runtime(run: store.Run, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a run was made last, with its outputs where they lie now."""
+    outputs = str(run.folder.parent.parent)
+    return {**record["attempts"][-1]["runtime"], "outputs": outputs}
 
 
 def _record(run: store.Run) -> dict[str, Any]:
@@ -191,20 +215,14 @@ def _edits(scored: Scored) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rows(
-    run: store.Run, scored: Scored, chosen: Mapping[str, Sequence[int]]
-) -> list[dict[str, Any]]:
-    """Return the chosen rows, those with most edits first, each with why it was chosen."""
-    kinds: dict[int, list[str]] = {}
+def _reasons(scored: Scored, chosen: Mapping[str, Sequence[int]]) -> dict[int, list[str]]:
+    """Return what each chosen row was chosen for, those with most edits first."""
+    reasons: dict[int, list[str]] = {}
     for name, indices in chosen.items():
         for index in indices:
-            kinds.setdefault(index, []).append(name)
-    whole = rows_of(run, {scored.dump.ids[index] for index in kinds})
-    order = sorted(kinds, key=lambda index: (-int(scored.counts.edits[index]), index))
-    return [
-        {**_row(scored, index, whole[scored.dump.ids[index]]), "kinds": kinds[index]}
-        for index in order
-    ]
+            reasons.setdefault(index, []).append(name)
+    order = sorted(reasons, key=lambda index: (-int(scored.counts.edits[index]), index))
+    return {index: reasons[index] for index in order}
 
 
 def _row(scored: Scored, index: int, whole: Mapping[str, Any]) -> dict[str, Any]:
