@@ -1,19 +1,15 @@
 """The error page of an asr run: which rows went wrong, and how, edit by edit."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from thunder.ground import files, folders, run_files, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import inputs
 from thunder.lanes.asr import scripts
 from thunder.lanes.asr.artifacts import RESULTS
-from thunder.lanes.asr.labels import LABELS
-from thunder.lanes.asr.results.pages import aligned, choice, histogram, sound, timed
+from thunder.lanes.asr.results.pages import aligned, choice, counted, histogram, sound, timed
 from thunder.lanes.asr.results.pages.scored import (
     PREDICTIONS,
     REFERENCES,
@@ -24,21 +20,15 @@ from thunder.lanes.asr.results.pages.scored import (
 from thunder.language import spelling
 from thunder.results.pages import template
 from thunder.runs import proof, reading, store
-from thunder.scoring import VARIANTS, edits, intervals, summary
-from thunder.scoring.score import MAIN, grouped
+from thunder.scoring import VARIANTS, edits
+from thunder.scoring.score import MAIN
 
 _HERE = Path(__file__).resolve().parent
-_MOST_CONFUSIONS = 40
 _VARIANTS = {
     "raw": "texts as they are",
     "norm": "normalised texts",
     "toneless": "normalised texts without tones",
 }
-_KINDS = (
-    ("substitute", "substitution", "≠", "another letter"),
-    ("insert", "insertion", "+", "a letter too many"),
-    ("delete", "deletion", "−", "a letter left out"),
-)
 _SAME = 1e-9
 
 
@@ -92,37 +82,30 @@ def build(
     proof.digests(run, (run_files.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
     results = proof.document(run.folder / RESULTS, "asr_results")
     scored = read(run, variant)
-    cer = _cer(scored)
+    cer = counted.cer(scored)
     if variant == MAIN:
         _check_agreement(run, results, cer)
     chosen = choice.choose(scored, rows, run.id)
     config = {**run.document(), "runtime": _runtime(run, record)}
-    reasons = _reasons(scored, chosen)
-    whole = rows_of(run, {scored.dump.ids[index] for index in reasons})
-    shown = [whole[scored.dump.ids[index]] for index in reasons]
-    sounds = sound.Sounds(reason="they were left out as asked")
-    if has_sound:
-        sounds = sound.of_rows(config, shown, timed.frame_seconds(results))
     return {
-        "run": run.folder.name,
-        "script": scored.dump.script,
-        "shown": scripts.shown(config),
-        "mode": results["mode"],
-        "seed": results["seed"],
-        "stand_in": record["stand_in"],
-        "stand_ins": inputs.stand_ins(config),
+        **_head(run, config, record["stand_in"]),
         "variant": variant,
         "cer": cer,
-        "partitions": _partitions(scored),
+        "partitions": counted.partitions(scored),
         "histogram": histogram.bins(scored.rates),
-        **_edits(scored),
+        **counted.kinds(scored),
         "selections": {name: len(indices) for name, indices in chosen.items()},
-        "rows": [
-            {**_row(scored, index, row), "kinds": reasons[index], **sounds.of(row["feat_id"])}
-            for index, row in zip(reasons, shown, strict=True)
-        ],
-        "no_sound": sounds.reason,
-        "no_room": sounds.no_room,
+        **_rows(run, scored, chosen, config if has_sound else None, timed.frame_seconds(results)),
+    }
+
+
+def _head(run: store.Run, config: Mapping[str, Any], is_stand_in: bool) -> dict[str, Any]:
+    return {
+        "run": run.folder.name,
+        **{key: config[key] for key in ("script", "mode", "seed")},
+        "shown": scripts.shown(config),
+        "stand_in": is_stand_in,
+        "stand_ins": inputs.stand_ins(config),
     }
 
 
@@ -144,25 +127,6 @@ def _record(run: store.Run) -> dict[str, Any]:
     return record
 
 
-def _cer(scored: Scored) -> dict[str, Any]:
-    rates = summary(scored.counts)
-    units = grouped(scored.counts, scored.dump.clusters)
-    low, high = intervals.bootstrap(units)
-    return {
-        "micro": rates["cer_micro"],
-        "low": low,
-        "high": high,
-        "units": len(units.edits),
-        "few": len(units.edits) < intervals.FEWEST,
-        "macro": rates["cer_macro"],
-        "median": rates["cer_median"],
-        "rows": rates["rows"],
-        "edits": rates["edits"],
-        "ref_chars": rates["ref_chars"],
-        "exact": rates["exact"],
-    }
-
-
 def _check_agreement(run: store.Run, results: Mapping[str, Any], cer: Mapping[str, Any]) -> None:
     stated, counted = results["test_cer"], cer["micro"]
     if stated is None or abs(stated - counted) > _SAME:
@@ -173,46 +137,29 @@ def _check_agreement(run: store.Run, results: Mapping[str, Any], cer: Mapping[st
         )
 
 
-def _partitions(scored: Scored) -> list[dict[str, Any]]:
-    labels = np.array(scored.dump.partitions)
-    total = max(int(scored.counts.edits.sum()), 1)
-    rows = []
-    for name in LABELS:
-        is_here = labels == name
-        wrong, chars = (int(n[is_here].sum()) for n in (scored.counts.edits, scored.counts.chars))
-        rows.append(
-            {
-                "name": name,
-                "rows": int(is_here.sum()),
-                "share": float(is_here.mean()),
-                "cer_micro": wrong / chars if chars else None,
-                "share_of_edits": wrong / total,
-            }
-        )
-    return [row for row in rows if row["rows"]]
+def _rows(
+    run: store.Run,
+    scored: Scored,
+    chosen: Mapping[str, Sequence[int]],
+    config: Mapping[str, Any] | None,
+    frame_seconds: float,
+) -> dict[str, Any]:
+    """Return the chosen rows, and which of them have no recording.
 
-
-def _edits(scored: Scored) -> dict[str, Any]:
-    """Count kinds of edits and confusions of letters over all rows, not those shown alone."""
-    kinds: Counter[str] = Counter()
-    confusions: Counter[tuple[str, str]] = Counter()
-    for index in np.flatnonzero(scored.counts.edits).tolist():
-        alignment = scored.alignment(index)
-        kinds.update(edits.totals([alignment]))
-        confusions.update((one, other) for op, one, other in alignment if op == "substitute")
-    total = max(sum(kinds[name] for name, *_ in _KINDS), 1)
-    most = sorted(confusions.items(), key=lambda item: (-item[1], item[0]))[:_MOST_CONFUSIONS]
-    return {
-        "kinds": [
-            {"name": name, "mark": mark, "title": title, "count": kinds[name],
-             "share": kinds[name] / total}
-            for name, _, mark, title in _KINDS
-        ],
-        "confusions": [
-            {"reference": one, "hypothesis": other, "count": count, "share": count / total}
-            for (one, other), count in most
-        ],
-    }  # fmt: skip
+    Args:
+        config: of the run, for its recordings; None: they are left out.
+    """
+    reasons = _reasons(scored, chosen)
+    whole = rows_of(run, {scored.dump.ids[index] for index in reasons})
+    shown = [whole[scored.dump.ids[index]] for index in reasons]
+    sounds = sound.Sounds(reason="they were left out as asked")
+    if config is not None:
+        sounds = sound.of_rows(config, shown, frame_seconds)
+    rows = [
+        {**_row(scored, index, row), "kinds": reasons[index], **sounds.of(row["feat_id"])}
+        for index, row in zip(reasons, shown, strict=True)
+    ]
+    return {"rows": rows, "no_sound": sounds.reason, "no_room": sounds.no_room}
 
 
 def _reasons(scored: Scored, chosen: Mapping[str, Sequence[int]]) -> dict[int, list[str]]:
@@ -228,7 +175,7 @@ def _reasons(scored: Scored, chosen: Mapping[str, Sequence[int]]) -> dict[int, l
 def _row(scored: Scored, index: int, whole: Mapping[str, Any]) -> dict[str, Any]:
     alignment = scored.alignment(index)
     totals = edits.totals([alignment])
-    counted = [wording.count(totals[name], noun) for name, noun, *_ in _KINDS if totals[name]]
+    parts = [wording.count(totals[name], noun) for name, noun, *_ in counted.KINDS if totals[name]]
     return {
         "feat_id": whole["feat_id"],
         "reference": whole["reference_text"],
@@ -240,6 +187,6 @@ def _row(scored: Scored, index: int, whole: Mapping[str, Any]) -> dict[str, Any]
         "edits": int(scored.counts.edits[index]),
         "chars": int(scored.counts.chars[index]),
         "cer": float(scored.rates[index]),
-        "said": f"alignment: {', '.join(counted) or 'no edit'}",
+        "said": f"alignment: {', '.join(parts) or 'no edit'}",
         "words": aligned.words(alignment),
     }
