@@ -50,6 +50,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "trajectory_ttt",
             {
                 "test_predictions_suta.jsonl",
+                "valid_predictions_ttt_off.jsonl",
                 "test_predictions_ttt_off.jsonl",
                 "test_predictions_ttt_shuffled.jsonl",
             },
@@ -145,7 +146,7 @@ def test_valid_rows_know_whether_train_has_their_text(tmp_path: Path) -> None:
     assert frozenset(marked) == new
 
 
-@pytest.mark.parametrize("rename", range(1, 12, 2))  # of eleven files
+@pytest.mark.parametrize("rename", range(1, 13, 2))  # of twelve files
 def test_cut_between_any_two_files_it_ends_with_the_same_dumps(
     tmp_path: Path, done: Path, rename: int
 ) -> None:
@@ -381,6 +382,14 @@ def test_pressure_counts_at_the_edges_alone(place: int, is_edge: bool) -> None:
 def test_a_mode_without_fast_weights_is_heard_one_way(mode: str) -> None:
     assert adaptation.main(mode).adapted == "none"
     assert adaptation.others(mode, 0) == ()
+
+
+def test_what_fast_weights_change_is_seen_on_valid_too(done: Path) -> None:
+    assert adaptation.of_valid("trajectory") == ()
+    on, off = (rows(done, f"valid_predictions{suffix}") for suffix in ("", "_ttt_off"))
+    assert [row["feat_id"] for row in on] == [row["feat_id"] for row in off]
+    assert {row["adapted"] for row in off} == {"none"}
+    assert any(one["avg_logp"] != other["avg_logp"] for one, other in zip(on, off, strict=True))
 
 
 def test_suta_is_never_called_ttt() -> None:

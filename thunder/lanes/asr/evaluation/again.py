@@ -75,16 +75,19 @@ def check(
     model = state.load_best(folder, material, results["best_epoch"]).to(chosen.device)
     recogniser = Recogniser(material, model, chosen, folder.name.partition(".")[0])
     found: dict[str, Any] = {"backend": machine.described(chosen), "faults": [], "near": []}
-    rows = 0
+    rows, decoded = 0, []
     with machine.memory():
-        for split, pass_ in _passes(config):
+        for split, pass_ in _passes(config, folder):
             name = artifacts.predictions(split, pass_.suffix)
+            decoded.append(f"{split}{pass_.suffix}")
             emit(events.note(f"decoding for {name}"))
             count, far, near = _compared(recogniser, folder / name, split, pass_)
             rows += count
             found["faults"] += _said(name, count, far)
             found["near"] += _said(name, count, near, ", nearly as probable")
-    return {**found, "said": _summary(config, rows)}
+    said = f"{wording.count(rows, 'row')} of {', '.join(decoded)} decoded again"
+    has_suta = config["evaluate"]["suta"]["rows"]
+    return {**found, "said": said + (", suta not: it trains on every row" if has_suta else "")}
 
 
 def _gathered(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
@@ -98,17 +101,19 @@ def _gathered(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
         return gather(config, Path(copies), emit)
 
 
-def _passes(config: Mapping[str, Any]) -> list[tuple[str, Pass]]:
+def _passes(config: Mapping[str, Any], folder: Path) -> list[tuple[str, Pass]]:
+    """Return the passes that a run has dumps of; an earlier run may have fewer."""
     main = adaptation.main(config["mode"])
-    others = adaptation.others(config["mode"], 0)
-    return [("valid", main), ("test", main), *(("test", other) for other in others)]
-
-
-def _summary(config: Mapping[str, Any], rows: int) -> str:
-    passes = [f"{split}{pass_.suffix}" for split, pass_ in _passes(config)]
-    said = f"{wording.count(rows, 'row')} of {', '.join(passes)} decoded again"
-    has_suta = config["evaluate"]["suta"]["rows"]
-    return said + (", suta not: it trains on every row" if has_suta else "")
+    by_split = {
+        "valid": (main, *adaptation.of_valid(config["mode"])),
+        "test": (main, *adaptation.others(config["mode"], 0)),
+    }
+    return [
+        (split, pass_)
+        for split, passes in by_split.items()
+        for pass_ in passes
+        if pass_ is main or (folder / artifacts.predictions(split, pass_.suffix)).is_file()
+    ]
 
 
 def _compared(

@@ -96,6 +96,9 @@ def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:
         policy = partition.fit(rows, work.recogniser.run_id)
         partition.write(work.folder / artifacts.POLICY, policy)
         scored = {"valid": _dump(work, "valid", main, rows, policy)}
+    for pass_ in adaptation.of_valid(config["mode"]):
+        with _spooled(work, "valid", pass_) as rows:
+            _dump(work, "valid", pass_, rows, policy)
     others = adaptation.others(config["mode"], config["evaluate"]["suta"]["rows"])
     for name, pass_ in {"test": main, **{other.column: other for other in others}}.items():
         with _spooled(work, "test", pass_) as rows:
