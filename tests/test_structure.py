@@ -268,8 +268,8 @@ def test_every_module_of_the_asr_lane_is_described_once() -> None:
 @pytest.mark.parametrize(
     ("library", "importers"),
     [
-        ("hydra", {"config.compose", "config.overrides"}),
-        ("omegaconf", {"config.compose", "config.plain", "config.template"}),
+        ("hydra", {"config.compose", "config.hydra_files", "config.overrides"}),
+        ("omegaconf", {"config.compose", "config.hydra_files", "config.template"}),
         ("jsonschema", {"ground.schema_faults"}),
         ("jsonschema_rs", {"ground.schema"}),
         ("rfc8785", {"ground.digest"}),
@@ -293,6 +293,20 @@ def test_only_provenance_calls_git() -> None:
         if re.search(r"""["']git["'\s]""", path.read_text(encoding="utf-8"))
     }
     assert found == {"runs.provenance"}
+
+
+def test_few_modules_start_programs_and_those_say_what_they_do_without_them() -> None:
+    """Beside Python itself: git, which is asked for the state of the code, and a C compiler."""
+    starts = (
+        r"subprocess\.(run|Popen|call|check_\w+)\(|posix_spawn\(|os\.(system|popen|exec|spawn|fork)"
+    )
+    found = {
+        module
+        for module, path in MODULES.items()
+        if re.search(rf"{starts}|shutil\.which", path.read_text(encoding="utf-8"))
+    }
+    of_python_alone = {"hosts.process", "hosts.lease", "commands.doctor"}
+    assert found == {*of_python_alone, "runs.provenance", "backends.mlx.blas"}
 
 
 @pytest.mark.slow

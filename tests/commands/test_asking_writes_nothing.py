@@ -138,7 +138,7 @@ def test_a_path_is_no_name_of_a_plan(
     capsys.readouterr()
     for task in ("plan", "status", "why", "table", "verify"):
         assert tasks.main([task, name, "--config-dir", "conf"]) == 1
-        assert f"no matrix, profile or kept plan {name!r}" in capsys.readouterr().err
+        assert f"{name!r}: a name is needed, not a path" in capsys.readouterr().err
     assert plans.read(Path("outputs"), name) is None
-    with pytest.raises(ThunderError, match="cannot name a plan"):
+    with pytest.raises(ThunderError, match="a name is needed"):
         plans.path_of(Path("outputs"), name)

@@ -55,7 +55,8 @@ def test_the_site_of_two_macs_names_everything_that_is_missing(
     assert done.stderr.splitlines() == [
         "thunder: site 'mac_pair' is not ready on this machine:",
         "  model 'gemma4_e2b': no snapshot of mlx-community/gemma-4-e2b-4bit (main) in "
-        f"{tmp_path}/hub; fetch it with: hf download mlx-community/gemma-4-e2b-4bit",
+        f"{tmp_path}/hub; fetch it with: hf download mlx-community/gemma-4-e2b-4bit "
+        "--revision main",
         "  data 'partial_real': no folder "
         f"{tmp_path}/projects/thunder-train/data/agp-nko-partial-real",
         "  hosts mac4, mac5: ranks cannot be started over ssh yet; use site=local",

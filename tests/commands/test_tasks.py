@@ -14,7 +14,7 @@ import pytest
 import running
 from projects import Project
 
-from thunder.commands import cli, launch, requests, tasks
+from thunder.commands import cli, collection, launch, requests, tasks
 from thunder.config import sources
 from thunder.ground import files, run_files
 from thunder.jobs import matrix
@@ -549,7 +549,7 @@ def test_a_folder_at_home_and_one_without_a_name(
     assert tasks.main(["status", f"--outputs=~/{outputs.folder.name}"]) == 0
     assert f"2 runs in {outputs.folder}" in outputs.capsys.readouterr().out
     assert tasks.main(["status", "--outputs="]) == 1
-    assert "--outputs: a folder is needed after it" in outputs.capsys.readouterr().err
+    assert "--outputs: a value is needed after it" in outputs.capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -569,6 +569,69 @@ def test_a_mistake_in_the_options_is_told(
     assert captured.out == ""
     assert captured.err.startswith(f"thunder: {message}")
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("task", sorted(TASKS - {"check", "doctor", "corpus"}))
+def test_an_empty_word_is_no_name_and_no_beginning_of_an_id(outputs: Outputs, task: str) -> None:
+    assert f"{task}: an empty word stands for nothing; usage: thunder {task}" in outputs.mistake(
+        task, "", *([""] if task == "diff" else [])
+    )
+    assert "a value is needed after it" in outputs.mistake("status", "--config-dir", "")
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/evil", "..", "a/b", "a\\b"])
+def test_no_name_leads_out_of_its_folder(outputs: Outputs, name: str) -> None:
+    for task in ("plan", "status", "why", "table", "verify", "promote"):
+        message = outputs.mistake(task, name)
+        assert f"a matrix, a profile or a kept plan: {name!r}: a name is needed, not a" in message
+    for task in ("show", "report", "errors"):
+        assert f"no run {name!r} in {outputs.folder}" in outputs.mistake(task, name)
+    assert f"no run {name!r}" in outputs.mistake("diff", name, name)
+    assert {path.name for path in outputs.folder.iterdir()} == {"dry"}
+
+
+def test_inv_takes_no_empty_word_for_an_id(outputs: Outputs) -> None:
+    for task in ("show", "report"):
+        assert collection.run(tasks.TASKS, [task, "", f"--outputs={outputs.folder}"]) == 1
+        assert "an id is needed, or the beginning of one" in outputs.capsys.readouterr().err
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+@pytest.mark.parametrize("name", ["run.json", "config.json", "metrics.json", "manifest.json"])
+def test_a_record_that_is_nested_too_deep_ends_no_question(
+    outputs: Outputs, name: str, depth: int
+) -> None:
+    run = done_id(outputs)
+    path = store.by_prefix(outputs.folder, run).folder / name
+    path.write_text(path.read_text().replace("{", '{"x": ' + "[" * depth + "]" * depth + ",", 1))
+    for words in (["status"], ["show", run], ["verify"], ["why", "dry"], ["promote", run],
+                  ["report", run], ["diff", run, failed_id(outputs)], ["plan", "dry"]):  # fmt: skip
+        code = tasks.main([*words, "--outputs", str(outputs.folder)])
+        said = outputs.capsys.readouterr()
+        assert code in (0, 1)
+        assert "Recursion" not in said.out + said.err
+    assert "FAIL" in outputs.ask("verify", code=1) or name == "metrics.json"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "thunder", "+profile=dry"], ["-m", "thunder", "--help"],
+        ["-c", "import sys; from thunder.commands.tasks import main; sys.exit(main(['status']))"],
+    ],
+)  # fmt: skip
+def test_a_working_folder_that_was_removed_is_told(tmp_path: Path, words: list[str]) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    script = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", str(folder), sys.executable, *words],
+        text=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"thunder: the working folder was removed ({folder}); go to one that is there: cd FOLDER\n"
+    )
 
 
 def test_plan_and_why_without_a_name_ask_for_a_profile(asked: Callable[..., str]) -> None:

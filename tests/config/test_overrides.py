@@ -142,6 +142,7 @@ def test_a_key_that_is_given_twice_is_refused(words: tuple[str, str]) -> None:
     ("words", "message"),
     [
         (["+profile=dry", "seed=1,2"], "'seed=1,2' is a sweep; add -m to run all its values"),
+        (["+profile=dry", "seed=[" + "1," * 5000 + "1]"], "…: a word has 10,000 letters at most"),
         (["matrix=adapter_rank", "matrix=adapter_learning_rate"], "one matrix at a time"),
         (["matrix=adapter_rank", "seed=4"], "'seed' is an axis of matrix 'adapter_rank'"),
         (["+profile=dry", "dry.vaule=1"], "'dry.vaule=1': dry.vaule: not a key here (did you mean"),

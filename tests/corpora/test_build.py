@@ -159,6 +159,14 @@ def test_a_file_source_is_named_without_its_folder(tmp_path: Path) -> None:
     assert _rows(tmp_path / "c", "train")[0]["meta"]["feat_id"].startswith("row ")
 
 
+def test_a_source_with_a_byte_order_mark_gives_the_same_texts(tmp_path: Path) -> None:
+    source = _source(tmp_path, _sentences(120))
+    build.build_from_file(source, "bam", tmp_path / "a", script="latin", seed=0)
+    source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())
+    build.build_from_file(source, "bam", tmp_path / "b", script="latin", seed=0)
+    assert _rows(tmp_path / "a", "train") == _rows(tmp_path / "b", "train")
+
+
 def test_all_broken_rows_are_named_at_once(tmp_path: Path) -> None:
     path = tmp_path / "source.jsonl"
     path.write_bytes(b'{"bam": "a"}\n{"bam": 3}\n{"bam"\n[]\n{"nko": "x"}\n\xff\n{"bam": null}\n')
@@ -236,3 +244,14 @@ def test_a_row_is_readable_json(built: Path) -> None:
     line = (built / "train.jsonl").read_text(encoding="utf-8").splitlines()[0]
     assert "\\u" not in line
     assert json.loads(line)["meta"]["script"] == "nko"
+
+
+def test_a_file_of_which_most_is_left_out_makes_no_corpus(tmp_path: Path) -> None:
+    source, target = _source(tmp_path, [*_sentences(150), *["a"] * 300]), tmp_path / "c"
+    message = r"300 of 450 rows left out, and --most-left-out allows 50%; nothing was made:"
+    with pytest.raises(ThunderError, match=message) as caught:
+        build.build_from_file(source, "bam", target, script="latin", seed=0)
+    assert "300: too_short" in str(caught.value)
+    assert not target.exists()
+    build.build_from_file(source, "bam", target, script="latin", seed=0, most_left_out=0.9)
+    assert (target / "manifest.json").is_file()

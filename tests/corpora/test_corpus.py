@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from thunder.corpora import build, corpus
-from thunder.ground import files
+from thunder.ground import files, json_lines
 from thunder.ground.errors import Faults, ThunderError
 
 ROW = {
@@ -41,6 +41,21 @@ def test_rows_come_back_as_they_were_written(folder: Path) -> None:
     assert rows["train"][0]["messages"] == ROW["messages"]
     assert rows["train"][1]["meta"] == {"mine": [1, "x"]}
     assert rows["train"].num_rows == 2
+
+
+def test_a_corpus_with_byte_order_marks_is_read(folder: Path) -> None:
+    plain = [row["messages"] for row in corpus.load(folder)["train"]]
+    for path in folder.iterdir():
+        path.write_bytes(json_lines.MARK + path.read_bytes())
+    assert [row["messages"] for row in corpus.load(folder)["train"]] == plain
+
+
+def test_a_corpus_that_is_one_json_list_is_one_message(folder: Path) -> None:
+    (folder / "train.jsonl").write_text(json.dumps([ROW] * 482, indent=1))
+    with pytest.raises(Faults) as caught:
+        corpus.load(folder)
+    said = "train.jsonl:1: this is one JSON list; JSON Lines is needed, one object on each line"
+    assert caught.value.faults == [said]
 
 
 def test_a_built_corpus_can_be_read(tmp_path: Path) -> None:

@@ -188,3 +188,22 @@ def test_names_are_on_disk_after_a_rename(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "fsync", told)
     files.write_text(tmp_path / "a", "")
     assert synced[-1] == str(tmp_path)
+
+
+def test_a_row_that_finds_no_room_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from thunder.ground import files\n"
+        "from thunder.ground.errors import cause_of, message_of\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))\n"
+        "try:\n"
+        "    files.append_jsonl(Path(sys.argv[1]), {'text': 'x' * 100})\n"
+        "except OSError as error:\n"
+        "    print(cause_of(error), message_of(error))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"write {path}: File too large\n"

@@ -1,5 +1,6 @@
 """A process does not outlive who holds its lease, whatever state it is in."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -46,7 +47,11 @@ def test_who_waits_for_orders_leaves_with_its_lease() -> None:
     assert code_without_lease(begin("pass")) == lease.LEASE_GONE
 
 
-def test_a_guarded_process_that_is_stopped_ends_with_its_lease() -> None:
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nowhere"], ids=["programs", "no programs"])
+def test_a_guarded_process_that_is_stopped_ends_with_its_lease(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("PATH", path)
     started = begin("lease.guard(); print('ready', flush=True); time.sleep(60)")
     assert order(started, "go\n") == b"go\n"
     assert started.stdout is not None

@@ -43,10 +43,30 @@ def test_a_folder_that_is_none_is_told(corpus: Path, name: str) -> None:
     assert caught.value.cause == "environment"
 
 
-def test_a_file_name_that_is_not_utf_8_is_told(corpus: Path) -> None:
-    (corpus / os.fsdecode(b"\xff.jsonl")).write_text("{}\n")
+def test_a_file_name_that_is_not_utf_8_is_told(project: Project) -> None:
+    model = project.root / "model"
+    model.mkdir()
+    (model / os.fsdecode(b"\xff.jsonl")).write_text("{}\n")
     with pytest.raises(ThunderError, match=r"'\\udcff.jsonl' is not a name in UTF-8"):
-        requests.read([*WORDS, f"data.source.folder='{corpus}'"])
+        requests.read(["+profile=smoke", "model=folder", f"model.source.folder='{model}'"])
+
+
+@pytest.mark.parametrize("name", ["README.md", "LICENSE", ".DS_Store", "train.jsonl.orig", "a/b"])
+def test_what_is_not_read_of_a_corpus_does_not_name_it(corpus: Path, name: str) -> None:
+    words = [*WORDS, f"data.source.folder='{corpus}'"]
+    before = requests.read(words).cells[0].job
+    assert before.config["data"]["source"] == {"digest": digest.of_folder(corpus)}
+    (corpus / name).parent.mkdir(exist_ok=True)
+    (corpus / name).write_text("words")
+    assert requests.read(words).cells[0].job.id == before.id
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "valid.jsonl", "test.jsonl", "manifest.json"])
+def test_each_file_that_is_read_of_a_corpus_names_it(corpus: Path, name: str) -> None:
+    words = [*WORDS, f"data.source.folder='{corpus}'"]
+    before = requests.read(words).cells[0].job
+    (corpus / name).write_text("{}  \n")
+    assert requests.read(words).cells[0].job.id != before.id
 
 
 def test_a_digest_that_was_remembered_badly_is_made_again(
@@ -67,9 +87,9 @@ def test_cells_of_a_matrix_read_a_folder_once(
     read: list[Path] = []
     of_folder = digest.of_folder
 
-    def counted(folder: Path) -> str:
+    def counted(folder: Path, names: list[str]) -> str:
         read.append(folder)
-        return of_folder(folder)
+        return of_folder(folder, names)
 
     monkeypatch.setattr(digest, "of_folder", counted)
     text = "profile: smoke\naxes: {seed: [0, 1, 2], data: [folder]}\n"
@@ -92,6 +112,34 @@ def test_a_hub_model_without_a_snapshot_is_none(
     assert inputs.hub_snapshot("a/b", "a" * 40) == root / "snapshots" / ("a" * 40)
     assert inputs.hub_snapshot("a/b", "../../refs") is None
     assert inputs.hub_snapshot("a/b", "dev") is None
+    (tmp_path / "elsewhere").write_text("a" * 40)
+    assert inputs.hub_snapshot("a/b", "../../elsewhere") is None
+    assert inputs.hub_snapshot("a/b", str(tmp_path / "elsewhere")) is None
+
+
+def _hub_fault(commit: str) -> str:
+    with pytest.raises(ThunderError) as caught:
+        requests.read(["+profile=smoke", f'model.source={{hub:"a/b",commit:"{commit}"}}'])
+    return str(caught.value)
+
+
+def test_a_hub_model_that_is_not_here_is_fetched_by_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    for commit in ("main", "v1.0", "c" * 40):
+        said = f"no snapshot of a/b ({commit}) in {tmp_path}; fetch it with: hf download a/b"
+        assert f"{said} --revision {commit}" in _hub_fault(commit)
+    assert "--revision 'a b'" in _hub_fault("a b")
+
+
+def test_a_short_commit_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    said = "695e0514 is the beginning of a commit of a/b; give all 40 digits"
+    assert _hub_fault("695e0514").endswith(said)
+    whole = "695e0514" + "0" * 32
+    (tmp_path / "models--a--b" / "snapshots" / whole).mkdir(parents=True)
+    assert _hub_fault("695e0514").endswith(f"{said}: {whole}")
 
 
 def test_the_cache_of_the_hub_is_where_its_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:

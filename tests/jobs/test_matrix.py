@@ -9,7 +9,7 @@ from projects import DRY, Project
 from thunder.commands import requests
 from thunder.config import compose as configs
 from thunder.config import overrides
-from thunder.ground import digest, files
+from thunder.ground import command, digest, files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job, matrix
 
@@ -39,7 +39,7 @@ def _full(choices: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     words = [f"{'+' if key == 'profile' else ''}{key}={name}" for key, name in choices.items()]
-    words += [f"{key}={overrides._word(value)}" for key, value in values.items()]
+    words += [f"{key}={command.spelt(value)}" for key, value in values.items()]
     conf = str(files.SHIPPED / "conf")
     with hydra.initialize_config_dir(conf, version_base=None, job_name="thunder"):
         composed = OmegaConf.to_container(hydra.compose("config", overrides=words), resolve=True)
@@ -198,8 +198,8 @@ def test_a_section_that_only_one_arm_has_is_a_difference(project: Project) -> No
     [
         ("", "matrices/question.yaml: axes: missing"),
         ("[]", "matrices/question.yaml: a mapping is needed, found list"),
-        (b"# \xff\n", "matrices/question.yaml: cannot be read: 'utf-8' codec"),
-        ("axes: [", "matrices/question.yaml:1: expected the node content"),
+        (b"# \xff\n", "matrices/question.yaml:1: not UTF-8: byte 0xff"),
+        ("axes: [", "matrices/question.yaml:2: did not find expected node content"),
         ("axes: {}", "question.yaml:1: axes: {} is too short"),
         ("axes: {seed: []}", "question.yaml:1: axes.seed: [] is too short"),
         ("axes: {seed: 3}", "question.yaml:1: axes.seed: 3 is an integer, not a list"),

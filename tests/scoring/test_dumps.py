@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from thunder.ground import files, schema
+from thunder.ground import files, json_lines, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.language import sentences
 from thunder.scoring import documents, dumps, intervals, score
@@ -87,13 +87,26 @@ def test_a_dump_of_a_script_of_ones_own_says_its_normaliser(tmp_path: Path) -> N
         _dump(tmp_path, predictions, references)
 
 
+def test_dumps_with_a_byte_order_mark_and_in_one_list(tmp_path: Path) -> None:
+    paths = _write(tmp_path, *_rows(3))
+    plain = dumps.read(*paths)
+    for path in paths:
+        path.write_bytes(json_lines.MARK + path.read_bytes())
+    assert dumps.read(*paths).ids == plain.ids
+    paths[0].write_text(json.dumps(_rows(482)[0], indent=1))
+    with pytest.raises(Faults, match=r"predictions.jsonl:1: this is one JSON list") as caught:
+        dumps.read(*paths)
+    assert len(caught.value.faults) == 1
+
+
 @pytest.mark.parametrize(
     ("predictions", "references", "faults"),
     [
         ("", "", ["predictions.jsonl: no rows", "references.jsonl: no rows"]),
         ("\n\n", None, ["predictions.jsonl: no rows"]),
-        ("[1]\n", None, ["predictions.jsonl:1: a row is a JSON object, this is a list"]),
-        (None, "{\n", ["references.jsonl:1: invalid JSON: .* at column 2"]),
+        ("[1]\n", None, ["predictions.jsonl:1: this is one JSON list; JSON Lines is needed"]),
+        (None, "{\n", ["references.jsonl:1: this is one JSON object over several lines"]),
+        (None, "\n{}{}\n", ["references.jsonl:2: invalid JSON: .* at column 3"]),
         (None, "\n\n\udcff", ["references.jsonl:3: not UTF-8: byte 0xff at column 1"]),
         ([{"feat_id": "a", "asr_text": ""}], None, ["predictions.jsonl:1: no script"]),
         ([{"feat_id": 1, "script": "nko", "asr_text": ""}], None,

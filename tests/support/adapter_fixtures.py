@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from thunder.backends.mlx import blas
@@ -117,23 +118,27 @@ def _rows(count: int, seed: int) -> list[dict[str, Any]]:
 
 def ranks_of(parent: int) -> list[int]:
     """Return the process ids of the ranks that a process has started, the lowest first."""
-    listed = subprocess.run(
-        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    )
-    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
-    return sorted(
-        int(pid)
-        for pid, ppid, args in rows
-        if int(ppid) == parent and "adapter.training.rank" in args
-    )
+    children = psutil.Process(parent).children()
+    return sorted(child.pid for child in children if any(map(_is_rank, _words(child))))
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # gone by now, or a zombie
+        return []
+
+
+def _is_rank(word: str) -> bool:
+    return "adapter.training.rank" in word
 
 
 def is_alive(pid: int) -> bool:
     """Return whether a process exists and is no zombie."""
-    listed = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_for(claim: Callable[[], bool], seconds: float) -> bool:

@@ -147,7 +147,7 @@ def letters(settings: Mapping[str, Any], rows: Mapping[str, int] = ROWS) -> Mate
     sounds = {letter: chance.normal(size=DIMS) for letter in LETTERS}
     frames: list[np.ndarray] = []
     splits = {name: _split(name, count, frames, sounds, chance) for name, count in rows.items()}
-    counts = {"missing": 0, "empty": 0, "infeasible": 0, "foreign_chars": 0, "chars": 1}
+    counts = {"missing": 0, "cut": 0, "empty": 0, "infeasible": 0, "foreign_chars": 0, "chars": 1}
     return Material(
         config=settings,
         vocabulary=words,

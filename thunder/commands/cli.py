@@ -11,6 +11,7 @@ from typing import Any
 
 from thunder.commands.task import Task, argument_of
 from thunder.commands.task import task as task
+from thunder.ground import files
 from thunder.ground.errors import ThunderError, of_os_error
 from thunder.ground.wording import nearest
 from thunder.screen import streams
@@ -25,6 +26,7 @@ def run(tasks: Sequence[Task], words: Sequence[str]) -> int:
     """Run a command line; returns the exit code."""
     streams.prepare()
     try:
+        files.check_working_folder()
         code = _run({task.name: task for task in tasks}, words)
         sys.stdout.flush()
         return code
@@ -82,6 +84,8 @@ def _arguments(task: Task, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _of_bare_words(task: Task, bare: Sequence[str], given: Mapping[str, Any]) -> dict[str, str]:
+    if "" in bare:
+        raise ThunderError(f"{task.name}: an empty word stands for nothing; {_usage(task)}")
     open_to = [name for name in task.needed if name not in given]
     names = [*open_to, *(name for name in task.optional if name not in given)]
     if len(bare) > len(names):
@@ -112,6 +116,8 @@ def _without_value(task: Task, given: dict[str, Any], word: str) -> str:
 def _put(task: Task, given: dict[str, Any], option: str, value: str) -> None:
     """Add the value of an option; several overrides are given one by one."""
     name = argument_of(option)
+    if not value:
+        raise ThunderError(f"{task.name}: {option}: a value is needed after it")
     if task.options[option] is int:
         if not re.fullmatch(r"[+-]?\d+", value):
             raise ThunderError(f"{task.name}: {option}: {value!r} is not an integer")

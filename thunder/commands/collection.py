@@ -14,6 +14,7 @@ from invoke.tasks import task as invoke_task
 from thunder import __version__
 from thunder.commands.task import Task
 from thunder.ground.errors import ThunderError, of_os_error
+from thunder.screen import streams
 
 
 def of(tasks: Sequence[Task]) -> Collection:
@@ -35,6 +36,7 @@ def _of_task(task: Task) -> "InvokeTask[Any]":
     """Make an Invoke task: a user's mistake is one message, a number returned is the exit code."""
 
     def body(context: Context, **given: Any) -> None:
+        streams.prepare()  # `inv` comes here without `thunder`
         try:
             code = task.function(**given)
         except ThunderError as error:

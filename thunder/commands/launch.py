@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from thunder.commands.requests import Request
+from thunder.ground import command
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
@@ -199,7 +200,13 @@ def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: plain.
     shown.say(f"{request.matrix.name}: {listed}")
     has_table = "table" in request.matrix.spec or KINDS[request.cells[0].job.kind].headline
     if counts["reached"] == len(outcomes) and has_table:
-        shown.say(f"its numbers: thunder table {request.matrix.name}")
+        shown.say(f"its numbers: {_table_command(request, request.matrix.name)}")
+
+
+def _table_command(request: Request, name: str) -> str:
+    outputs = request.runtime["outputs"]
+    where = [] if outputs == "outputs" else ["--outputs", outputs]
+    return command.line("thunder", "table", name, *where, *request.places.flags)
 
 
 def _reached_text(row: runner.Planned) -> str:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from thunder.ground import files
 from thunder.ground.errors import ThunderError, of_os_error
 from thunder.ground.wording import nearest
 from thunder.screen import streams
@@ -24,6 +25,7 @@ Thunder: a declarative experiment-matrix runner.
   force=true     a new attempt beside a run that is done
   wait=true      wait for what other runners have, instead of leaving it to them
   retries=N      try a run again that failed for a cause that may pass: environment, write
+  max_cells=N    more cells than 20,000, the most of a matrix or a sweep
 
   --config-dir DIR   a conf/ folder of your own; matrices/ and schemas/ beside it are read too
   --cfg job          print the config of the job and stop
@@ -40,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     streams.prepare()
     try:
+        files.check_working_folder()
         code = _main(words)
         sys.stdout.flush()
         return code

@@ -7,6 +7,7 @@ from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import overrides
+from thunder.ground import command
 from thunder.ground.errors import ThunderError
 from thunder.ground.wording import nearest
 from thunder.jobs import matrix as matrices
@@ -59,7 +60,7 @@ def named(
     parsed = replace(
         parsed,
         values={**parsed.values, "runtime.outputs": str(outputs)},
-        spelt={**parsed.spelt, "runtime.outputs": f"--outputs {outputs}"},
+        spelt={**parsed.spelt, "runtime.outputs": command.line("--outputs", outputs)},
     )
     if not name or is_profile:
         return _read([], parsed, places, sweep=bool(parsed.sweeps))
@@ -77,7 +78,7 @@ def named(
 
 def _nothing_named(name: str, outputs: Path, places: configs.Sources) -> str:
     profiles, have = places.groups.get("profile", []), matrices.names(places)
-    kept = [kept for kept in plans.names(outputs) if kept.startswith("sweep_")]
+    kept = [kept for kept in plans.kept_names(outputs) if kept.startswith("sweep_")]
     return (
         f"no matrix, profile or kept plan {name!r}{nearest(name, [*have, *profiles, *kept])}; "
         f"matrices/ has {', '.join(have) or 'none'}; conf/profile/ has {', '.join(profiles)}; "
@@ -94,7 +95,10 @@ def _read(
         raise ThunderError("matrix=NAME and -m do not go together; put the axis into the matrix")
     if parsed.sweeps and not sweep:
         word = parsed.spelt[overrides.full_key(next(iter(parsed.sweeps)))]
-        raise ThunderError(f"{word!r} is a sweep; add -m to run all its values")
+        key, _, values = word.partition("=")
+        raise ThunderError(
+            f"{word!r} is a sweep; add -m to run all its values, or write a list: {key}=[{values}]"
+        )
     if names:
         return of_matrix(matrices.load(names[-1], places), parsed, places)
     if sweep and parsed.sweeps:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from thunder.config import sources
-from thunder.ground import digest
+from thunder.ground import digest, names
 from thunder.ground.errors import ThunderError
 from thunder.runs import store
 
+NAMED = "a matrix, a profile or a kept plan:"
 NOT_WHOLE = "with these words the cells are not those of the matrix as it is written"
 
 
@@ -20,6 +21,8 @@ def request(name: str, words: Sequence[str], folder: Path, config_dir: str) -> A
     from thunder.commands import requests
     from thunder.jobs import matrix as matrices
 
+    if name:
+        names.check(name, NAMED)
     places = sources.sources(places_dir(config_dir))
     path = matrices.path_of(name, places) if name in places.groups.get("profile", []) else None
     if path is not None:
@@ -31,6 +34,8 @@ def part(name: str, words: Sequence[str], folder: Path, config_dir: str) -> tupl
     """Return a request whose cells are those that words for axes leave, and whether any did."""
     from thunder.config import overrides
 
+    if name:
+        names.check(name, NAMED)
     places = sources.sources(places_dir(config_dir))
     parsed = overrides.parse(words, places)
     given = {**parsed.sweeps, **_alone(parsed.values), **_alone(parsed.choices)}
@@ -53,6 +58,7 @@ def _alone(values: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _axes(name: str, folder: Path, places: sources.Sources) -> set[str]:
     """Return the full keys that the cells of a matrix or a kept sweep differ in."""
     from thunder.config import overrides
+    from thunder.jobs import axes
     from thunder.jobs import matrix as matrices
     from thunder.runner import plans
 
@@ -62,7 +68,7 @@ def _axes(name: str, folder: Path, places: sources.Sources) -> set[str]:
     spec = kept["matrix"] if kept else None
     if matrices.path_of(name, places):
         spec = matrices.load(name, places).spec
-    points = [spec["axes"], *spec.get("include", [])] if spec else []
+    points = [axes.columns(spec["axes"]), *spec.get("include", [])] if spec else []
     return {overrides.full_key(key) for point in points for key in point}
 
 

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder.config import mistakes, origin, template
+from thunder.config import hydra_files, mistakes, origin, template
 from thunder.config.plain import MISSING as MISSING
 from thunder.config.plain import leaves as leaves
 from thunder.config.plain import missing_values as missing_values
 from thunder.config.plain import plain as plain
-from thunder.config.plain import quoted
 from thunder.config.plain import read_yaml as read_yaml
 from thunder.config.sources import Sources as Sources
 from thunder.config.sources import sources as sources
 from thunder.config.template import Template as Template
+from thunder.ground.command import quoted
 from thunder.ground.errors import ThunderError
 
 
@@ -30,7 +30,7 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
     """
     from omegaconf import OmegaConf
 
-    here = _this_machine(places)
+    here = places.this_machine
     with _hydra(places) as (hydra, overrides):
         words = [*_choice_words(choices, here), *overrides]
         merged_files = _listen()
@@ -52,7 +52,7 @@ def origins_list(choices: Mapping[str, str], places: Sources) -> list[tuple[Path
     """Return the files that made a config, in the order they were merged, each with its package."""
     key = tuple(choices.items())
     if key not in places.layers:
-        words = _choice_words(choices, _this_machine(places))
+        words = _choice_words(choices, places.this_machine)
         with _hydra(places) as (_, overrides):
             places.layers[key] = _layers(_defaults([*words, *overrides]), places)
     return places.layers[key]
@@ -109,24 +109,6 @@ def _choice_words(choices: Mapping[str, str], here: Mapping[str, Any]) -> list[s
     return [f"{'+' if k in added else ''}{k}={quoted(v)}" for k, v in merged.items()]
 
 
-def _this_machine(places: Sources) -> dict[str, Any]:
-    """Read conf/local.yaml: what this machine's owner set, which may not change a result."""
-    path = places.local_file()
-    if path is None:
-        return {}
-    settings = read_yaml(path)
-    if unknown := sorted(set(settings) - {"site", "runtime"}):
-        raise ThunderError(
-            f"{origin.shown(path)}: {', '.join(map(repr, unknown))} cannot be set here; "
-            "only site and runtime can"
-        )
-    if not isinstance(settings.get("site", ""), str):
-        raise ThunderError(f"{origin.shown(path)}: site: {settings['site']!r} is not a site's name")
-    if not isinstance(settings.get("runtime", {}), dict):
-        raise ThunderError(f"{origin.shown(path)}: runtime: a mapping is needed")
-    return settings
-
-
 def _merged(under: Any, over: Any) -> Any:
     if not isinstance(under, dict) or not isinstance(over, dict):
         return over
@@ -167,6 +149,7 @@ class _hydra:
         from hydra.core.global_hydra import GlobalHydra
 
         GlobalHydra.instance().clear()
+        hydra_files.register()
         primary = next((r for r in self.places.conf if (r / "config.yaml").is_file()), None)
         if primary is None:
             raise ThunderError(f"{self.places.conf[0]}: no config.yaml in it")
@@ -181,7 +164,6 @@ class _hydra:
 
 
 def _composed(hydra: Any, overrides: list[str], choices: Mapping[str, str], places: Sources) -> Any:
-    import yaml
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -191,13 +173,9 @@ def _composed(hydra: Any, overrides: list[str], choices: Mapping[str, str], plac
         group, _, option = str(error.missing_cfg_file or "").rpartition("/")
         place = mistakes.chosen_at(group, option, choices, places)
         raise ThunderError(place + mistakes.no_option(group, option, places)) from error
-    except yaml.MarkedYAMLError as error:
-        raise ThunderError(mistakes.yaml_fault(error)) from error
     except RecursionError as error:
         raise ThunderError(
             f"{mistakes.profile_place(choices, places)}it includes itself"
         ) from error
-    except UnicodeDecodeError as error:
-        raise ThunderError(f"{mistakes.not_text(places)}: not UTF-8: {error}") from error
     except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise ThunderError(mistakes.hydra_fault(error, choices, places)) from error

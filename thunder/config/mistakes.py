@@ -4,12 +4,10 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from thunder.config import origin
 from thunder.config.sources import Sources
+from thunder.ground.errors import ThunderError
 from thunder.ground.wording import nearest
 
 
@@ -63,7 +61,7 @@ def _choices_in(path: Path, own: str) -> Iterator[tuple[int, tuple[str, str]]]:
     Args:
         own: the group that the file is an option of; names in its list are relative to it.
     """
-    with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError):  # told elsewhere, with its place
+    with contextlib.suppress(ThunderError):  # told elsewhere
         for key, line, value in origin.lines(path):
             if len(key) == 1 and value is not None:  # conf/local.yaml has choices as plain keys
                 yield line, (str(key[0]), value)
@@ -73,20 +71,3 @@ def _choices_in(path: Path, own: str) -> Iterator[tuple[int, tuple[str, str]]]:
                 full = name[1:] if name.startswith("/") else f"{own}/{name}".lstrip("/")
                 group, _, option = full.rpartition("/")
                 yield line, (group, option)
-
-
-def not_text(places: Sources) -> str:
-    """Return the first file of conf/ that is not UTF-8."""
-    for path in (path for root in places.conf for path in sorted(root.rglob("*.yaml"))):
-        try:
-            path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            return origin.shown(path)
-    return "conf/"
-
-
-def yaml_fault(error: Any) -> str:
-    """Return one line for a YAML fault: file, line, what was found."""
-    mark = error.problem_mark
-    place = f"{origin.shown(Path(mark.name))}:{mark.line + 1}" if mark else "YAML"
-    return f"{place}: {error.problem or error.context}"

@@ -7,7 +7,26 @@ from typing import Any
 
 import yaml
 
+from thunder.config import yaml_file
+from thunder.config.plain import plain
+from thunder.ground.files import shown as shown
+
 Key = tuple[str | int, ...]
+
+
+class Place(str):
+    """A place, and what is written there of a value: a scalar of YAML, or a word after its `=`."""
+
+    written: str
+
+    @classmethod
+    def of(cls, place: str, written: str) -> "Place":
+        """Return a place with what is written there."""
+        made = cls(place)
+        made.written = written
+        return made
+
+
 Origins = dict[Key, str]
 
 
@@ -66,17 +85,27 @@ def find(origins: Mapping[Key, str], path: Sequence[Any]) -> str | None:
 
 def lines(path: Path) -> Iterator[tuple[Key, int, Any]]:
     """Yield every key of a YAML file with its line, counted from 1, and its raw scalar."""
-    with path.open(encoding="utf-8") as stream:
-        node = yaml.compose(stream, yaml.SafeLoader)
-    yield from _keys(node, ())
+    yield from _keys(yaml_file.compose(path), ())
 
 
-def shown(path: Path) -> str:
-    """Return a path as short as it can be typed from here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd().resolve()))
-    except ValueError:
-        return str(path)
+def misread(place: str | None, value: Any, wants: str) -> str:
+    """Return how to write what was read as something else, or nothing when it was not.
+
+    Args:
+        value: what was read.
+        wants: text or list, what is right there.
+    """
+    written = getattr(place, "written", "")
+    if wants == "list":
+        is_sweep = "," in written and written[0] not in "[{"
+        return f"; a list has brackets: [{written if is_sweep else value}]"
+    if wants != "text" or isinstance(value, str | list | dict):
+        return ""
+    # A text in quotes would have stayed text: what reads as the value is how it is written.
+    words = [written, *re.split(r"[\s,:{}\[\]]+", written)]
+    word = next((w for w in words if repr(plain(yaml_file.scalar(w))) == repr(value)), None)
+    kind = "null" if value is None else "true or false" if isinstance(value, bool) else "a number"
+    return f"; {word} is read as {kind}: for text, quote it" if word else ""
 
 
 def _keys(node: yaml.Node | None, above: Key) -> Iterator[tuple[Key, int, Any]]:
@@ -95,7 +124,7 @@ def _keys_of(layers: Sequence[tuple[Path, str]]) -> Iterator[tuple[Key, str, Any
         prefix = tuple(part for part in package.split(".") if part and part != "_global_")
         for key, line, value in lines(path):
             if key[0] != "defaults":
-                yield prefix + key, f"{shown(path)}:{line}", value
+                yield prefix + key, Place.of(f"{shown(path)}:{line}", str(value)), value
 
 
 def _target(value: Any) -> str | None:

@@ -1,34 +1,36 @@
 """The words of a command line: Hydra's grammar in, choices and values out, and back again."""
 
-import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 from typing import Any
 
-from thunder.config import mistakes
-from thunder.config.plain import plain, quoted
+from thunder.config import mistakes, origin
+from thunder.config.plain import plain
 from thunder.config.sources import Sources
-from thunder.ground import schema_faults
+from thunder.ground import command as commands
+from thunder.ground import schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError
 
 # Words that people type without `runtime.` in front.
 SHORTHAND = (
     "window", "target", "jobs", "dry_run", "force", "wait", "retries", "outputs", "deep",
-    "eval_every", "save_every", "stall_seconds", "start_seconds",
+    "eval_every", "save_every", "stall_seconds", "start_seconds", "max_cells",
 )  # fmt: skip
 # What a command asks of all its cells at once; and what is filled in when a job is made.
 OF_ALL = (
     "runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.wait", "runtime.retries",
-    "runtime.outputs",
+    "runtime.outputs", "runtime.max_cells",
 )  # fmt: skip
+MOST_LETTERS = 10_000  # of a word: Hydra's parser takes a second for a thousand values
+_TOO_LONG = f"a word has {MOST_LETTERS:,} letters at most; a file has room for more"
+_SHOWN_LETTERS = 60
+MOST_CELLS = 20_000  # of a matrix, unless max_cells says otherwise
 FILLED = tuple(
     f"runtime.{key}" for key in ("profile", "command", "reproduce", "paths", "stand_ins")
 )
-# Strings that Hydra's grammar reads back as themselves without quotes.
-_BARE = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[A-Z_/][\w./-]*", re.ASCII | re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*", re.ASCII)
 
 Spelt = dict[tuple[str, str], str]  # words as a shell reads them, by key and value
@@ -44,6 +46,11 @@ class Words:
     spelt: Mapping[str, str]  # dotted key → the word as it was typed
 
 
+def place_of(word: str) -> origin.Place:
+    """Return a word of the command line as the place that set a value."""
+    return origin.Place.of(f"command line {word!r}", word.partition("=")[2])
+
+
 def full_key(key: str) -> str:
     """Return the dotted key of a shorthand word: `window` is `runtime.window`."""
     return f"runtime.{key}" if key in SHORTHAND else key
@@ -53,10 +60,13 @@ def parse(words: Sequence[str], places: Sources) -> Words:
     """Sort the overrides of a command line; faults of spelling are reported together."""
     choices: dict[str, str] = {}
     values: dict[str, Any] = {}
-    sweeps: dict[str, list[Any]] = {}
+    swept: dict[str, Any] = {}
     spelt: dict[str, str] = {}
     faults = []
     for word in words:
+        if len(word) > MOST_LETTERS:
+            faults.append(f"{word[:_SHOWN_LETTERS]!r}…: {_TOO_LONG}")
+            continue
         try:
             override = _parser().parse_override(word)
         except Exception as error:  # Hydra raises its lexer's and parser's errors bare
@@ -69,12 +79,19 @@ def parse(words: Sequence[str], places: Sources) -> Words:
             continue
         spelt[full_key(key)] = word
         if override.is_sweep_override():
-            sweeps[key] = _sweep_values(override)
+            swept[key] = override
         elif key in places.groups:
             choices[key] = str(override.value())
         else:
             values[full_key(key)] = plain(override.value())
-    faults += [f"{spelt[full_key(key)]!r}: {fault}" for key, fault in _value_faults(values, sweeps)]
+    most = most_cells(values, places.this_machine.get("runtime"))  # the first may be the last word
+    faults += [f"{spelt[full_key(k)]!r}: {fault}" for k, o in swept.items()
+               if (fault := _range_fault(o.value(), most))]  # fmt: skip
+    sweeps = {} if faults else {key: _sweep_values(override) for key, override in swept.items()}
+    faults += [
+        f"{spelt[full_key(key)]!r}: {fault}{number_hint(place_of(spelt[full_key(key)]), value)}"
+        for key, value, fault in _value_faults(values, sweeps)
+    ]
     if faults:
         raise Faults("the command line cannot be read:", faults)
     _check_choices(choices, places)
@@ -94,10 +111,37 @@ def _spelling(word: str, error: Exception) -> str:
         return "not an override; write key=value"
     if not _KEY.fullmatch(key.lstrip("+~").replace("/", ".")):
         return f"{key!r} is not a key; a key is words with dots between them, train.steps"
-    typed = shlex.quote(f"{key}={quoted(value)}")
+    typed = commands.line(f"{key}={commands.quoted(value)}")
     if not value.isascii():
         return f"text that is not ASCII needs quotes inside quotes: {typed}"
     return f"{str(error).splitlines()[0]}; to give it as text, quote it: {typed}"
+
+
+def most_cells(values: Mapping[str, Any], runtime: Any) -> int:
+    """Return how many cells a matrix may have.
+
+    Args:
+        values: what is set for all cells.
+        runtime: what else sets it, a section of a config; the schema tells what is wrong in it.
+    """
+    under = runtime.get("max_cells") if isinstance(runtime, dict) else None
+    most = values.get("runtime.max_cells", under)
+    return most if isinstance(most, int) and most > 0 else MOST_CELLS
+
+
+def _range_fault(value: Any, most: int) -> str | None:
+    from hydra.core.override_parser.types import RangeSweep
+
+    if not isinstance(value, RangeSweep) or value.start is None or value.stop is None:
+        return None
+    if not value.step:
+        return "the step of a range cannot be 0"
+    count = ceil((value.stop - value.start) / value.step)
+    return (
+        f"{count:,} values; {most:,} is the most: max_cells={count} allows these"
+        if count > most
+        else None
+    )
 
 
 def key_fault(key: str) -> str | None:
@@ -121,6 +165,12 @@ def value_fault(value: Any) -> str | None:
     if isinstance(value, str) and "${" in value:
         return f"{value!r}: references like ${{KEY}} belong into a profile"
     return None
+
+
+def number_hint(place: str | None, value: Any) -> str:
+    """Return that a number which JSON cannot carry may have been meant as text, or nothing."""
+    unfit = [wording.at(value, fault.path) for fault in schema_faults.unwritable(value)]
+    return next((origin.misread(place, number, "text") for number in unfit), "")
 
 
 def _refusal(override: Any, places: Sources) -> str | None:
@@ -148,10 +198,10 @@ def _second(key: str, word: str, spelt: Mapping[str, str]) -> str | None:
 
 def _value_faults(
     values: Mapping[str, Any], sweeps: Mapping[str, list[Any]]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, Any, str]]:
     for key, value in [*values.items(), *((k, v) for k, vs in sweeps.items() for v in vs)]:
         if fault := value_fault(value):
-            yield key, fault
+            yield key, value, fault
 
 
 def _sweep_values(override: Any) -> list[Any]:
@@ -199,26 +249,16 @@ def command(
         known = (key, repr(value))  # repr tells 1 from true, as equality does not
         if known not in spelt:
             plus = "+" if key == "profile" else ""
-            spelt[known] = shlex.quote(f"{plus}{_short(key)}={_word(value)}")
+            spelt[known] = commands.override(f"{plus}{_short(key)}", value)
         words.append(spelt[known])
     return " ".join(words)
 
 
 @cache
 def _start(flags: tuple[str, ...]) -> str:
-    return shlex.join(["python", "-m", "thunder", *flags])
+    return commands.line("python", "-m", "thunder", *flags)
 
 
 def _short(key: str) -> str:
     name = key.removeprefix("runtime.")
     return name if name in SHORTHAND else key
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, str) and not _BARE.fullmatch(value):
-        return quoted(value)
-    if isinstance(value, list):
-        return f"[{','.join(_word(item) for item in value)}]"
-    if isinstance(value, dict):  # Hydra's grammar has no quotes around keys
-        return f"{{{','.join(f'{key}:{_word(item)}' for key, item in value.items())}}}"
-    return str(value) if isinstance(value, str) else json.dumps(value)

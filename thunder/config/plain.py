@@ -1,32 +1,17 @@
 """Plain data: YAML read as Hydra reads it, the leaves of a config, texts in quotes."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder.config import mistakes, origin
-from thunder.ground.errors import ThunderError
+from thunder.config import yaml_file
 
 MISSING = "???"  # Hydra's word for a value that must be given
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML file as plain data, with YAML's numbers as Hydra reads them."""
-    import yaml
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    place = origin.shown(path)
-    try:
-        value = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except yaml.MarkedYAMLError as error:
-        raise ThunderError(mistakes.yaml_fault(error)) from error
-    except (OSError, ValueError, RecursionError, OmegaConfBaseException) as error:
-        raise ThunderError(f"{place}: cannot be read: {error or type(error).__name__}") from error
-    if not isinstance(value, dict):
-        raise ThunderError(f"{place}: a mapping is needed, found {type(value).__name__}")
-    return {str(key): plain(item) for key, item in value.items()}
+    return {str(key): plain(item) for key, item in yaml_file.read(path).items()}
 
 
 def plain(value: Any) -> Any:
@@ -59,9 +44,3 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 def by_key(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the leaves of a config by their dotted keys."""
     return {".".join(path): value for path, value in leaves(config)}
-
-
-def quoted(text: str) -> str:
-    """Return a text in quotes, as Hydra's grammar reads it back: only quotes are escaped."""
-    doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text)
-    return '"' + doubled.replace('"', '\\"') + '"'

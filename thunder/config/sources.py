@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import yaml
-
+from thunder.config import local
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.files import SHIPPED
 
@@ -51,21 +51,15 @@ class Sources:
         candidates = (root / "local.yaml" for root in self.conf)
         return next((path for path in candidates if path.is_file()), None)
 
-    def outputs(self) -> str:
-        """Return where runs land on this machine when nobody says: conf/local.yaml, or ours.
+    @cached_property
+    def this_machine(self) -> dict[str, Any]:
+        """What conf/local.yaml sets."""
+        return local.read(self.local_file())
 
-        It is read as plain YAML: a question about outputs does not wait for Hydra.
-        """
-        path = self.local_file()
-        if path is None:
-            return DEFAULT_OUTPUTS
-        try:
-            settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise ThunderError(f"{path}: cannot be read: {error}") from error
-        runtime = settings.get("runtime") if isinstance(settings, dict) else None
-        outputs = runtime.get("outputs") if isinstance(runtime, dict) else None
-        return str(outputs or DEFAULT_OUTPUTS)
+    def outputs(self) -> str:
+        """Return where runs land on this machine when nobody says: conf/local.yaml, or ours."""
+        runtime = self.this_machine.get("runtime", {})
+        return str(runtime.get("outputs", DEFAULT_OUTPUTS))
 
 
 def sources(config_dir: Path | None = None) -> Sources:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import perturb, rows
-from thunder.corpora.corpus import CREATED_BY, SPLITS
+from thunder.corpora.corpus import CREATED_BY, MOST_LEFT_OUT, SPLITS, check_left_out
 from thunder.ground import digest, files, json_lines, schema
 from thunder.ground.errors import ThunderError
 from thunder.ground.input_files import MANIFEST
@@ -50,12 +50,14 @@ def build_from_file(
     seed: int,
     id_column: str | None = None,
     license: str | None = None,
+    most_left_out: float = MOST_LEFT_OUT,
 ) -> dict[str, Any]:
     """Build a corpus from the text column of a JSON Lines file.
 
     Args:
         id_column: the column that names a row; line numbers do, when there is none.
         license: of the text, as the manifest shall say it.
+        most_left_out: the share of the rows that may be left out.
     """
     if target.exists():
         raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
@@ -76,11 +78,14 @@ def build_from_file(
     }
     names = {n: row.get(id_column, n) if id_column else n for n, row in numbered.items()}
     named = (rows.Sentence(str(names[n]), row[column]) for n, row in numbered.items())
-    return build(named, target, settings)
+    return build(named, target, settings, most_left_out)
 
 
 def build(
-    source: Iterable[rows.Sentence], target: Path, settings: dict[str, Any]
+    source: Iterable[rows.Sentence],
+    target: Path,
+    settings: dict[str, Any],
+    most_left_out: float = 1.0,
 ) -> dict[str, Any]:
     """Write a corpus folder and return its manifest; the same sentences give the same bytes.
 
@@ -91,6 +96,7 @@ def build(
     """
     splits, dropped = rows.make(source, settings["script"], settings["seed"])
     _check_no_split_is_empty(settings, splits, dropped)
+    _check_left_out(splits, dropped, most_left_out)
     with files.fresh_folder(target) as folder:
         for split in SPLITS:
             for row in splits[split]:
@@ -138,6 +144,12 @@ def _check_no_split_is_empty(
         f"{', '.join(f'{count} {split}' for split, count in counts.items())}{why}; {advice}",
         "data",
     )
+
+
+def _check_left_out(splits: rows.Splits, dropped: Counter[str], most: float) -> None:
+    why = [f"{number}: {reason}" for reason, number in dropped.items() if number]
+    count = dropped.total() + sum(map(len, splits.values()))
+    check_left_out(dropped.total(), count, "row", most, why)
 
 
 def _manifest(

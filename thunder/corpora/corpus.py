@@ -1,11 +1,12 @@
 """A corpus folder: checked line by line, then handed on as data sets."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thunder.ground import json_lines, schema
+from thunder.ground import command, json_lines, schema, wording
 from thunder.ground.digest import of_bytes, of_folder
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.input_files import MANIFEST
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "valid", "test")
 CREATED_BY = "thunder"  # a manifest of our own says so
 NAMES = (*(f"{split}.jsonl" for split in SPLITS), MANIFEST)
+MOST_LEFT_OUT = 0.5  # of what a person brings: with more, it is not what they think it is
 ROLES = ("system", "user", "assistant")
 SHAPE = '{"messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]}'
 
@@ -39,14 +41,19 @@ def load(folder: Path) -> "dict[str, Dataset]":
 def digest(folder: Path) -> str:
     """Return the digest of a corpus's content, wherever it lies."""
     check_is_complete(folder)
-    return of_folder(folder, NAMES)
+    return of_folder(folder, names(folder))
+
+
+def names(folder: Path) -> list[str]:
+    """Return the files of a folder that are read, and so name it; others may lie beside them."""
+    return [name for name in NAMES if (folder / name).is_file()]
 
 
 def check_is_complete(folder: Path) -> None:
     """Refuse a folder that lacks one of the four files."""
     if not folder.is_dir():
         raise ThunderError(f"corpus {folder}: no such folder", "data")
-    missing = [name for name in NAMES if not (folder / name).is_file()]
+    missing = sorted({*NAMES} - {*names(folder)}, key=NAMES.index)
     if missing:
         hint = f"; a {MANIFEST} of {{}} is enough" if MANIFEST in missing else ""
         raise ThunderError(f"corpus {folder}: missing {', '.join(missing)}{hint}", "data")
@@ -151,6 +158,35 @@ def refuse_existing(folder: Path) -> None:
         )
 
 
-def use_text(words: str, folder: Path) -> str:
+def check_left_out(missing: int, count: int, what: str, most: float, why: Sequence[str]) -> None:
+    """Refuse to make a folder of a smaller share of what was brought than a person allows.
+
+    Args:
+        what: of which there are `count`, and `missing` of them left out.
+        most: the share that may be left out.
+        why: a line for each reason.
+    """
+    if missing > most * count:
+        raise Faults(
+            f"{missing} of {wording.count(count, what)} left out, and --most-left-out allows "
+            f"{most:.0%}; nothing was made:",
+            why,
+            "data",
+        )
+
+
+def share(written: str) -> float:
+    """Return the share that --most-left-out says, MOST_LEFT_OUT where it says nothing."""
+    try:
+        value = float(written or MOST_LEFT_OUT)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ThunderError(f"--most-left-out: {written!r} is not a share from 0 to 1")
+    return value
+
+
+def use_text(words: Sequence[str], folder: Path) -> str:
     """Return the command that trains on a folder that was made."""
-    return f"use it: python -m thunder {words} data.source.folder={folder.absolute()}"
+    chosen = command.override("data.source.folder", str(folder.absolute()))
+    return f"use it: {command.line('python', '-m', 'thunder', *words)} {chosen}"

@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from thunder.ground.errors import ThunderError
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 _WHEEL = _PACKAGE / "shipped"
 # A checkout has conf/ beside the package; a wheel carries the same folders inside it.
@@ -38,8 +40,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         _sync(path.parent)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
-            error.filename = str(path)  # a write to a stream does not say where
+        _name(error, path)
         raise
 
 
@@ -51,6 +52,30 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+
+
+def check_working_folder() -> None:
+    """Refuse to work where nothing is: paths are relative to the working folder.
+
+    Raises:
+        ThunderError: it was removed.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        place = os.environ.get("PWD", "its path is not known")
+        raise ThunderError(
+            f"the working folder was removed ({place}); go to one that is there: cd FOLDER",
+            "environment",
+        ) from error
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be typed from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd().resolve()))
+    except ValueError:
+        return str(path)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -75,8 +100,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file, with a byte order mark or without.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deep to be read.
+    """
+    return parse_json(path.read_text(encoding="utf-8-sig"))
+
+
+def parse_json(source: str | bytes) -> Any:
+    """Parse JSON; what is nested too deep is a ValueError, as all that cannot be parsed."""
+    try:
+        return json.loads(source)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def render_jsonl(rows: Iterable[Any]) -> str:
@@ -93,8 +130,12 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 def append_jsonl(path: Path, row: Any) -> None:
     """Add one row to a JSON Lines file, in one write."""
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(render_jsonl([row]))
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(render_jsonl([row]))
+    except OSError as error:
+        _name(error, path)
+        raise
 
 
 def read_jsonl(path: Path) -> Iterator[Any]:
@@ -104,7 +145,7 @@ def read_jsonl(path: Path) -> Iterator[Any]:
     with path.open(encoding="utf-8") as stream:
         for line in stream:
             if line.endswith("\n"):
-                yield json.loads(line)
+                yield parse_json(line)
 
 
 @contextmanager
@@ -161,6 +202,12 @@ def _remove_unheld(path: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     finally:
         os.close(descriptor)
+
+
+def _name(error: BaseException, path: Path) -> None:
+    """Have an error of a full disk say where: a write to a stream does not."""
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+        error.filename = str(path)
 
 
 def _sync(path: Path) -> None:

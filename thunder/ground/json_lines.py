@@ -1,12 +1,14 @@
 """JSON Lines that people bring: every broken line is named, none is skipped."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import Faults, ThunderError
 
 MOST_SHOWN = 20
+MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before UTF-8
 
 
 def read(path: Path) -> bytes:
@@ -19,15 +21,36 @@ def read(path: Path) -> bytes:
 
 def rows(data: bytes) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
     """Return the rows by line number, and a fault for every line that is not a JSON object."""
-    by_line: dict[int, dict[str, Any]] = {}
     faults: dict[int, str] = {}
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if line.strip():
-            try:
-                by_line[number] = _row(line)
-            except (ValueError, RecursionError) as error:
-                faults[number] = _why(error)
-    return by_line, faults
+    return dict(each(data.split(b"\n"), faults)), faults
+
+
+def each(lines: Iterable[bytes], faults: dict[int, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows with their line numbers, one at a time: a file may be large.
+
+    Args:
+        faults: gets what is wrong with every line that is not a JSON object.
+    """
+    is_first = True
+    for number, whole in enumerate(lines, 1):
+        line = whole.removeprefix(MARK) if number == 1 else whole
+        if not line.strip():
+            continue
+        try:
+            yield number, _row(line)
+        except (ValueError, RecursionError) as error:
+            faults[number] = _why(error)
+            if is_first and (other := _other_form(line.strip())):
+                faults[number] = f"{other}; JSON Lines is needed, one object on each line"
+                return  # every further line would be a fault
+        is_first = False
+
+
+def _other_form(line: bytes) -> str | None:
+    """Return what a file is, by its first line, that is one piece of JSON instead of lines."""
+    if line.startswith(b"["):
+        return "this is one JSON list"
+    return "this is one JSON object over several lines" if line == b"{" else None
 
 
 def placed(name: str, faults: dict[int, str]) -> list[str]:

@@ -45,11 +45,13 @@ class Kind:
         inspects: `module:function` that is given the configs whose needed runs are not made yet,
             and refuses what could only fail after them.
         stand_ins: inputs of a config that stand in for real ones, wherever they come from.
+        reads: `module:function` of inputs of which not every file in their folder counts; it
+            returns the names of those that do, and so name the input.
         recipes: `module:function` of each recipe that builds an input in place; it returns the
             digest of the code and words behind it.
         imports: `module:function` of each action that makes a data folder of what a person has:
-            (source, transcripts, target, licence, options of conf/script/) to the lines that say
-            what was made.
+            (source, transcripts, target, options of conf/script/, other options as they were
+            typed) to the lines that say what was made.
         tables: module that makes the tables of a matrix; see `results.tables`.
         page: module that makes the error page of a run; see `results.pages`.
         decodes: `module:function` that asks the model of a run again for what its files say:
@@ -76,6 +78,7 @@ class Kind:
     settled: Callable[[Config], Config] = _as_it_is
     inspects: str | None = None
     stand_ins: Callable[[Config], Sequence[str]] = _nothing
+    reads: Mapping[str, str] = field(default_factory=dict)
     recipes: Mapping[str, str] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
     tables: str | None = None

@@ -3,7 +3,6 @@
 It answers yes or no in microseconds; a no is explained in `schema_faults`.
 """
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,12 @@ def read(name: str, path: Path, cause: Cause = "data") -> Any:
 
 def faults(name: str, value: Any, folders: tuple[Path, ...] = SHIPPED_SCHEMAS) -> list[Fault]:
     """Return every fault of a value, in the order of its keys; an empty list when it is right."""
-    if is_right(name, value, folders):
-        return []
-    explained = schema_faults.explain(value, load(name, folders), load("common", folders))
+    try:
+        if is_right(name, value, folders):
+            return []
+        explained = schema_faults.explain(value, load(name, folders), load("common", folders))
+    except RecursionError:
+        return [Fault((), "nested too deep")]
     if explained:
         return explained
     # The two libraries disagree: believe the stricter one.
@@ -95,7 +97,7 @@ def load(name: str, folders: tuple[Path, ...] = SHIPPED_SCHEMAS) -> dict[str, An
         path = folder / f"{name}.json"
         if path.is_file():
             try:
-                schema = json.loads(path.read_text(encoding="utf-8"))
+                schema = read_json(path)
             except ValueError as error:
                 raise ThunderError(f"{path}: not JSON: {error}") from error
             if not isinstance(schema, dict):

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from thunder.ground.wording import dotted, is_text, nearest, unknown_key
@@ -19,6 +19,7 @@ class Fault:
 
     path: tuple[str | int, ...]
     message: str
+    wants: str = ""  # text or list, where one of them is right and something else was found
 
     @property
     def key(self) -> str:
@@ -40,6 +41,8 @@ def explain(value: Any, schema: dict[str, Any], common: dict[str, Any]) -> list[
     unfit = unwritable(value)
     places = {fault.path for fault in unfit}
     broken = [fault for error in errors for fault in _faults_of(error, common)]
+    wants = {fault.path: fault.wants for fault in broken}
+    unfit = [replace(fault, wants=wants.get(fault.path, "")) for fault in unfit]
     return in_order([*unfit, *(fault for fault in broken if fault.path not in places)])
 
 
@@ -69,14 +72,25 @@ def _faults_of(error: Any, common: dict[str, Any]) -> list[Fault]:
     path = tuple(error.absolute_path)
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         allowed = sorted(error.schema.get("properties", {}))
+        renamed = error.schema.get("renamed", {})
         unknown = [key for key in error.instance if key not in allowed]
-        return [Fault((*path, key), unknown_key(key, allowed)) for key in unknown]
+        return [Fault((*path, key), unknown_key(key, allowed, renamed=renamed)) for key in unknown]
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return [Fault((*path, key), "missing" + _meaning(error, key)) for key in missing]
     if error.validator in ("oneOf", "anyOf") and error.context:
         return _alternatives(error, path, common)
-    return [Fault(path, _sentence(error) + _meaning(error))]
+    return [Fault(path, _sentence(error) + _meaning(error), _wants(error))]
+
+
+def _wants(error: Any) -> str:
+    if isinstance(error.instance, dict | list):
+        return ""
+    kinds = _listed(error.validator_value) if error.validator == "type" else []
+    choices = error.validator_value if error.validator == "enum" else []
+    if "string" in kinds or any(isinstance(choice, str) for choice in choices):
+        return "text"
+    return "list" if "array" in kinds else ""
 
 
 def _alternatives(error: Any, path: tuple[str | int, ...], common: dict[str, Any]) -> list[Fault]:
@@ -87,7 +101,8 @@ def _alternatives(error: Any, path: tuple[str | int, ...], common: dict[str, Any
     branches = [_resolved(branch, common) for branch in error.validator_value]
     if not isinstance(error.instance, dict):
         choices = [str(branch.get("title", branch.get("type", "?"))) for branch in branches]
-        return [Fault(path, f"{_show(error.instance)} is not one of: {'; '.join(choices)}")]
+        wants = "text" if any("string" in _listed(b.get("type")) for b in branches) else ""
+        return [Fault(path, f"{_show(error.instance)} is not one of: {'; '.join(choices)}", wants)]
 
     def misses(index: int) -> tuple[int, int]:
         required = branches[index].get("required", [])
@@ -98,7 +113,24 @@ def _alternatives(error: Any, path: tuple[str | int, ...], common: dict[str, Any
     if misses(meant)[0] and not any(not misses(index)[0] for index in by_branch):
         keys = [str(branch["required"][0]) for branch in branches if branch.get("required")]
         return [Fault(path, f"one of these keys is needed: {', '.join(keys)}")]
-    return [fault for inner in by_branch[meant] for fault in _faults_of(inner, common)]
+    faults = [fault for inner in by_branch[meant] for fault in _faults_of(inner, common)]
+    others = [branch for index, branch in enumerate(branches) if index != meant]
+    return [_of_another(fault, path, branches[meant], others) for fault in faults]
+
+
+def _of_another(
+    fault: Fault, path: tuple[str | int, ...], meant: dict[str, Any], others: list[dict[str, Any]]
+) -> Fault:
+    """Explain a key that belongs to another alternative: two of them cannot be mixed."""
+    by_first = {branch["required"][0]: branch["required"] for branch in others}
+    needed = by_first.get(fault.path[-1]) if fault.path[:-1] == path else None
+    if needed is None:
+        return fault
+    whole = f"{dotted(path)}={{{','.join(f'{key}:…' for key in needed)}}}"
+    message = (
+        f"does not go with {meant['required'][0]}; on the command line give all of it: {whole}"
+    )
+    return replace(fault, message=message)
 
 
 def _resolved(branch: dict[str, Any], common: dict[str, Any]) -> dict[str, Any]:

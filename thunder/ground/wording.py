@@ -1,9 +1,18 @@
 """Words for people: nearest names, keys as they are written, counts, plain tables."""
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
+
+# What a terminal obeys instead of showing it; a line may break, and columns may be set off by tabs.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters are escaped as JSON escapes them, `\\u001b`."""
+    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def nearest(word: str, choices: list[str]) -> str:
@@ -12,12 +21,17 @@ def nearest(word: str, choices: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def unknown_key(key: Any, allowed: list[str], more: Sequence[str] = ()) -> str:
+def unknown_key(
+    key: Any, allowed: list[str], more: Sequence[str] = (), renamed: Mapping[str, str] | None = None
+) -> str:
     """Return the message for a key that does not exist.
 
     Args:
         more: what else may have been meant.
+        renamed: keys of earlier versions, with what they are called now.
     """
+    if renamed and key in renamed:
+        return f"not a key any more, it is {renamed[key]} now; allowed: {', '.join(allowed)}"
     if not allowed:
         return "not a key here; nothing is allowed in this place"
     return f"not a key here{nearest(str(key), [*allowed, *more])}; allowed: {', '.join(allowed)}"
@@ -27,6 +41,13 @@ def dotted(path: tuple[str | int, ...]) -> str:
     """Return a path as people write it: `train.steps`, `axes[2]`, `$` for the whole."""
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return key.removeprefix(".") or "$"
+
+
+def at(value: Any, path: Sequence[str | int]) -> Any:
+    """Return what lies under a path of nested mappings and lists."""
+    for part in path:
+        value = value[part]
+    return value
 
 
 def is_text(value: str) -> bool:

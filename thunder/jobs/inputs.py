@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, folders, input_files, wording
+from thunder.ground import command, digest, files, folders, input_files, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 
 _SLOW_BYTES = 4 << 30  # above this a person is told why it takes long
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 # Where a folder that thunder built in place says so.
 _MARKS = ((input_files.CONFIG, "thunder_stand_in"), (input_files.MANIFEST, "stand_in"))
@@ -34,9 +35,11 @@ class _Bound:
 class Known:
     """What was bound before: cells of a matrix share most of their inputs."""
 
-    sources: dict[str, _Bound] = field(default_factory=dict)
+    sources: dict[tuple[str, str | None], _Bound] = field(default_factory=dict)
     # By object: a section, kept so that no other takes its place; what it becomes; its source.
-    sections: dict[int, tuple[dict[str, Any], dict[str, Any], _Bound]] = field(default_factory=dict)
+    sections: dict[tuple[int, str | None], tuple[dict[str, Any], dict[str, Any], _Bound]] = field(
+        default_factory=dict
+    )
 
 
 def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
@@ -49,9 +52,11 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     runtime = config["runtime"]
     bound, paths, missing = dict(config), dict(runtime["paths"]), []
     marked = []
+    kind = KINDS.get(config.get("kind", ""))  # a site is looked at without a job
+    reads = kind.reads if kind else {}
     for name, section in sources_of(config).items():
         try:
-            bound[name], source = _bind_section(section, runtime["outputs"], known)
+            bound[name], source = _bind_section(section, runtime["outputs"], known, reads.get(name))
         except _Missing as error:
             missing.append(f"{name} {section['name']!r}: {error}")
             continue
@@ -62,7 +67,6 @@ def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
     if missing:
         site = runtime["site"]["name"]
         raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
-    kind = KINDS.get(config.get("kind", ""))  # a site is looked at without a job
     marked += [name for name in (kind.stand_ins(config) if kind else ()) if name not in marked]
     bound["runtime"] = {**runtime, "paths": paths, "stand_ins": marked}
     return bound
@@ -82,11 +86,27 @@ def stand_ins(config: Mapping[str, Any]) -> list[str]:
 
 def hub_snapshot(repository: str, commit: str) -> Path | None:
     """Return the folder of a hub model in this machine's cache, without asking the network."""
-    root = hub_cache() / f"models--{repository.replace('/', '--')}"
+    root = _hub_folder(repository)
     reference = root / "refs" / commit
-    full_commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else commit
+    is_inside = (root / "refs") in Path(os.path.normpath(reference)).parents
+    is_known = is_inside and reference.is_file()  # a branch may have a / in its name
+    full_commit = reference.read_text(encoding="utf-8").strip() if is_known else commit
     folder = root / "snapshots" / full_commit
-    return folder if len(full_commit) == 40 and folder.is_dir() else None
+    return folder if _COMMIT.fullmatch(full_commit) and folder.is_dir() else None
+
+
+def _hub_folder(repository: str) -> Path:
+    return hub_cache() / f"models--{repository.replace('/', '--')}"
+
+
+def _no_snapshot(repository: str, commit: str) -> str:
+    """Return that this machine has not got a hub model, and the command that brings it."""
+    if re.fullmatch(r"[0-9a-f]{4,39}", commit):
+        have = sorted(path.name for path in _hub_folder(repository).glob(f"snapshots/{commit}*"))
+        whole = f": {', '.join(have)}" if have else ""
+        return f"{commit} is the beginning of a commit of {repository}; give all 40 digits{whole}"
+    fetch = command.line("hf", "download", repository, "--revision", commit)
+    return f"no snapshot of {repository} ({commit}) in {hub_cache()}; fetch it with: {fetch}"
 
 
 def hub_cache() -> Path:
@@ -102,31 +122,33 @@ class _Missing(Exception):
 
 
 def _bind_section(
-    section: dict[str, Any], outputs: str, known: Known
+    section: dict[str, Any], outputs: str, known: Known, reads: str | None
 ) -> tuple[dict[str, Any], _Bound]:
-    remembered = known.sections.get(id(section))
+    remembered = known.sections.get((id(section), reads))
     if remembered is None:  # cells that share a section share what it becomes
-        bound = _bind_source(section["source"], outputs, known)
+        bound = _bind_source(section["source"], outputs, known, reads)
         remembered = (section, {**section, "source": bound.source}, bound)
-        known.sections[id(section)] = remembered
+        known.sections[id(section), reads] = remembered
     return remembered[1], remembered[2]
 
 
-def _bind_source(source: dict[str, Any], outputs: str, known: Known) -> _Bound:
-    key = repr(source)
+def _bind_source(source: dict[str, Any], outputs: str, known: Known, reads: str | None) -> _Bound:
+    key = (repr(source), reads)
     if key not in known.sources:
-        by_content, path = _bind_one(source, Path(outputs) / folders.CACHE)
+        by_content, path = _bind_one(source, Path(outputs) / folders.CACHE, reads)
         is_marked = path is not None and _says_stand_in(path)
         known.sources[key] = _Bound(by_content, None if path is None else str(path), is_marked)
     return known.sources[key]
 
 
-def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path | None]:
+def _bind_one(
+    source: dict[str, Any], cache: Path, reads: str | None
+) -> tuple[dict[str, Any], Path | None]:
     if "folder" in source:
         folder = Path(os.path.expanduser(source["folder"])).absolute()
         if not folder.is_dir():
             raise _Missing(f"no folder {folder}")
-        return {"digest": _folder_digest(folder, cache)}, folder
+        return {"digest": _folder_digest(folder, cache, reads)}, folder
     if "file" in source:
         file = Path(os.path.expanduser(source["file"])).absolute()
         if not file.is_file():
@@ -135,10 +157,7 @@ def _bind_one(source: dict[str, Any], cache: Path) -> tuple[dict[str, Any], Path
     if "hub" in source:
         snapshot = hub_snapshot(source["hub"], source["commit"])
         if snapshot is None:
-            raise _Missing(
-                f"no snapshot of {source['hub']} ({source['commit']}) in {hub_cache()}; "
-                f"fetch it with: hf download {source['hub']}"
-            )
+            raise _Missing(_no_snapshot(source["hub"], source["commit"]))
         return {"hub": source["hub"], "commit": snapshot.name}, snapshot
     if "recipe" in source:
         return {**source, "builder": kinds.loaded(kinds.recipes()[source["recipe"]])(source)}, None
@@ -164,19 +183,24 @@ def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
     return [f"hosts {names}: ranks cannot be started over ssh yet; use site=local"]
 
 
-def _folder_digest(folder: Path, cache: Path) -> str:
-    names = digest.visible_files(folder)
+def _folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
+    """Return the digest of the files in a folder that count, all visible ones where none is told.
+
+    Args:
+        reads: the function of a kind that tells which are read.
+    """
+    names = kinds.loaded(reads)(folder) if reads else digest.visible_files(folder)
     if odd := [name for name in names if not wording.is_text(name)]:
         raise _Missing(f"{folder}: {odd[0]!a} is not a name in UTF-8")
     size = sum((folder / name).stat().st_size for name in names)
     if size <= _LARGE_BYTES:
-        return digest.of_folder(folder)
+        return digest.of_folder(folder, names)
     memory = cache / "digests" / f"{digest.of_value(_stamp(folder, names))}.json"
     if sha256 := _remembered(memory):
         return sha256
     if size > _SLOW_BYTES:
         print(f"reading {size / 1e9:,.0f} GB in {folder}, once, to name them", file=sys.stderr)
-    sha256 = digest.of_folder(folder)
+    sha256 = digest.of_folder(folder, names)
     with suppress(OSError):  # a memory that cannot be kept costs time alone
         files.write_json(memory, {"folder": str(folder), "digest": sha256})
     return sha256

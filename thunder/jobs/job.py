@@ -151,7 +151,9 @@ def faults_of(
     if not isinstance(kind, str) or kind not in KINDS:
         return [_placed(path, text, origins()) for path, text in _kind_faults(config, places)]
     sections = Sections(places.schemas) if sections is None else sections
-    faults = {fault.path: fault.message for fault in sections.faults(kind, config)}
+    broken = sections.faults(kind, config)
+    faults = {fault.path: fault.message for fault in broken}
+    wants = {fault.path: fault.wants for fault in broken}
     if faults:
         allowed = sorted(_sections(kind, places))
         unknown = [key for key in config if (key,) in faults and key not in allowed]
@@ -163,7 +165,10 @@ def faults_of(
         faults |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
     if not faults:
         faults = dict(rules.faults(config, steps.total(config)))
-    return [_placed(path, message, origins()) for path, message in faults.items()]
+    return [
+        _placed(path, message, origins(), config, wants.get(path, ""))
+        for path, message in faults.items()
+    ]
 
 
 def check(config: dict[str, Any], places: configs.Sources, origins: Origins, title: str) -> None:
@@ -202,7 +207,19 @@ def _sections(kind: str, places: configs.Sources) -> dict[str, Any]:
     return dict(schema.load(kind, places.schemas).get("properties", {}))
 
 
-def _placed(path: tuple[str | int, ...], message: str, origins: Mapping[origin.Key, str]) -> str:
+def _placed(
+    path: tuple[str | int, ...],
+    message: str,
+    origins: Mapping[origin.Key, str],
+    config: Any = None,
+    wants: str = "",
+) -> str:
+    """Return a fault with its place.
+
+    Args:
+        wants: what is right there, where it may be that something else was read.
+    """
     place = origin.find(origins, path)
+    hint = origin.misread(place, wording.at(config, path), wants) if wants else ""
     words = [*([place] if place else []), *([wording.dotted(path)] if path else []), message]
-    return ": ".join(words)
+    return ": ".join(words) + hint

@@ -9,9 +9,9 @@ from thunder.config import origin, overrides
 from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import Sections
-from thunder.jobs import comparable, inputs
+from thunder.jobs import axes, comparable, inputs
 from thunder.jobs import job as jobs
-from thunder.jobs.matrix_file import Coordinates, matches, points
+from thunder.jobs.axes import Coordinates, matches
 from thunder.jobs.matrix_file import Matrix as Matrix
 from thunder.jobs.matrix_file import load as load
 from thunder.jobs.matrix_file import names as names
@@ -50,10 +50,13 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
         Faults: faults of any cell's config, duplicate cells, cells that break `same` or `differ`.
     """
     _refuse_overridden_axes(matrix, words)
-    coordinates = list(points(matrix.spec))
-    if not coordinates:
-        raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its exclude")
     expansion = _Expansion(matrix, words, places)
+    # Before a point is looked for: what is left of too many may lie far behind.
+    expansion.refuse_too_many(places.this_machine.get("runtime"))
+    coordinates = list(axes.points(matrix.spec))
+    if not coordinates:
+        raise ThunderError(f"matrix {matrix.name!r} has no cell left; see its only and exclude")
+    expansion.refuse_too_many(expansion.config(*expansion.sides(coordinates[0])).get("runtime"))
     sides = [expansion.sides(point) for point in coordinates]
     configs_of_cells = [expansion.config(*side) for side in sides]
     expansion.check(coordinates, configs_of_cells)
@@ -126,6 +129,16 @@ class _Expansion:
                 raise ThunderError(f"matrix {self.matrix.name!r}: {error}", error.cause) from error
         return self.templates[key].fill(values)
 
+    def refuse_too_many(self, runtime: Any) -> None:
+        """Refuse what takes long and can hardly be meant."""
+        cells = axes.count(self.matrix.spec)
+        most = overrides.most_cells(self.values, runtime)
+        if cells > most:
+            raise ThunderError(
+                f"matrix {self.matrix.name!r} spans {cells:,} cells; {most:,} is the most: "
+                f"max_cells={cells} allows these"
+            )
+
     def job(
         self, choices: Mapping[str, str], values: Mapping[str, Any], config: dict[str, Any]
     ) -> jobs.Job:
@@ -179,8 +192,7 @@ class _Expansion:
         for index, extra in enumerate(self.matrix.spec.get("include", [])):
             if digest.is_same(extra, point):
                 return ("include", index, key)
-        values = self.matrix.axes[key]
-        return ("axes", key, next(i for i, v in enumerate(values) if digest.is_same(v, point[key])))
+        return axes.place_of(self.matrix.spec["axes"], point, key)
 
 
 def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
@@ -221,9 +233,9 @@ def _origins(
 
 def _put_words(origins: origin.Origins, words: overrides.Words) -> None:
     for key in words.choices:
-        origins[_path(key)] = f"command line {words.spelt[key]!r}"
+        origins[_path(key)] = overrides.place_of(words.spelt[key])
     for key in words.values:
-        origin.put(origins, _path(key), f"command line {words.spelt[key]!r}")
+        origin.put(origins, _path(key), overrides.place_of(words.spelt[key]))
 
 
 def _path(key: str) -> origin.Key:

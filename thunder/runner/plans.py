@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files, folders, schema
+from thunder.ground import files, folders, names, schema
 from thunder.ground.errors import ThunderError
 from thunder.jobs.job import IDENTITY
 from thunder.jobs.matrix import Matrix
@@ -22,12 +22,10 @@ def path_of(outputs: Path, name: str) -> Path:
     Raises:
         ThunderError: the name is a path, which may lead out of the folder.
     """
-    if name in ("", "..") or Path(name).name != name:
-        raise ThunderError(f"{name!r} cannot name a plan: a plain name is needed, without / or ..")
-    return folder_of(outputs) / f"{name}.json"
+    return folder_of(outputs) / f"{names.check(name, 'plan')}.json"
 
 
-def names(outputs: Path) -> list[str]:
+def kept_names(outputs: Path) -> list[str]:
     """Return the names of the plans that were kept."""
     paths = folder_of(outputs).glob("*.json")
     return sorted(path.stem for path in paths if path.is_file())
@@ -76,7 +74,7 @@ def write(outputs: Path, plan: dict[str, Any]) -> Path:
 def read(outputs: Path, name: str) -> dict[str, Any] | None:
     """Read the last plan of a matrix, None when none of that name was kept."""
     # Looked up, not joined: a name is a word of the command line, and may be a path.
-    if name not in names(outputs):
+    if name not in kept_names(outputs):
         return None
     path = path_of(outputs, name)
     advice = "move it away to plan afresh"

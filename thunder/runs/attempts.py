@@ -1,11 +1,10 @@
 """The record of a run as it goes on: begun, advanced, ended; always the last thing written."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from thunder.ground import digest, files, run_files, schema
+from thunder.ground import command, digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
 from thunder.runs import manifest, store
@@ -41,7 +40,7 @@ def start(
         "started": now(),
         "ended": None,
         "status": "running",
-        "runtime": {**job.runtime, "command": shlex.join(provenance["command"])},
+        "runtime": {**job.runtime, "command": command.line(*provenance["command"])},
         "from_step": record.get("saved", record["step"]),
         "to_step": job.goal,
         "seconds": None,

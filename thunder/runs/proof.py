@@ -1,6 +1,5 @@
 """Files of a run that are read only after the run's manifest has vouched for them."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                row = json.loads(line)
+                row = files.parse_json(line)
             except ValueError as error:
                 raise _unreadable(f"{path}:{number}", error) from error
             if not isinstance(row, dict):

@@ -56,6 +56,8 @@ def by_prefix(outputs: Path, word: str) -> Run:
     Raises:
         ThunderError: none or several runs begin so.
     """
+    if not word:
+        raise ThunderError("an id is needed, or the beginning of one")
     candidates = [run for run in all_runs(outputs) if run.folder.name.startswith(word)]
     exact = [run for run in candidates if run.folder.name == word]
     if len(exact) == 1 or len(candidates) == 1:

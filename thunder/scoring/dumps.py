@@ -1,6 +1,6 @@
 """The two dumps of a run, predictions and references, as rows that belong together."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,18 +65,10 @@ def _read(path: Path, must: Mapping[str, str], may: tuple[str, ...]) -> _Side:
     faults: dict[int, str] = {}
     try:
         with path.open("rb") as stream:
-            return _side(str(path), _lines(stream, faults), faults, must, may)
+            # One at a time: a dump with its telemetry is large.
+            return _side(str(path), json_lines.each(stream, faults), faults, must, may)
     except OSError as error:
         raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
-
-
-def _lines(stream: Iterable[bytes], faults: dict[int, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows by line number, one at a time: a dump with its telemetry is large."""
-    for number, line in enumerate(stream, 1):
-        rows, broken = json_lines.rows(line)
-        if broken:
-            faults[number] = broken[1]
-        yield from ((number, row) for row in rows.values())
 
 
 def _side(

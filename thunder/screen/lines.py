@@ -1,10 +1,9 @@
 """Plans, events and endings as plain lines for people."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thunder.ground import wording
+from thunder.ground import command, wording
 from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
 from thunder.runner.loop import Outcome, Planned
@@ -138,18 +137,20 @@ def _says_last_words(error: dict[str, Any]) -> bool:
 def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
     """Return the failed cells of a matrix, one line each, with the command that tells more."""
     failed = {row.planned.run.folder: row for row in outcomes if row.ending == "failed"}
-    where = "" if outputs == "outputs" else f" --outputs {shlex.quote(outputs)}"
+    where = [] if outputs == "outputs" else ["--outputs", outputs]
     lines = [_failure_line(row, where) for row in list(failed.values())[:_SHOWN_FAILURES]]
     if len(failed) > _SHOWN_FAILURES:
-        lines.append(f"  … and {len(failed) - _SHOWN_FAILURES:,} more: thunder status{where}")
+        asked = command.line("thunder", "status", *where)
+        lines.append(f"  … and {len(failed) - _SHOWN_FAILURES:,} more: {asked}")
     return ["failed:", *lines] if lines else []
 
 
-def _failure_line(outcome: Outcome, where: str) -> str:
+def _failure_line(outcome: Outcome, where: Sequence[str]) -> str:
     row, error = outcome.planned, outcome.error or {}
     name, what = row.run.folder.name, (error["message"].splitlines() or [""])[0]
     label = f"  {row.cell.label}" if row.cell.label else ""
-    return f"  {name}{label}  {error['cause']}: {what}  (thunder show {name}{where})"
+    asked = command.line("thunder", "show", name, *where)
+    return f"  {name}{label}  {error['cause']}: {what}  ({asked})"
 
 
 def _indented(head: str, text: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""Tables and progress bars for people who look on; the only importer of rich."""
+"""Tables and progress bars for people who look on; the only importer of rich.
+
+Rich writes control characters of its own, so every word from outside is escaped here.
+"""
 
 import threading
 from typing import Any
@@ -15,9 +18,10 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from thunder.ground.wording import printable
 from thunder.runner.loop import Outcome, Planned
 from thunder.screen.lines import end_lines, event_lines, numbers_text, plan_line, step_word
-from thunder.screen.streams import forget_output
+from thunder.screen.streams import forget_output, raw_output
 
 _LABEL_LETTERS = 28  # with the numbers of an ASR run and a bar, 80 columns
 _MARKS = {"PASS": "green", "FAIL": "bold red", "SKIPPED": "yellow"}
@@ -28,7 +32,7 @@ class Terminal:
 
     def __init__(self, *, many: bool, console: Console | None = None) -> None:
         self.many = many
-        self.console = console or Console(highlight=False, emoji=False)
+        self.console = console or Console(file=raw_output(), highlight=False, emoji=False)
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),  # what gives way first where there is little room
@@ -50,7 +54,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """Print one line above the bars; when nobody looks any more, the runs go on."""
         try:
-            self.console.print(text, markup=False, soft_wrap=True)
+            self.console.print(printable(text), markup=False, soft_wrap=True)
         except OSError:
             forget_output()
 
@@ -86,7 +90,7 @@ class Terminal:
 
     def _add(self, planned: Planned, total: int | None, word: str = "train   step") -> None:
         name = planned.cell.job.id
-        label = _label(planned) if self.many else word
+        label = printable(_label(planned)) if self.many else word
         self.progress.start()
         self.tasks[name] = self.progress.add_task(label, total=total, numbers="")
 
@@ -128,11 +132,12 @@ def _label(planned: Planned) -> str:
 
 
 def _checks_table(event: dict[str, Any]) -> Table:
-    table = Table(title=event["title"], title_justify="left", title_style="bold")
+    table = Table(title=Text(printable(event["title"])), title_justify="left", title_style="bold")
     for column in ("", "host", "check", "measured"):
         table.add_column(column, overflow="fold")
     for row in event["rows"]:
         details = "  ".join(part for part in (row["measured"], row["reason"]) if part)
         mark = Text(row["status"], style=_MARKS[row["status"]])
-        table.add_row(mark, row["host"], row["check"], Text(details))
+        words = (row["host"], row["check"], details)
+        table.add_row(mark, *(Text(printable(word)) for word in words))
     return table

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from adapter_fixtures import is_alive, wait_for
 
@@ -55,6 +56,11 @@ def thunder(*words: str, outputs: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
+def copy_of(outputs: Path, name: str, target: Path) -> Path:
+    """Copy a stand-in that was built, as a folder of one's own."""
+    return Path(shutil.copytree(next((outputs / "cache").glob(f"{name}-*")), target))
+
+
 def only_run(outputs: Path) -> Path:
     (folder,) = (outputs / "adapter").iterdir()
     return folder
@@ -80,13 +86,7 @@ def wait_for_line(runner: "subprocess.Popen[str]", beginning: str) -> None:
 
 def tree(root: int) -> list[int]:
     """Return the ids of a process and of all that it started; ranks carry no path of the run."""
-    command = ["ps", "-ww", "-eo", "pid=,ppid="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True)
-    rows = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
-    pids = [root]
-    for parent in pids:
-        pids += [pid for pid, ppid in rows if ppid == parent]
-    return pids
+    return [root, *(child.pid for child in psutil.Process(root).children(recursive=True))]
 
 
 def are_gone(pids: list[int]) -> bool:
@@ -361,3 +361,68 @@ def test_a_killed_runner_does_not_forget_the_windows_that_were_verified(outputs:
     result = thunder(*MAIN, outputs=outputs)
     assert result.returncode == 0
     assert "step 10 of 80 is reached" in result.stdout
+
+
+def test_a_machine_without_any_programs_trains_and_answers(
+    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    planned = thunder("+profile=smoke", "dry_run=true", outputs=outputs)
+    assert (planned.returncode, planned.stderr) == (0, "")
+    result = thunder("+profile=smoke", outputs=outputs)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "PASS     localhost  ring smoke" in result.stdout
+    (attempt,) = files.read_json(only_run(outputs) / "run.json")["attempts"]
+    assert "git" in attempt["provenance"]["reason"]
+    command = "from thunder.commands.tasks import main; import sys; sys.exit(main(sys.argv[1:]))"
+    status = subprocess.run(
+        [sys.executable, "-c", command, "status", "--outputs", str(outputs)],
+        capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert (status.returncode, status.stderr) == (0, "")
+    assert "done" in status.stdout
+
+
+def test_files_that_nobody_reads_bar_no_corpus_and_no_model(outputs: Path, tmp_path: Path) -> None:
+    data = copy_of(outputs, "corpus", tmp_path / "corpus")
+    model = copy_of(outputs, "model", tmp_path / "model")
+    for name in ("README.md", "LICENSE", ".DS_Store", "adapters.safetensors"):
+        (data / name).write_text("words")
+        (model / name).write_text("words")
+    words = (f"data.source.folder='{data}'", f"model.source.folder='{model}'")
+    result = thunder("+profile=smoke", "data=folder", "model=folder", *words, outputs=outputs)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_tokens_beyond_the_embedding_stop_before_training(outputs: Path, tmp_path: Path) -> None:
+    model = copy_of(outputs, "model", tmp_path / "model")
+    template = model / "chat_template.jinja"
+    template.write_text("<extra>" + template.read_text(encoding="utf-8"), encoding="utf-8")
+    tokenizer = files.read_json(model / "tokenizer.json")
+    size = len(tokenizer["model"]["vocab"])
+    tokenizer["added_tokens"].append(
+        {**tokenizer["added_tokens"][0], "id": size, "content": "<extra>"}
+    )
+    files.write_json(model / "tokenizer.json", tokenizer)
+    words = ("model=folder", f"model.source.folder='{model}'")
+    result = thunder("+profile=smoke", *words, outputs=outputs)
+    assert result.returncode == 1
+    assert "cause   model" in result.stdout
+    assert f"train.jsonl:1: token '<extra>' has the id {size}" in result.stdout
+    assert "train   step" not in result.stdout
+
+
+def test_turns_that_never_end_are_told_on_the_screen_and_in_the_report(
+    outputs: Path, tmp_path: Path
+) -> None:
+    model = copy_of(outputs, "model", tmp_path / "model")
+    template = model / "chat_template.jinja"
+    template.write_text(
+        template.read_text(encoding="utf-8").replace("<turn|>\\n", "\\n"), encoding="utf-8"
+    )
+    words = ("model=folder", f"model.source.folder='{model}'")
+    result = thunder("+profile=smoke", *words, outputs=outputs)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "warning no end is learnt in 520 of 520 train rows" in result.stdout
+    limits = files.read_json(only_run(outputs) / "report.json")["remaining_limits"]
+    assert any(limit.startswith("no end is learnt in 520 of 520 train rows") for limit in limits)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from thunder.corpora import corpus
-from thunder.ground import files
+from thunder.ground import digest, files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter import machine, preflight
 from thunder.lanes.adapter.context import Context
@@ -40,7 +40,9 @@ def _row(answer: int) -> dict[str, Any]:
 
 def write_model(folder: Path) -> Path:
     """Write what a complete model is made of; nobody computes with it."""
-    files.write_json(folder / "config.json", {"text_config": {"num_hidden_layers": 4}})
+    files.write_json(
+        folder / "config.json", {"text_config": {"num_hidden_layers": 4, "vocab_size": 8}}
+    )
     for name in ("tokenizer.json", "tokenizer_config.json"):
         files.write_json(folder / name, {})
     files.write_bytes(folder / "model.safetensors", (2).to_bytes(8, "little") + b"{}")
@@ -54,7 +56,8 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     model = write_model(tmp_path / "model")
     run = tmp_path / "run"
     run.mkdir()
-    counts = {split: {"rows": 8, "dropped_too_long": 0} for split in ("train", "valid")}
+    count = {"rows": 8, "dropped_too_long": 0, "without_end": 0}
+    counts = {split: count for split in ("train", "valid")}
     monkeypatch.setattr(tokens, "prepare", lambda *_: counts)
     monkeypatch.setattr(machine, "_free_memory", lambda: 100 * GIGABYTE)
     sums(monkeypatch, 3.0)
@@ -220,6 +223,33 @@ def test_an_incomplete_model_is_the_cause_and_what_needs_it_is_skipped(
         assert dependent in by_status(checks)["SKIPPED"]
 
 
+def test_a_model_that_does_not_say_how_many_ids_it_has_is_not_called_checked(
+    check: Check, tmp_path: Path
+) -> None:
+    assert check().passed("token ids of the model")
+    files.write_json(tmp_path / "model" / "config.json", {})
+    assert "neither its weights" in reasons(check())["token ids of the model"]
+
+
+def test_turns_that_never_end_are_told_and_stop_nothing(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = {"rows": 8, "dropped_too_long": 0, "without_end": 3}
+    monkeypatch.setattr(tokens, "prepare", lambda *_: {"train": count})
+    checks = check()
+    assert checks.passed("rows fit the window")
+    (row,) = (row for row in checks.rows if row["check"] == "rows fit the window")
+    assert "no end is learnt in 3 of 8 train rows" in row["measured"]
+
+
+@pytest.mark.parametrize("name", ["README.md", ".DS_Store"])
+def test_a_file_that_is_not_read_bars_no_corpus(check: Check, tmp_path: Path, name: str) -> None:
+    data = tmp_path / "data"
+    named = digest.of_folder(data)
+    (data / name).write_text("words")
+    assert check(digest=named).passed("data set rows and digests")
+
+
 def test_lora_deeper_than_the_model_is_refused(check: Check) -> None:
     reason = "adapter.layers is 5, tiny has 4"
     assert_refused(check(layers=5), "LoRA fits the model", "user", reason)
@@ -295,6 +325,6 @@ def test_a_skipped_check_is_never_a_passed_one(check: Check, tmp_path: Path) -> 
     (tmp_path / "model" / "config.json").unlink()
     checks = check(ranks=1)
     skipped = by_status(checks)["SKIPPED"]
-    assert len(skipped) == 6
+    assert len(skipped) == 7
     assert not any(map(checks.passed, skipped))
     assert all(reasons(checks)[name] for name in skipped)

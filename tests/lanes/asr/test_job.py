@@ -24,7 +24,7 @@ ARTIFACTS = {
     "results.json", "train.log", "split.json", "vocab.json", "best.pt", "last.pt", "metrics.jsonl",
     "test_predictions.jsonl", "test_references.jsonl", "test_metrics_by_partition.json",
     "valid_predictions.jsonl", "valid_references.jsonl", "valid_metrics_by_partition.json",
-    "partition_policy.json",
+    "partition_policy.json", "row_faults.jsonl",
 }  # fmt: skip
 
 

@@ -1,12 +1,11 @@
 """Tasks that ask: what would run, how far runs are, what they are and how they differ."""
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from thunder.commands import cli, selection, views
 from thunder.commands.selection import outputs_dir
-from thunder.ground import files, wording
+from thunder.ground import command, files, wording
 from thunder.runs import store
 
 
@@ -102,7 +101,7 @@ def show(
         f"{record['kind']} {selected.folder.name}  {status}  {views.steps(record)}{mark}".rstrip()
     )
     print(f"folder   {selected.folder.absolute()}")
-    print(f"command  {shlex.join(last['provenance']['command'])}")
+    print(f"command  {command.line(*last['provenance']['command'])}")
     print(f"code     {last['provenance']['commit'] or last['provenance']['reason']}"
           f"{' + uncommitted changes' if last['provenance']['dirty'] else ''}")  # fmt: skip
     print(f"host     {last['provenance']['host']['name']}, {last['provenance']['host']['cpu']}")

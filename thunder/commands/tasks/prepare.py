@@ -1,6 +1,5 @@
 """Tasks that prepare: what a machine has, whether every config is right, corpora."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +42,11 @@ def check(config_dir: str = "", outputs: str | None = None) -> int | None:
 @cli.task(
     "action", "target", "transcripts", "into", action="build or import-speech",
     target="build: the folder to make; import-speech: the folder of recordings",
-    transcripts="import-speech: lines `name: text`, a TSV or a JSON Lines file of path and text; "
-                "of several scripts one each, with commas between",
+    transcripts="import-speech: `name: text` lines, or Kaldi, LJSpeech, CSV, TSV, trn, JSONL; of "
+                "several scripts one each, with commas between",
+    format="import-speech: of the transcripts, when their files' names do not tell; with commas",
+    channel="import-speech: what is heard of several channels: mix, left, right or first",
+    most_left_out="the share of what is brought that may be left out (default: 0.5)",
     into="import-speech: the folder to make (default: speech-NAME, here)",
     source="build: a JSON Lines file of sentences; the built-in generator by default",
     column="build: the column of the file that has the text (default: text); import-speech: the "
@@ -58,15 +60,17 @@ def check(config_dir: str = "", outputs: str | None = None) -> int | None:
 def corpus(
     action: str, target: str, transcripts: str = "", into: str = "",
     source: str = "", column: str = "", id_column: str = "", script: str = "",
-    seed: int = 0, rows: int = 640, license: str = "",
-    set: Sequence[str] | None = None, config_dir: str = "",
+    seed: int = 0, rows: int = 640, license: str = "", format: str = "", channel: str = "",
+    most_left_out: str = "", set: Sequence[str] | None = None, config_dir: str = "",
 ) -> int | None:  # fmt: skip
     """Make a data set: `corpus build FOLDER`, or `corpus import-speech FOLDER TRANSCRIPTS`."""
     imports = kinds.imports()
     if action in imports:
         make = kinds.loaded(imports[action])
         options = _options((script or "latin").split(","), column, set or (), config_dir)
-        for line in make(Path(target), transcripts, into, license or None, options):
+        said = {"license": license, "format": format, "channel": channel,
+                "most_left_out": most_left_out}  # fmt: skip
+        for line in make(Path(target), transcripts, into, options, said):
             print(line)
         return None
     if action != "build":
@@ -81,6 +85,7 @@ def corpus(
         manifest = build.build_from_file(
             Path(source), column or "text", folder, script=script or "nko", seed=seed,
             id_column=id_column or None, license=license or None,
+            most_left_out=corpora.share(most_left_out),
         )  # fmt: skip
     else:
         recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script or "nko"}
@@ -90,7 +95,7 @@ def corpus(
     print(f"{folder.absolute()}: {splits} rows")
     for reason, count in counts["dropped"].items():
         print(f"  dropped {count}: {reason}")
-    print(corpora.use_text("+profile=… data=folder", folder))
+    print(corpora.use_text(["+profile=smoke", "data=folder"], folder))
     return None
 
 
@@ -117,5 +122,5 @@ def _option(words: Sequence[str], config_dir: str) -> dict[str, Any]:
     config = compose.compose(parsed.choices, places).fill(parsed.values)
     if absent := list(compose.missing_values({"alphabet": config["alphabet"]})):
         raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
-    chosen = " ".join(map(shlex.quote, [*words, *places.flags]))
+    chosen = [*words, *places.flags]
     return {"script": config["script"], "alphabet": config["alphabet"], "words": chosen}

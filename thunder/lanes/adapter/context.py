@@ -10,12 +10,13 @@ from thunder.lanes.adapter.inputs import Inputs
 
 @dataclass(frozen=True)
 class Context:
-    """One attempt at a run; the preflight fills in digests and counts.
+    """One attempt at a run; the preflight fills in what it learns.
 
     Args:
         tokens: the folder that the tokenised rows go to.
         digests: of the content of model and data.
         counts: rows by split, and the model's bytes.
+        warnings: what does not stop the training, and should be known of its result.
     """
 
     config: Mapping[str, Any]
@@ -24,6 +25,7 @@ class Context:
     tokens: Path
     digests: dict[str, str] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def host(self) -> str:

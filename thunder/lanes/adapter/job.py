@@ -50,6 +50,8 @@ def _check(context: Context, checks: Checks, library: Mapping[str, Any], emit: E
     finally:
         emit(events.checks("preflight", checks.rows))
     preflight.refuse(checks)
+    for warning in context.warnings:
+        emit(events.warning(warning))
 
 
 def _walk(context: Context, rows: list[Row], emit: Emit) -> dict[str, Any]:

@@ -27,6 +27,7 @@ KINDS = {
         alike=("data", "model"),
         timed_by=(("model", "data", "train"), ("model", "data")),
         rules=_rules,
+        reads={"data": "thunder.corpora.corpus:names"},
         recipes={
             "sentences": "thunder.corpora.build:builder_digest",
             "tiny_gemma4": "thunder.lanes.adapter.model.standin:builder_digest",

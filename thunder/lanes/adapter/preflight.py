@@ -9,8 +9,8 @@ from thunder.ground import digest, files, folders, input_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter import machine
 from thunder.lanes.adapter.context import Context
-from thunder.lanes.adapter.data import tokens
-from thunder.lanes.adapter.model import model_folder
+from thunder.lanes.adapter.data import supervision, tokens
+from thunder.lanes.adapter.model import model_folder, vocabulary
 from thunder.lanes.adapter.training import ranks, state
 from thunder.training import checkpoints
 from thunder.training.preflight import Checks, Skip, megabytes
@@ -23,6 +23,7 @@ DATA_ROWS = "data set rows and digests"
 DATA_NONTRIVIAL = "data set nontrivial"
 ROWS_FIT = "rows fit the window"
 MODEL_COMPLETE = "model complete"
+VOCABULARY = "token ids of the model"
 LORA_FITS = "LoRA fits the model"
 MODEL_REHASHED = "model bytes re-hashed"
 EARLIER_CHECKPOINT = "earlier checkpoint"
@@ -30,7 +31,7 @@ HOSTS_REACH = "hosts reach each other"
 
 
 def run(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
-    """Check everything and tokenise the corpus; digests and counts go into the context.
+    """Check everything and tokenise the corpus; digests, counts and warnings go into the context.
 
     The caller shows the rows and raises if one has failed: see `refuse`.
     """
@@ -78,6 +79,12 @@ def _model(context: Context, checks: Checks) -> None:
         if faults:
             raise Faults(f"{place}:", faults, "model")
         context.digests["model"] = _model_digest(context.config["model"]["source"], place)
+    with checks.check(VOCABULARY, "model") as measured:
+        checks.needs(MODEL_COMPLETE)
+        known = vocabulary.of(place)
+        if known is None:
+            raise Skip("neither its weights nor its config say how many there are")
+        measured(known.place)
     with checks.check(LORA_FITS, "user") as measured:
         checks.needs(MODEL_COMPLETE)
         depth, wanted = _depth(place), context.config["adapter"]["layers"]
@@ -121,7 +128,10 @@ def _fit(context: Context, checks: Checks, splits: Mapping[str, Any]) -> None:
         counts = tokens.prepare(splits, context.inputs.model, length, rule, context.tokens)
         dropped = sum(count["dropped_too_long"] for count in counts.values())
         rows = ", ".join(f"{count['rows']} {split}" for split, count in counts.items())
-        measured(f"{rows}; {dropped} longer than {length} tokens {_rule_text(rule)}")
+        if warning := supervision.no_end_warning(counts):
+            context.warnings.append(warning)
+        long = f"{dropped} longer than {length} tokens {_rule_text(rule)}"
+        measured("; ".join([rows, long, *context.warnings]))
 
 
 def _checkpoint(context: Context, checks: Checks) -> None:

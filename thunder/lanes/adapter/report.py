@@ -20,7 +20,12 @@ DATA_CHECKS = (
     preflight.DATA_NONTRIVIAL,
     preflight.ROWS_FIT,
 )
-MODEL_CHECKS = (preflight.MODEL_COMPLETE, preflight.LORA_FITS, preflight.MODEL_REHASHED)
+MODEL_CHECKS = (
+    preflight.MODEL_COMPLETE,
+    preflight.VOCABULARY,
+    preflight.LORA_FITS,
+    preflight.MODEL_REHASHED,
+)
 # They do not apply: no limit.
 NEEDLESS = (preflight.EARLIER_CHECKPOINT, preflight.HOSTS_REACH)
 
@@ -151,6 +156,7 @@ def _limits(
         for row in checks
         if row["status"] == "SKIPPED" and row["check"] not in NEEDLESS
     ]
+    limits += context.warnings
     drop = numbers.get("valid_loss_drop")
     if drop is not None and drop <= 0:
         limits.append(f"validation loss did not fall: {drop:+.2%} since step 0")

@@ -7,6 +7,7 @@ VOCABULARY = "vocab.json"
 BEST = "best.pt"
 LAST = "last.pt"
 POLICY = "partition_policy.json"
+ROW_FAULTS = "row_faults.jsonl"
 SPLITS = ("train", "valid", "test")
 # An input in the record of a run, and the key of results.json that says the same.
 DIGESTS = {

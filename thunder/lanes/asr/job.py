@@ -13,7 +13,7 @@ from thunder.backends.torch import machine
 from thunder.backends.torch.machine import Machine
 from thunder.backends.torch.peers import Peers
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import artifacts
+from thunder.lanes.asr import artifacts, row_faults
 from thunder.lanes.asr.evaluation import evaluate
 from thunder.lanes.asr.material import Material, gather
 from thunder.lanes.asr.training import batches, epoch, loop, ranks, state
@@ -35,6 +35,8 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     """
     emit = written(emit)
     material = gather(config, folder, emit)
+    for text in row_faults.sentences(material.counts):
+        emit(events.warning(text))
     before = state.load(folder, state.about(material))
     if before is not None:  # its weights are read again where they are needed
         before = replace(before, model={}, optimizer={})

@@ -16,6 +16,7 @@ def _rules(config: Config) -> Iterator[Fault]:
     yield from scripts.faults(config)
     yield from _of_split(config["split"])
     yield from _of_model(config)
+    yield from _of_features(config)
 
 
 def _of_split(split: Mapping[str, Any]) -> Iterator[Fault]:
@@ -39,6 +40,13 @@ def _of_model(config: Config) -> Iterator[Fault]:
     if config["features"]["source"].get("stored") == _HALVED and stride > 1:
         fault = f"{stride}, but {_HALVED} was downsampled before: 1 is needed"
         yield ("model", "stride"), fault
+
+
+def _of_features(config: Config) -> Iterator[Fault]:
+    features = config["features"]
+    if "channel" in features and "stored" in features["source"]:
+        text = f"{features['channel']!r}, but stored features are no audio: leave it out"
+        yield ("features", "channel"), text
 
 
 def _stand_ins(config: Config) -> Sequence[str]:
@@ -93,6 +101,7 @@ KINDS = {
         ),
         alike=("data", "features"),
         timed_by=(("data", "features"),),
+        rules=_of_features,
         recipes={"spoken": "thunder.lanes.asr.speech.spoken:builder_digest"},
     ),
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import artifacts, utterances
+from thunder.lanes.asr import artifacts, row_faults, utterances
 from thunder.lanes.asr.data import groups, letters, pairs, split, targets, vocabulary
 from thunder.lanes.asr.data.folder import data_folder
 from thunder.lanes.asr.data.vocabulary import Vocabulary
@@ -47,7 +47,7 @@ class Material:
 
 
 def gather(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
-    """Return what a run reads, and leave split.json and vocab.json in its folder.
+    """Return what a run reads, and leave split.json, vocab.json and row_faults.jsonl there.
 
     Raises:
         ThunderError: data, features, split and model do not belong together; nothing was computed.
@@ -76,6 +76,7 @@ def _gathered(config: Mapping[str, Any], folder: Path, where: Path, emit: Emit) 
     by_id = dict(zip(rows["feat_id"], texts.references, strict=True))
     splits, counts = utterances.of_splits(rows, document, opened, texts, config)
     utterances.check_fit(splits, opened, config)
+    row_faults.write(folder, splits, document["ids"], rows["feat_id"], opened)
     return Material(
         config=config,
         vocabulary=words,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr import artifacts
+from thunder.lanes.asr import artifacts, row_faults
 from thunder.lanes.asr.data import targets
 from thunder.lanes.asr.data.targets import Targets
 from thunder.lanes.asr.features import layouts
@@ -56,6 +56,7 @@ def of_splits(
             "missing": len(ids) - len(have),
             "empty": empty,
             "infeasible": int((~splits[name].fits).sum()) - empty,
+            "cut": row_faults.count_cut(splits[name], opened),
             "foreign_chars": int(texts.foreign_chars[numbers].sum()),
             "chars": int(texts.chars[numbers].sum()),
         }

@@ -1,13 +1,11 @@
 """A table as files: JSON, Markdown for people, CSV for programs."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files
+from thunder.ground import csv_text, files
 
 DIGITS = 4
 _PLAIN_FROM = 1000  # above this a number has no decimals, and no exponent
@@ -67,20 +65,19 @@ def render_markdown(table: Mapping[str, Any]) -> str:
 
 def render_csv(table: Mapping[str, Any]) -> str:
     """Return the table for programs: full precision, one mean, sd and count per metric."""
-    axes, stream = _axes(table), io.StringIO()
+    axes = _axes(table)
     head = [*axes, "present", "wanted", "stand_in"]
     for metric in table["metrics"]:
         head += [f"{metric}_mean", f"{metric}_sd", f"{metric}_n"]
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*head, "runs"])
+    rows: list[list[Any]] = [[*head, "runs"]]
     for row in table["rows"]:
         cells = [row["point"].get(axis, "") for axis in axes]
         cells += [row["present"], row["wanted"], row["stand_in"]]
         for metric in table["metrics"]:
             value = row["values"][metric]
             cells += ["" if value[key] is None else value[key] for key in ("mean", "sd", "n")]
-        writer.writerow([*cells, " ".join(row["runs"])])
-    return stream.getvalue()
+        rows.append([*cells, " ".join(row["runs"])])
+    return csv_text.render(rows)
 
 
 def _axes(table: Mapping[str, Any]) -> list[str]:

@@ -174,6 +174,115 @@ def test_index_of_another_shape_is_a_fault_and_no_crash(plain: Path) -> None:
         assert f"{INDEX}: cannot be read" in _faults(plain)
 
 
+def _write_weights(path: Path, **sizes: int) -> None:
+    """Write a file of weights that holds tensors of so many bytes, all zero."""
+    entries, end = {}, 0
+    for name, size in sizes.items():
+        offsets = [end, end + size]
+        entries[name] = {"dtype": "U8", "shape": [size], "data_offsets": offsets}
+        end += size
+    header = json.dumps(entries).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * end)
+
+
+def _shard(plain: Path, number: int, **sizes: int) -> str:
+    name = f"model-{number:05}-of-00002.safetensors"
+    _write_weights(plain / name, **sizes)
+    return name
+
+
+@pytest.fixture
+def sharded(plain: Path) -> Path:
+    """Lay a model out in two shards, with their index."""
+    (plain / WEIGHTS).unlink()
+    shards = {"a": _shard(plain, 1, a=4), "b": _shard(plain, 2, b=6)}
+    index = {"metadata": {"total_size": 10}, "weight_map": shards}
+    (plain / INDEX).write_text(json.dumps(index))
+    return plain
+
+
+def test_whole_shards_have_no_fault(sharded: Path) -> None:
+    assert _faults(sharded) == ""
+    (sharded / INDEX).unlink()
+    assert _faults(sharded) == ""
+
+
+def test_weights_that_the_index_does_not_name_are_refused_by_name(sharded: Path) -> None:
+    _write_weights(sharded / WEIGHTS, a=4)
+    stray = f"{INDEX} does not name it, but it would be loaded: move it away"
+    assert _faults(sharded) == f"{WEIGHTS}: {stray}"
+
+
+def test_stray_shard_beside_a_whole_model_is_refused_by_name(plain: Path) -> None:
+    name = _shard(plain, 1, a=4)
+    assert (
+        _faults(plain) == f"{name}: {INDEX} does not name it, but it would be loaded: move it away"
+    )
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "old/model.safetensors"])
+def test_weights_that_the_index_names_and_nobody_loads_are_refused(
+    sharded: Path, name: str
+) -> None:
+    (sharded / name).parent.mkdir(exist_ok=True)
+    _write_weights(sharded / name, c=2)
+    _edit(sharded / INDEX, lambda index: index["weight_map"].update(c=name))
+    assert f"{name}: {INDEX} names it, but only model*.safetensors is loaded" in _faults(sharded)
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_tensor_in_two_files_is_refused_with_both(sharded: Path, has_index: bool) -> None:
+    _shard(sharded, 2, a=4, b=6)
+    _edit(sharded / INDEX, lambda index: index["metadata"].clear())
+    if not has_index:
+        (sharded / INDEX).unlink()
+    first, second = (f"model-0000{n}-of-00002.safetensors" for n in (1, 2))
+    expected = f"{first} and {second}: all hold 'a'; which of them is loaded is chance"
+    assert _faults(sharded) == expected
+
+
+def test_tensor_that_the_index_does_not_name_is_refused(sharded: Path) -> None:
+    name = _shard(sharded, 2, b=6, c=1, d=1)
+    _edit(sharded / INDEX, lambda index: index["metadata"].clear())
+    assert _faults(sharded) == f"{name}: holds 'c' and 1 more, not in {INDEX}"
+
+
+def test_shard_that_is_missing_is_named_without_an_index(sharded: Path) -> None:
+    (sharded / INDEX).unlink()
+    gone = sharded / "model-00002-of-00002.safetensors"
+    gone.unlink()
+    first = "model-00001-of-00002.safetensors"
+    assert _faults(sharded) == f"{gone.name}: missing, {first} is one of several"
+
+
+@pytest.mark.parametrize(
+    "name", ["adapters.safetensors", "old/model.safetensors", ".model.safetensors"]
+)
+def test_weights_that_nobody_loads_may_lie_beside(plain: Path, name: str) -> None:
+    (plain / name).parent.mkdir(exist_ok=True)
+    (plain / name).write_bytes(b"anything")
+    assert _faults(plain) == ""
+
+
+@pytest.mark.slow
+def test_what_is_checked_is_what_mlx_lm_loads(
+    sharded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlx.core as mx
+    import mlx_lm.utils
+
+    _write_weights(sharded / "adapters.safetensors", c=1)
+    loaded: list[str] = []
+
+    def load(path: str) -> dict[str, Any]:
+        loaded.append(Path(path).name)
+        return {}
+
+    monkeypatch.setattr(mx, "load", load)
+    mlx_lm.utils.load_model(sharded, lazy=True, strict=False)
+    assert sorted(loaded) == model_folder._loaded(model_folder._present(sharded))
+
+
 def test_dangling_link_is_named(snapshot: Path) -> None:
     (snapshot / WEIGHTS).resolve().unlink()
     faults = _faults(snapshot)

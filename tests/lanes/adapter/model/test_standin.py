@@ -41,6 +41,30 @@ blas.load(place / "cache")
 print(json.dumps([standin.build(s, texts, place / str(n)) for n, s in enumerate(sources)]))
 """
 
+FULL = """
+import json, resource, sys
+from pathlib import Path
+from thunder.backends.mlx import blas
+from thunder.corpora import build
+from thunder.ground.errors import cause_of, message_of
+from thunder.lanes.adapter.data import token_rows
+from thunder.lanes.adapter.model import standin
+place, most, (source, texts) = Path(sys.argv[1]), int(sys.argv[2]), json.load(sys.stdin)
+blas.load(place / "cache")
+import mlx.core, mlx_lm.models.gemma4
+sentences = {"recipe": "sentences", "rows": 400, "seed": 0, "script": "nko"}
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+for work in (
+    lambda: standin.build(source, texts, place / "model"),
+    lambda: build.build_recipe(sentences, place / "corpus"),
+    lambda: token_rows.save(place / "train.npz", token_rows.pack([(range(20000), 1)])),
+):
+    try:
+        work()
+    except Exception as error:
+        print(cause_of(error), message_of(error))
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -288,3 +312,23 @@ def test_no_text_is_a_fault_of_the_data(tmp_path: Path) -> None:
     with pytest.raises(ThunderError, match="no text to train") as caught:
         standin.build(SOURCE, ["", " "], tmp_path / "model")
     assert caught.value.cause == "data"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("most", "name"), [(3000, "tokenizer.json"), (60000, "model.safetensors")], ids=["text", "mlx"]
+)
+def test_a_disk_that_is_full_is_a_write_error_with_the_path(
+    tmp_path: Path, most: int, name: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), str(most)],
+        input=json.dumps([SOURCE, TEXTS]), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    model, corpus, rows = done.stdout.splitlines()
+    assert model.startswith(f"write {tmp_path}/.model.")
+    assert f".tmp/{name}: " in model
+    assert corpus.startswith(f"write {tmp_path}/.corpus.")
+    assert corpus.endswith("train.jsonl: File too large")
+    assert rows == f"write {tmp_path}/train.npz: File too large"
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}

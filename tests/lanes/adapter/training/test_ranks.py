@@ -3,6 +3,9 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 from math import isfinite
 from pathlib import Path
@@ -58,7 +61,11 @@ def test_a_killed_rank_is_named_with_its_signal(tiny: Tiny, tmp_path: Path, numb
     assert not ranks_of(os.getpid())
 
 
-def test_a_stopped_rank_is_named_within_its_deadline(tiny: Tiny, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nowhere"], ids=["programs", "no programs"])
+def test_a_stopped_rank_is_named_within_its_deadline(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("PATH", path)
     request = tiny.request(tmp_path, LONG, steps=LONG, ranks=2, batch_size=1, stall_seconds=1.5)
     with pytest.raises(ThunderError, match=r"rank 1 \(pid \d+\) is stopped") as caught:
         ranks.train_window(request, harm_at(3, 1, signal.SIGSTOP))
@@ -184,3 +191,35 @@ def test_ranks_are_not_blamed_for_a_supervisor_that_was_held_up() -> None:
         inbox.put((number, {"event": "done", "within": 30.0, "result": {"step": number}}))
         inbox.put((number, None))
     assert watching.results(start_seconds=0.0) == [{"step": 0}, {"step": 1}]
+
+
+def test_addresses_that_find_no_room_are_told_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thunder.lanes.adapter.training.rank import _host_file
+
+    script = (
+        "import resource, sys\n"
+        "from thunder.ground.errors import cause_of, message_of\n"
+        "from thunder.lanes.adapter.training.rank import _host_file\n"
+        "import tempfile; tempfile.gettempdir()\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try:\n"
+        "    with _host_file([['127.0.0.1:1']]): pass\n"
+        "except OSError as error:\n"
+        "    print(cause_of(error), message_of(error))\n"
+    )
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(rf"write {tmp_path}/\w+/hosts\.json: File too large\n", done.stdout)
+    assert not list(tmp_path.iterdir())
+
+    def refused() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", refused)
+    with pytest.raises(ThunderError, match=r"'/tmp'\]; make room") as caught, _host_file([]):
+        pass
+    assert caught.value.cause == "write"

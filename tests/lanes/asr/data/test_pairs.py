@@ -126,6 +126,8 @@ def test_a_byte_order_mark_windows_lines_and_empty_lines_do_no_harm(tmp_path: Pa
         (_row("x", audio=3), "'audio' must be a path inside the folder"),
         (_row("x", audio="/etc/x.wav"), "'audio' is '/etc/x.wav': a path inside the folder"),
         (_row("x", audio="audio/../../x.wav"), "a path inside the folder is needed"),
+        (_row("x", audio="clips/.x.wav"), "a path inside the folder is needed, to no hidden file"),
+        (_row("x", audio=".clips/x.wav"), "a path inside the folder is needed, to no hidden file"),
         (_row("x", duration="3"), "'duration' must be seconds, more than 0, is text: '3'"),
         (_row("x", duration_s=0), "'duration_s' must be seconds"),
         ('{"feat_id": "x", "nko": "ߣ", "latin": "n", "duration": NaN}', "is a number: nan"),
@@ -202,9 +204,26 @@ def test_a_recording_is_found_by_its_id(tmp_path: Path) -> None:
 
 
 def test_a_row_may_name_its_recording(tmp_path: Path) -> None:
-    _write(tmp_path, _row("a", audio="clips/x 1.wav"), _row("b", audio=None))
+    rows = [_row("a", audio="clips/x 1.wav"), _row("b", audio=None), _row("c", audio="./c.wav")]
+    _write(tmp_path, *rows)
     _audio(tmp_path, "audio/a.wav", "audio/a.flac", "audio/b.wav")
-    assert list(pairs.load(tmp_path, DATA)["audio"]) == ["clips/x 1.wav", "audio/b.wav"]
+    named = ["clips/x 1.wav", "audio/b.wav", "./c.wav"]
+    assert list(pairs.load(tmp_path, DATA)["audio"]) == named
+
+
+def test_a_hidden_recording_is_of_nobody_as_it_does_not_name_the_data(tmp_path: Path) -> None:
+    _write(tmp_path, _row("a"), _row(".b"))
+    _audio(tmp_path, "audio/a.wav", "audio/.b.wav", "audio/._a.wav")
+    assert list(pairs.load(tmp_path, DATA)["audio"]) == [None, "audio/a.wav"]
+
+
+@pytest.mark.parametrize("name", ["../pairs.jsonl", ".pairs.jsonl", ".a/pairs.jsonl", "/p.jsonl"])
+def test_rows_that_do_not_name_the_data_are_not_read(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        ThunderError, match=r"data\.pairs is .*: a path inside the folder"
+    ) as caught:
+        pairs.load(tmp_path, {**DATA, "pairs": name})
+    assert caught.value.cause == "user"
 
 
 def test_two_recordings_of_one_id_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from thunder.ground import files, schema
 from thunder.ground.errors import Faults, ThunderError
-from thunder.lanes.asr.data import pairs, prompts, transcripts
+from thunder.lanes.asr.data import imported, listing, pairs, prompts, transcripts
 
 pytest.importorskip("soundfile")
 
@@ -65,7 +65,9 @@ def prompt_folder(tmp_path: Path) -> Path:
 
 
 def _import(folder: Path, name: str = "list.txt", **more: Any) -> dict[str, Any]:
-    return prompts.import_speech(folder / "sounds", folder / name, folder / "data", **more)
+    wishes = imported.Wishes(**{"most_left_out": 1.0, **more})
+    asked = [listing.Asked(folder / name)]
+    return prompts.import_speech(folder / "sounds", asked, folder / "data", wishes)
 
 
 def _listed(folder: Path, name: str, text: str | bytes) -> transcripts.Transcripts:
@@ -146,7 +148,9 @@ def test_nothing_is_left_when_no_recording_can_be_read(tmp_path: Path) -> None:
 
 def test_names_that_never_meet_are_shown(prompt_folder: Path) -> None:
     with pytest.raises(ThunderError, match=r"transcripts name 'activated', .* are 'sounds/activa"):
-        prompts.import_speech(prompt_folder, prompt_folder / "list.txt", prompt_folder / "data")
+        prompts.import_speech(
+            prompt_folder, [listing.Asked(prompt_folder / "list.txt")], prompt_folder / "data"
+        )
 
 
 def test_a_target_that_is_there_is_refused(prompt_folder: Path) -> None:
@@ -187,7 +191,11 @@ def test_a_name_that_no_row_can_have_is_refused(tmp_path: Path) -> None:
 
 def test_progress_is_told_after_each_recording(prompt_folder: Path) -> None:
     told: list[tuple[int, int]] = []
-    _import(prompt_folder, progress=lambda done, of: told.append((done, of)))
+    prompts.import_speech(
+        prompt_folder / "sounds", [listing.Asked(prompt_folder / "list.txt")],
+        prompt_folder / "data",
+        imported.Wishes(most_left_out=1.0), lambda done, of: told.append((done, of)),
+    )  # fmt: skip
     assert told == [(i, 6) for i in range(1, 7)]
 
 
@@ -267,5 +275,7 @@ def test_transcripts_that_are_all_left_out_are_told_with_the_reason(tmp_path: Pa
     with pytest.raises(
         ThunderError, match=r"left out 1 for foreign_characters.*not of it are 'ߊ' .*--script nko"
     ):
-        prompts.import_speech(tmp_path / "sounds", tmp_path / "texts.tsv", tmp_path / "made")
+        prompts.import_speech(
+            tmp_path / "sounds", [listing.Asked(tmp_path / "texts.tsv")], tmp_path / "made"
+        )
     assert not (tmp_path / "made").exists()

@@ -137,9 +137,10 @@ def test_values_that_are_no_features_are_rejected(tmp_path: Path, value: Any, re
 def test_a_missing_file_and_a_strange_name_are_rejected(tmp_path: Path) -> None:
     _save(tmp_path, "a", _numbered(1500))
     assert _read(tmp_path, A, 3.0, name="b") == Rejected(Row("b", 7, None, 3.0), "no features/b.pt")
-    outcome = _read(tmp_path, A, 3.0, name="../features/a")
-    assert isinstance(outcome, Rejected)
-    assert "is not a file name" in outcome.reason
+    for name in ("../features/a", ".a"):
+        outcome = _read(tmp_path, A, 3.0, name=name)
+        assert isinstance(outcome, Rejected)
+        assert "is not the name of a visible file" in outcome.reason
 
 
 class _Code:

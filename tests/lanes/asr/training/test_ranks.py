@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asr_training
+import psutil
 import pytest
 from asr_training import Speech, as_trained, silent, speech  # noqa: F401
 from running import environment
@@ -43,9 +44,10 @@ def last(given: material.Material, folder: Path) -> Saved:
 
 
 def is_alive(pid: int) -> bool:
-    command = ["ps", "-o", "stat=", "-p", str(pid)]
-    status = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return bool(status) and not status.startswith("Z")
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_for(claim: Callable[[], bool], seconds: float) -> bool:
@@ -57,13 +59,15 @@ def wait_for(claim: Callable[[], bool], seconds: float) -> bool:
 
 def ranks_of(parent: int) -> list[int]:
     """Return the ranks that a process has started, the lowest number first."""
-    listed = subprocess.run(
-        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    )
-    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
-    return sorted(
-        int(pid) for pid, ppid, args in rows if int(ppid) == parent and "asr.training.rank" in args
-    )
+    children = psutil.Process(parent).children()
+    return sorted(one.pid for one in children if "asr.training.rank" in " ".join(_words(one)))
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # gone by now, or a zombie
+        return []
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +92,18 @@ def test_two_ranks_go_where_one_goes(
     )
     assert [event["step"] for event in events if event["event"] == "valid"] == [1, 2, 3]
     assert {event["event"] for event in events} <= {"phase", "beat", "step", "valid"}
+
+
+def test_ranks_train_where_there_are_no_programs(
+    speech: Speech, whole: tuple[Saved, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    given = gathered(speech, tmp_path, **SHORT)
+    ranks.train(given.config, tmp_path, 1, silent)
+    losses = [
+        [row["valid_loss"] for row in one.history] for one in (last(given, tmp_path), whole[0])
+    ]
+    assert losses[0] == losses[1]
 
 
 def during_training(

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.data import token_rows
+from thunder.lanes.adapter.data import supervision, token_rows
+from thunder.lanes.adapter.data.supervision import SHOWN, Tokens
+from thunder.lanes.adapter.model import vocabulary
+from thunder.lanes.adapter.model.vocabulary import Vocabulary
 
 SPLITS = ("train", "valid")
-SHOWN = 5
 _END_OF_TURN = ("<turn|>", "<end_of_turn>", "<|im_end|>", "<|eot_id|>")
 
 
@@ -27,13 +29,24 @@ def prepare(
     Args:
         too_long: `drop` or `refuse`.
     """
-    tokenizer = _tokenizer(model_folder)
-    return {
-        split: _prepare_split(
-            split, rows_by_split[split], tokenizer, sequence_length, too_long, target
-        )
-        for split in SPLITS
-    }
+    tokenizer, known = _tokenizer(model_folder), vocabulary.of(model_folder)
+    ends = _end_tokens(tokenizer) | vocabulary.ends(model_folder)
+    counts = {}
+    for split in SPLITS:
+        rows = rows_by_split[split]
+        kept = _fitting(split, rows, encode(split, rows, tokenizer), sequence_length, too_long)
+        _refuse_useless(split, rows, kept, known, tokenizer)
+        packed = token_rows.pack(kept.values())
+        token_rows.save(target / f"{split}.npz", packed)
+        counts[split] = {
+            "rows": len(packed),
+            "dropped_too_long": len(rows) - len(packed),
+            "tokens": int(packed.lengths.sum()),
+            "supervised_tokens": int(packed.supervised.sum()),
+            "longest": int(packed.lengths.max()),
+            "without_end": supervision.without_end(kept.values(), ends),
+        }
+    return counts
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -52,33 +65,40 @@ def _tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _prepare_split(
+def _fitting(
     split: str,
     rows: Sequence[Mapping[str, Any]],
-    tokenizer: Any,
+    tokenised: Sequence[Tokens],
     sequence_length: int,
     too_long: str,
-    target: Path,
-) -> dict[str, int]:
-    tokenised = encode(split, rows, tokenizer)
-    long = [n for n, (tokens, _) in enumerate(tokenised) if len(tokens) > sequence_length]
-    if long and too_long == "refuse":
+) -> dict[int, Tokens]:
+    """Return the rows that are not too long, by their number; raise by the rule, or if none is."""
+    kept = {n: row for n, row in enumerate(tokenised) if len(row[0]) <= sequence_length}
+    if len(kept) < len(rows) and too_long == "refuse":
+        long = [n for n in range(len(rows)) if n not in kept]
         places = {_line(rows[n], n): len(tokenised[n][0]) for n in long}
         raise ThunderError(_long_rows(split, places, len(rows), sequence_length), "data")
-    kept = token_rows.pack(row for row in tokenised if len(row[0]) <= sequence_length)
-    if not len(kept):
+    if not kept:
         raise ThunderError(
             f"{split}: none of the {len(rows)} rows fits into sequence_length {sequence_length}",
             "data",
         )
-    token_rows.save(target / f"{split}.npz", kept)
-    return {
-        "rows": len(kept),
-        "dropped_too_long": len(long),
-        "tokens": int(kept.lengths.sum()),
-        "supervised_tokens": int(kept.supervised.sum()),
-        "longest": int(kept.lengths.max()),
-    }
+    return kept
+
+
+def _refuse_useless(
+    split: str,
+    rows: Sequence[Mapping[str, Any]],
+    kept: Mapping[int, Tokens],
+    known: Vocabulary | None,
+    tokenizer: Any,
+) -> None:
+    def line(number: int) -> int:
+        return _line(rows[number], number)
+
+    supervision.refuse_unknown_ids(split, kept, line, known, tokenizer)
+    answers = (rows[number]["messages"][-1]["content"] for number in kept)
+    supervision.refuse_nothing_learnt(split, kept, line, answers)
 
 
 def _line(row: Mapping[str, Any], number: int) -> int:
@@ -96,9 +116,7 @@ def _long_rows(split: str, places: Mapping[int, int], count: int, limit: int) ->
     )
 
 
-def encode(
-    split: str, rows: Sequence[Mapping[str, Any]], tokenizer: Any
-) -> list[tuple[list[int], int]]:
+def encode(split: str, rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[Tokens]:
     """Return each row's tokens and its first supervised token."""
     talks = [row["messages"] for row in rows]
     for number, talk in enumerate(talks, 1):
@@ -114,11 +132,21 @@ def encode(
         whole = _tokens(tokenizer, talks, generation=False)
         prompts = _tokens(tokenizer, [talk[:-1] for talk in talks], generation=True)
     except TemplateError as error:
-        raise ThunderError(
-            f"{split}: the chat template refuses the rows: {error}", "model"
-        ) from error
+        raise ThunderError(_template_fault(split, tokenizer, error), "model") from error
     ends = _end_tokens(tokenizer)
     return [_span(*pair, ends) for pair in zip(whole, prompts, strict=True)]
+
+
+def _template_fault(split: str, tokenizer: Any, error: Exception) -> str:
+    """Return what a chat template does not do: read at all, with its line, or take these rows."""
+    folder = Path(tokenizer.name_or_path)
+    own = folder / "chat_template.jinja"
+    line = getattr(error, "lineno", None)  # that of an error of syntax alone
+    if line is None:
+        return f"{split}: the chat template refuses the rows: {error}"
+    if own.is_file():
+        return f"{own}:{line}: not a template: {error}"
+    return f"{folder / 'tokenizer_config.json'}: chat_template, its line {line}: {error}"
 
 
 def _tokens(tokenizer: Any, talks: list[Any], generation: bool) -> list[list[int]]:
@@ -132,7 +160,7 @@ def _end_tokens(tokenizer: Any) -> set[int]:
     return {token for token in candidates if token is not None and token != tokenizer.unk_token_id}
 
 
-def _span(whole: list[int], prompt: list[int], ends: set[int]) -> tuple[list[int], int]:
+def _span(whole: list[int], prompt: list[int], ends: set[int]) -> Tokens:
     # A generation prompt may hold more than the row (an empty thought): what they share counts.
     start = _common(whole, prompt)
     # What a template writes after the end of the turn is never generated, so it is not learned.

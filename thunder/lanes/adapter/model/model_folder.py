@@ -26,6 +26,7 @@ MATTERS = (
     *("config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json"),
     *("added_tokens.json", "vocab.*", "merges.txt", "chat_template*", WEIGHTS),
 )
+SHARD = re.compile(r"(model.*)-\d{5}-of-(\d{5})\.safetensors")
 HUB_HASH = "[0-9a-f]{40}|[0-9a-f]{64}"
 LONGEST_HEADER_BYTES = 100_000_000
 BLOCK_BYTES = 1 << 22
@@ -137,13 +138,43 @@ def _broken_weights(folder: Path, present: Sizes) -> Faults:
         index = _read(folder / INDEX) if INDEX in present else {}
         promised = dict(index.get("weight_map", {}))
         total = index.get("metadata", {}).get("total_size")
-        shards = sorted(set(promised.values()) or fnmatch.filter(present, WEIGHTS))
+        shards = sorted(set(promised.values()))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         return [f"{INDEX}: cannot be read: {error}"]
-    if not shards:
+    loaded = _loaded(present)
+    if not (shards or loaded):
         return [f"{WEIGHTS}: missing, there are no weights"]
-    faults, tensors = _broken_shards(folder, shards, present)
-    return faults or (_unlike_index(promised, total, tensors) if promised else [])
+    faults = _unlike_loaded(shards, loaded) if promised else _incomplete(loaded)
+    broken, tensors = _broken_shards(folder, shards or loaded, present)
+    faults += broken
+    if faults:
+        return faults
+    return [*_twice(tensors), *(_unlike_index(promised, total, tensors) if promised else [])]
+
+
+def _loaded(present: Sizes) -> list[str]:
+    """Return the files that `mlx_lm.load` takes weights from: it asks no index."""
+    return sorted(name for name in fnmatch.filter(present, WEIGHTS) if "/" not in name)
+
+
+def _unlike_loaded(shards: list[str], loaded: list[str]) -> Faults:
+    """Compare what an index names, and so what its model is, with what would be loaded."""
+    strays = [name for name in loaded if name not in shards]
+    passed_over = [name for name in shards if "/" in name or not fnmatch.fnmatch(name, WEIGHTS)]
+    return [
+        *(f"{n}: {INDEX} does not name it, but it would be loaded: move it away" for n in strays),
+        *(f"{n}: {INDEX} names it, but only {WEIGHTS} is loaded" for n in passed_over),
+    ]
+
+
+def _incomplete(loaded: list[str]) -> Faults:
+    """Find shards that are missing by the names of the others, where no index says."""
+    wanted = {
+        f"{match[1]}-{number:05}-of-{match[2]}.safetensors"
+        for match in filter(None, map(SHARD.fullmatch, loaded))
+        for number in range(1, int(match[2]) + 1)
+    }
+    return [f"{n}: missing, {loaded[0]} is one of several" for n in sorted(wanted - {*loaded})]
 
 
 def _broken_shards(folder: Path, shards: list[str], present: Sizes) -> tuple[Faults, Shards]:
@@ -160,6 +191,17 @@ def _broken_shards(folder: Path, shards: list[str], present: Sizes) -> tuple[Fau
     return faults, tensors
 
 
+def _twice(tensors: Shards) -> Faults:
+    """Find tensors that several files hold: which one is loaded would be chance."""
+    homes: dict[str, list[str]] = {}
+    for shard, sizes in tensors.items():
+        for name in sizes:
+            homes.setdefault(name, []).append(shard)
+    twice = sorted(name for name, shards in homes.items() if len(shards) > 1)
+    first = [f"{' and '.join(homes[n])}: all hold {n!r}{_more(twice)}" for n in twice[:1]]
+    return [f"{fault}; which of them is loaded is chance" for fault in first]
+
+
 def _unlike_index(promised: dict[str, str], total: Any, tensors: Shards) -> Faults:
     faults = []
     if absent := sorted(name for name, shard in promised.items() if name not in tensors[shard]):
@@ -167,14 +209,38 @@ def _unlike_index(promised: dict[str, str], total: Any, tensors: Shards) -> Faul
             f"{INDEX}: {len(absent)} of {len(promised)} tensors are not in the shard it names, "
             f"the first is {absent[0]!r}"
         )
+    for shard, sizes in tensors.items():
+        if unnamed := sorted(name for name in sizes if name not in promised):
+            faults.append(f"{shard}: holds {unnamed[0]!r}{_more(unnamed)}, not in {INDEX}")
     held = sum(size for sizes in tensors.values() for size in sizes.values())
     if total not in (None, held):
         faults.append(f"{INDEX}: total_size is {total!r}, the shards hold {held} bytes of tensors")
     return faults
 
 
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def shapes(folder: Path) -> dict[str, list[int]]:
+    """Return the shape of every tensor that is loaded from a folder without faults."""
+    present = _present(folder)
+    headers = [_header(folder / name, present[name])[0] for name in _loaded(present)]
+    return {name: entry.get("shape", []) for header in headers for name, entry in header.items()}
+
+
 def _tensors(path: Path, size: int) -> Sizes:
     """Return the bytes of each tensor; raise ValueError if the file does not end with the last."""
+    tensors, start = _header(path, size)
+    offsets = {name: entry["data_offsets"] for name, entry in tensors.items()}
+    end = start + max((last for _, last in offsets.values()), default=0)
+    if end != size:
+        raise ValueError(f"has {size} bytes, its header promises {end} ({100 * size / end:.1f} %)")
+    return {name: last - first for name, (first, last) in offsets.items()}
+
+
+def _header(path: Path, size: int) -> tuple[dict[str, Any], int]:
+    """Return what a file of weights says of each tensor, and where their bytes begin."""
     with path.open("rb") as stream:
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -183,12 +249,7 @@ def _tensors(path: Path, size: int) -> Sizes:
         if 8 + length > size:
             raise ValueError(f"ends inside its header, after {size} of {8 + length} bytes")
         header = json.loads(stream.read(length))
-    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    offsets = {name: entry["data_offsets"] for name, entry in tensors.items()}
-    end = 8 + length + max((last for _, last in offsets.values()), default=0)
-    if end != size:
-        raise ValueError(f"has {size} bytes, its header promises {end} ({100 * size / end:.1f} %)")
-    return {name: last - first for name, (first, last) in offsets.items()}
+    return {name: entry for name, entry in header.items() if name != "__metadata__"}, 8 + length
 
 
 def _unlike_hub(folder: Path, present: Sizes, listed: Listed) -> Faults:

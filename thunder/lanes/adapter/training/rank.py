@@ -8,10 +8,12 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.training import rank
 from thunder.training.rank import Channel, NotMet, PeerLost
@@ -67,10 +69,8 @@ def _join(request: Mapping[str, Any], channel: Channel) -> Any:
     """Form the ring and make sure that it is this window's alone, or say that it is not."""
     begun, channel.seconds = channel.seconds, JOIN_SECONDS
     channel.tell("joining")
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as stream:
-        json.dump(request["ring"], stream)
-        stream.flush()
-        os.environ.update(MLX_RANK=str(request["rank"]), MLX_HOSTFILE=stream.name)
+    with _host_file(request["ring"]) as path:
+        os.environ.update(MLX_RANK=str(request["rank"]), MLX_HOSTFILE=path)
         try:
             group = _handshake(request)
         except (RuntimeError, ThunderError) as error:
@@ -78,6 +78,20 @@ def _join(request: Mapping[str, Any], channel: Channel) -> Any:
     channel.seconds = begun
     channel.tell("joined", size=group.size())
     return group
+
+
+@contextmanager
+def _host_file(addresses: list[list[str]]) -> Iterator[str]:
+    """Yield the path of a file with the addresses of all ranks, which is gone afterwards."""
+    try:
+        place = tempfile.gettempdir()
+    except FileNotFoundError as error:  # each was tried by a write: a full disk ends here too
+        reason = f"{error.strerror}; make room in one, or name another by TMPDIR"
+        raise ThunderError(reason, "write") from error
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        path = Path(folder, "hosts.json")
+        files.write_text(path, json.dumps(addresses))
+        yield str(path)
 
 
 def _handshake(request: Mapping[str, Any]) -> Any:

@@ -9,50 +9,64 @@ from thunder.corpora import corpus
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import scripts
-from thunder.lanes.asr.data import letters, listing, prompts
-from thunder.lanes.asr.data.letters import Letters
+from thunder.lanes.asr.data import imported, letters, listing, prompts
+from thunder.lanes.asr.data.imported import Wishes
+from thunder.lanes.asr.data.listing import Asked
+from thunder.lanes.asr.features import channels
 
 GROUP = "script"  # of conf/: whose options the transcripts may be in
 DEFAULT = "latin"
 _NAME = "[a-z][a-z0-9_]*"
-_SHOWN_NAMES = 5
 
 
 def made(
     folder: Path,
     transcripts: str,
     into: str,
-    licence: str | None,
     options: Sequence[Mapping[str, Any]],
+    said: Mapping[str, str],
 ) -> Iterator[str]:
     """Make a data folder of recordings and transcripts; yield what was made and what left out.
 
     Args:
         transcripts: a file of texts; of several scripts, one for each, with commas between.
         options: of conf/script/, composed, in the same order.
+        said: license, format, channel, most_left_out; empty where a person said nothing.
     """
     if not transcripts:
         raise ThunderError("corpus import-speech needs FOLDER and TRANSCRIPTS, a file of texts")
     target = Path(into or f"speech-{folder.name}")
     corpus.refuse_existing(target)
-    asked = _asked(transcripts, options)
-    (first, file), *others = asked
-    manifest = prompts.import_speech(folder, file, target, licence, letters=first, others=others)
+    asked, wishes = _asked(transcripts, options, said["format"]), _wishes(said)
+    manifest = prompts.import_speech(folder, asked, target, wishes)
     yield f"{target.absolute()}: {wording.count(manifest['counts']['rows'], 'row')}"
-    for reason, entries in manifest["omitted"].items():
-        names = list(entries)
-        shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if len(names) > _SHOWN_NAMES else "")
-        yield f"  left out {len(names)}: {reason}: {shown}"
+    for line in imported.left_out_lines(manifest["omitted"]):
+        yield f"  left out {line}"
     if foreign := listing.strangers(asked, manifest["omitted"]):
         yield (
             f"  not letters of the script: {letters.shown(foreign)}; to take those that the texts "
             "have: --script from_data --column NAME"
         )
+    for line in imported.left_out_lines(manifest.get("noticed", {})):
+        yield f"  kept, with a note, {line}"
     for option in options:
-        yield corpus.use_text(_words(option, options), target)
+        yield corpus.use_text(_words(option, options, wishes), target)
 
 
-def _asked(transcripts: str, options: Sequence[Mapping[str, Any]]) -> list[tuple[Letters, Path]]:
+def _wishes(said: Mapping[str, str]) -> Wishes:
+    channel = said["channel"] or channels.MIX
+    if channel not in channels.RULES:
+        raise ThunderError(
+            f"--channel {channel}: not a channel; there is {', '.join(channels.RULES)}"
+        )
+    return Wishes(
+        channel=channel,
+        most_left_out=corpus.share(said["most_left_out"]),
+        license=said["license"] or None,
+    )
+
+
+def _asked(transcripts: str, options: Sequence[Mapping[str, Any]], format: str) -> list[Asked]:
     files = [transcripts] if len(options) == 1 else transcripts.split(",")
     names = [option["script"] for option in options]
     if odd := [n for n in names if n in scripts.RESERVED or not re.fullmatch(_NAME, n)]:
@@ -66,17 +80,33 @@ def _asked(transcripts: str, options: Sequence[Mapping[str, Any]]) -> list[tuple
             f"scripts {', '.join(names)}: each needs a file and a name of its own, in the same "
             "order, with commas and no space between: A.tsv,B.tsv --column A,B"
         )
-    known = [
-        letters.of(scripts.settled({**option, "runtime": {"paths": {}}})) for option in options
+    return [
+        Asked(Path(file), _letters(option), chosen or None)
+        for file, option, chosen in zip(files, options, _formats(format, len(files)), strict=True)
     ]
-    return list(zip(known, map(Path, files), strict=True))
 
 
-def _words(option: Mapping[str, Any], options: Sequence[Mapping[str, Any]]) -> str:
+def _letters(option: Mapping[str, Any]) -> letters.Letters:
+    return letters.of(scripts.settled({**option, "runtime": {"paths": {}}}))
+
+
+def _formats(format: str, count: int) -> list[str]:
+    """Return the format of each file: one that is said is that of all."""
+    formats = format.split(",")
+    if len(formats) not in (1, count):
+        raise ThunderError(
+            f"--format {format}: {len(formats)} formats for {wording.count(count, 'file')}; "
+            "say one for all, or one for each"
+        )
+    return formats if len(formats) == count else formats * count
+
+
+def _words(
+    option: Mapping[str, Any], options: Sequence[Mapping[str, Any]], wishes: Wishes
+) -> list[str]:
     """Return the words that train on one of the scripts that were imported."""
     names = [each["script"] for each in options]
-    words = f"+profile=asr_ctc data=speech_folder {option['words']}"
-    if names == [DEFAULT]:
-        return f"{words} data.columns.nko=null"
     columns = ",".join(f"{name}:{name}" for name in names)
-    return f"{words} 'data.columns={{{columns}}}'"
+    chosen = "data.columns.nko=null" if names == [DEFAULT] else f"data.columns={{{columns}}}"
+    heard = [] if wishes.channel == channels.MIX else [f"features.channel={wishes.channel}"]
+    return ["+profile=asr_ctc", "data=speech_folder", *option["words"], chosen, *heard]

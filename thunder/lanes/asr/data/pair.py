@@ -8,6 +8,7 @@ from thunder.ground import json_lines
 AUDIO = "audio"
 DURATIONS = ("duration_s", "duration")
 LONGEST_ID = 200  # bytes: a file system takes 255, and a suffix comes after it
+INSIDE = "a path inside the folder is needed, to no hidden file"
 _LABELS = ("feat_id", "origin", "cluster", "group")  # whole numbers may stand for their digits
 
 
@@ -63,8 +64,13 @@ def _audio_fault(value: object) -> str | None:
         return None
     if not isinstance(value, str) or not value.strip():
         return f"must be a path inside the folder, is {value!r}"
-    outside = value.startswith(("/", "~")) or "\\" in value or ".." in value.split("/")
-    return f"is {value!r}: a path inside the folder is needed, with /" if outside else None
+    return None if is_inside(value) else f"is {value!r}: {INSIDE}, with /"
+
+
+def is_inside(path: str) -> bool:
+    """Say whether a path stays among the visible files of a folder: those alone name the data."""
+    is_hidden = any(part.startswith(".") and part != "." for part in path.split("/"))
+    return not (is_hidden or path.startswith(("/", "~")) or "\\" in path)
 
 
 def _duration_fault(value: object) -> str | None:

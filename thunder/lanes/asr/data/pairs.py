@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 BILINGUAL = ("nko", "latin")  # columns of every data set of either, in this order
 _REST = ("audio", "duration_s", "origin", "cluster", "group", "line")
 BATCH_ROWS = 16384
-_BOM = b"\xef\xbb\xbf"
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _NUMBERS = {"duration_s": "float64", "line": "int64"}
 
@@ -48,6 +47,8 @@ def load(folder: Path, data: Mapping[str, Any], by: str | None = None) -> "Datas
     Raises:
         Faults: every line that is broken, by its number; ids that are there twice.
     """
+    if not pair.is_inside(data["pairs"]):
+        raise ThunderError(f"data.pairs is {data['pairs']!r}: {pair.INSIDE}")
     path = folder / data["pairs"]
     reading = _Reading(_wanted(data, by), ("feat_id", *_scripts(data), *_REST))
     table = _table(_batches(path, reading), reading)
@@ -124,20 +125,15 @@ def _schema(reading: _Reading) -> "pa.Schema":
 
 
 def _rows(path: Path, reading: _Reading) -> Iterator[dict[str, Any]]:
-    number = 0
     try:
         with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                objects, broken = json_lines.rows(line.removeprefix(_BOM) if number == 1 else line)
-                if broken:
-                    reading.faults[number] = broken[1]
-                for raw in objects.values():
-                    reading.keys.update(dict.fromkeys(raw))
-                    row, fault = pair.of(raw, reading.wanted)
-                    if fault:
-                        reading.faults[number] = fault
-                    else:
-                        yield {**row, "line": number}
+            for number, raw in json_lines.each(stream, reading.faults):
+                reading.keys.update(dict.fromkeys(raw))
+                row, fault = pair.of(raw, reading.wanted)
+                if fault:
+                    reading.faults[number] = fault
+                else:
+                    yield {**row, "line": number}
     except OSError as error:
         raise ThunderError(_unreadable(path, error), "data") from error
 

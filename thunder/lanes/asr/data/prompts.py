@@ -3,22 +3,19 @@
 import importlib.util
 import os
 import shutil
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thunder.corpora import corpus
 from thunder.ground import digest, files, json_lines, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.ground.input_files import MANIFEST
-from thunder.lanes.asr.data import listing, pair, recordings, transcripts
-from thunder.lanes.asr.data.letters import Letters
+from thunder.lanes.asr.data import imported, listing, pair, recordings
+from thunder.lanes.asr.data.imported import NOTHING_SAID, Gathered, Wishes
 from thunder.lanes.asr.data.listing import Asked, Listed
 from thunder.lanes.asr.speech.spoken import PAIRS, folder_digests
-from thunder.language import spelling
 
-REVISION = 2  # raise it when the same recordings and transcripts give other rows
 JOINT = "__"  # stands in an id where the path has a /
 LONGEST_SECONDS = 3600.0
 # Why something was left out; the transcript or the fault stands beside each name.
@@ -27,6 +24,8 @@ NO_TRANSCRIPT = "no_transcript"
 UNREADABLE = "unreadable_audio"
 SECOND_RECORDING = "second_recording"
 OTHER_FILE = "not_audio"
+# What was kept, and is to be known.
+OFFSET = "constant_offset"
 
 Progress = Callable[[int, int], None]
 
@@ -35,25 +34,12 @@ def _silent(done: int, of: int) -> None:
     """Tell nobody."""
 
 
-@dataclass(frozen=True)
-class _Gathered:
-    """What an import gathers."""
-
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the name of the recording
-    omitted: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    def omit(self, reason: str, name: str, what: str) -> None:
-        self.omitted.setdefault(reason, {})[name] = what
-
-
 def import_speech(
     folder: Path,
-    transcript_file: Path,
+    asked: Sequence[Asked],
     target: Path,
-    license: str | None = None,
+    wishes: Wishes = NOTHING_SAID,
     progress: Progress = _silent,
-    letters: Letters = transcripts.LATIN,
-    others: Sequence[tuple[Letters, Path]] = (),
 ) -> dict[str, Any]:
     """Make a data folder of recordings and their transcripts, and return its manifest.
 
@@ -62,30 +48,47 @@ def import_speech(
 
     Args:
         folder: recordings, in folders of any depth.
-        transcript_file: `name: text` lines as in Debian's asterisk-core-sounds-en, or a table,
-            see `transcripts.read`; may be gzipped.
-        license: of the recordings; None: as a Debian `copyright` beside the transcripts says.
-        letters: those of the transcripts; a text with others is left out.
-        others: letters and transcripts of the same recordings in further scripts; used is what
-            has all of its texts.
+        asked: the transcripts in one script, or in several: used is what has all of its texts.
         progress: told how many recordings are done, and of how many.
+
+    Raises:
+        Faults: too much was left out; nothing was made.
     """
     _check(folder, target)
-    asked, gathered = [(letters, transcript_file), *others], _Gathered()
     listed = listing.read(asked)
-    audio = _usable(_recordings(folder, gathered), listed, gathered)
+    gathered = Gathered()
+    recorded = _recordings(folder, gathered)
+    audio = _usable(recorded, listed, gathered)
     paired = _paired(folder, asked, audio, listed, gathered)
+    _check_left_out(len(paired), listed, recorded, gathered, wishes)
     with files.fresh_folder(target) as made:
         for done, name in enumerate(paired, 1):
-            _add(name, audio[name], listed.texts[name], made, gathered)
+            _add(name, audio[name], listed.texts[name], made, gathered, wishes.channel)
             progress(done, len(paired))
         _check_any(folder, gathered)
-        files.write_jsonl(made / PAIRS, gathered.rows.values())
-        about = _manifest(folder, asked, listed, gathered, license)
-        manifest = {**about, "sha256": folder_digests(made)}
-        schema.check("pairs_manifest", manifest, MANIFEST, cause="crash")
-        files.write_json(made / MANIFEST, manifest)
+        _check_left_out(len(gathered.rows), listed, recorded, gathered, wishes)
+        manifest = imported.manifest(folder, asked, listed, gathered, wishes)
+        _write(made, gathered, manifest)
     return manifest
+
+
+def _write(made: Path, gathered: Gathered, manifest: dict[str, Any]) -> None:
+    files.write_jsonl(made / PAIRS, gathered.rows.values())
+    manifest["sha256"] = folder_digests(made)
+    schema.check("pairs_manifest", manifest, MANIFEST, cause="crash")
+    files.write_json(made / MANIFEST, manifest)
+
+
+def _check_left_out(
+    rows: int,
+    listed: Listed,
+    recorded: Mapping[str, Path],
+    gathered: Gathered,
+    wishes: Wishes,
+) -> None:
+    why = imported.left_out_lines(gathered.omitted)
+    for what, count in (("transcript", len(listed.names)), ("recording", len(recorded))):
+        corpus.check_left_out(count - rows, count, what, wishes.most_left_out, why)
 
 
 def _check(folder: Path, target: Path) -> None:
@@ -102,14 +105,14 @@ def _check(folder: Path, target: Path) -> None:
         )
 
 
-def _recordings(folder: Path, gathered: _Gathered) -> dict[str, Path]:
+def _recordings(folder: Path, gathered: Gathered) -> dict[str, Path]:
     """Return every recording by its path without suffix; what else lies there is named."""
     audio: dict[str, Path] = {}
     for place in sorted(digest.visible_files(folder), key=_rank):
         if not wording.is_text(place):
             raise ThunderError(f"{folder}: {place!a} is not a name in UTF-8; rename it", "data")
-        stem, _, suffix = unicodedata.normalize("NFC", place).rpartition(".")
-        if suffix.lower() not in recordings.SUFFIXES:
+        stem = recordings.stem(place)
+        if not recordings.is_recording(place):
             gathered.omit(OTHER_FILE, place, "")
         elif stem in audio:
             gathered.omit(SECOND_RECORDING, place, f"{audio[stem].name} was taken")
@@ -118,7 +121,7 @@ def _recordings(folder: Path, gathered: _Gathered) -> dict[str, Path]:
     return audio
 
 
-def _usable(audio: Mapping[str, Path], listed: Listed, gathered: _Gathered) -> dict[str, Path]:
+def _usable(audio: Mapping[str, Path], listed: Listed, gathered: Gathered) -> dict[str, Path]:
     """Return the recordings but for those whose transcript cannot be used, which are named."""
     for reason, entries in listed.omitted.items():
         for name, transcript in entries.items():
@@ -128,7 +131,7 @@ def _usable(audio: Mapping[str, Path], listed: Listed, gathered: _Gathered) -> d
     return {name: path for name, path in audio.items() if name not in out}
 
 
-def _check_any(folder: Path, gathered: _Gathered) -> None:
+def _check_any(folder: Path, gathered: Gathered) -> None:
     if not gathered.rows:
         why = [f"{name}: {what}" for name, what in gathered.omitted[UNREADABLE].items()]
         json_lines.refuse(f"{folder}: none of its recordings could be used", why)
@@ -146,7 +149,7 @@ def _paired(
     asked: Sequence[Asked],
     audio: Mapping[str, Path],
     listed: Listed,
-    gathered: _Gathered,
+    gathered: Gathered,
 ) -> list[str]:
     """Return the names that have both a recording and a transcript."""
     for name in sorted(audio.keys() - listed.texts.keys()):
@@ -162,18 +165,20 @@ def _paired(
 def _nothing_paired(
     folder: Path, asked: Sequence[Asked], audio: Mapping[str, Path], listed: Listed
 ) -> str:
-    files = " and ".join(str(file) for _, file in asked)
+    files = " and ".join(str(one.file) for one in asked)
     left_out = [f"{len(texts)} for {reason}" for reason, texts in listed.omitted.items() if texts]
     if left_out and not listed.texts:
         return (
             f"{files}: no transcript can be used; left out {', '.join(left_out)}. They must be "
-            f"letters of script {' and '.join(letters.form.name for letters, _ in asked)}, "
+            f"letters of script {' and '.join(one.letters.form.name for one in asked)}, "
             f"numbers written as words{listing.outside(asked, listed.omitted)}; "
             "another script, or the letters that the texts have: --script nko, --script from_data"
         )
+    inner = next((name for name in audio if os.path.basename(name) in listed.texts), "")
+    hint = f"; name the folder {folder / os.path.dirname(inner)}" if "/" in inner else ""
     return (
         f"{files}: no transcript is of a recording in {folder}; "
-        f"transcripts name {_some(listed.texts)}, recordings are {_some(audio)}"
+        f"transcripts name {_some(listed.texts)}, recordings are {_some(audio)}{hint}"
     )
 
 
@@ -183,16 +188,14 @@ def _some(names: Mapping[str, Any]) -> str:
 
 
 def _add(
-    name: str, source: Path, texts: Mapping[str, str], made: Path, gathered: _Gathered
+    name: str,
+    source: Path,
+    texts: Mapping[str, str],
+    made: Path,
+    gathered: Gathered,
+    channel: str,
 ) -> None:
-    """Copy a recording and keep its row, if it can be read."""
-    from thunder.lanes.asr.features import audio  # soundfile and soxr, which planning must not load
-
-    try:
-        seconds = audio.read(source, LONGEST_SECONDS).duration_s
-    except audio.Unreadable as error:
-        gathered.omit(UNREADABLE, name, str(error))
-        return
+    """Copy a recording, and keep it and its row if it can be read."""
     feat_id = name.replace("/", JOINT)
     if fault := pair.id_fault(feat_id):
         raise ThunderError(f"{source}: the id of the recording {fault}; rename it", "data")
@@ -201,6 +204,10 @@ def _add(
     if target.exists():
         raise ThunderError(f"{source}: its id {feat_id!r} is that of another recording", "data")
     shutil.copyfile(source, target)
+    seconds = _seconds(name, target, gathered, channel)
+    if seconds is None:
+        target.unlink()
+        return
     row = {
         "feat_id": feat_id,
         **texts,
@@ -211,34 +218,17 @@ def _add(
     gathered.rows[name] = row
 
 
-def _manifest(
-    folder: Path,
-    asked: Sequence[Asked],
-    listed: Listed,
-    gathered: _Gathered,
-    license: str | None,
-) -> dict[str, Any]:
-    changed = {name: written for name, written in listed.changed.items() if name in gathered.rows}
-    return {
-        "name": f"{folder.name}-{asked[0][1].name.partition('.')[0]}",
-        "created_by": "thunder",
-        "builder": "import_speech",
-        "builder_sha256": digest.of_value({"revisions": [REVISION, transcripts.REVISION]}),
-        "stand_in": False,
-        "seed": None,
-        "inputs": [
-            {"path": file.name, "sha256": digest.of_file(file), "rows": count}
-            for (_, file), count in zip(asked, listed.counts, strict=True)
-        ],
-        "license": license or transcripts.debian_license(asked[0][1]),
-        "bridge_version": None,
-        "normaliser_version": spelling.NORMALISER_VERSION,
-        "counts": {
-            "rows": len(gathered.rows),
-            "omitted": {reason: len(names) for reason, names in gathered.omitted.items()},
-            "changed": len(changed),
-        },
-        "seconds": round(sum(row["duration_s"] for row in gathered.rows.values()), 3),
-        "omitted": gathered.omitted,
-        "changed": changed,
-    }
+def _seconds(name: str, copy: Path, gathered: Gathered, channel: str) -> float | None:
+    """Return the length of a recording, None with the reason named where nothing can be heard."""
+    # soundfile and soxr, which planning must not load
+    from thunder.lanes.asr.features import audio, channels
+
+    try:
+        heard = audio.read(copy, LONGEST_SECONDS, channel)
+    except audio.Unreadable as error:
+        gathered.omit(UNREADABLE, name, str(error))
+        return None
+    if offset := channels.offset(heard.samples):
+        said = f"a constant offset of {offset:.2g}, louder than its sound"
+        gathered.noticed.setdefault(OFFSET, {})[name] = said
+    return heard.duration_s

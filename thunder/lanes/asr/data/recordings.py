@@ -27,14 +27,25 @@ class Recordings:
         return self.several.get(unicodedata.normalize("NFC", feat_id), [])
 
 
+def stem(name: str) -> str:
+    """Return a name in NFC without the suffix of a recording; `wav` alone is a name."""
+    name = unicodedata.normalize("NFC", name)
+    return name.rpartition(".")[0] if is_recording(name) else name
+
+
+def is_recording(name: str) -> bool:
+    """Say whether a name has the suffix of a recording, and something before it."""
+    before, _, suffix = name.rpartition(".")
+    return suffix.lower() in SUFFIXES and bool(before.rpartition("/")[2])
+
+
 def find(folder: Path) -> Recordings:
     """List audio/<id>.{wav,flac,ogg,mp3} of a data folder; there may be no such folder."""
     first: dict[str, str] = {}
     several: dict[str, list[str]] = {}
     for name in _names(folder / FOLDER):
-        stem, _, suffix = name.rpartition(".")
-        key = unicodedata.normalize("NFC", stem)
-        if key and suffix.lower() in SUFFIXES:
+        if is_recording(name):
+            key = stem(name)
             path = f"{FOLDER}/{name}"
             if key in first:
                 several.setdefault(key, [first[key]]).append(path)
@@ -44,7 +55,8 @@ def find(folder: Path) -> Recordings:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        # Hidden files do not name the data, so nothing of them may count.
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -1,13 +1,14 @@
 """Which rows train, validate and test: explicit lists of ids, made once by a stated rule."""
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from thunder.ground import digest, draws, files, schema
+from thunder.ground import digest, draws, json_lines, schema
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.artifacts import SPLIT, SPLITS
 from thunder.lanes.asr.data import groups, pairs
@@ -147,9 +148,11 @@ def _by_group(
 
 def _given(path: Path, ids: Sequence[str]) -> tuple[dict[str, list[str]], str]:
     """Read three lists of ids that a person made, or a whole document of ours."""
-    document = _read(path)
+    data = json_lines.read(path)  # once: what is hashed is what is read
+    document = _parsed(path, data)
     if "digest" in document:
-        document = load(path)
+        schema.check("split", document, str(path), cause="data")
+        check(document)
     lists = document.get("ids", document)
     names = lists if isinstance(lists, dict) else {}
     right = all(_is_list_of_text(names.get(name)) for name in SPLITS)
@@ -161,14 +164,12 @@ def _given(path: Path, ids: Sequence[str]) -> tuple[dict[str, list[str]], str]:
         )
     _check_parts(names, str(path))
     _check_known(names, ids, str(path))
-    return {name: list(names[name]) for name in SPLITS}, digest.of_file(path)
+    return {name: list(names[name]) for name in SPLITS}, digest.of_bytes(data)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _parsed(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        document = files.read_json(path)
-    except OSError as error:
-        raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
+        document = json.loads(data.decode("utf-8-sig"))
     except ValueError as error:
         raise ThunderError(f"{path}: not JSON: {error}", "data") from error
     if not isinstance(document, dict):

@@ -2,16 +2,14 @@
 
 import gzip
 import re
-import unicodedata
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thunder.ground import json_lines
+from thunder.ground import digest, json_lines
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data import recordings, transcript_formats
 from thunder.lanes.asr.data.letters import Letters, named
-from thunder.lanes.asr.data.recordings import SUFFIXES
 from thunder.language import spelling
 
 REVISION = 2  # raise it when the same file gives other texts
@@ -23,8 +21,6 @@ CONFLICT = "conflicting_transcripts"  # the same name with another text: neither
 DIGITS = "digits"  # written as figures: how they are said is not known
 FOREIGN = "foreign_characters"  # in its normal form, letters that the script does not have
 
-PATH_NAMES = ("path", "file", "name", "audio")
-TEXT_NAMES = ("text", "sentence", "transcript")
 _NOTES = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
 LATIN = named("latin")
 _GZIP = b"\x1f\x8b"
@@ -38,23 +34,33 @@ class Transcripts:
     changed: dict[str, str] = field(default_factory=dict)  # as written, where a note was taken out
     omitted: dict[str, dict[str, str]] = field(default_factory=dict)
     count: int = 0
+    sha256: str = ""  # of the bytes that were read
+
+    @property
+    def names(self) -> set[str]:
+        """Return every name that has a transcript, usable or not."""
+        return {*self.texts, *(name for each in self.omitted.values() for name in each)}
 
 
-def read(path: Path, letters: Letters = LATIN) -> Transcripts:
+def read(path: Path, format: str | None = None, letters: Letters = LATIN) -> Transcripts:
     """Read transcripts by the name of their recording, its path without suffix.
 
-    *.tsv: path, tab, text; a first line with names of columns chooses among more. *.jsonl: objects
-    with a path and a text. Anything else: `name: text`, `;` before a remark. Each may be gzipped.
-    Notes in brackets are taken out; a text that then is not plain writing is left out.
+    The file may be gzipped. Notes in brackets are taken out; a text that then is not plain
+    writing is left out.
+
+    Args:
+        format: one of `transcript_formats.FORMATS`; told by the name of the file if null.
+        letters: that a text may have.
 
     Raises:
-        Faults: every line that is none of this, by its number.
+        Faults: every line that is not of the format, by its number.
     """
+    data = json_lines.read(path)  # once: a pipe has nothing more to read
     seen: dict[str, list[str]] = {}
-    entries = _entries(path)
+    entries = transcript_formats.entries(path, _unpacked(path, data), format)
     for name, text in entries:
-        seen.setdefault(_stem(name), []).append(text)
-    transcripts = Transcripts(count=len(entries))
+        seen.setdefault(recordings.stem(name.removeprefix("./")), []).append(text)
+    transcripts = Transcripts(count=len(entries), sha256=digest.of_bytes(data))
     for name, texts in seen.items():
         _put(transcripts, name, texts, letters)
     return transcripts
@@ -63,7 +69,7 @@ def read(path: Path, letters: Letters = LATIN) -> Transcripts:
 def debian_license(path: Path) -> str | None:
     """Return the licence in a Debian `copyright` file beside a file, if there is one."""
     try:
-        text = (path.parent / "copyright").read_text(encoding="utf-8")
+        text = (path.parent / "copyright").read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     main = re.search(r"^Files: \*\n(?:.+\n)*?License: *(\S.*)$", text, re.MULTILINE)
@@ -94,100 +100,10 @@ def _fault(raw: str, plain: str, letters: Letters) -> str | None:
     return FOREIGN if letters.strangers(plain) else None
 
 
-def _stem(name: str) -> str:
-    name = unicodedata.normalize("NFC", name.removeprefix("./"))
-    stem, _, suffix = name.rpartition(".")
-    return stem if suffix.lower() in SUFFIXES else name
-
-
-def _entries(path: Path) -> list[tuple[str, str]]:
-    data = _bytes(path)
-    name = path.name.removesuffix(".gz")
-    if name.endswith(".jsonl"):
-        entries, faults = _of_objects(data)
-    else:
-        numbered, faults = _decoded(data)
-        entries = (
-            _of_table(numbered, faults) if name.endswith(".tsv") else _of_colons(numbered, faults)
-        )
-    json_lines.refuse(f"{path}: broken lines: {len(faults)}", json_lines.placed(path.name, faults))
-    if not entries:
-        raise ThunderError(f"{path}: no transcripts", "data")
-    return entries
-
-
-def _bytes(path: Path) -> bytes:
-    data = json_lines.read(path)
+def _unpacked(path: Path, data: bytes) -> bytes:
     if not data.startswith(_GZIP):
         return data
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise ThunderError(f"{path}: broken gzip: {error}", "data") from error
-
-
-def _decoded(data: bytes) -> tuple[dict[int, str], dict[int, str]]:
-    """Return the lines that are UTF-8 and not empty, and a fault for each that is not."""
-    numbered: dict[int, str] = {}
-    faults: dict[int, str] = {}
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        try:
-            if (text := line.decode("utf-8")).strip():
-                numbered[number] = text
-        except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            faults[number] = f"not UTF-8: byte {byte:#04x} at column {error.start + 1}"
-    return numbered, faults
-
-
-def _of_colons(numbered: dict[int, str], faults: dict[int, str]) -> list[tuple[str, str]]:
-    entries = []
-    for number, line in numbered.items():
-        name, colon, transcript = (part.strip() for part in line.partition(":"))
-        if line.lstrip().startswith(";"):
-            continue
-        if colon and name:
-            entries.append((name, transcript))
-        else:
-            faults[number] = f"no `name: text`: {line[:60]!r}"
-    return entries
-
-
-def _of_table(numbered: dict[int, str], faults: dict[int, str]) -> list[tuple[str, str]]:
-    rows = {number: line.split("\t") for number, line in numbered.items()}
-    first = next(iter(rows.values()), [])
-    heads = [cell.strip().lower() for cell in first]
-    path_at, text_at = (_column(heads, names) for names in (PATH_NAMES, TEXT_NAMES))
-    if path_at is None or text_at is None:  # no line of heads: two columns, and nothing else
-        path_at, text_at, heads, skipped = 0, 1, ["path", "text"], 0
-    else:
-        skipped = 1
-    entries = []
-    for number, cells in list(rows.items())[skipped:]:
-        if len(cells) == len(heads) and cells[path_at].strip():
-            entries.append((cells[path_at].strip(), cells[text_at].strip()))
-        else:
-            faults[number] = f"{len(cells)} columns; needed: {', '.join(heads)}, with a tab between"
-    return entries
-
-
-def _column(heads: list[str], names: tuple[str, ...]) -> int | None:
-    return next((heads.index(name) for name in names if name in heads), None)
-
-
-def _of_objects(data: bytes) -> tuple[list[tuple[str, str]], dict[int, str]]:
-    rows, faults = json_lines.rows(data.removeprefix(b"\xef\xbb\xbf"))
-    entries = []
-    for number, row in rows.items():
-        path = next(_texts(row, PATH_NAMES), None)
-        text = next(_texts(row, TEXT_NAMES), None)
-        if path and text is not None:
-            entries.append((path, text))
-        else:
-            wanted = " and ".join("/".join(names) for names in (PATH_NAMES, TEXT_NAMES))
-            faults[number] = f"needed are {wanted}, as text; it has {', '.join(row) or 'nothing'}"
-    return entries, faults
-
-
-def _texts(row: dict[str, object], names: tuple[str, ...]) -> Iterator[str]:
-    return (value for name in names if isinstance(value := row.get(name), str))

@@ -36,7 +36,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a dump that `write` wrote."""
     with path.open(encoding="utf-8") as stream:
         for line in stream:
-            yield json.loads(line)
+            yield files.parse_json(line)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thunder.ground import schema
+from thunder.lanes.asr import row_faults
 from thunder.lanes.asr.artifacts import DIGESTS, PASSES, RESULTS
 from thunder.lanes.asr.data import vocabulary
 from thunder.lanes.asr.evaluation import scored_dump
@@ -57,7 +58,7 @@ def document(
         "adaptation": _adaptation(material.config["mode"], scored),
         "blank_mass": scored_dump.blank_mass(scored["test"]),
         "stable_share": scored_dump.stable_share(scored["test"]),
-        "warnings": scored_dump.warnings(scored["test"]),
+        "warnings": _warnings(material, scored["test"]),
         "definitions": definitions.definitions(material.config["mode"]),
     }
     schema.check("asr_results", results, RESULTS, cause="crash")
@@ -162,6 +163,10 @@ def _summaries(by_variant: Mapping[str, Counts]) -> dict[str, Any]:
 def _text_disjoint(test: Scored, ids: frozenset[str]) -> dict[str, Any]:
     rows = np.array([feat_id in ids for feat_id in test.ids], bool)
     return _summaries({variant: part(one, rows) for variant, one in test.counts.items()})
+
+
+def _warnings(material: "Material", test: Scored) -> list[str]:
+    return [*row_faults.sentences(material.counts), *scored_dump.warnings(test)]
 
 
 def _adaptation(mode: str, scored: Mapping[str, Scored]) -> dict[str, Any]:

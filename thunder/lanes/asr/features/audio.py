@@ -1,28 +1,22 @@
 """Audio files as samples: mono, 16 kHz, float32; the only importer of soundfile and soxr."""
 
 import io
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
+from thunder.lanes.asr.features import channels, containers
+from thunder.lanes.asr.features.containers import Checked
 from thunder.lanes.asr.features.layouts import SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Rejected, Row
+from thunder.lanes.asr.features.rows import Unreadable as Unreadable
 
-SLACK_BYTES = 64  # some writers count the header as sound
-UNKNOWN_BYTES = 0x7FFF0000  # from here on, what writers to a pipe put for a size they do not know
 LOWEST_RATE = 4_000  # below is no speech but a broken header
 HIGHEST_RATE = 384_000
 QUALITY = "HQ"
-
-
-class Unreadable(Exception):
-    """Audio without usable sound; the message is the reason, without the file's name."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +34,23 @@ class Audio:
     is_cut: bool
 
 
-def read(path: Path, seconds: float) -> Audio:
+def read(path: Path, seconds: float, channel: str = channels.MIX) -> Audio:
     """Return the first seconds of a wav, flac, ogg or mp3 file.
 
+    Args:
+        channel: one of `channels.RULES`.
+
     Raises:
-        Unreadable: missing, empty, corrupt, truncated or silent.
+        Unreadable: missing, empty, corrupt, truncated, silent; channels that cancel.
     """
     try:
-        _check_file(path)
-        with soundfile.SoundFile(path) as file:
-            return _decode(file, seconds)
+        return _decoded(containers.checked(path), seconds, channel)
     except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
         reason = getattr(error, "error_string", None) or str(error) or type(error).__name__
         raise Unreadable(f"not readable as audio: {reason.strip().rstrip('.')}") from error
 
 
-def of_row(folder: Path, row: Row, seconds: float) -> Audio | Rejected:
+def of_row(folder: Path, row: Row, seconds: float, channel: str = channels.MIX) -> Audio | Rejected:
     """Return the first seconds of a row's audio, or the row with the reason why there are none.
 
     Args:
@@ -64,7 +59,7 @@ def of_row(folder: Path, row: Row, seconds: float) -> Audio | Rejected:
     if row.audio is None:
         return Rejected(row, f"no audio/{row.feat_id}.wav, .flac, .ogg or .mp3")
     try:
-        return read(folder / row.audio, seconds)
+        return read(folder / row.audio, seconds, channel)
     except Unreadable as error:
         return Rejected(row, str(error))
 
@@ -86,55 +81,30 @@ def versions() -> dict[str, str]:
     }
 
 
-def _check_file(path: Path) -> None:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise Unreadable(f"{path.name}: {os.strerror(error.errno or 0)}") from error
-    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-        raise Unreadable(f"{path.name}: not a file")
-    if status.st_size == 0:
-        raise Unreadable("an empty file")
-    with path.open("rb") as file:
-        _check_wave(file, status.st_size)
+def _decoded(checked: Checked, seconds: float, channel: str) -> Audio:
+    with soundfile.SoundFile(checked.source) as file:
+        if checked.frames is None or file.frames == checked.frames.samples:
+            return _sound(file, seconds, channel)
+    with soundfile.SoundFile(io.BytesIO(checked.frames.stream())) as file:
+        file.read(file.frames - checked.frames.samples)  # the silent frame, less the delay
+        return _sound(file, seconds, channel)
 
 
-def _check_wave(file: BinaryIO, size: int) -> None:
-    """Refuse a wav file that ends before its sound does: libsndfile reads it as a shorter one."""
-    head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return
-    while len(chunk := file.read(8)) == 8:
-        declared = int.from_bytes(chunk[4:], "little")
-        if chunk[:4] == b"data":
-            left = size - file.tell()
-            if left + SLACK_BYTES < declared < UNKNOWN_BYTES:
-                raise Unreadable(f"truncated: {left} of {declared} bytes of sound")
-            return
-        file.seek(declared + declared % 2, os.SEEK_CUR)
-
-
-def _decode(file: "soundfile.SoundFile", seconds: float) -> Audio:
-    rate, total = file.samplerate, file.frames
+def _sound(file: "soundfile.SoundFile", seconds: float, channel: str) -> Audio:
+    rate = file.samplerate
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise Unreadable(f"a sample rate of {rate} Hz")
+    total = file.frames - file.tell()
     if total <= 0:
         raise Unreadable("no samples")
     wanted = min(total, round(seconds * rate))
     samples = file.read(wanted, dtype="float32", always_2d=True)
     if len(samples) < wanted:
         raise Unreadable(f"truncated: {len(samples)} of {total} samples")
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-    _check_sound(mono)
+    mono = channels.mono(samples, channel)
+    channels.check_sound(mono, rate)
     limit = round(seconds * SAMPLE_RATE)
     return Audio(_resampled(mono, rate)[:limit], total / rate, wanted < total)
-
-
-def _check_sound(mono: np.ndarray) -> None:
-    if not np.isfinite(mono).all():
-        raise Unreadable("samples that are not finite")
-    if not mono.any():
-        raise Unreadable("silent: every sample is 0")
 
 
 def _resampled(mono: np.ndarray, rate: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.features import channels
 from thunder.lanes.asr.features.rows import Outcome, Row
 
 
@@ -38,18 +39,19 @@ def choose(config: Mapping[str, Any], folder: Path, rows: Iterator[Row]) -> Extr
     """
     features = config["features"]
     source, seconds = features["source"], features["seconds"]
+    channel = features.get("channel", channels.MIX)
     if "log_mel" in source:
-        return _log_mel(folder, source["log_mel"], seconds)
+        return _log_mel(folder, source["log_mel"], seconds, channel)
     if "stored" in source:
         return _stored(config, folder, rows)
     paths = config["runtime"]["paths"]
     if "features" not in paths:
         raise ThunderError("features.source: no folder of it on this machine", "environment")
-    return _whisper(Path(paths["features"]), source, folder, seconds)
+    return _whisper(Path(paths["features"]), source, folder, seconds, channel)
 
 
 # Each imports its own libraries: log-mel frames need no transformers model, stored ones no audio.
-def _log_mel(folder: Path, mels: int, seconds: float) -> Extractor:
+def _log_mel(folder: Path, mels: int, seconds: float, channel: str) -> Extractor:
     from thunder.lanes.asr.features import log_mel
 
     return Extractor(
@@ -58,7 +60,7 @@ def _log_mel(folder: Path, mels: int, seconds: float) -> Extractor:
         name=log_mel.name(mels),
         digest=log_mel.encoder_digest(mels),
         versions=log_mel.versions(),
-        prepare=log_mel.extractor(folder, mels, seconds),
+        prepare=log_mel.extractor(folder, mels, seconds, channel),
         finish=iter,
         in_processes=True,
     )
@@ -83,7 +85,9 @@ def _stored(config: Mapping[str, Any], folder: Path, rows: Iterator[Row]) -> Ext
     )
 
 
-def _whisper(model: Path, source: Mapping[str, Any], folder: Path, seconds: float) -> Extractor:
+def _whisper(
+    model: Path, source: Mapping[str, Any], folder: Path, seconds: float, channel: str
+) -> Extractor:
     from thunder.lanes.asr.features import whisper
 
     loaded = whisper.load(model)
@@ -94,7 +98,7 @@ def _whisper(model: Path, source: Mapping[str, Any], folder: Path, seconds: floa
         name=whisper.name(model),
         digest=whisper.encoder_digest(source),
         versions=whisper.versions(loaded),
-        prepare=whisper.preparer(folder, loaded, seconds),
+        prepare=whisper.preparer(folder, loaded, seconds, channel),
         finish=lambda prepared: whisper.encode(loaded, prepared),
         in_processes=False,
     )

@@ -10,7 +10,7 @@ import transformers
 from transformers.audio_utils import mel_filter_bank
 
 from thunder.ground import digest
-from thunder.lanes.asr.features import audio
+from thunder.lanes.asr.features import audio, channels
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Outcome, Rejected, Row, framed
 
@@ -64,9 +64,11 @@ def frames(samples: np.ndarray, mels: int) -> np.ndarray:
     return scaled.T.reshape(count, STACKED * mels).numpy()
 
 
-def extractor(folder: Path, mels: int, seconds: float) -> "partial[list[Outcome]]":
+def extractor(
+    folder: Path, mels: int, seconds: float, channel: str = channels.MIX
+) -> "partial[list[Outcome]]":
     """Return the function that turns a chunk of rows into frames; it can be sent to a process."""
-    return partial(_extract, str(folder), mels, seconds)
+    return partial(_extract, str(folder), mels, seconds, channel)
 
 
 def versions() -> dict[str, str]:
@@ -78,12 +80,14 @@ def versions() -> dict[str, str]:
     }
 
 
-def _extract(folder: str, mels: int, seconds: float, rows: list[Row]) -> list[Outcome]:
-    return [_of_row(Path(folder), mels, seconds, row) for row in rows]
+def _extract(
+    folder: str, mels: int, seconds: float, channel: str, rows: list[Row]
+) -> list[Outcome]:
+    return [_of_row(Path(folder), mels, seconds, channel, row) for row in rows]
 
 
-def _of_row(folder: Path, mels: int, seconds: float, row: Row) -> Outcome:
-    sound = audio.of_row(folder, row, seconds)
+def _of_row(folder: Path, mels: int, seconds: float, channel: str, row: Row) -> Outcome:
+    sound = audio.of_row(folder, row, seconds, channel)
     if isinstance(sound, Rejected):
         return sound
     return framed(row, frames(sound.samples, mels), sound.duration_s, is_cut=sound.is_cut)

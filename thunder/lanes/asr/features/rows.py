@@ -8,6 +8,10 @@ import numpy as np
 CHUNK_ROWS = 16
 
 
+class Unreadable(Exception):
+    """Audio without usable sound; the message is the reason, without the file's name."""
+
+
 @dataclass(frozen=True)
 class Row:
     """What is needed of a row of the pairs file.

@@ -84,8 +84,8 @@ def _of_row(folder: Path, source: str, dims: int, seconds: float, row: Row) -> O
 
 def _load(folder: Path, row: Row) -> Any:
     """Return a tensor of floats, or the reason why there is none."""
-    if Path(row.feat_id).name != row.feat_id:
-        return f"{row.feat_id!r} is not a file name"
+    if Path(row.feat_id).name != row.feat_id or row.feat_id.startswith("."):
+        return f"{row.feat_id!r} is not the name of a visible file"
     path = folder / FOLDER / f"{row.feat_id}.pt"
     if not path.is_file():
         return f"no {FOLDER}/{path.name}"

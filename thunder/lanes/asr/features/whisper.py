@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from thunder.ground import digest, files, input_files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.features import audio
+from thunder.lanes.asr.features import audio, channels
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Outcome, Rejected, Row, framed
 
@@ -95,9 +95,11 @@ def encoder_digest(source: Mapping[str, Any]) -> str:
     return str(source["digest"]) if "digest" in source else digest.of_value(dict(source))
 
 
-def preparer(folder: Path, whisper: Whisper, seconds: float) -> "partial[Chunk]":
+def preparer(
+    folder: Path, whisper: Whisper, seconds: float, channel: str = channels.MIX
+) -> "partial[Chunk]":
     """Return the function that decodes a chunk of rows; several threads may call it at once."""
-    return partial(_prepare, folder, whisper.front_end, min(seconds, whisper.seconds))
+    return partial(_prepare, folder, whisper.front_end, min(seconds, whisper.seconds), channel)
 
 
 def encode(whisper: Whisper, rows: Chunk) -> Iterator[Outcome]:
@@ -154,12 +156,14 @@ def _window_seconds(folder: Path, config: Any, front_end: Any) -> float:
     return positions / LAYOUT.rate_hz
 
 
-def _prepare(folder: Path, front_end: Any, seconds: float, rows: list[Row]) -> Chunk:
-    return [_prepare_row(folder, front_end, seconds, row) for row in rows]
+def _prepare(folder: Path, front_end: Any, seconds: float, channel: str, rows: list[Row]) -> Chunk:
+    return [_prepare_row(folder, front_end, seconds, channel, row) for row in rows]
 
 
-def _prepare_row(folder: Path, front_end: Any, seconds: float, row: Row) -> Prepared | Rejected:
-    sound = audio.of_row(folder, row, seconds)
+def _prepare_row(
+    folder: Path, front_end: Any, seconds: float, channel: str, row: Row
+) -> Prepared | Rejected:
+    sound = audio.of_row(folder, row, seconds, channel)
     if isinstance(sound, Rejected):
         return sound
     samples = sound.samples

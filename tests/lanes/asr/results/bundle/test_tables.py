@@ -423,3 +423,19 @@ def test_a_forced_second_run_is_named_by_its_folder(tmp_path: Path) -> None:
 )
 def test_values_are_rounded_sensibly(kind: str, value: Any, text: str) -> None:
     assert values.text({"kind": kind}, value) == text
+
+
+def test_a_test_set_that_shrank_is_seen_in_t1(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"script": ["nko"], "mode": ["baseline", "tar"]})
+    for each in bundle_runs.cells(matrix):
+        run = bundle_runs.finish(tmp_path, each, rows=ROWS)
+        results = files.read_json(run.folder / "results.json")
+        split = results["splits"]["test"]
+        split |= {"rows": ROWS + 4, "missing": 4, "cut": 2, "empty": 1}
+        bundle_runs.rewrite(run, "results.json", files.render_json(results))
+    document = built(tmp_path, matrix)
+    for row in rows(document, "T1_matrix"):
+        assert (row["rows"], row["of_rows"]) == (ROWS, ROWS + 4)
+        assert (row["missing_test"], row["cut_test"], row["empty_test"]) == (4, 2, 1)
+    one = next(table for table in document["tables"] if table["name"] == "T1_matrix")
+    assert {"rows", "of"} <= {column["title"] for column in one["columns"] if column["printed"]}

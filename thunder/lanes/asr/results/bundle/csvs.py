@@ -1,10 +1,9 @@
 """One table as CSV for programs: full precision, fractions as they are, run ids."""
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any
 
+from thunder.ground import csv_text
 from thunder.lanes.asr.results.bundle import columns, notes
 
 _PAIRS = (columns.RATES, columns.DIFFERENCES)
@@ -16,18 +15,16 @@ def render(document: Mapping[str, Any], table: Mapping[str, Any]) -> str:
     The last column has what changes the meaning of the numbers, in every row: a program may take
     rows apart, and a line that is no row would stop it.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     spread = _spread_keys(table)
     head = [name for column in table["columns"] for name in _names(column, spread)]
-    writer.writerow(["row", *head, "stand_in", "reason", "caveats"])
+    rows = [["row", *head, "stand_in", "reason", "caveats"]]
     told = " ".join(notes.caveats(document, table))
     for row in table["rows"]:
         cells = [row["kind"]]
         for column in table["columns"]:
             cells += _cells(column, row["values"][column["key"]], spread)
-        writer.writerow([*cells, row["stand_in"], row["reason"] or "", told])
-    return stream.getvalue()
+        rows.append([*cells, row["stand_in"], row["reason"] or "", told])
+    return csv_text.render(rows)
 
 
 def _spread_keys(table: Mapping[str, Any]) -> set[str]:

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder.lanes.asr.artifacts import SPLITS
+from thunder.lanes.asr.artifacts import ROW_FAULTS, SPLITS
 from thunder.lanes.asr.results.bundle import columns, measures
 from thunder.lanes.asr.results.bundle.evidence import Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 
 NAME = "T1_matrix"
+_FAULTS = ("infeasible", "missing", "empty", "cut")  # of rows; runs of before do not know `cut`
 _AVERAGED = (
     "cer",
     "cer_macro",
@@ -37,8 +38,10 @@ def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
         "macro: mean over utterances. raw: text as written. toneless: without tones as well. "
         "text-disjoint: over the utterances whose text no training utterance has. "
         "WER: micro, on normalised text, its interval likewise.",
-        "infeasible: utterances with more characters (and repeats) than frames, which CTC can "
-        "not align.",
+        "rows, of: utterances of test that are scored, of those that its split has. infeasible: "
+        "with more characters (and repeats) than frames, which CTC can not align. missing: without "
+        "features, scored nowhere. empty: without a character. cut: heard in part. "
+        f"{ROW_FAULTS} of a run names them.",
     ]
     if any(row["kind"] == "mean" for row in table_rows):
         notes.append(f"± is the sample standard deviation over {over}.")
@@ -49,7 +52,8 @@ def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
 def _columns(axes: list[str]) -> list[dict[str, Any]]:
     learning_rate = columns.column("learning_rate", "lr", columns.NUMBER)
     return [
-        columns.column("rows", "rows", columns.COUNT, is_printed=False),
+        columns.column("rows", "rows", columns.COUNT),
+        columns.column("of_rows", "of", columns.COUNT),
         columns.units(),
         columns.column("cer", "CER", columns.RATE),
         columns.column("cer_interval", "95 % interval", columns.RATES),
@@ -68,11 +72,12 @@ def _columns(axes: list[str]) -> list[dict[str, Any]]:
         columns.column("parameters", "parameters", columns.COUNT),
         *(
             columns.column(
-                f"infeasible_{split}",
-                f"infeasible {split}",
+                f"{fault}_{split}",
+                f"{fault} {split}",
                 columns.COUNT,
-                is_printed=split == "test",
+                is_printed=fault == "infeasible" and split == "test",
             )
+            for fault in _FAULTS
             for split in SPLITS
         ),
         columns.column("run", "run", columns.RUN),
@@ -108,7 +113,12 @@ def _values(evidence: Evidence, samples: int) -> dict[str, Any]:
         "learning_rate": results["lr"],
         "patience": results["patience"],
         "parameters": results["n_params"],
-        **{f"infeasible_{split}": results["splits"][split]["infeasible"] for split in SPLITS},
+        "of_rows": results["splits"]["test"]["rows"],
+        **{
+            f"{fault}_{split}": results["splits"][split].get(fault)
+            for fault in _FAULTS
+            for split in SPLITS
+        },
         "run": evidence.name,
     }
 

@@ -10,6 +10,7 @@ from thunder.ground import json_lines
 from thunder.ground.errors import ThunderError, message_of
 from thunder.lanes.asr.data import folder as data_folders
 from thunder.lanes.asr.data import pair, recordings
+from thunder.lanes.asr.features import channels
 from thunder.lanes.asr.features.layouts import SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Rejected, Row
 from thunder.lanes.asr.results.pages import picture, timed
@@ -69,10 +70,12 @@ def _gathered(
 ) -> Sounds:
     from thunder.lanes.asr.features import audio  # of the extra: a page is made without it too
 
-    sounds, room, limit = Sounds(), MOST_BYTES, float(config["features"]["seconds"])
+    features = config["features"]
+    limit, channel = float(features["seconds"]), features.get("channel", channels.MIX)
+    sounds, room = Sounds(), MOST_BYTES
     for row in rows:
         name = row["feat_id"]
-        heard = audio.of_row(folder, Row(name, 0, named.get(name), None), limit)
+        heard = audio.of_row(folder, Row(name, 0, named.get(name), None), limit, channel)
         if isinstance(heard, Rejected) or not _is_of(row, heard.duration_s):
             changed = "its recording has another length than what was heard"
             sounds.missing[name] = heard.reason if isinstance(heard, Rejected) else changed

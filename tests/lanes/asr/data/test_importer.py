@@ -1,0 +1,206 @@
+"""`thunder corpus import-speech` as it is typed: pipes, odd names, too little left, channels."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from asr_fixtures import RATE, noise
+
+from thunder.commands import tasks
+from thunder.ground import files
+from thunder.lanes.asr.features import log_mel
+from thunder.lanes.asr.features.rows import Framed, Row
+
+WORDS = ("one", "two", "three", "four", "flac", "wav", "seven", "eight")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """Return a folder with a recording of each word, and a list of what is said."""
+    (tmp_path / "sounds").mkdir()
+    for seed, word in enumerate(WORDS):
+        soundfile.write(tmp_path / "sounds" / f"{word}.wav", noise(0.5, seed), RATE)
+    (tmp_path / "list.txt").write_text("".join(f"{word}: it is {word}\n" for word in WORDS))
+    return tmp_path
+
+
+def _import(folder: Path, *options: str, into: str = "data") -> int:
+    words = [str(folder / "sounds"), str(folder / "list.txt"), "--into", str(folder / into)]
+    return tasks.main(["corpus", "import-speech", *words, *options])
+
+
+def _bash(line: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(
+        ["bash", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def _rows(folder: Path) -> list[str]:
+    return [row["feat_id"] for row in files.read_jsonl(folder / "pairs.jsonl")]
+
+
+def test_a_word_that_is_also_a_suffix_keeps_its_name(recorded: Path) -> None:
+    assert _import(recorded) == 0
+    assert _rows(recorded / "data") == sorted(WORDS)
+
+
+def test_transcripts_from_a_pipe_are_hashed_as_they_were_read(recorded: Path) -> None:
+    text = "".join(f"{word}: it is {word}\n" for word in WORDS)
+    done = _bash(f"thunder corpus import-speech sounds <(printf '%s' '{text}') data", recorded)
+    assert done.returncode == 0, done.stderr
+    (described,) = files.read_json(recorded / "data" / "manifest.json")["inputs"]
+    assert described["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert described["rows"] == len(WORDS)
+
+
+@pytest.mark.parametrize("into", ["my speech (1)", "ߒߞߏ, 'x' & $HOME"])
+def test_the_command_that_is_printed_can_be_pasted(
+    recorded: Path, into: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _import(recorded, into=into) == 0
+    (use,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("use it: ")]
+    pasted = f"{use.removeprefix('use it: ')} dry_run=true"
+    done = _bash(pasted, recorded)
+    assert done.returncode == 0, done.stderr
+    assert "planned" in done.stdout + done.stderr
+
+
+def test_too_little_that_is_left_is_a_failure_and_nothing_is_kept(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{word}: it is {word}\n" for word in (*WORDS[:3], *"abcdefgh")]
+    (recorded / "list.txt").write_text("".join(lines))
+    assert _import(recorded) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "8 of 11 transcripts left out, and --most-left-out allows 50%; nothing" in printed.err
+    assert "8: no_audio: a, b, c, d, e …" in printed.err
+    assert sorted(path.name for path in recorded.iterdir()) == ["list.txt", "sounds"]
+    assert _import(recorded, "--most-left-out=0.8") == 0
+    assert _rows(recorded / "data") == ["one", "three", "two"]
+
+
+def test_recordings_that_nobody_wrote_down_count_as_well(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "list.txt").write_text("one: it is one\n")
+    assert _import(recorded) == 1
+    assert "7 of 8 recordings left out" in capsys.readouterr().err
+
+
+def test_recordings_that_cannot_be_heard_count_as_well(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in WORDS[:5]:
+        (recorded / "sounds" / f"{word}.wav").write_bytes(b"RIFF")
+    assert _import(recorded) == 1
+    assert "5 of 8 transcripts left out" in (said := capsys.readouterr().err)
+    assert "5: unreadable_audio: " in said
+    assert not (recorded / "data").exists()
+
+
+@pytest.mark.parametrize("share", ["1.5", "-0.1", "half", "nan"])
+def test_a_share_that_is_none_is_refused(
+    recorded: Path, share: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _import(recorded, f"--most-left-out={share}") == 1
+    assert f"{share!r} is not a share from 0 to 1" in capsys.readouterr().err
+
+
+def test_channels_that_cancel_are_named_and_one_can_be_chosen(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stereo = np.stack([noise(0.5), -noise(0.5)], axis=1)
+    soundfile.write(recorded / "sounds" / "one.wav", stereo, RATE)
+    assert _import(recorded) == 0
+    assert "left out 1: unreadable_audio: one" in capsys.readouterr().out
+    omitted = files.read_json(recorded / "data" / "manifest.json")["omitted"]
+    assert "its 2 channels cancel when mixed" in omitted["unreadable_audio"]["one"]
+    assert _import(recorded, "--channel=left", into="left") == 0
+    assert "features.channel=left data.source.folder=" in capsys.readouterr().out
+    assert _rows(recorded / "left") == sorted(WORDS)
+    assert _import(recorded, "--channel=lft", into="other") == 1
+    assert "there is mix, left, right, first" in capsys.readouterr().err
+
+
+def test_an_offset_is_kept_with_a_note(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(recorded / "sounds" / "one.wav", noise(0.5) / 4 + 0.5, RATE)
+    assert _import(recorded) == 0
+    assert "kept, with a note, 1: constant_offset: one" in capsys.readouterr().out
+    noticed = files.read_json(recorded / "data" / "manifest.json")["noticed"]
+    assert noticed["constant_offset"]["one"].startswith("a constant offset of 0.5")
+
+
+def test_a_format_can_be_said(recorded: Path) -> None:
+    (recorded / "list.txt").write_text("".join(f"it is {word} ({word})\n" for word in WORDS))
+    assert _import(recorded, "--format=trn") == 0
+    assert len(_rows(recorded / "data")) == len(WORDS)
+
+
+def test_lists_in_two_scripts_have_a_format_each_and_a_command_each(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "french").write_text("".join(f"{word} l'été {word}\n" for word in WORDS[1:]))
+    lists = ",".join(str(recorded / name) for name in ("list.txt", "french"))
+    words = ["--script=latin,from_data", "--column=latin,french", "--channel=right"]
+    call = ["corpus", "import-speech", str(recorded / "sounds"), lists, str(recorded / "a b")]
+    assert tasks.main([*call, *words, "--format=colon,kaldi,trn"]) == 1
+    assert "3 formats for 2 files" in capsys.readouterr().err
+    assert tasks.main([*call, *words, "--format=colon,kaldi"]) == 0
+    rows = list(files.read_jsonl(recorded / "a b" / "pairs.jsonl"))
+    assert [row["feat_id"] for row in rows] == sorted(WORDS[1:])
+    assert (rows[0]["latin"], rows[0]["french"]) == ("it is eight", "l’été eight")
+    inputs = files.read_json(recorded / "a b" / "manifest.json")["inputs"]
+    assert [(one["path"], one["rows"]) for one in inputs] == [("list.txt", 8), ("french", 7)]
+    printed = capsys.readouterr().out.splitlines()
+    uses = [line.removeprefix("use it: ") for line in printed if line.startswith("use it: ")]
+    assert ["script=latin" in use for use in uses] == [True, False]
+    for use in uses:
+        done = _bash(f"{use} dry_run=true", recorded)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_folder_that_the_names_begin_in_is_told(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "sounds").rename(recorded / "wavs")
+    (recorded / "sounds").mkdir()
+    (recorded / "wavs").rename(recorded / "sounds" / "wavs")
+    assert _import(recorded) == 1
+    assert f"; name the folder {recorded / 'sounds' / 'wavs'}" in capsys.readouterr().err
+
+
+def test_a_length_is_that_of_what_was_decoded_in_the_import_and_in_the_features(
+    recorded: Path,
+) -> None:
+    (recorded / "sounds" / "one.wav").unlink()
+    path = recorded / "sounds" / "one.mp3"
+    rising = noise(2.0) * np.linspace(0.01, 1, 2 * RATE)
+    soundfile.write(path, rising, RATE, bitrate_mode="VARIABLE", compression_level=0.5)
+    data = path.read_bytes()
+    path.write_bytes(data[data.index(data[:2], 4) :])  # without the frame that counts the others
+    assert _import(recorded) == 0
+    (row,) = [
+        r for r in files.read_jsonl(recorded / "data" / "pairs.jsonl") if r["feat_id"] == "one"
+    ]
+    (framed,) = log_mel.extractor(recorded / "data", 80, 30.0)(
+        [Row("one", 1, "audio/one.mp3", None)]
+    )
+    assert isinstance(framed, Framed)
+    assert row["duration_s"] == pytest.approx(2.0, abs=0.12)
+    assert framed.duration_s == pytest.approx(row["duration_s"], abs=1e-4)
+    assert len(framed.frames) == pytest.approx(row["duration_s"] * 50, abs=1)
+
+
+def test_what_is_copied_is_what_was_heard(recorded: Path) -> None:
+    (recorded / "sounds" / "one.wav").write_bytes(b"RIFF")
+    assert _import(recorded) == 0
+    assert not (recorded / "data" / "audio" / "one.wav").exists()
+    assert len(list((recorded / "data" / "audio").iterdir())) == len(WORDS) - 1

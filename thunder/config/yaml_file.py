@@ -1,0 +1,165 @@
+"""YAML as every reader of thunder reads it: one loader, bounds on what a file may ask, its lines.
+
+Scalars mean what they mean to Hydra: `1e-3` is a number, a date is text. What YAML 1.1 reads in
+another base or as minutes (`010`, `1:30`) is refused.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from thunder.ground import files, wording
+from thunder.ground.errors import ThunderError
+
+MOST_BYTES = 1 << 20
+MOST_VALUES = 50_000  # with every alias written out
+MOST_DEPTH = 50  # libyaml's composer recurses in C: far deeper, and the process is gone
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FLOAT = re.compile(
+    r"""(?:[-+]?[0-9]+(?:_[0-9]+)*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+    |[-+]?[0-9]+(?:_[0-9]+)*[eE][-+]?[0-9]+
+    |\.[0-9]+(?:_[0-9]+)*(?:[eE][-+][0-9]+)?
+    |[-+]?[0-9]+(?:_[0-9]+)*(?::[0-5]?[0-9])+\.[0-9_]*
+    |[-+]?\.(?:inf|Inf|INF)
+    |\.(?:nan|NaN|NAN))\Z""",
+    re.VERBOSE,
+)
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")
+
+
+class _Loader(_Base):  # type: ignore[misc]  # which of the two is not known before it runs
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"found duplicate key {key.value}", problem_mark=key.start_mark
+                )
+            seen.add(key.value if key.tag == "tag:yaml.org,2002:str" else None)
+        return dict(super().construct_mapping(node, deep=deep))
+
+
+def _number(construct: Callable[[Any, yaml.ScalarNode], Any]) -> Callable[..., Any]:
+    def checked(loader: Any, node: yaml.ScalarNode) -> Any:
+        value = construct(loader, node)
+        if _OTHER_BASE.fullmatch(node.value):
+            message = f"YAML reads {node.value} as {value}: write that, or quote it for text"
+            raise yaml.MarkedYAMLError(problem=message, problem_mark=node.start_mark)
+        return value
+
+    return checked
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+_Loader.yaml_implicit_resolvers = {
+    first: [row for row in rows if row[0] != "tag:yaml.org,2002:timestamp"]
+    for first, rows in _Loader.yaml_implicit_resolvers.items()
+}
+_Loader.add_constructor("tag:yaml.org,2002:int", _number(_Base.construct_yaml_int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _number(_Base.construct_yaml_float))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read one YAML file that holds a mapping; an empty file is an empty one.
+
+    Raises:
+        ThunderError: it cannot be read, is not YAML, asks for too much, or is no mapping.
+    """
+    value = _in_words(path, lambda: _constructed(_checked(path)))
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        kind = "a string" if isinstance(value, str) else type(value).__name__
+        raise ThunderError(f"{files.shown(path)}: a mapping is needed, found {kind}")
+    return value
+
+
+def compose(path: Path) -> yaml.Node | None:
+    """Read one YAML file as nodes, which know their lines."""
+    node: yaml.Node | None = _in_words(path, lambda: yaml.compose(_checked(path), _Loader))
+    return node
+
+
+@cache
+def scalar(written: str) -> Any:
+    """Return what a plain scalar is read as; a text where YAML has no other meaning for it."""
+    loader = _Loader("")
+    try:
+        tag = loader.resolve(yaml.ScalarNode, written, (True, False))
+        return loader.construct_object(yaml.ScalarNode(tag, written))
+    except (yaml.YAMLError, ValueError):
+        return written
+    finally:
+        loader.dispose()
+
+
+def _constructed(source: str) -> Any:
+    return yaml.load(source, _Loader)
+
+
+def _in_words(path: Path, read_it: Callable[[], Any]) -> Any:
+    place = files.shown(path)
+    try:
+        return read_it()
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ThunderError(f"{place}{line}: {error.problem or error.context}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ThunderError(f"{place}: cannot be read: {error}") from error
+
+
+def _checked(path: Path) -> str:
+    """Return the text of a file of which it is certain that reading it is no great work."""
+    data, place = path.read_bytes(), files.shown(path)
+    if len(data) > MOST_BYTES:
+        raise ThunderError(
+            f"{place}: {len(data):,} bytes; a file of YAML has {MOST_BYTES:,} at most"
+        )
+    try:
+        source = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ThunderError(
+            f"{place}:{line}: not UTF-8: byte {error.object[error.start]:#04x}"
+        ) from error
+    if odd := wording.CONTROL.search(source):
+        line = source.count("\n", 0, odd.start()) + 1
+        raise ThunderError(f"{place}:{line}: {wording.printable(odd[0])} is a control character")
+    if fault := _excess(source):
+        raise ThunderError(f"{place}:{fault}")
+    return source
+
+
+def _excess(source: str) -> str | None:
+    """Return, with its line, what a document has too much of; nothing is built to find it out."""
+    sizes: dict[str, int] = {}  # values behind each anchor
+    open_now: list[tuple[str | None, int]] = []  # anchor, and the values that came before it
+    count = 0
+    events: Iterable[Any] = yaml.parse(source, _Loader)
+    for event in events:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in open_now):
+                return f"{line}: *{event.anchor} lies in itself"
+            count += sizes.get(str(event.anchor), 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            if odd := wording.CONTROL.search(event.value):
+                return f"{line}: {wording.printable(odd[0])} is a control character"
+            count += 1
+            sizes |= {event.anchor: 1} if event.anchor else {}
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_now.append((event.anchor, count))
+            count += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_now.pop()
+            sizes |= {anchor: count - before} if anchor else {}
+        if count > MOST_VALUES:
+            return f"{line}: more than {MOST_VALUES:,} values, aliases written out"
+        if len(open_now) > MOST_DEPTH:
+            return f"{line}: nested more than {MOST_DEPTH} deep"
+    return None

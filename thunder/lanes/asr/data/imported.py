@@ -1,0 +1,87 @@
+"""What a person says of an import, what it gathers, and the manifest that tells all of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thunder.corpora import corpus
+from thunder.ground import digest
+from thunder.lanes.asr.data import transcripts
+from thunder.lanes.asr.data.listing import Asked, Listed
+from thunder.language import spelling
+
+REVISION = 2  # raise it when the same recordings and transcripts give other rows
+_SHOWN_NAMES = 5
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person says of an import besides where things are.
+
+    Args:
+        channel: that is heard of several, one of `channels.RULES`.
+        most_left_out: the share of transcripts, and of recordings, that may be left out.
+        license: of the recordings; read from a Debian `copyright` beside the transcripts if null.
+    """
+
+    channel: str = "mix"
+    most_left_out: float = corpus.MOST_LEFT_OUT
+    license: str | None = None
+
+
+NOTHING_SAID = Wishes()
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What an import gathers."""
+
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the name of the recording
+    omitted: dict[str, dict[str, str]] = field(default_factory=dict)
+    noticed: dict[str, dict[str, str]] = field(default_factory=dict)  # of rows that were kept
+
+    def omit(self, reason: str, name: str, what: str) -> None:
+        """Name what is left out, and why."""
+        self.omitted.setdefault(reason, {})[name] = what
+
+
+def left_out_lines(omitted: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return a line for each reason, with the first of its names."""
+    lines = []
+    for reason, entries in omitted.items():
+        shown = ", ".join(list(entries)[:_SHOWN_NAMES]) + " …" * (len(entries) > _SHOWN_NAMES)
+        lines.append(f"{len(entries)}: {reason}: {shown}")
+    return lines
+
+
+def manifest(
+    folder: Path,
+    asked: Sequence[Asked],
+    listed: Listed,
+    gathered: Gathered,
+    wishes: Wishes,
+) -> dict[str, Any]:
+    """Return the manifest of a data folder but for the digests of its files."""
+    changed = {name: written for name, written in listed.changed.items() if name in gathered.rows}
+    return {
+        "name": f"{folder.name}-{asked[0].file.name.partition('.')[0]}",
+        "created_by": "thunder",
+        "builder": "import_speech",
+        "builder_sha256": digest.of_value({"revisions": [REVISION, transcripts.REVISION]}),
+        "stand_in": False,
+        "seed": None,
+        "inputs": listed.inputs,
+        "license": wishes.license or transcripts.debian_license(asked[0].file),
+        "bridge_version": None,
+        "normaliser_version": spelling.NORMALISER_VERSION,
+        "counts": {
+            "rows": len(gathered.rows),
+            "omitted": {reason: len(names) for reason, names in gathered.omitted.items()},
+            "changed": len(changed),
+        },
+        "seconds": round(sum(row["duration_s"] for row in gathered.rows.values()), 3),
+        "omitted": gathered.omitted,
+        "changed": changed,
+        **({"noticed": gathered.noticed} if gathered.noticed else {}),
+    }
