@@ -156,11 +156,18 @@ def _telemetry(text: str, heard: str, badness: float, rng: random.Random) -> Row
         "blank_mass": round(0.4 + 0.2 * rng.random(), 6),
         "min_char_conf": min(confidences, default=None),
         "char_conf": confidences,
+        "char_frames": spread(len(heard), frames),
         "n_frames": frames,
         "duration_s": seconds,
         "repetition": repetition.measure(heard),
         "n_best": [{"text": heard, "score": round(logp * frames, 6)}],
     }
+
+
+def spread(chars: int, frames: int) -> list[list[int]]:
+    """Return one frame for each character, from the first frame on to the last."""
+    firsts = [min(place * frames // chars, frames - 1) for place in range(chars)]
+    return [[first, first + 1] for first in firsts]
 
 
 def _scalar(badness: float, rng: random.Random) -> dict[str, float]:

@@ -54,6 +54,8 @@ class Kind:
             typed) to the lines that say what was made.
         tables: module that makes the tables of a matrix; see `results.tables`.
         page: module that makes the error page of a run; see `results.pages`.
+        decodes: `module:function` that asks the model of a run again for what its files say:
+            (config, run folder, recorded backend, emit) to {backend, faults, near, said}.
         claims: `module:value` that says what runs support; see `results.promotion.support`.
     """
 
@@ -81,4 +83,5 @@ class Kind:
     imports: Mapping[str, str] = field(default_factory=dict)
     tables: str | None = None
     page: str | None = None
+    decodes: str | None = None
     claims: str | None = None

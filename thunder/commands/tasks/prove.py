@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.commands import cli, selection, views
+from thunder.commands import cli, decoding, selection, views
 from thunder.commands.selection import outputs_dir
 from thunder.ground import files, folders, schema, wording
 from thunder.ground.errors import ThunderError
@@ -12,16 +12,22 @@ from thunder.jobs.kinds import KINDS
 from thunder.runs import store
 
 
-@cli.task("run", run="an id, its beginning, a matrix, or nothing for every run")
+@cli.task(
+    "run", run="an id, its beginning, a matrix, or nothing for every run",
+    decode="decode the model of each run again and compare its texts with the run's",
+)  # fmt: skip
 def verify(
-    run: str = "",
-    outputs: str | None = None,
-    config_dir: str = "",
+    run: str = "", decode: bool = False, outputs: str | None = None, config_dir: str = "",
     json: bool = False,
-) -> int | None:
+) -> int | None:  # fmt: skip
     """Prove that runs are what their manifests say, byte by byte."""
-    runs = selection.runs_of(run, outputs_dir(outputs, config_dir), config_dir)
+    root = outputs_dir(outputs, config_dir)
+    runs = selection.runs_of(run, root, config_dir)
+    if decode and selection.is_run(run):
+        decoding.check_kind(runs[0])
     rows = [views.verified(one) for one in runs]
+    if decode:
+        rows = [decoding.decoded(row, one, root) for row, one in zip(rows, runs, strict=True)]
     bad = sum(row["result"] == "FAIL" for row in rows)
     proven = sum(row["result"] == "PASS" for row in rows)
     if json:
@@ -29,8 +35,8 @@ def verify(
     else:
         for row in rows:
             print("  ".join([row["run"], row["result"], *row["faults"][:1]]))
-            for fault in row["faults"][1:]:
-                print(f"  {fault}")
+            for line in [*row["faults"][1:], *row.get("notes", [])]:
+                print(f"  {line}")
         total = wording.count(len(rows), "run")
         print(f"{proven} of {total} proven, {bad} not what they should be")
     return 1 if bad or not proven else None
@@ -118,16 +124,18 @@ def score(
 @cli.task(
     "run", run="an id, or its beginning", rows="rows of each selection",
     variant="the form of the texts that is shown: raw, norm or toneless",
+    no_sound="leave recordings out of the page, which is then as small as it can be",
 )  # fmt: skip
 def errors(
-    run: str, rows: int = 60, variant: str = "norm", outputs: str | None = None,
-    config_dir: str = "",
+    run: str, rows: int = 60, variant: str = "norm", no_sound: bool = False,
+    outputs: str | None = None, config_dir: str = "",
 ) -> int | None:  # fmt: skip
-    """Write a page that shows what a run got wrong: references above hypotheses, edits marked."""
+    """Write a page that shows what a run got wrong: edits marked, rows to be heard and seen."""
     from thunder.results import pages
 
     selected = store.by_prefix(outputs_dir(outputs, config_dir), run)
-    print(f"written  {pages.write(selected, rows=rows, variant=variant).absolute()}")
+    path = pages.write(selected, rows=rows, variant=variant, has_sound=not no_sound)
+    print(f"written  {path.absolute()}")
     return None
 
 

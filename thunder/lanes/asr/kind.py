@@ -87,6 +87,7 @@ KINDS = {
         imports={"import-speech": "thunder.lanes.asr.data.importer:made"},
         tables="thunder.lanes.asr.results.bundle",
         page="thunder.lanes.asr.results.pages.errors",
+        decodes="thunder.lanes.asr.evaluation.again:check",
         claims="thunder.lanes.asr.results.claims:SUPPORT",
     ),
     "asr_features": Kind(

@@ -7,12 +7,13 @@ from thunder.jobs import kinds
 from thunder.runs.store import Run
 
 
-def write(run: Run, *, rows: int, variant: str) -> Path:
+def write(run: Run, *, rows: int, variant: str, has_sound: bool = True) -> Path:
     """Write the error page of a run, and return its path.
 
     Args:
         rows: how many rows of each selection.
         variant: the form of the texts that is shown.
+        has_sound: whether recordings are put on it.
 
     Raises:
         ThunderError: runs of its kind have no such page, or it is not what its manifest says.
@@ -24,6 +25,6 @@ def write(run: Run, *, rows: int, variant: str) -> Path:
             f"error pages are of kind {', '.join(have)}"
         )
     path: Path = kinds.loaded(f"{kinds.KINDS[run.kind].page}").write(
-        run.folder, rows=rows, variant=variant
+        run.folder, rows=rows, variant=variant, has_sound=has_sound
     )
     return path

@@ -14,14 +14,17 @@ def render(folder: Path, name: str, values: Mapping[str, Any]) -> str:
     """Return <name>.html.jinja filled in, with <name>.css and <name>.js inside it.
 
     Everything that is filled in is escaped. The page's policy (Content-Security-Policy) lets no
-    script but <name>.js run, and lets nothing be fetched.
+    script but <name>.js run, and lets nothing be fetched: pictures and sounds are inside the page.
 
     Args:
         folder: where the three lie.
     """
     style, script = (_read(folder / f"{name}.{ending}") for ending in ("css", "js"))
     script_sha256 = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{script_sha256}'"
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; "
+        f"script-src 'sha256-{script_sha256}'"
+    )
     page = {"style": Markup(style), "script": Markup(script), "policy": policy}
     return _environment(folder).get_template(f"{name}.html.jinja").render({**values, "page": page})
 

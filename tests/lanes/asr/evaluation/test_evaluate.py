@@ -14,6 +14,7 @@ from asr_training import as_trained, at_rename  # noqa: F401
 
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.evaluation import adaptation, decode, dumps, evaluate, partition, telemetry
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.model.oracle import NAMES
@@ -49,6 +50,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "trajectory_ttt",
             {
                 "test_predictions_suta.jsonl",
+                "valid_predictions_ttt_off.jsonl",
                 "test_predictions_ttt_off.jsonl",
                 "test_predictions_ttt_shuffled.jsonl",
             },
@@ -86,6 +88,18 @@ def test_rows_say_who_they_are(done: Path) -> None:
         assert row["avg_logp"] == pytest.approx(
             row["n_best"][0]["score"] / row["n_frames"], abs=1e-5
         )
+
+
+def test_rows_of_the_main_passes_have_the_frames_of_each_character(done: Path) -> None:
+    for split in ("valid", "test"):
+        for row in rows(done, f"{split}_predictions"):
+            frames = row["char_frames"]
+            assert len(frames) == len(row["asr_text"])
+            edges = [edge for span in frames for edge in span]
+            assert edges == sorted(edges)  # greedy: one character after the other
+            assert all(0 <= first < end <= row["n_frames"] for first, end in frames)
+    for suffix in artifacts.PASSES.values():
+        assert not any("char_frames" in row for row in rows(done, f"test_predictions{suffix}"))
 
 
 def test_references_carry_their_source_and_what_train_lacks(done: Path) -> None:
@@ -132,7 +146,7 @@ def test_valid_rows_know_whether_train_has_their_text(tmp_path: Path) -> None:
     assert frozenset(marked) == new
 
 
-@pytest.mark.parametrize("rename", range(1, 12, 2))  # of eleven files
+@pytest.mark.parametrize("rename", range(1, 13, 2))  # of twelve files
 def test_cut_between_any_two_files_it_ends_with_the_same_dumps(
     tmp_path: Path, done: Path, rename: int
 ) -> None:
@@ -370,6 +384,14 @@ def test_a_mode_without_fast_weights_is_heard_one_way(mode: str) -> None:
     assert adaptation.others(mode, 0) == ()
 
 
+def test_what_fast_weights_change_is_seen_on_valid_too(done: Path) -> None:
+    assert adaptation.of_valid("trajectory") == ()
+    on, off = (rows(done, f"valid_predictions{suffix}") for suffix in ("", "_ttt_off"))
+    assert [row["feat_id"] for row in on] == [row["feat_id"] for row in off]
+    assert {row["adapted"] for row in off} == {"none"}
+    assert any(one["avg_logp"] != other["avg_logp"] for one, other in zip(on, off, strict=True))
+
+
 def test_suta_is_never_called_ttt() -> None:
     for mode in ("baseline", "trajectory_ttt"):
         last = adaptation.others(mode, 7)[-1]
@@ -387,8 +409,8 @@ def test_every_mark_order_is_the_one_of_nfc() -> None:
 def test_every_key_of_a_row_is_required() -> None:
     for name in ("asr_prediction", "asr_reference", "asr_results", "asr_partitions"):
         document = schema.load(name)
-        # A script that is known by name says nothing of its normaliser, and a row of independent
-        # rows nothing of a cluster, so that the files of earlier runs stay valid.
-        keys = set(document["properties"]) - {"normaliser", "cluster"}
+        # A script that is known by name says nothing of its normaliser, a row of independent rows
+        # nothing of a cluster, another pass nothing of frames: files of earlier runs stay valid.
+        keys = set(document["properties"]) - {"normaliser", "cluster", "char_frames"}
         assert sorted(document["required"]) == sorted(keys)
         assert document["additionalProperties"] is False

@@ -1,10 +1,13 @@
 """A small bundle from nothing to its tables: speech, features, cells, dumps, scores, pages."""
 
 import json
+import shutil
 from pathlib import Path
 
+import forgery
 import pytest
 import running
+from asr_training import as_trained  # noqa: F401
 
 from thunder.commands import tasks
 from thunder.ground import files
@@ -92,9 +95,51 @@ def test_a_stand_in_has_an_error_page_and_no_promotion(
 ) -> None:
     run = cells(outputs)[0]
     assert tasks.main(["errors", run.id, "--outputs", str(outputs)]) == 0
-    assert (outputs / "pages" / f"errors-{run.id}.html").is_file()
+    page = (outputs / "pages" / f"errors-{run.id}.html").read_text(encoding="utf-8")
+    assert "Stand-in: data and model." in page
+    assert 'src="data:audio/flac' in page
     assert tasks.main(["promote", run.id, "--outputs", str(outputs)]) == 1
     assert "a stand-in model or data" in capsys.readouterr().err
+
+
+def test_decoding_again_finds_a_forgery_that_agrees_with_itself(
+    outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(outputs, tmp_path / "outputs")
+    words = ["--outputs", str(tmp_path / "outputs")]
+    honest, forged = cells(tmp_path / "outputs")
+    feat_id = forgery.forge(forged)
+    dumps = [str(forged.folder / f"test_{name}.jsonl") for name in ("predictions", "references")]
+    (plan,) = (outputs / "plans").iterdir()
+    for asked in (["verify", forged.id, *words], ["score", *dumps], ["table", plan.stem, *words]):
+        assert tasks.main(asked) == 0  # nothing is wrong that digests and scores could show
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*")}
+    capsys.readouterr()
+    assert tasks.main(["verify", "--decode", forged.id, *words]) == 1
+    shown = capsys.readouterr().out
+    assert f"{forged.id}  FAIL  test_predictions.jsonl: 1 of 50 rows have another text" in shown
+    assert f"{feat_id} asr_text: " in shown
+    assert tasks.main(["verify", "--decode", honest.id, *words, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["notes"] == [
+        "100 rows of valid, test decoded again, suta not: it trains on every row"
+    ]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*")} == before
+
+
+def test_what_cannot_be_decoded_is_no_proof(
+    outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(outputs, tmp_path / "outputs")
+    run = cells(tmp_path / "outputs")[0]
+    shutil.rmtree(tmp_path / "outputs" / "cache")
+    words = ["--outputs", str(tmp_path / "outputs")]
+    assert tasks.main(["verify", "--decode", run.id, *words]) == 1
+    assert "FAIL  cannot be decoded: the data of the run are not at" in capsys.readouterr().out
+    assert tasks.main(["verify", run.id, *words]) == 0
+    (features,) = [one for one in store.all_runs(outputs) if one.kind == "asr_features"]
+    assert tasks.main(["verify", "--decode", features.id, *words]) == 1
+    assert "is of kind asr_features; --decode is for asr" in capsys.readouterr().err
 
 
 def test_a_second_command_has_nothing_to_do(outputs: Path) -> None:

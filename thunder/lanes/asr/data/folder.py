@@ -11,13 +11,20 @@ from thunder.training.events import Emit
 from thunder.training.progress import Progress
 
 
-def data_folder(config: Mapping[str, Any], emit: Emit) -> Path:
-    """Return the folder of the pairs file and its audio; a stand-in that is not there is built."""
+def place(config: Mapping[str, Any]) -> Path:
+    """Return where the data of a job lie, or will when its stand-in is built."""
     source = config["data"]["source"]
     if "recipe" not in source:
         return Path(config["runtime"]["paths"]["data"])
     cache = Path(config["runtime"]["outputs"]) / folders.CACHE
-    target = cache / f"speech-{digest.of_value(source)[:12]}"
+    return cache / f"speech-{digest.of_value(source)[:12]}"
+
+
+def data_folder(config: Mapping[str, Any], emit: Emit) -> Path:
+    """Return the folder of the pairs file and its audio; a stand-in that is not there is built."""
+    source, target = config["data"]["source"], place(config)
+    if "recipe" not in source:
+        return target
     if not target.is_dir():
         text = f"building the stand-in speech: {source['rows']} utterances"
         emit(events.phase("prepare", text))

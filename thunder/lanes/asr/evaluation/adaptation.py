@@ -1,4 +1,4 @@
-"""The passes over test besides the main one: fast weights off or out of order, and SUTA."""
+"""The passes besides the main one: fast weights off or out of order, and SUTA."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,10 +28,18 @@ class Pass:
     most: int | None = None
 
 
+_OFF = Pass("off", PASSES["off"], "off", "none")
+
+
 def main(mode: str) -> Pass:
     """Return the pass that a mode is meant for: the numbers of the run are of it."""
     adapted = "ttt" if flags(mode).use_ttt else "none"
     return Pass("on", "", "on", adapted)
+
+
+def of_valid(mode: str) -> tuple[Pass, ...]:
+    """Return the other passes over valid: what fast weights change is to be seen before test is."""
+    return (_OFF,) if flags(mode).use_ttt else ()
 
 
 def others(mode: str, suta_rows: int) -> tuple[Pass, ...]:
@@ -41,10 +49,7 @@ def others(mode: str, suta_rows: int) -> tuple[Pass, ...]:
     """
     passes: tuple[Pass, ...] = ()
     if flags(mode).use_ttt:
-        passes += (
-            Pass("off", PASSES["off"], "off", "none"),
-            Pass("shuffled", PASSES["shuffled"], "shuffled", "ttt"),
-        )
+        passes += (_OFF, Pass("shuffled", PASSES["shuffled"], "shuffled", "ttt"))
     if suta_rows:
         passes += (Pass(SUTA, PASSES[SUTA], "on", SUTA, most=suta_rows),)
     return passes

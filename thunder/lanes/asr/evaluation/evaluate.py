@@ -26,8 +26,6 @@ from thunder.lanes.asr.evaluation.dumps import Spool
 from thunder.lanes.asr.evaluation.recognised import Recogniser
 from thunder.lanes.asr.evaluation.scored_dump import Scored
 from thunder.lanes.asr.model.ctc import CTCModel
-from thunder.lanes.asr.training import batches, epoch
-from thunder.lanes.asr.training.batches import Batch
 from thunder.language import spelling
 from thunder.training import events
 from thunder.training.events import Emit
@@ -98,6 +96,9 @@ def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:
         policy = partition.fit(rows, work.recogniser.run_id)
         partition.write(work.folder / artifacts.POLICY, policy)
         scored = {"valid": _dump(work, "valid", main, rows, policy)}
+    for pass_ in adaptation.of_valid(config["mode"]):
+        with _spooled(work, "valid", pass_) as rows:
+            _dump(work, "valid", pass_, rows, policy)
     others = adaptation.others(config["mode"], config["evaluate"]["suta"]["rows"])
     for name, pass_ in {"test": main, **{other.column: other for other in others}}.items():
         with _spooled(work, "test", pass_) as rows:
@@ -115,19 +116,10 @@ def _spooled(work: _Work, split: str, pass_: Pass) -> Iterator[Spool]:
     work.emit(events.note(f"{split}{pass_.suffix}: {of:,} utterances"))
     progress = Progress(work.emit, 0, of, unit="utterances")
     with dumps.spooling(work.folder) as spool:
-        for batch in batches.ahead(_batches(work, split, of)):
-            for row in recognised.rows(work.recogniser, split, pass_, batch):
-                spool.add(row)
-                progress.add()
+        for row in recognised.of_split(work.recogniser, split, pass_):
+            spool.add(row)
+            progress.add()
         yield spool
-
-
-def _batches(work: _Work, split: str, rows: int) -> Iterator[Batch]:
-    """Yield the first rows of a split, those of like length together."""
-    material, utterances = work.material, work.material.splits[split]
-    size, window = material.config["train"]["batch_size"], epoch.window(material)
-    for chosen in batches.evaluation(utterances.frames[:rows], size):
-        yield batches.collate(material.store, utterances, chosen, window)
 
 
 def _dump(work: _Work, split: str, pass_: Pass, rows: Spool, policy: Mapping[str, Any]) -> Scored:

@@ -13,6 +13,7 @@ from thunder.lanes.asr.evaluation.adaptation import Pass
 from thunder.lanes.asr.evaluation.decode import Decoded
 from thunder.lanes.asr.model import suta
 from thunder.lanes.asr.model.ctc import CTCModel, Output
+from thunder.lanes.asr.training import batches, epoch
 from thunder.lanes.asr.training.batches import Batch
 from thunder.lanes.asr.training.learner import on_device
 from thunder.language import spelling
@@ -34,13 +35,25 @@ class Recogniser:
     run_id: str
 
 
+def of_split(recogniser: Recogniser, split: str, pass_: Pass) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a split as a pass recognises them, those of like length together."""
+    material, utterances = recogniser.material, recogniser.material.splits[split]
+    size, window = material.config["train"]["batch_size"], epoch.window(material)
+    made = (
+        batches.collate(material.store, utterances, chosen, window)
+        for chosen in batches.evaluation(utterances.frames[: pass_.most], size)
+    )
+    for batch in batches.ahead(made):
+        yield from rows(recogniser, split, pass_, batch)
+
+
 def rows(recogniser: Recogniser, split: str, pass_: Pass, batch: Batch) -> Iterator[dict[str, Any]]:
     """Yield the rows of a batch, but for their labels.
 
     Raises:
         ThunderError: posteriors that are not finite numbers, with the cause `training`.
     """
-    output = _output(recogniser, pass_, batch)
+    output = output_of(recogniser, pass_, batch)
     assert output.scalars is not None
     decoded = _decoded(recogniser, output)
     references = [recogniser.material.splits[split].references[row] for row in batch.rows]
@@ -60,6 +73,7 @@ def rows(recogniser: Recogniser, split: str, pass_: Pass, batch: Batch) -> Itera
         yield {
             **_who(recogniser, split, pass_, row),
             **_text(utterance, form),
+            **_frames(utterance, pass_),
             **posteriors,
             **scalars,
             "n_frames": frames,
@@ -68,7 +82,8 @@ def rows(recogniser: Recogniser, split: str, pass_: Pass, batch: Batch) -> Itera
         }
 
 
-def _output(recogniser: Recogniser, pass_: Pass, batch: Batch) -> Output:
+def output_of(recogniser: Recogniser, pass_: Pass, batch: Batch) -> Output:
+    """Return what the model of a recogniser makes of a batch in a pass."""
     frames, lengths = on_device(batch, recogniser.machine)
     with torch.no_grad(), recogniser.machine.autocast():
         plain = recogniser.model(frames, lengths, ttt=pass_.ttt, scalars=True)
@@ -104,6 +119,11 @@ def _who(recogniser: Recogniser, split: str, pass_: Pass, row: int) -> dict[str,
         "adapted": pass_.adapted,
         "bridge_version": recogniser.material.bridge_version,
     }
+
+
+def _frames(decoded: Decoded, pass_: Pass) -> dict[str, Any]:
+    """Return the frames of each character; other passes than the main one go without, for size."""
+    return {} if pass_.suffix else {"char_frames": [list(span) for span in decoded.spans]}
 
 
 def _text(decoded: Decoded, form: spelling.Script) -> dict[str, Any]:

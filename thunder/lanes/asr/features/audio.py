@@ -64,6 +64,13 @@ def of_row(folder: Path, row: Row, seconds: float, channel: str = channels.MIX) 
         return Rejected(row, str(error))
 
 
+def flac(samples: np.ndarray) -> bytes:
+    """Return samples at 16 kHz as a FLAC file of 16 bits."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
 def versions() -> dict[str, str]:
     """Return what the samples of a file depend on."""
     return {

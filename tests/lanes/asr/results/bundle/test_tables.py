@@ -281,6 +281,39 @@ def test_adaptation_is_measured_on_the_same_rows(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_hypotheses_that_an_adaptation_changes_are_counted(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["trajectory_ttt"]})
+    run = bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=60)
+    (first, *_) = rows(built(tmp_path, matrix), "T11_adaptation")
+    assert (first["valid_changed"], first["valid_rows"]) == (None, None)  # an earlier run
+    valid = list(files.read_jsonl(run.folder / "valid_predictions.jsonl"))
+    off = [{**row, "asr_text": "ߊ"} if place < 7 else row for place, row in enumerate(valid)]
+    bundle_runs.rewrite(run, "valid_predictions_ttt_off.jsonl", files.render_jsonl(off))
+    shown = rows(built(tmp_path, matrix), "T11_adaptation")
+    assert (shown[0]["valid_changed"], shown[0]["valid_rows"]) == (7, len(valid))
+    assert {row["valid_rows"] for row in shown[1:]} == {None}
+    on, without = (
+        {row["feat_id"]: row["asr_text"] for row in files.read_jsonl(run.folder / name)}
+        for name in ("test_predictions.jsonl", "test_predictions_ttt_off.jsonl")
+    )
+    changed = {name for name in on if on[name] != without[name]}
+    assert 0 < shown[0]["changed"] == len(changed) < 60
+    new = {
+        row["feat_id"]
+        for row in files.read_jsonl(run.folder / "test_references.jsonl")
+        if row["text_disjoint"]
+    }
+    assert shown[1]["changed"] == len(changed & new)
+
+
+def test_t1_has_what_settings_are_chosen_by(tmp_path: Path) -> None:
+    matrix = bundle_runs.matrix(axes={"mode": ["baseline"]})
+    run = bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=ROWS)
+    (row,) = rows(built(tmp_path, matrix), "T1_matrix")
+    results = files.read_json(run.folder / "results.json")
+    assert row["valid_cer"] == results["valid"]["norm"]["cer_micro"]
+
+
 def test_suta_alone_is_not_called_ttt(tmp_path: Path) -> None:
     matrix = bundle_runs.matrix(axes={"mode": ["baseline"]})
     bundle_runs.finish(tmp_path, bundle_runs.cells(matrix)[0], rows=ROWS)

@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import bundle_runs
+import heard_runs
 import numpy as np
 import pytest
 
 from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.results.pages import aligned, choice, errors, histogram
+from thunder.lanes.asr.features import audio
+from thunder.lanes.asr.results.pages import (
+    aligned,
+    choice,
+    errors,
+    histogram,
+    picture,
+    sound,
+    timed,
+)
 from thunder.runs import attempts, manifest, store
 from thunder.scoring import edits
 
@@ -51,7 +61,8 @@ def test_the_head_has_the_numbers_of_the_run(run: store.Run, document: dict[str,
     results = files.read_json(run.folder / "results.json")
     assert document["run"] == run.folder.name
     assert (document["script"], document["mode"]) == ("nko", "trajectory")
-    assert document["stand_in"] is True
+    assert (document["stand_in"], document["stand_ins"]) == (True, ["data"])
+    assert "Stand-in: data. These rows" in errors.render(document)
     assert document["cer"]["micro"] == results["test_cer"]
     assert document["cer"]["low"] < document["cer"]["micro"] < document["cer"]["high"]
     assert document["cer"]["units"] == document["cer"]["rows"]
@@ -181,6 +192,7 @@ def test_the_page_lies_outside_the_run_which_still_verifies(own: store.Run) -> N
 def test_the_page_needs_nothing_but_itself(document: dict[str, Any]) -> None:
     text = errors.render(document)
     assert not re.search(r"""\b(src|href|action)\s*=|@import|url\(|https?:""", text)
+    assert "No recordings: the data of the run are not where they were." in text
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src &#39;sha256-{digest}&#39;" in text
@@ -212,6 +224,130 @@ def test_a_run_without_an_error_and_one_that_heard_nothing_have_pages(
     text = errors.render(page)
     assert "No letter was taken for another." in text
     assert ("(nothing was heard)" in text) is not is_right
+
+
+# What was heard --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> tuple[store.Run, Path]:
+    """Return a run and the data folder with its recordings, which no test changes."""
+    outputs = tmp_path_factory.mktemp("spoken") / "outputs"
+    return heard_runs.finish(outputs, heard_runs.cell(mode="trajectory"), rows=8)
+
+
+@pytest.fixture
+def own_spoken(tmp_path: Path) -> tuple[store.Run, Path]:
+    return heard_runs.finish(tmp_path / "outputs", heard_runs.cell(mode="trajectory"), rows=8)
+
+
+def test_a_row_is_on_the_page_as_the_model_was_given_it(spoken: Any, tmp_path: Path) -> None:
+    run, folder = spoken
+    row = errors.build(run.folder, rows=3)["rows"][0]
+    (tmp_path / "heard.flac").write_bytes(base64.b64decode(row["sound"]["audio"]))
+    heard = audio.read(tmp_path / "heard.flac", 30)
+    original = audio.read(folder / "audio" / f"{row['feat_id']}.wav", 30)
+    assert np.array_equal(heard.samples, original.samples)
+    assert row["sound"]["seconds"] == pytest.approx(row["duration_s"], abs=1e-3)
+
+
+def test_letters_lie_where_their_frames_are(spoken: Any) -> None:
+    run, _ = spoken
+    dumped = {r["feat_id"]: r for r in files.read_jsonl(run.folder / "test_predictions.jsonl")}
+    for row in errors.build(run.folder, rows=3)["rows"]:
+        whole, line = dumped[row["feat_id"]], row["sound"]["line"]
+        letters = row["sound"]["letters"]
+        assert "".join(letter["text"] for letter in letters) == whole["asr_text"]
+        firsts = [letter["at"] * line * 25 for letter in letters]  # 50 Hz, stride 2
+        starts = {first for first, _ in whole["char_frames"]}
+        assert {round(first, 6) for first in firsts} <= starts
+        assert min(letter["share"] for letter in letters) * line == pytest.approx(0.04)
+
+
+def test_a_mark_shares_the_place_of_its_letter_and_silence_lengthens_the_line() -> None:
+    row = {"asr_text": "ߓߊ߲", "char_frames": [[0, 1], [2, 3], [5, 6]], "char_conf": [0.9, 0.8, 0.3]}
+    made = timed.letters(row, 0.04, 0.2)
+    assert (made["line"], made["share"]) == (pytest.approx(0.24), pytest.approx(0.2 / 0.24))
+    first, second = made["letters"]
+    assert (second["text"], second["at"], second["share"]) == (
+        "ߊ߲", pytest.approx(0.08 / 0.24), pytest.approx(0.16 / 0.24)
+    )  # fmt: skip
+    assert second["said"] == "0.08 to 0.24 s, confidence 0.30"
+    assert first["at"] == 0
+
+
+def test_a_tone_is_drawn_at_its_height() -> None:
+    for hertz, is_low in ((400, True), (4000, False)):
+        tone = np.sin(2 * np.pi * hertz * np.arange(16_000) / 16_000).astype(np.float32)
+        band = int(picture.energies(tone).sum(axis=0).argmax())
+        assert (band < picture.BANDS / 3) is is_low
+    assert picture.energies(tone).shape == (100, picture.BANDS)
+
+
+def test_without_room_rows_are_seen_not_heard_and_named(
+    spoken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = spoken
+    whole = errors.build(run.folder, rows=8)
+    sizes = [len(base64.b64decode(row["sound"]["audio"])) for row in whole["rows"]]
+    monkeypatch.setattr(sound, "MOST_BYTES", sum(sizes[:3]))
+    page = errors.build(run.folder, rows=8)
+    assert page["no_room"] == [row["feat_id"] for row in whole["rows"][3:]]
+    assert [row["sound"]["audio"] is None for row in page["rows"]] == [False] * 3 + [True] * 5
+    assert f"are left out: {', '.join(page['no_room'])}." in errors.render(page)
+
+
+def test_a_recording_that_is_not_the_rows_is_not_on_the_page(own_spoken: Any) -> None:
+    run, folder = own_spoken
+    rows = errors.build(run.folder, rows=8)["rows"]
+    longer, gone, broken = (folder / "audio" / f"{row['feat_id']}.wav" for row in rows[:3])
+    heard_runs.record(longer, rows[0], longer=0.2)
+    gone.unlink()
+    broken.write_bytes(b"RIFF")
+    page = errors.build(run.folder, rows=8)
+    reasons = [row["no_sound"] for row in page["rows"]]
+    assert reasons[0] == "its recording has another length than what was heard"
+    assert reasons[1].startswith(f"no audio/{rows[1]['feat_id']}.wav")
+    assert reasons[2].startswith("not readable as audio")
+    assert reasons[3:] == [None] * 5
+    assert [row["sound"] is None for row in page["rows"]] == [True] * 3 + [False] * 5
+
+
+def test_a_recording_that_a_row_names_is_found(own_spoken: Any) -> None:
+    run, folder = own_spoken
+    rows = list(files.read_jsonl(folder / "pairs.jsonl"))
+    (folder / "audio").rename(folder / "wav")
+    named = [{**row, "audio": f"wav/{row['feat_id']}.wav"} for row in rows[1:]]
+    outside = {**rows[0], "audio": "../../secret.wav"}
+    files.write_jsonl(folder / "pairs.jsonl", [outside, *named])
+    page = errors.build(run.folder, rows=8)
+    assert {r["feat_id"] for r in page["rows"] if not r["sound"]} == {outside["feat_id"]}
+
+
+def test_without_recordings_the_page_is_made_and_says_why(own_spoken: Any) -> None:
+    run, folder = own_spoken
+    assert errors.build(run.folder, rows=3, has_sound=False)["no_sound"].startswith(
+        "they were left"
+    )
+    for path in (folder / "audio").iterdir():
+        path.unlink()
+    assert "have no recordings" in errors.build(run.folder, rows=3)["no_sound"]
+    rewritten(
+        run, "test_predictions.jsonl",
+        lambda row: {key: value for key, value in row.items() if key != "char_frames"},
+    )  # fmt: skip
+    page = errors.build(run.folder, rows=3)
+    assert page["no_sound"].startswith("the run is from before")
+    assert "<audio" not in errors.render(page)
+
+
+def test_nothing_but_data_inside_the_page_is_a_source(spoken: Any) -> None:
+    run, _ = spoken
+    text = errors.render(errors.build(run.folder, rows=3))
+    sources = re.findall(r"""\bsrc\s*=\s*(.{11})""", text)
+    assert sources
+    assert set(sources) == {'"data:audio', '"data:image'}
+    assert "img-src data:; media-src data:" in text
 
 
 # Refusals ----------------------------------------------------------------------------------------

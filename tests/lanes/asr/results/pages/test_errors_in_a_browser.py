@@ -9,6 +9,7 @@ from typing import Any
 
 import browser
 import bundle_runs
+import heard_runs
 import pytest
 
 from thunder.lanes.asr.results.pages import errors
@@ -244,6 +245,80 @@ def test_the_page_speaks_to_those_who_listen(page: browser.Page, pages: Any) -> 
     images = [name for role in ("image", "img") for name in names.get(role, set())]
     assert any(name.startswith("alignment: ") for name in images)
     assert any("rows" in name for name in images)
+
+
+# What was heard ---------------------------------------------------------------------------------
+
+OPENED = """(() => {
+  const row = document.querySelector('.row');
+  row.querySelector('.heard-row').open = true;
+  return row.id;
+})()"""
+MIDDLES = """[...document.querySelectorAll('.row .time')[0].querySelectorAll('.at')]
+  .map((a) => { const box = a.getBoundingClientRect(); return (box.left + box.right) / 2; })"""
+TICKS = """[...document.querySelectorAll('.row .time')[0].querySelectorAll('.tick')]
+  .map((t) => [t.textContent, t.getBoundingClientRect().left])"""
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the addresses of pages with recordings, by script."""
+    addresses = {}
+    for script in ("nko", "latin"):
+        outputs = tmp_path_factory.mktemp(f"heard-{script}") / "outputs"
+        run, _ = heard_runs.finish(outputs, heard_runs.cell(script=script), rows=6)
+        addresses[script] = errors.write(run.folder, rows=2).as_uri()
+    return addresses
+
+
+@pytest.mark.parametrize(("script", "is_from_right"), [("nko", True), ("latin", False)])
+def test_time_runs_as_the_script_does(
+    page: browser.Page, heard: Any, script: str, is_from_right: bool
+) -> None:
+    page.open(heard[script])
+    page.evaluate(OPENED)
+    middles = page.evaluate(MIDDLES)
+    assert len(middles) > 5
+    assert middles == sorted(middles, reverse=is_from_right)
+    ticks = page.evaluate(TICKS)
+    assert [label for label, _ in ticks][:2] == ["0 s", "1 s"]
+    assert (ticks[0][1] > ticks[1][1]) is is_from_right
+    flip = page.evaluate("getComputedStyle(document.querySelector('.mel')).transform")
+    assert flip == ("matrix(-1, 0, 0, 1, 0, 0)" if is_from_right else "none")
+
+
+@pytest.mark.parametrize("script", ["nko", "latin"])
+def test_a_row_is_heard_from_where_its_spectrogram_is_clicked(
+    page: browser.Page, heard: Any, script: str
+) -> None:
+    page.open(heard[script])
+    page.evaluate(OPENED)
+    page.evaluate("document.querySelector('.time').scrollIntoView({block: 'center'})")
+    box = page.evaluate("document.querySelector('.mel').getBoundingClientRect().toJSON()")
+    share = 0.75 if script == "latin" else 0.25
+    at = {"x": box["x"] + share * box["width"], "y": box["y"] + 10, "button": "left"}
+    for kind in ("mousePressed", "mouseReleased"):
+        page.call("Input.dispatchMouseEvent", type=kind, clickCount=1, **at)
+    player = "document.querySelector('.row audio')"
+    wait_for(page, f"{player}.currentTime >= 0.74 * {player}.duration")
+    wait_for(page, "!document.querySelector('.row .cursor').hidden")
+    cursor = page.evaluate("document.querySelector('.row .cursor').getBoundingClientRect().left")
+    middle = box["x"] + box["width"] / 2
+    assert (cursor > middle) is (script == "latin")
+
+
+def test_a_page_with_recordings_asks_for_nothing_outside_it(page: browser.Page, heard: Any) -> None:
+    page.open(heard["nko"])
+    page.evaluate(OPENED)
+    first, *others = page.requests()
+    assert first == heard["nko"]
+    assert all(address.startswith("data:") for address in others)
+    wait_for(page, "document.querySelector('.mel').naturalWidth > 50")
+    page.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=360, height=900, deviceScaleFactor=1, mobile=False,
+    )  # fmt: skip
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 # The browser itself ------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
 NAME = "T11_adaptation"
 TTT_ON, TTT_OFF = "TTT on", "TTT off"
 _MEASURED = {"": "CER", comparisons.WER: "WER"}
+_CHANGED = ("changed", "valid_changed")
 ALL, DISJOINT = "all", "text-disjoint"  # subsets of the utterances
 
 
@@ -21,7 +22,7 @@ def build(gathered: Gathered, over: str | None) -> dict[str, Any]:
     rows = columns.with_means(
         comparisons.made([asked for arm in gathered.arms for asked in _rows(arm)]), over,
         [*(column["key"] for column in axes), "condition", "against", "subset"],
-        ("cer", "reference_cer", *families.differences(_MEASURED)), ["run"],
+        ("cer", "reference_cer", *_CHANGED, *families.differences(_MEASURED)), ["run"],
         families.over_seeds(over, _MEASURED),
     )  # fmt: skip
     notes = [
@@ -29,6 +30,8 @@ def build(gathered: Gathered, over: str | None) -> dict[str, Any]:
         "adaptation, and with what stands under `against`. Δ CER: the first minus the second, in "
         "percentage points; below zero is better.",
         "text-disjoint: utterances whose text no training utterance has.",
+        "changed: utterances in which the two hear different texts. changed of valid: the same on "
+        "the validation split, which settings are to be chosen by.",
         measures.paired_note(gathered.unit),
         "TTT and SUTA are different things. TTT is here the fast-weight adapter that the model was "
         "trained with; SUTA adapts a trained model at evaluation alone, on the first utterances "
@@ -48,6 +51,9 @@ def _columns() -> list[dict[str, Any]]:
         columns.column("subset", "utterances", columns.TEXT),
         columns.column("rows", "rows", columns.COUNT),
         columns.column("against", "against", columns.TEXT),
+        columns.column("changed", "changed", columns.COUNT),
+        columns.column("valid_changed", "changed of valid", columns.COUNT, is_printed=False),
+        columns.column("valid_rows", "rows of valid", columns.COUNT, is_printed=False),
         columns.column("reference_cer", "its CER", columns.RATE),
         columns.column("cer", "CER", columns.RATE),
         *columns.paired(),
@@ -97,11 +103,22 @@ def _row(arm: Arm, values: Mapping[str, Any], adapted: Dump, plain: Dump) -> Ask
     parts = ((first, mine), (second, others))
     rates = [measures.cer(measures.part(d.counts[measures.MAIN], rows)) for d, rows in parts]
     of_sides = {"cer": rates[0], "reference_cer": rates[1]}
+    changed = int((first.heard[mine] != second.heard[others]).sum())
+    of_sides |= {"changed": changed, **_of_valid(arm, values)}
     row = columns.row({**values, **of_sides}, stand_in=arm.is_stand_in)
     return row, {"": (first, second)}
+
+
+def _of_valid(arm: Arm, values: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return what fast weights change on the validation split."""
+    counted = arm.evidence and arm.evidence.changed_of_valid
+    is_told = (values["condition"], values["subset"]) == (TTT_ON, ALL)
+    changed, rows = counted if counted and is_told else (None, None)
+    return {"valid_changed": changed, "valid_rows": rows}
 
 
 def _disjoint(dump: Dump) -> Dump:
     chosen = dump.references.text_disjoint[dump.rows]
     main = measures.part(dump.counts[measures.MAIN], chosen)
-    return replace(dump, rows=dump.rows[chosen], counts={measures.MAIN: main}, labels=())
+    rows, heard = dump.rows[chosen], dump.heard[chosen]
+    return replace(dump, rows=rows, counts={measures.MAIN: main}, heard=heard, labels=())

@@ -26,6 +26,8 @@ NEEDED = (
 ADAPTED = {
     column: artifacts.predictions("test", suffix) for column, suffix in artifacts.PASSES.items()
 }
+# Valid as the mode hears it, and with its fast weights off.
+VALID = (artifacts.predictions("valid"), artifacts.predictions("valid", artifacts.PASSES["off"]))
 _KEYS = (
     "feat_id", "script", "asr_text", "reference_text", "cer_edits", "reference_chars", "partition",
     "model_run_id",
@@ -57,6 +59,7 @@ class Dump:
     references: References
     rows: Indices
     counts: Mapping[str, measures.Counts]  # by variant
+    heard: Indices  # a number for each text, the same for the same text
     labels: Sequence[str] = ()  # partition of each row
 
     def clusters(self, chosen: npt.NDArray[Any]) -> measures.Labels | None:
@@ -86,6 +89,7 @@ class Evidence:
     written: Mapping[str, measures.Counts]  # cer_edits and reference_chars as the dumps have them
     interval: Sequence[float]  # of the micro CER of the test dump
     bridged: Dump | None  # Latin hypotheses as N'Ko, against the N'Ko references
+    changed_of_valid: tuple[int, int] | None  # rows of valid that fast weights change, of how many
 
     @property
     def name(self) -> str:
@@ -165,6 +169,7 @@ def read(
         written=written,
         interval=measures.interval(dumps["test"].units(), samples),
         bridged=bridged,
+        changed_of_valid=_changed_of_valid(run, digests),
     )
 
 
@@ -212,7 +217,7 @@ def _scored(texts: _Texts, refs: References, variants: Sequence[str]) -> Dump:
         variant: measures.counts(wanted, texts.hypotheses, refs.form, variant)
         for variant in variants
     }
-    return Dump(refs, texts.rows, counts, texts.labels)
+    return Dump(refs, texts.rows, counts, _numbers(texts.hypotheses), texts.labels)
 
 
 def _bridged(texts: _Texts, refs: References, version: str, onto: References) -> Dump:
@@ -227,7 +232,23 @@ def _bridged(texts: _Texts, refs: References, version: str, onto: References) ->
     wanted = [onto.texts[index] for index in rows]
     hypotheses = [hypothesis for _, hypothesis in pairs]
     counts = measures.bridged(wanted, hypotheses, version, measures.MAIN)
-    return Dump(onto, rows, {measures.MAIN: counts})
+    return Dump(onto, rows, {measures.MAIN: counts}, _numbers(hypotheses))
+
+
+def _numbers(texts: Sequence[str]) -> Indices:
+    return np.array([hash(one) for one in texts], dtype=np.int64)
+
+
+def _changed_of_valid(run: store.Run, digests: Mapping[str, str]) -> tuple[int, int] | None:
+    """Count the valid rows that fast weights change, of those that both passes have."""
+    if not digests.keys() >= {*VALID}:
+        return None
+    on, off = (
+        {row["feat_id"]: hash(row["asr_text"]) for row in proof.rows(run.folder / name)}
+        for name in VALID
+    )
+    both = on.keys() & off.keys()
+    return sum(on[name] != off[name] for name in both), len(both)
 
 
 def _ascends(values: Sequence[Any]) -> bool:

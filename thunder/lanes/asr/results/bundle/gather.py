@@ -112,7 +112,8 @@ def _look(matrix: Matrix, cell: Cell, outputs: Path) -> Arm | _Proven:
         return replace(arm, reason="optional, not run" if arm.is_optional else standing.in_words)
     if not standing.is_reached:
         return replace(arm, reason=f"run {run.folder.name} is {standing.status}")
-    digests = proof.digests(run, evidence.NEEDED, tuple(evidence.ADAPTED.values()))
+    optional = (*evidence.ADAPTED.values(), *evidence.VALID)
+    digests = proof.digests(run, evidence.NEEDED, optional)
     return _Proven(arm, run, digests, proof.document(run.folder / RESULTS, "asr_results"))
 
 

@@ -19,6 +19,7 @@ _AVERAGED = (
     "cer_toneless",
     "cer_disjoint",
     "wer",
+    "valid_cer",
     "valid_loss",
     "epochs",
 )
@@ -62,6 +63,7 @@ def _columns(axes: list[str]) -> list[dict[str, Any]]:
         columns.column("cer_disjoint", "text-disjoint", columns.RATE, is_printed=False),
         columns.column("wer", "WER", columns.RATE),
         columns.column("wer_interval", "its 95 % interval", columns.RATES, is_printed=False),
+        columns.column("valid_cer", "valid CER", columns.RATE, is_printed=False),
         columns.column("valid_loss", "best valid loss", columns.NUMBER),
         columns.column("epochs", "epochs", columns.COUNT),
         columns.column("best_epoch", "best epoch", columns.COUNT, is_printed=False),
@@ -104,6 +106,7 @@ def _values(evidence: Evidence, samples: int) -> dict[str, Any]:
         "cer_disjoint": measures.cer(measures.part(counts[measures.MAIN], _disjoint(evidence))),
         "wer": main["wer_micro"],
         "wer_interval": measures.interval(measures.of_words(units), samples),
+        "valid_cer": results["valid"][measures.MAIN]["cer_micro"],
         "valid_loss": results["best_val_loss"],
         "epochs": results["epochs_trained"],
         "best_epoch": results["best_epoch"],

@@ -80,7 +80,31 @@
     controls.partition.focus();
   }
 
+  // A line moves over the spectrogram while its recording plays; a click there plays from there.
+  function follow(player) {
+    const time = player.closest(".row").querySelector(".time");
+    const cursor = time.querySelector(".cursor");
+    const seconds = Number(time.dataset.seconds);
+
+    function move() {
+      cursor.hidden = false;
+      cursor.style.insetInlineStart = `${(100 * player.currentTime) / seconds}%`;
+      if (!player.paused) requestAnimationFrame(move);
+    }
+
+    player.addEventListener("play", move);
+    player.addEventListener("seeked", move);
+    time.addEventListener("click", (event) => {
+      const box = time.getBoundingClientRect();
+      const share = (event.clientX - box.left) / box.width;
+      const isFromRight = getComputedStyle(time).direction === "rtl";
+      player.currentTime = seconds * (isFromRight ? 1 - share : share);
+      player.play();
+    });
+  }
+
   document.documentElement.classList.add("js");
+  for (const player of list.querySelectorAll("audio")) follow(player);
   for (const control of Object.values(controls)) control.addEventListener("input", remember);
   document.getElementById("clear").addEventListener("click", clear);
   document.addEventListener("keydown", (event) => {
