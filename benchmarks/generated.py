@@ -150,37 +150,37 @@ def config(place: Place, size: str = "small", **changes: Any) -> dict[str, Any]:
         size: anchor or small.
         changes: dotted keys with __ for the dots.
     """
-    settings = _settings(place.scale)
-    settings["model"]["size"] = dict(getattr(place.scale, size))
-    settings["data"]["source"]["digest"] = digest.of_folder(place.data)
+    made = settings(place.scale)
+    made["model"]["size"] = dict(getattr(place.scale, size))
+    made["data"]["source"]["digest"] = digest.of_folder(place.data)
     paths = {"data": str(place.data), "asr_features": str(place.features)}
-    settings["runtime"] |= {"outputs": str(place.folder / "outputs"), "paths": paths}
-    settings["needs"] = {"asr_features": digest.of_file(place.features / "index.jsonl")[:12]}
+    made["runtime"] |= {"outputs": str(place.folder / "outputs"), "paths": paths}
+    made["needs"] = {"asr_features": digest.of_file(place.features / "index.jsonl")[:12]}
     for name, value in changes.items():
         *sections, key = name.split("__")
-        section = settings
+        section = made
         for part in sections:
             section = section[part]
         assert key in section, name
         section[key] = value
-    return settings
+    return made
 
 
-def material(settings: dict[str, Any], folder: Path) -> Material:
+def material(config: dict[str, Any], folder: Path) -> Material:
     """Return what a job of this config reads, gathered as the lane does."""
     folder.mkdir(parents=True, exist_ok=True)
-    return gather(settings, folder, lambda event: None)
+    return gather(config, folder, lambda event: None)
 
 
-def run_folder(outputs: Path, settings: dict[str, Any]) -> Path:
+def run_folder(outputs: Path, config: dict[str, Any]) -> Path:
     """Make the folder of a run that has just begun, from which any executor can run it."""
-    rest = {key: value for key, value in settings.items() if key != "runtime"}
+    rest = {key: value for key, value in config.items() if key != "runtime"}
     document = {"identity": IDENTITY, "revision": KINDS["asr"].revision, **rest}
     folder = outputs / "asr" / digest.of_value(document)[:12]
     folder.mkdir(parents=True)
     files.write_json(folder / run_files.CONFIG, document)
     # What its process reads of a record; all else in one is the runner's.
-    attempt = {"number": 1, "runtime": settings["runtime"]}
+    attempt = {"number": 1, "runtime": config["runtime"]}
     files.write_json(folder / run_files.RECORD, {"id": folder.name, "attempts": [attempt]})
     return folder
 
@@ -225,7 +225,8 @@ def _making(place: Place) -> shards.Making:
 _COLUMNS = {"nko": "nko", "latin": None}
 
 
-def _settings(scale: Scale) -> dict[str, Any]:
+def settings(scale: Scale) -> dict[str, Any]:
+    """Return the recommended recipe at a scale, without sizes of the model and without places."""
     masks = {"probability": 0.5, "time_bands": 3, "time_frames": 20, "feature_bands": 2}
     return {
         "kind": "asr",

@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
+from thunder.backends.torch.machine import Machine
 from thunder.ground import files, schema
 from thunder.jobs import job
+from thunder.lanes.asr.training.augment import Masks
+from thunder.lanes.asr.training.batches import Batch
 
 pytestmark = pytest.mark.slow
 
@@ -119,6 +123,24 @@ def test_a_search_that_was_cut_off_does_not_say_found(benchmark: ModuleType) -> 
     assert (late["rows"], late["ended"]) == (0, "no time was left")
     limited = benchmark.largest(fits, 4, float("inf"))
     assert (limited["rows"], limited["ended"]) == (4, "no more than 4 are tried")
+
+
+def test_a_step_that_runs_out_of_memory_does_not_fit(benchmark: ModuleType) -> None:
+    def advance(step: int, batch: Batch, masks: Masks, rows: int) -> None:
+        assert len(batch.frames) == len(masks.frames) == rows
+        if rows > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    ours = SimpleNamespace(
+        learner=SimpleNamespace(advance=advance),
+        material=SimpleNamespace(
+            config={"train": benchmark.generated.settings(benchmark.generated.TINY)["train"]},
+            store=SimpleNamespace(dims=8),
+        ),
+        machine=Machine(torch.device("cpu"), "float32", 1),
+    )
+    found = benchmark.largest(benchmark._fits(ours, 1.0, {}), 4096, float("inf"))
+    assert (found["rows"], found["refused"], found["ended"]) == (5, 6, "found")
 
 
 def test_what_a_part_leaves_out_is_named_and_never_measured(
