@@ -167,12 +167,17 @@ def test_what_killed_processes_left_is_swept_and_what_is_owned_stays(tmp_path: P
     dead.communicate()
     for path in tmp_path.iterdir():
         age(path)
-    (tmp_path / ".fresh.tmp").touch()  # its owner may not hold it yet
+    (tmp_path / ".fresh.thunder-tmp").touch()  # its owner may not hold it yet
+    for name in (".notes.tmp", ".backup.tmp/thesis"):  # of somebody else
+        files.write_text(tmp_path / name, "")
+        age(tmp_path / name)
+    age(tmp_path / ".backup.tmp")
     files.write_text(tmp_path / "mine", "")
     left = sorted(path.name.split(".")[1] for path in tmp_path.glob(".*"))
     alive.communicate(b"")
-    assert left == ["alive", "alive", "fresh"]
-    assert {path.name for path in tmp_path.iterdir()} == {"alive", "alive.d", "mine", ".fresh.tmp"}
+    assert left == ["alive", "alive", "backup", "fresh", "notes"]
+    foreign = {".notes.tmp", ".backup.tmp", ".fresh.thunder-tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == {"alive", "alive.d", "mine", *foreign}
 
 
 def test_names_are_on_disk_after_a_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -406,3 +406,16 @@ def test_rows_that_a_later_window_added_are_no_fault_of_a_paused_run(done: store
     files.append_jsonl(done.folder / run_files.ROWS, {"step": 2, "loss": 0.5})
     assert store.verify(done) == []
     assert store.verify_numbers(done, has_steps=True) == []
+
+
+def test_a_second_run_is_found_when_the_first_was_moved_away(done: store.Run) -> None:
+    outputs = done.folder.parent.parent
+    for _ in range(2):
+        assert running.here("+profile=dry", "force=true", f"outputs={outputs}") == 0
+    done.folder.rename(outputs / "away")
+    (outputs / "dry" / f"{done.id}.2").rename(outputs / "away.2")
+    third = store.Run(outputs / "dry" / f"{done.id}.3")
+    assert store.find(outputs, "dry", done.id) == third
+    assert store.beside(outputs, third).folder.name == f"{done.id}.4"
+    assert running.here("+profile=dry", f"outputs={outputs}") == 0
+    assert not done.exists()

@@ -19,6 +19,7 @@ _WHEEL = _PACKAGE / "shipped"
 # A checkout has conf/ beside the package; a wheel carries the same folders inside it.
 SHIPPED = _WHEEL if _WHEEL.is_dir() else _PACKAGE.parent
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNFINISHED = ".thunder-tmp"  # ends the names of what is being written, and of nothing of others
 _FRESH_SECONDS = 60.0  # younger than this, a file may have an owner that does not hold it yet
 _swept: set[Path] = set()
 
@@ -28,7 +29,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that takes a path's name in one step when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             hold(descriptor)
@@ -156,7 +157,8 @@ def fresh_folder(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    name = tempfile.mkdtemp(prefix=f".{target.name}.", suffix=UNFINISHED, dir=target.parent)
+    work = Path(name)
     descriptor = os.open(work, os.O_RDONLY)
     try:
         hold(descriptor)
@@ -182,7 +184,7 @@ def sweep(folder: Path) -> None:
     _swept.add(folder)
     oldest = time.time() - _FRESH_SECONDS
     with os.scandir(folder) as entries:
-        torn = [one for one in entries if one.name.startswith(".") and one.name.endswith(".tmp")]
+        torn = [one for one in entries if one.name.endswith(UNFINISHED)]
     for entry in torn:
         with suppress(OSError):  # gone by now, or held by its owner
             if entry.stat(follow_symlinks=False).st_mtime < oldest:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent import futures
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thunder.ground import wording
@@ -45,7 +45,8 @@ def run(
         wait: whether what another runner has is waited for. The wait ends: what runs has
             deadlines of its own, and its lock goes with its process.
     """
-    outcomes = _run_once(planned, screen, at_once, retries)
+    way = _Way(screen, at_once, retries, wait)
+    outcomes = _run_once(planned, way)
     told = 0
     while wait and (busy := [row.planned for row in outcomes if row.ending == "elsewhere"]):
         if len(busy) != told:
@@ -55,13 +56,21 @@ def run(
         while any(row.run.is_owned() for row in busy):
             time.sleep(_WAIT_SECONDS)
         outcomes = [row for row in outcomes if row.ending != "elsewhere"]
-        outcomes += _run_once(busy, screen, at_once, retries)
+        outcomes += _run_once(busy, way)
     return outcomes
 
 
-def _run_once(
-    planned: Sequence[Planned], screen: Screen, at_once: int, retries: int
-) -> list[Outcome]:
+@dataclass(frozen=True)
+class _Way:
+    """How cells are run; see `run`."""
+
+    screen: Screen
+    at_once: int
+    retries: int
+    wait: bool
+
+
+def _run_once(planned: Sequence[Planned], way: _Way) -> list[Outcome]:
     todo = [row for row in planned if not row.is_reached]
     outcomes = [Outcome(row, "reached", 0.0) for row in planned if row.is_reached]
     if not todo:
@@ -70,13 +79,13 @@ def _run_once(
     groups: dict[Path, list[Planned]] = {}
     for row in todo:
         groups.setdefault(row.run.folder, []).append(row)
-    stop, turns = threading.Event(), threading.Semaphore(at_once)
+    stop, turns = threading.Event(), threading.Semaphore(way.at_once)
     # A run gives its turn away when its process is gone: while one thread writes what became
     # of it, to a disk that may be slow, another begins the next run.
-    threads = at_once if at_once == 1 else 2 * at_once
-    with _signals(stop, screen), ThreadPoolExecutor(threads) as pool:
+    threads = way.at_once if way.at_once == 1 else 2 * way.at_once
+    with _signals(stop, way.screen), ThreadPoolExecutor(threads) as pool:
         begun = [
-            pool.submit(_run_group, sorted(rows, key=_goal), screen, stop, turns, retries)
+            pool.submit(_run_group, sorted(rows, key=_goal), way, stop, turns)
             for rows in groups.values()
         ]
         for future in _completed(begun):
@@ -126,11 +135,7 @@ def _signals(stop: threading.Event, screen: Screen) -> Iterator[None]:
 
 
 def _run_group(
-    rows: list[Planned],
-    screen: Screen,
-    stop: threading.Event,
-    turns: threading.Semaphore,
-    retries: int = 0,
+    rows: list[Planned], way: _Way, stop: threading.Event, turns: threading.Semaphore
 ) -> list[Outcome]:
     """Run the cells of one job in turn; what ends one of them ends those after it."""
     outcomes: list[Outcome] = []
@@ -143,25 +148,25 @@ def _run_group(
                 outcomes.append(replace(outcomes[-1], planned=row, seconds=0.0))
             else:
                 # Windows of one job follow each other: only the last gives the turn away early.
-                give_turn = turn.close if row is rows[-1] and not retries else None
-                outcomes.append(_run_with_retries(row, screen, stop, give_turn, retries))
-                screen.end(outcomes[-1])
+                give_turn = turn.close if row is rows[-1] and not way.retries else None
+                outcomes.append(_run_with_retries(row, way, stop, give_turn))
+                if not (way.wait and outcomes[-1].ending == "elsewhere"):
+                    way.screen.end(outcomes[-1])
     return outcomes
 
 
 def _run_with_retries(
-    row: Planned, screen: Screen, stop: threading.Event, give_turn: GiveTurn, retries: int
+    row: Planned, way: _Way, stop: threading.Event, give_turn: GiveTurn
 ) -> Outcome:
     """Run a cell, and again after a while if it failed for a cause that may pass."""
+    name, retries = row.run.folder.name, way.retries
     for number in range(1, retries + 1):
-        outcome = run_one(row, screen, stop, None)
+        outcome = run_one(row, way.screen, stop, None)
         cause = (outcome.error or {}).get("cause")
         if outcome.ending != "failed" or cause not in _MAY_PASS:
             return outcome
         pause = min(2.0 ** (number - 1), _LONGEST_PAUSE_SECONDS)
-        screen.note(
-            f"{row.run.folder.name} failed ({cause}); retry {number} of {retries} in {pause:.0f} s"
-        )
+        way.screen.note(f"{name} failed ({cause}); retry {number} of {retries} in {pause:.0f} s")
         if stop.wait(pause):
             return outcome
-    return run_one(row, screen, stop, give_turn)
+    return run_one(row, way.screen, stop, give_turn)

@@ -1,5 +1,6 @@
 """The record of a run as it goes on: begun, advanced, ended; always the last thing written."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -79,14 +80,19 @@ def stop(run: Run, record: dict[str, Any], step: int | None, seconds: float | No
     """Record that the attempt was stopped; it resumes from its last verified step."""
     is_over = step is not None and step == record["total"]  # stopped after its last window
     ending = {"status": "done" if is_over else "paused", "seconds": seconds, "error": None}
-    _refresh_manifest(run)
+    with contextlib.suppress(ThunderError):  # what cannot be listed is `verify`'s news
+        _refresh_manifest(run)
     write_record(run, _ended({**record, "step": step}, ending))
 
 
 def fail(run: Run, record: dict[str, Any], error: Mapping[str, Any], seconds: float) -> None:
     """Record a failure in the words the user needs."""
-    ending = {"status": "failed", "seconds": seconds, "error": dict(error)}
-    _refresh_manifest(run)
+    told = dict(error)
+    try:
+        _refresh_manifest(run)
+    except ThunderError as fault:  # the first fault must not be lost over it
+        told["message"] = f"{error['message']}\nand its files cannot be listed: {fault}"
+    ending = {"status": "failed", "seconds": seconds, "error": told}
     write_record(run, _ended(record, ending))
 
 
@@ -119,7 +125,7 @@ def _is_of_a_start(name: str) -> bool:
 
 def _clear_torn(run: Run) -> None:
     """Remove what a killed process had not renamed yet; the lock says that nobody writes now."""
-    for path in run.folder.glob(".*.tmp"):
+    for path in run.folder.glob(f".*{files.UNFINISHED}"):
         if path.is_file():
             path.unlink(missing_ok=True)
 

@@ -42,7 +42,7 @@ def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[P
     """Say for every cell how far it is; reads only the folders that exist."""
     kinds = {kind: outputs / kind for kind in {cell.job.kind for cell in cells}}
     existing = {
-        kind: {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        kind: {path.name[:12] for path in folder.iterdir()} if folder.is_dir() else set()
         for kind, folder in kinds.items()
     }
     rows = [

@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.ground import run_files
 from thunder.ground.errors import ThunderError, message_of
-from thunder.runs.run import Run, Status
+from thunder.runs.run import AWAY, Run, Status
 
 
 def has_result(status: Status, step: int | None, goal: int | None) -> bool:
@@ -71,8 +71,7 @@ def of(run: Run, goal: int | None) -> Reading:
         return unreadable(run, goal, message_of(error))
     if reading.has_result and not (run.folder / run_files.MANIFEST).is_file():
         why = "missing, so that nothing vouches for its numbers"
-        away = "restore the file, or move the folder away"
-        return unreadable(run, goal, f"{run.folder / run_files.MANIFEST}: {why}; {away}")
+        return unreadable(run, goal, f"{run.folder / run_files.MANIFEST}: {why}; {AWAY}")
     return reading
 
 

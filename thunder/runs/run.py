@@ -1,6 +1,5 @@
 """One run: its folder with its record, document and numbers."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,11 @@ class Run:
     def id(self) -> str:
         """The id of the job."""
         return self.folder.name.partition(".")[0]
+
+    @property
+    def number(self) -> int:
+        """Which of the job's runs it is, the first without force being 1."""
+        return int(self.folder.name.partition(".")[2] or 1)
 
     @property
     def kind(self) -> str:
@@ -81,7 +85,7 @@ class Run:
         if content_id != self.id:
             raise ThunderError(
                 f"{path}: drifted: its content has id {content_id}, "
-                f"the folder is {self.folder.name}; restore the file, or move the folder away",
+                f"the folder is {self.folder.name}; {AWAY}",
                 "verification",
             )
         return document
@@ -94,7 +98,7 @@ class Run:
             return
         raise Faults(
             f"{path}: drifted from the job that its folder is named after "
-            "(key: as recorded → as asked); restore the file, or move the folder away:",
+            f"(key: as recorded → as asked); {AWAY}:",
             [f"{key}: {old!r} → {new!r}" for key, old, new in differences(recorded, wanted)],
             "verification",
         )
@@ -162,11 +166,12 @@ def _rows(path: Path, start: int, end: int | None) -> Iterator[dict[str, Any]]:
         with path.open("rb") as stream:
             stream.seek(start)
             lines = stream.read(None if end is None else end - start).splitlines(keepends=True)
-        yield from (json.loads(line) for line in lines if line.endswith(b"\n"))
+        yield from (files.parse_json(line) for line in lines if line.endswith(b"\n"))
     except FileNotFoundError:
         return
-    except (OSError, ValueError, RecursionError) as error:
-        raise ThunderError(f"{path}: cannot be read: {error}", "verification") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ThunderError(f"{path}: cannot be read: {reason}", "verification") from error
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -174,7 +179,7 @@ def _load(path: Path) -> dict[str, Any]:
         content = files.read_json(path)
     except FileNotFoundError as error:
         raise ThunderError(f"{path}: missing; {AWAY}", "verification") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ThunderError(f"{path}: cannot be read: {reason}; {AWAY}", "verification") from error
     if not isinstance(content, dict):

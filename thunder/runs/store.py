@@ -1,5 +1,6 @@
 """outputs/: which runs there are, and whether they are as they were left."""
 
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from thunder.runs.run import differences as differences
 
 _FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
 _SHOWN_RUNS = 10
+_MOST_MOVED = 9  # numbers in a row whose folders somebody may have moved away
 
 
 def find(outputs: Path, kind: str, job_id: str) -> Run:
@@ -26,16 +28,24 @@ def find(outputs: Path, kind: str, job_id: str) -> Run:
 
 def runs_of(outputs: Path, kind: str, job_id: str) -> list[Run]:
     """Return the runs of a job, oldest first; the place for the first one when there is none."""
-    runs = [Run(outputs / kind / job_id)]
-    # A folder without a record was never started: it hides no older run.
-    while (run := _numbered(outputs, runs[0], len(runs) + 1)).exists():
-        runs.append(run)
-    return runs
+    first = outputs / kind / job_id
+    runs: list[Run] = []
+    number = missing = 0
+    while missing <= _MOST_MOVED:
+        number += 1
+        folder = str(first) if number == 1 else f"{first}.{number}"
+        # A folder without a record was never started: it hides no other run.
+        is_there = os.path.lexists(folder) and Run(Path(folder)).exists()
+        missing = 0 if is_there else missing + 1
+        if is_there:
+            runs.append(Run(Path(folder)))
+    return runs or [Run(first)]
 
 
 def beside(outputs: Path, run: Run) -> Run:
     """Return the place for a forced attempt beside the newest run."""
-    return _numbered(outputs, run, len(runs_of(outputs, run.kind, run.id)) + 1)
+    newest = runs_of(outputs, run.kind, run.id)[-1]
+    return Run(outputs / run.kind / f"{run.id}.{newest.number + 1}")
 
 
 def all_runs(outputs: Path) -> list[Run]:
@@ -114,10 +124,6 @@ def _is_done(run: Run) -> bool:
         return bool(run.record()["status"] == "done")
     except ThunderError:
         return False
-
-
-def _numbered(outputs: Path, run: Run, number: int) -> Run:
-    return Run(outputs / run.kind / f"{run.id}.{number}")
 
 
 def _shown(runs: list[Run]) -> str:

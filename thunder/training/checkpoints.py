@@ -133,7 +133,7 @@ def _drop_passing(run: Path, step: int, layout: Layout) -> None:
         folder = folder_of(run, older)
         if older < step and _is_passing(folder, layout):
             # Out of sight in one step: a crash must not leave half a checkpoint under its name.
-            gone = folder.with_name(f".{folder.name}.gone.tmp")
+            gone = folder.with_name(f".{folder.name}.gone{files.UNFINISHED}")
             folder.rename(gone)
             shutil.rmtree(gone)
 
@@ -158,7 +158,7 @@ def keep(folder: Path, layout: Layout, **changes: Any) -> None:
 
 def clean(run: Path, resumed: int) -> None:
     """Set aside what lies beyond the resumed step, and drop what a crash left half-written."""
-    for work in run.glob("checkpoints/.step-*.tmp"):
+    for work in run.glob(f"checkpoints/.step-*{files.UNFINISHED}"):
         shutil.rmtree(work, ignore_errors=True)
     for step in steps(run):
         if step > resumed:

@@ -327,7 +327,7 @@ def test_a_disk_that_is_full_is_a_write_error_with_the_path(
     )  # fmt: skip
     model, corpus, rows = done.stdout.splitlines()
     assert model.startswith(f"write {tmp_path}/.model.")
-    assert f".tmp/{name}: " in model
+    assert f".thunder-tmp/{name}: " in model
     assert corpus.startswith(f"write {tmp_path}/.corpus.")
     assert corpus.endswith("train.jsonl: File too large")
     assert rows == f"write {tmp_path}/train.npz: File too large"

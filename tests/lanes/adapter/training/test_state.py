@@ -96,7 +96,7 @@ def test_passing_checkpoints_go_and_window_ends_stay(tmp_path: Path) -> None:
 def test_a_half_dropped_checkpoint_does_not_stand_in_the_way(tmp_path: Path) -> None:
     (save(tmp_path, 5, kept=False) / "checkpoint.json").unlink()
     gone = save(tmp_path, 10, kept=False)
-    gone.rename(gone.with_name(f".{gone.name}.gone.tmp"))
+    gone.rename(gone.with_name(f".{gone.name}.gone.thunder-tmp"))
     save(tmp_path, 15)
     state.clean(tmp_path, 15)
     assert checkpoints.steps(tmp_path) == [15, 5]
@@ -123,7 +123,7 @@ def test_cleaning_cuts_the_metrics_and_sets_later_folders_aside(tmp_path: Path) 
     files.write_jsonl(tmp_path / run_files.ROWS, [{"step": n, "loss": 1.0} for n in range(1, 9)])
     with (tmp_path / run_files.ROWS).open("a") as stream:
         stream.write('{"step": 9, "lo')
-    (tmp_path / "checkpoints" / ".step-0000010.x.tmp").mkdir()
+    (tmp_path / "checkpoints" / ".step-0000010.x.thunder-tmp").mkdir()
     state.clean(tmp_path, 5)
     assert [row["step"] for row in files.read_jsonl(tmp_path / run_files.ROWS)] == [1, 2, 3, 4, 5]
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
@@ -145,6 +145,6 @@ def test_the_export_holds_what_mlx_lm_loads(tmp_path: Path) -> None:
 
 
 def test_a_stray_folder_beside_the_checkpoints_is_no_checkpoint(tmp_path: Path) -> None:
-    for name in ("step-0000010 copy", "step-final", ".step-0000010.x.tmp"):
+    for name in ("step-0000010 copy", "step-final", ".step-0000010.x.thunder-tmp"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     assert checkpoints.steps(tmp_path) == []

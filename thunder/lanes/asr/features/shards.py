@@ -63,7 +63,7 @@ class Writer:
 
     def __init__(self, folder: Path, number: int, making: Making) -> None:
         self._folder, self._number, self._making = folder, number, making
-        self._beside = folder / FOLDER / f".{name_of(number)}.tmp"
+        self._beside = folder / FOLDER / f".{name_of(number)}{files.UNFINISHED}"
         self._sha256 = hashlib.sha256()
         self.index: list[dict[str, Any]] = []
         self.rejected: list[dict[str, Any]] = []
