@@ -58,3 +58,10 @@ def test_the_causes_are_those_of_the_contracts() -> None:
     table = contracts.read_text(encoding="utf-8").partition("\n## Cause classes\n")[2]
     rows = re.findall(r"^\| `(\w+)` \|", table.partition("\n## ")[0], re.MULTILINE)
     assert list(ast.literal_eval(ast.unparse(literals[0].slice))) == rows
+
+
+def test_a_copy_that_finds_no_room_names_the_place_that_has_none() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/from", None, "/to")
+    assert errors.of_os_error(full) == "/to: No space left on device"
+    gone = OSError(errno.ENOENT, "No such file or directory", "/from", None, "/to")
+    assert errors.of_os_error(gone) == "/from: No such file or directory"

@@ -335,14 +335,25 @@ def dangle_the_record(folder: Path) -> None:
     (folder / run_files.RECORD).symlink_to("nowhere")
 
 
+def lose_the_config(folder: Path) -> None:
+    (folder / run_files.CONFIG).unlink()
+
+
+def lose_the_record(folder: Path) -> None:
+    (folder / run_files.RECORD).unlink()
+
+
 def lose_the_proof(folder: Path) -> None:
     (folder / run_files.MANIFEST).unlink()
 
 
 @pytest.mark.parametrize(
     "spoil",
-    [dangle, leave_a_file, empty_the_record, nest_the_record, dangle_the_record, lose_the_proof],
-)
+    [
+        dangle, leave_a_file, empty_the_record, nest_the_record, dangle_the_record,
+        lose_the_config, lose_the_record, lose_the_proof,
+    ],
+)  # fmt: skip
 def test_one_bad_run_folder_bars_no_other(
     tmp_path: Path, spoil: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -361,6 +372,10 @@ def test_one_bad_run_folder_bars_no_other(
     assert "unreadable" in line
     assert tasks.main(["verify", "--outputs", str(tmp_path)]) == 1
     assert f"{bad.run.id}  FAIL" in capsys.readouterr().out
+    for task in ("show", "report"):
+        assert tasks.main([task, bad.run.id, "--outputs", str(tmp_path)]) == 1
+        told = capsys.readouterr()
+        assert (told.out, str(bad.run.folder) in told.err) == ("", True)
     bad.run.folder.rename(tmp_path / "away")
     assert running.here(*words, sweep=True) == 0
 

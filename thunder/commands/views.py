@@ -52,8 +52,7 @@ def run_json(run: store.Run) -> dict[str, Any]:
 
 def _label(run: store.Run, record: Mapping[str, Any]) -> str:
     """Return what a run is: its profile, and what tells its cells apart where a kind has cells."""
-    keys = KINDS[run.kind].told_by
-    document = run.document() if keys else {}
+    keys, document = KINDS[run.kind].told_by, run.document()
     return " ".join([record["profile"] or "", *(f"{key}={document[key]}" for key in keys)]).strip()
 
 
@@ -100,7 +99,8 @@ def reason_lines(reason: Any) -> list[str]:
     """Return why a cell is new, for people."""
     name = f"{reason.cell.job.id} {reason.cell.label}".strip()
     if reason.exists:
-        return [f"{name}: a run of it exists ({reason.run.status()})"]
+        status = reading.of(reason.run, reason.cell.job.goal).status
+        return [f"{name}: a run of it exists ({status})"]
     if reason.nearest is None:
         return [f"{name}: new; there is no run of kind {reason.cell.job.kind} yet"]
     lines = [f"{name}: new; the nearest run is {reason.nearest.folder.name}"]
@@ -125,16 +125,12 @@ def verified(run: store.Run) -> dict[str, Any]:
     """Verify a run; one that is not over has nothing that counts as a result."""
     so_far = reading.of(run, None)
     faults = [] if so_far.fault is None else [so_far.fault]
-    if not faults and (so_far.status in ("running", "lost") or not _claims_numbers(so_far)):
+    is_over = so_far.status not in ("running", "lost")
+    if not faults and not (is_over and store.is_proven(run)):
         faults = [f"the run is {so_far.status}"]
         return {"run": run.folder.name, "result": "SKIPPED", "faults": faults}
     faults = faults or store.verify(run)
     return {"run": run.folder.name, "result": "FAIL" if faults else "PASS", "faults": faults}
-
-
-def _claims_numbers(so_far: reading.Reading) -> bool:
-    """Say whether a run has anything that a manifest must vouch for."""
-    return so_far.status == "done" or bool(so_far.step) or store.is_proven(so_far.run)
 
 
 def attempt_lines(record: dict[str, Any], status: str) -> list[str]:

@@ -77,5 +77,8 @@ def message_of(error: BaseException) -> str:
 
 def of_os_error(error: OSError) -> str:
     """Return what the system refused, with its path, in one line."""
-    place = f"{error.filename}: " if error.filename else ""
+    # Of two, a copy names its source first, and it is the target that takes no more.
+    is_target = error.filename2 and error.errno in _CAUSES["write"]
+    path = error.filename2 if is_target else error.filename
+    place = f"{path}: " if path else ""
     return f"{place}{error.strerror or error}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from thunder.ground import command, digest, files, run_files, schema
+from thunder.ground import command, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
 from thunder.runs import manifest, store
@@ -26,7 +26,6 @@ def start(
         if belated := store.belated(run, record["step"]):
             raise Faults(f"{run.folder}: {AWAY}:", belated, "verification")
     else:
-        _refuse_leftovers(run)
         record = _new_record(job)
     _clear_torn(run)
     if (run.folder / run_files.CONFIG).is_file():
@@ -106,21 +105,6 @@ def write_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
 def now() -> str:
     """Return the time as records have it, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _refuse_leftovers(run: Run) -> None:
-    """Refuse to begin among files of a run whose record is gone: they would pass for its own."""
-    left = [name for name in digest.visible_files(run.folder) if not _is_of_a_start(name)]
-    if left:
-        raise ThunderError(
-            f"{run.folder}: it has {left[0]} and no {run_files.RECORD}: what is left of a run that "
-            "was moved or removed; move the folder away",
-            "verification",
-        )
-
-
-def _is_of_a_start(name: str) -> bool:
-    return name == run_files.CONFIG or name.startswith("uncommitted-")
 
 
 def _clear_torn(run: Run) -> None:

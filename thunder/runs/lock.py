@@ -45,7 +45,8 @@ class Lock:
                 return
         raise Moved(
             f"{self.path.parent}: the folder or its {_LOCK} was moved or removed while the run "
-            "went on; nothing more is written there: move away what is left of it, then run again",
+            "went on; nothing more is written there: if no other run has it by now (thunder "
+            "status), move away what is left of it, then run again",
             "write",
         )
 

@@ -69,7 +69,7 @@ def of(run: Run, goal: int | None) -> Reading:
         reading = Reading(run, goal, run.status(record), record["step"], record)
     except (ThunderError, OSError) as error:
         return unreadable(run, goal, message_of(error))
-    if reading.has_result and not (run.folder / run_files.MANIFEST).is_file():
+    if (reading.has_result or reading.step) and not (run.folder / run_files.MANIFEST).is_file():
         why = "missing, so that nothing vouches for its numbers"
         return unreadable(run, goal, f"{run.folder / run_files.MANIFEST}: {why}; {AWAY}")
     return reading

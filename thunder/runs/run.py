@@ -1,5 +1,6 @@
 """One run: its folder with its record, document and numbers."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,16 +60,20 @@ class Run:
         return record
 
     def exists(self) -> bool:
-        """Say whether a run is there, readable or not; a folder without a record is none yet."""
-        for path in (self.folder / run_files.RECORD, self.folder):
-            try:
-                path.lstat()
-            except FileNotFoundError:
-                continue
-            except OSError:  # it may not be looked into, or it is no folder
-                return True
-            return path.name == run_files.RECORD or not self.folder.is_dir()
-        return False
+        """Say whether a run is there, readable or not, or what is left of one without a record."""
+        try:
+            (self.folder / run_files.RECORD).lstat()
+            return True
+        except FileNotFoundError:
+            pass
+        except OSError:  # it may not be looked into, or it is no folder
+            return True
+        try:
+            return not all(map(_is_of_a_start, os.listdir(self.folder)))
+        except FileNotFoundError:
+            return self.folder.is_symlink()
+        except OSError:
+            return True
 
     def document(self) -> dict[str, Any]:
         """Read config.json, checked against the id.
@@ -158,6 +163,11 @@ def _is_equal(old: Any, new: Any) -> bool:
     if old is ABSENT or new is ABSENT:
         return old is new
     return digest.is_same(old, new)
+
+
+def _is_of_a_start(name: str) -> bool:
+    """Say whether a run that has not begun may have a file; what else there is, a run left."""
+    return name.startswith((".", "uncommitted-")) or name == run_files.CONFIG
 
 
 def _rows(path: Path, start: int, end: int | None) -> Iterator[dict[str, Any]]:

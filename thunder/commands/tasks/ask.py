@@ -6,7 +6,8 @@ from typing import Any
 from thunder.commands import cli, selection, views
 from thunder.commands.selection import outputs_dir
 from thunder.ground import command, files, wording
-from thunder.runs import store
+from thunder.ground.errors import ThunderError
+from thunder.runs import reading, store
 
 
 @cli.task("name", name="a matrix or a profile")
@@ -85,6 +86,9 @@ def show(
     import yaml
 
     selected = store.by_prefix(outputs_dir(outputs, config_dir), run)
+    so_far = reading.of(selected, None)
+    if so_far.fault is not None:
+        raise ThunderError(so_far.in_words, "verification")
     record, document, metrics = selected.record(), selected.document(), selected.metrics()
     if json:
         value = {
@@ -95,7 +99,7 @@ def show(
         }
         print(files.render_json(value), end="")
         return None
-    last, status = record["attempts"][-1], selected.status(record)
+    last, status = record["attempts"][-1], so_far.status
     mark = "  stand-in" if record["stand_in"] else ""
     print(
         f"{record['kind']} {selected.folder.name}  {status}  {views.steps(record)}{mark}".rstrip()

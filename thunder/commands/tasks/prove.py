@@ -9,7 +9,7 @@ from thunder.commands.selection import outputs_dir
 from thunder.ground import files, folders, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs.kinds import KINDS
-from thunder.runs import store
+from thunder.runs import reading, store
 
 
 @cli.task(
@@ -89,14 +89,16 @@ def report(
 ) -> int | None:  # fmt: skip
     """Print the report of a run."""
     selected = store.by_prefix(outputs_dir(outputs, config_dir), run)
-    kind = KINDS[selected.kind]
+    kind, so_far = KINDS[selected.kind], reading.of(selected, None)
+    if so_far.fault is not None:
+        raise ThunderError(so_far.in_words, "verification")
     path = selected.folder
     if kind.report:
         path = (path / kind.report).with_suffix(".json" if json else ".md")
     if not path.is_file():
         name, more = selected.folder.name, " or thunder errors" if kind.page else ""
         raise ThunderError(
-            f"{path}: no report; the run is {selected.status()}: ask thunder show{more} {name}"
+            f"{path}: no report; the run is {so_far.status}: ask thunder show{more} {name}"
         )
     print(path.read_text(encoding="utf-8"), end="")
     return None
