@@ -10,6 +10,7 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.asr.data import letters, vocabulary
 from thunder.language import spelling
 
+PLAIN = spelling.form("text", "plain")
 PROFILE = """\
 # @package _global_
 defaults:
@@ -75,7 +76,25 @@ def test_the_order_of_rows_does_not_change_the_letters_from_data() -> None:
 def test_a_file_lists_letters_in_its_order(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / name
     path.write_bytes(text.encode())
-    assert letters.read(path) == ("a", "é", "ê", " ")
+    assert letters.read(path, PLAIN) == ("a", "é", "ê", " ")
+
+
+@pytest.mark.parametrize(
+    ("form", "listed", "text"),
+    [
+        (PLAIN, "n\na\n'\n", "N’a n'a nʼa"),
+        (PLAIN, "n\na\n\u2010\n", "n-a"),
+        (spelling.script("latin"), "n\na\nʔ\n", "n'a"),
+        (spelling.script("nko"), "ߒ\nߊ\n'\n", "ߒ'ߊ ߒߴߊ"),
+        (PLAIN, "e\n\u0301\nɛ\n", "eɛ\u0301"),
+    ],
+)
+def test_the_letters_of_a_file_are_those_of_the_normal_form_of_texts(
+    tmp_path: Path, form: spelling.Script, listed: str, text: str
+) -> None:
+    (tmp_path / "letters.txt").write_text(listed, "utf-8")
+    known = letters.Letters(form, letters.read(tmp_path / "letters.txt", form))
+    assert known.strangers(text) == []
 
 
 @pytest.mark.parametrize(
@@ -86,13 +105,16 @@ def test_a_file_lists_letters_in_its_order(tmp_path: Path, name: str, text: str)
         ("[1, 2]", 'a list of letters is needed: \\["a", "b"\\]'),
         ("[", "neither UTF-8 lines nor JSON"),
         ("a\n\u200d\n", r"letters.txt:2: '\\u200d' cannot be seen"),
+        ("a\n.\n", r"letters.txt:2: '\.' is put aside when a text is read"),
+        ("a\nb.\n", r"letters.txt:2: 'b\.' is 2 characters"),
+        ("[" * 100_000, "neither UTF-8 lines nor JSON: nested too deep"),
     ],
 )
 def test_a_file_that_lists_no_letters_is_told(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "letters.txt"
     path.write_text(text, "utf-8")
     with pytest.raises((Faults, ThunderError), match=said) as told:
-        letters.read(path)
+        letters.read(path, PLAIN)
     assert told.value.cause == "data"
 
 

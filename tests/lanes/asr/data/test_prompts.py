@@ -155,7 +155,7 @@ def test_names_that_never_meet_are_shown(prompt_folder: Path) -> None:
 
 def test_a_target_that_is_there_is_refused(prompt_folder: Path) -> None:
     _import(prompt_folder)
-    with pytest.raises(ThunderError, match="is there already"):
+    with pytest.raises(ThunderError, match="data exists; a corpus is never built over another"):
         _import(prompt_folder)
 
 

@@ -228,9 +228,10 @@ def test_a_given_split_that_cannot_be_used_is_refused(
 def test_a_given_split_that_is_not_there_or_not_json_is_said(tmp_path: Path) -> None:
     with pytest.raises(ThunderError, match=r"split.json: No such file"):
         split.make(_rows(10), GIVEN, tmp_path)
-    (tmp_path / "split.json").write_text("{")
-    with pytest.raises(ThunderError, match=r"split.json: not JSON"):
-        split.make(_rows(10), GIVEN, tmp_path)
+    for text, why in (("{", "Expecting"), ("[" * 100_000, "nested too deep")):
+        (tmp_path / "split.json").write_text(text)
+        with pytest.raises(ThunderError, match=rf"split.json: not JSON: {why}"):
+            split.make(_rows(10), GIVEN, tmp_path)
 
 
 def test_a_split_that_was_written_is_read_again(tmp_path: Path) -> None:

@@ -15,11 +15,18 @@ def _write(path: Path, *tracks: np.ndarray, subtype: str = "FLOAT") -> Path:
     return path / "a.wav"
 
 
-def test_channels_that_cancel_are_refused_with_the_rule_that_helps(tmp_path: Path) -> None:
-    path = _write(tmp_path, noise(1.0), -noise(1.0), subtype="PCM_16")
-    reason = r"its 2 channels cancel when mixed .*use one, features\.channel=left"
+@pytest.mark.parametrize(("count", "rule"), [(2, "left"), (4, "first")])
+def test_channels_that_cancel_are_refused_with_the_rule_that_helps(
+    tmp_path: Path, count: int, rule: str
+) -> None:
+    tracks = [noise(1.0), -noise(1.0)] * (count // 2)
+    path = _write(tmp_path, *tracks, subtype="PCM_16")
+    reason = (
+        rf"its {count} channels cancel when mixed .*--channel={rule} .*features\.channel={rule}"
+    )
     with pytest.raises(audio.Unreadable, match=reason):
         audio.read(path, 30)
+    assert len(audio.read(path, 30, rule).samples) == RATE
 
 
 @pytest.mark.parametrize("second", [-1.0, -0.95])
@@ -50,7 +57,9 @@ def test_one_channel_is_heard_by_every_rule(tmp_path: Path, rule: str) -> None:
 def test_more_than_two_channels_have_no_left(tmp_path: Path) -> None:
     path = _write(tmp_path, *[noise(1.0)] * 6)
     assert np.allclose(audio.read(path, 30, "first").samples, noise(1.0), atol=1e-6)
-    with pytest.raises(audio.Unreadable, match=r"6 channels, none of them left: use .*=first"):
+    with pytest.raises(
+        audio.Unreadable, match=r"6 channels, none of them left: hear one, .*=first"
+    ):
         audio.read(path, 30, "left")
 
 

@@ -1,5 +1,6 @@
 """A length is what was decoded: no header is believed, and what is not whole is named."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,32 @@ def test_two_mp3_files_joined_are_as_long_as_both(tmp_path: Path) -> None:
     assert _read(tmp_path / "b.mp3", data + data).duration_s == pytest.approx(4.0, abs=0.3)
 
 
+@pytest.mark.parametrize("hole", [b"\x55", b"\x55" * 500, b"\xff" * 500, bytes(500)])
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_an_mp3_with_a_hole_is_broken_and_not_cut(
+    tmp_path: Path, hole: bytes, is_counted: bool
+) -> None:
+    data = _mp3(tmp_path / "a.mp3", "CONSTANT")
+    data = data if is_counted else _without_xing(data)
+    middle = data.index(data[:2], len(data) // 2)
+    with pytest.raises(audio.Unreadable, match=r"^broken: \d+ bytes after \d+ frames are none$"):
+        _read(tmp_path / "b.mp3", data[:middle] + hole + data[middle:])
+
+
+_APE = b"APETAGEX\xd0\7\0\0" + (132).to_bytes(4, "little") + bytes(16 + 100)
+_APE += b"APETAGEX" + bytes(24)
+
+
+@pytest.mark.parametrize("tag", [b"TAG" + b"x" * 125, _APE, _APE + b"TAG" + b"x" * 125])
+def test_tags_at_the_end_and_between_mp3_files_are_no_hole(tmp_path: Path, tag: bytes) -> None:
+    data = _without_xing(_mp3(tmp_path / "a.mp3", "CONSTANT"))
+    once = _read(tmp_path / "b.mp3", data).duration_s
+    for whole, times in ((data + tag, 1), (data + bytes(99) + tag, 1), (data + tag + data, 2)):
+        assert _read(tmp_path / "b.mp3", whole).duration_s == pytest.approx(times * once)
+    lyrics = b"LYRICSBEGIN" + b"x" * 200 + b"LYRICS200" + tag
+    assert _read(tmp_path / "b.mp3", data + lyrics).duration_s == once
+
+
 def _with_total(data: bytes, samples: int) -> bytes:
     """Return a FLAC file whose header claims a number of samples."""
     kept = data[21] & 0xF0
@@ -92,6 +119,22 @@ def test_a_flac_is_as_long_as_its_frames(tmp_path: Path, claimed: int, subtype: 
     heard = _read(tmp_path / "b.flac", _with_total((tmp_path / "a.flac").read_bytes(), claimed))
     assert np.array_equal(heard.samples, expected)
     assert heard.duration_s == 2.0
+
+
+@pytest.mark.parametrize("largest", [None, 0])
+@pytest.mark.parametrize("claimed", [0, 480_000])
+def test_a_truncated_flac_is_told_at_once(
+    tmp_path: Path, largest: int | None, claimed: int
+) -> None:
+    """Every frame may be the last one: summing each to the end took minutes."""
+    soundfile.write(tmp_path / "a.flac", noise(30.0) / 4, RATE, subtype="PCM_24")
+    data = _with_total((tmp_path / "a.flac").read_bytes(), claimed)[:1_000_000]
+    if largest is not None:
+        data = data[:15] + largest.to_bytes(3, "big") + data[18:]
+    began = time.process_time()
+    with pytest.raises(audio.Unreadable, match=r"truncated|not readable"):
+        _read(tmp_path / "b.flac", data)
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("samples", [1, 500, 4_096, 4_097, 40_000])

@@ -112,6 +112,15 @@ def test_an_index_of_another_store_is_refused(folder: Path) -> None:
         store.open_store(folder)
 
 
+def test_an_index_that_is_nested_too_deep_is_refused(folder: Path) -> None:
+    (folder / "index.jsonl").write_text("[" * 100_000)
+    manifest = files.read_json(folder / "features_manifest.json")
+    manifest["index_sha256"] = digest.of_file(folder / "index.jsonl")
+    files.write_json(folder / "features_manifest.json", manifest)
+    with pytest.raises(ThunderError, match=r"index.jsonl: not JSON: nested too deep"):
+        store.open_store(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -14,7 +14,6 @@ from thunder.lanes.asr.data.imported import Wishes
 from thunder.lanes.asr.data.listing import Asked
 from thunder.lanes.asr.features import channels
 
-GROUP = "script"  # of conf/: whose options the transcripts may be in
 DEFAULT = "latin"
 _NAME = "[a-z][a-z0-9_]*"
 
@@ -36,7 +35,6 @@ def made(
     if not transcripts:
         raise ThunderError("corpus import-speech needs FOLDER and TRANSCRIPTS, a file of texts")
     target = Path(into or f"speech-{folder.name}")
-    corpus.refuse_existing(target)
     asked, wishes = _asked(transcripts, options, said["format"]), _wishes(said)
     manifest = prompts.import_speech(folder, asked, target, wishes)
     yield f"{target.absolute()}: {wording.count(manifest['counts']['rows'], 'row')}"

@@ -1,6 +1,5 @@
 """The one rule of which letters a script has: for vocabularies, imports, and before features."""
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, json_lines
+from thunder.ground import digest, files, json_lines
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import scripts
 from thunder.language import spelling
@@ -20,6 +19,7 @@ NAMED = {"nko": (*NKO, " "), "latin_bambara": (*LATIN, " ", "’", "-")}
 WORST_SHOWN = 8
 # Punctuation to Unicode, and put aside by the normal form; but a speaker says a word for it.
 _SPOKEN = frozenset("#%&*/@\\§٪")
+_NEIGHBOUR = "\u07ca"  # a vowel that no mark makes another character of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Letters:
 def of(config: Mapping[str, Any]) -> Letters:
     """Return the letters of the script of a settled config."""
     source = scripts.letters_of(config)
-    return Letters(form(config), _characters(source, config["runtime"]["paths"]))
+    rules = form(config)
+    return Letters(rules, _characters(source, config["runtime"]["paths"], rules))
 
 
 def named(script: str) -> Letters:
@@ -71,43 +72,62 @@ def shown(foreign: Counter[str]) -> str:
     )
 
 
-def _characters(source: Mapping[str, Any], paths: Mapping[str, str]) -> tuple[str, ...] | None:
+def _characters(
+    source: Mapping[str, Any], paths: Mapping[str, str], form: spelling.Script
+) -> tuple[str, ...] | None:
     if "letters" in source:
         return None if source["letters"] == scripts.FROM_DATA else NAMED[source["letters"]]
     path = Path(source["file"] if "file" in source else paths[scripts.SECTION])
     if "digest" in source and digest.of_file(path) != source["digest"]:
         raise ThunderError(f"{path}: the content changed since the job was named", "data")
-    return read(path)
+    return read(path, form)
 
 
-def read(path: Path) -> tuple[str, ...]:
+def read(path: Path, form: spelling.Script) -> tuple[str, ...]:
     """Read a file of letters: one a line, a list in JSON, or a vocab.json of a run.
 
-    They are put into their normal form, so a capital is its small letter; the space is added.
+    They are put into the normal form of texts, so a capital is its small letter and ' is ’; the
+    space is added.
 
     Raises:
-        Faults: every line that is no single letter, by its number.
+        Faults: every line that is no single letter, by its number, and all that texts are rid of.
     """
     letters: dict[str, None] = {}
     faults: dict[int, str] = {}
     for number, letter in enumerate(_entries(path), 1):
-        normal = unicodedata.normalize("NFC", unicodedata.normalize("NFC", letter).casefold())
-        if len(normal) > 1:
-            faults[number] = f"{letter!r} is {len(normal)} characters: a letter is one"
-        elif normal and spelling.is_control(normal):
-            faults[number] = f"{letter!a} cannot be seen in a text"
-        elif normal:
-            letters[normal] = None
+        if fault := _fault(letter, form):
+            faults[number] = fault
+        elif letter:
+            letters[_normal(letter, form)] = None
     json_lines.refuse(f"{path}: not letters: {len(faults)}", json_lines.placed(path.name, faults))
     if not letters:
         raise ThunderError(f"{path}: no letters; one a line is needed, or a list in JSON", "data")
     return tuple(dict.fromkeys([*letters, " "]))
 
 
+def _fault(letter: str, form: spelling.Script) -> str | None:
+    """Return why an entry is no letter; an empty line is none, and does no harm."""
+    composed, normal = unicodedata.normalize("NFC", letter), _normal(letter, form)
+    count = max(len(composed), len(normal))
+    if count > 1:
+        return f"{letter!r} is {count} characters: a letter is one"
+    if composed and spelling.is_control(composed):
+        return f"{letter!a} cannot be seen in a text"
+    if composed and not normal:
+        return f"{letter!r} is put aside when a text is read: take it out"
+    return None
+
+
+def _normal(letter: str, form: spelling.Script) -> str:
+    """Return the normal form of a letter between two others: apostrophes are kept there alone."""
+    between = f"{_NEIGHBOUR}{letter}{_NEIGHBOUR}"
+    return spelling.scored(between, form, spelling.MAIN)[1:-1]
+
+
 def _entries(path: Path) -> Sequence[str]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        document = json.loads(text) if text.lstrip().startswith(("[", "{")) else None
+        document = files.parse_json(text) if text.lstrip().startswith(("[", "{")) else None
     except OSError as error:
         raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
     except ValueError as error:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.ground import json_lines
+from thunder.ground import json_lines, names
 
 AUDIO = "audio"
 DURATIONS = ("duration_s", "duration")
-LONGEST_ID = 200  # bytes: a file system takes 255, and a suffix comes after it
+SHOWN = 40  # characters of an id that cannot be one
 INSIDE = "a path inside the folder is needed, to no hidden file"
 _LABELS = ("feat_id", "origin", "cluster", "group")  # whole numbers may stand for their digits
 
@@ -41,11 +41,9 @@ def id_fault(value: object, is_there: bool = True) -> str | None:
     name = str(value)
     if name != name.strip() or not name.isprintable():
         return f"is {name!a}: a name for a file, without spaces around it or control characters"
-    if "/" in name or "\\" in name or name in (".", ".."):
-        return f"is {name!r}: a name for a file, without / or \\"
-    if len(name.encode("utf-8")) > LONGEST_ID:
-        return f"is {name[:20]!r}…: more than {LONGEST_ID} bytes"
-    return None
+    why = names.fault(name)
+    shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
+    return f"is {shown!r}: {why}" if why else None
 
 
 def _text_fault(value: object, is_there: bool) -> str | None:

@@ -92,8 +92,7 @@ def _check_left_out(
 
 
 def _check(folder: Path, target: Path) -> None:
-    if target.exists():
-        raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
+    corpus.refuse_existing(target)
     if not folder.is_dir():
         raise ThunderError(f"{folder}: no such folder", "data")
     missing = [name for name in ("soundfile", "soxr") if importlib.util.find_spec(name) is None]

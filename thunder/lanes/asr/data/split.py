@@ -1,14 +1,13 @@
 """Which rows train, validate and test: explicit lists of ids, made once by a stated rule."""
 
 import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from thunder.ground import digest, draws, json_lines, schema
+from thunder.ground import digest, draws, files, json_lines, schema
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.artifacts import SPLIT, SPLITS
 from thunder.lanes.asr.data import groups, pairs
@@ -27,7 +26,10 @@ def make(rows: "Dataset", split: Mapping[str, Any], folder: Path) -> dict[str, A
     that gives the published 232,476 / 29,060 / 29,060 of 290,596 rows (docs/asr.md, The split).
     The shuffle is of `Random.random()` alone, which Python promises to keep; `Random.shuffle` may
     change between versions. The published split itself cannot be had: the order of its file is
-    not known. `grouped`: rows that share a text, or a value of a column, stay together.
+    not known.
+
+    `grouped`: rows that share a text, or a value of a column, stay together.
+
     `given`: split.json of the data folder; rows that it does not name are left out, and counted.
 
     Args:
@@ -169,7 +171,7 @@ def _given(path: Path, ids: Sequence[str]) -> tuple[dict[str, list[str]], str]:
 
 def _parsed(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(data.decode("utf-8-sig"))
+        document = files.parse_json(data.decode("utf-8-sig"))
     except ValueError as error:
         raise ThunderError(f"{path}: not JSON: {error}", "data") from error
     if not isinstance(document, dict):

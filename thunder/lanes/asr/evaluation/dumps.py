@@ -73,7 +73,7 @@ class Spool:
         for feat_id in sorted(self._places):
             start, length = self._places[feat_id]
             self._stream.seek(start)
-            yield json.loads(self._stream.read(length))
+            yield files.parse_json(self._stream.read(length))
 
 
 def _check(row: Mapping[str, Any], last: str, name: str, path: Path) -> None:

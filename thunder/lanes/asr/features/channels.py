@@ -23,7 +23,7 @@ def mono(samples: np.ndarray, rule: str) -> np.ndarray:
     if rule == MIX:
         return _mixed(samples)
     if rule != "first" and count > 2:
-        raise Unreadable(f"{count} channels, none of them {rule}: use features.channel=first")
+        raise Unreadable(f"{count} channels, none of them {rule}: {_advice('first')}")
     return np.asarray(samples[:, 1 if rule == "right" else 0])
 
 
@@ -52,11 +52,16 @@ def _mixed(samples: np.ndarray) -> np.ndarray:
     mixed = samples.mean(axis=1)
     before, after = (float(np.sqrt(np.square(each).mean())) for each in (samples, mixed))
     if after < CANCELLED * before:
+        rule = "left" if samples.shape[1] == 2 else "first"
         raise Unreadable(
             f"its {samples.shape[1]} channels cancel when mixed ({_decibels(before)} before, "
-            f"{_decibels(after)} after): use one, features.channel=left"
+            f"{_decibels(after)} after): {_advice(rule)}"
         )
     return np.asarray(mixed)
+
+
+def _advice(rule: str) -> str:
+    return f"hear one, by --channel={rule} of an import or features.channel={rule} of a job"
 
 
 def _decibels(amplitude: float) -> str:

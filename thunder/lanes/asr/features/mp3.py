@@ -17,6 +17,8 @@ _SIDE_BYTES = {(True, True): 17, (True, False): 32, (False, True): 9, (False, Fa
 _TAG = 12  # bytes: Xing, flags, the number of frames
 _UNCHECKED, _MOST_KBITS = 1, 14  # no checksum follows; 320 or 160 kbit/s
 _SEARCHED = 1 << 16  # bytes of padding before the first frame
+_SLACK = 64  # bytes after the last frame that may be anything
+_TAG_HEAD = 16  # bytes of a tag that tell its kind and size
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def uncounted(data: bytes) -> Sound | None:
     """Return the sound of a file without a header that counts its frames, or with one that lies.
 
     Raises:
-        Unreadable: the file ends before its frames do.
+        Unreadable: the file ends before its frames do, or its frames before the file.
     """
     frames = list(_frames(data))
     if not frames:
@@ -69,6 +71,7 @@ def uncounted(data: bytes) -> Sound | None:
     if frames[-1].end > len(data):
         left, size = len(data) - frames[-1].start, frames[-1].size
         raise Unreadable(f"truncated: its last frame has {left} of {size} bytes")
+    _check_end(data, frames)
     claimed = _claimed(data, frames[0])
     sound = frames if claimed is None else frames[1:]
     if claimed and len(sound) + 1 < claimed:
@@ -78,20 +81,28 @@ def uncounted(data: bytes) -> Sound | None:
     return Sound(len(sound) * frames[0].samples, data, sound)
 
 
+def _check_end(data: bytes, frames: list[_Frame]) -> None:
+    """Refuse a file that goes on after its last frame: decoders stop there, or leave a hole out."""
+    rest = data[_after_tags(data, frames[-1].end) :].lstrip(b"\0")
+    rest = rest[_after_tags(rest, 0) :].lstrip(b"\0")
+    if len(rest) > _SLACK and not rest.startswith(b"LYRICS"):
+        raise Unreadable(f"broken: {len(rest)} bytes after {len(frames)} frames are none")
+
+
 def _frames(data: bytes) -> Iterator[_Frame]:
     """Yield the frames that follow each other, tags between them passed over."""
     first = frame = _first(data)
     while frame and first:
         yield frame
-        frame = _frame(data, _after_tag(data, frame.end), first.stream)
+        frame = _frame(data, _after_tags(data, frame.end), first.stream)
 
 
 def _first(data: bytes) -> _Frame | None:
     """Return the first frame: a header where, after the frame, there is another or the end."""
-    start = _after_tag(data, 0)
+    start = _after_tags(data, 0)
     for at in range(start, min(start + _SEARCHED, len(data))):
         if data[at] == 0xFF and (frame := _frame(data, at)):
-            following = _after_tag(data, frame.end)
+            following = _after_tags(data, frame.end)
             if following >= len(data) or _frame(data, following, frame.stream):
                 return frame
         if at == start and data[at] not in (0, 0xFF):
@@ -99,14 +110,25 @@ def _first(data: bytes) -> _Frame | None:
     return None
 
 
-def _after_tag(data: bytes, at: int) -> int:
-    """Return where an ID3v2 tag at a place ends; the place itself where there is none."""
-    if data[at : at + 3] != b"ID3" or len(data) < at + 10:
-        return at
+def _after_tags(data: bytes, at: int) -> int:
+    """Return where the ID3 and APE tags at a place end; the place itself where there are none."""
+    while size := _tag_bytes(data[at : at + _TAG_HEAD]):
+        at += size
+    return at
+
+
+def _tag_bytes(head: bytes) -> int:
+    """Return the size of the tag that begins so, 0 where none does."""
+    if head[:3] == b"TAG":
+        return 128
+    if head[:8] == b"APETAGEX":
+        return 32 + int.from_bytes(head[12:], "little")
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
     size = 0
-    for byte in data[at + 6 : at + 10]:
+    for byte in head[6:10]:
         size = size << 7 | byte & 0x7F
-    return at + 10 + size + (10 if data[at + 5] & 0x10 else 0)
+    return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
 def _frame(data: bytes, at: int, stream: tuple[int, ...] | None = None) -> _Frame | None:

@@ -1,6 +1,5 @@
 """Frames of all utterances in one folder, opened only when they are what the manifest says."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thunder.ground import digest, schema
+from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.asr.features import layouts
 from thunder.lanes.asr.features.shards import FOLDER, name_of
@@ -144,7 +143,10 @@ def _index(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     data = path.read_bytes() if path.is_file() else b""
     if digest.of_bytes(data) != manifest["index_sha256"]:
         raise ThunderError(f"{path}: missing, or not the index that was made", "data")
-    return [json.loads(line) for line in data.splitlines()]
+    try:
+        return [files.parse_json(line) for line in data.splitlines()]
+    except ValueError as error:
+        raise ThunderError(f"{path}: not JSON: {error}", "data") from error
 
 
 def _check_fingerprint(
