@@ -127,7 +127,7 @@ def _evaluated(
         "precision": at.precision,
     }
     model = state.load_best(folder, one, best).to(at.device)
-    evaluate.run(one, model, training, to, silent)
+    evaluate.run(one, model, at, training, to, silent)
     dumps = (PREDICTIONS, *(artifacts.predictions("test", f"_{end}") for end in _OTHERS))
     return [row for dump in dumps for row in files.read_jsonl(to / dump)]
 

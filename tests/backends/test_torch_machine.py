@@ -62,6 +62,11 @@ def test_more_ranks_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     assert error.value.cause == "environment"
 
 
+def test_a_precision_is_one_of_two_words() -> None:
+    with pytest.raises(ThunderError, match=r"'bfloat16 then float32'; float32 or bfloat16"):
+        machine.Machine(torch.device("cpu"), "bfloat16 then float32", 1)
+
+
 def test_a_cpu_refuses_what_it_cannot_repeat_bit_by_bit() -> None:
     assert torch.are_deterministic_algorithms_enabled()
 
@@ -79,7 +84,8 @@ def test_bfloat16_learns_and_hears_as_float32_does(tmp_path: Path, mode: str) ->
         saved = loop.train(material, folder, chosen, Peers(), silent)
         assert not any(row["nonfinite"] for row in saved.history)
         model = state.load_best(folder, material, saved.standing.best_epoch)
-        metrics = evaluate.run(material, model, job._summary(chosen, saved), folder, silent)
+        summary = job._summary(chosen, saved)
+        metrics = evaluate.run(material, model, chosen, summary, folder, silent)
         scores.append([saved.standing.best_loss, metrics["test_cer_suta"]])
     assert scores[1] != scores[0]
     assert scores[1] == pytest.approx(scores[0], rel=0.05, abs=0.02)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import running
 
-from thunder.commands import decoding, views
+from thunder.commands import decoding, tasks, views
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
 from thunder.runs import provenance, store
@@ -25,7 +25,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Run:
 
 def decoded(run: store.Run, monkeypatch: pytest.MonkeyPatch, **found: Any) -> dict[str, Any]:
     backend = run.record()["attempts"][-1]["backend"]
-    answer = {"backend": backend, "faults": [], "near": [], "said": "9 rows decoded again", **found}
+    answer = {"backend": backend, "faults": [], "near": [], "not_looked_at": []}
+    answer |= {"said": "9 rows decoded again", **found}
     monkeypatch.setattr(kinds, "loaded", lambda name: lambda *given: answer)
     return decoding.decoded(views.verified(run), run, run.folder.parent.parent)
 
@@ -53,6 +54,41 @@ def test_on_another_machine_a_near_tie_is_told_and_no_fault(
     assert row["notes"][2:] == NEAR
     far = decoded(run, monkeypatch, faults=NEAR)
     assert (far["result"], far["faults"]) == ("FAIL", NEAR)
+
+
+OPEN = ["dump.jsonl: 7 of 9 rows have another text, not looked at after 1 others"]
+
+
+def test_on_another_machine_what_was_not_looked_at_is_no_pass(
+    run: store.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = provenance.host()
+    monkeypatch.setattr(provenance, "host", lambda: {**host, "cpu": "another"})
+    row = decoded(run, monkeypatch, near=NEAR, not_looked_at=OPEN)
+    assert (row["result"], row["faults"]) == ("UNDECIDED", [])
+    unknown = "whether rounding explains what was not looked at is not known"
+    assert row["notes"][2:] == [*NEAR, *OPEN, unknown]
+    far = decoded(run, monkeypatch, faults=NEAR, not_looked_at=OPEN)
+    assert (far["result"], far["faults"]) == ("FAIL", NEAR)
+
+
+def test_on_the_same_machine_what_was_not_looked_at_is_a_fault(
+    run: store.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = decoded(run, monkeypatch, not_looked_at=OPEN)
+    assert (row["result"], row["faults"]) == ("FAIL", OPEN)
+
+
+def test_an_undecided_run_is_counted_and_no_success(
+    run: store.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undecided = {"result": "UNDECIDED", "notes": OPEN}
+    monkeypatch.setattr(decoding, "decoded", lambda row, *given: {**row, **undecided})
+    words = ["verify", "--decode", "--outputs", str(run.folder.parent.parent)]
+    assert tasks.main(words) == 1
+    shown = capsys.readouterr().out
+    assert f"{run.folder.name}  UNDECIDED\n  {OPEN[0]}\n" in shown
+    assert "0 of 1 run proven, 0 not what they should be, 1 undecided" in shown
 
 
 def test_a_run_that_fails_its_manifest_is_not_decoded(

@@ -278,8 +278,11 @@ def test_large_numbers_are_shown_without_an_exponent() -> None:
     assert render._mean_text({"mean": 1e-6, "sd": None, "n": 1}, 1) == "1e-06"
 
 
-def test_a_bar_in_a_value_does_not_break_the_table() -> None:
-    assert render._cell_text("a|b\nߒߞߏ") == "a\\|b ߒߞߏ"
+def test_a_bar_in_a_value_does_not_break_the_table(bench: Bench) -> None:
+    table = bench.build()
+    axis = next(iter(table["rows"][0]["point"]))
+    table["rows"][0]["point"][axis] = "a|b\nߒߞߏ"
+    assert "| a\\|b ߒߞߏ |" in render.render_markdown(table)
 
 
 # Shapes of matrices -----------------------------------------------------------------------------

@@ -55,4 +55,4 @@ def evaluated(
 ) -> dict[str, float | None]:
     given = material(mode, **changes)
     emit = asr_training.silent if events is None else events.append
-    return evaluate.run(given, model(given), TRAINING, folder, emit)
+    return evaluate.run(given, model(given), asr_training.CPU, TRAINING, folder, emit)

@@ -33,12 +33,15 @@ def decoded(row: dict[str, Any], run: store.Run, outputs: Path) -> dict[str, Any
         return {**row, "result": "FAIL", "faults": [f"cannot be decoded: {message_of(error)}"]}
     attempt = run.record()["attempts"][-1]
     faults, notes = list(found["faults"]), [found["said"]]
+    differ, is_open = [*found["near"], *found["not_looked_at"]], False
     if other := _other_machine(attempt, found["backend"]):
-        notes += [f"decoded on another machine than the run was ({other})"]
-        notes += found["near"]
+        notes += [f"decoded on another machine than the run was ({other})", *differ]
+        is_open = bool(found["not_looked_at"])
+        notes += ["whether rounding explains what was not looked at is not known"] * is_open
     else:
-        faults += found["near"]
-    return {**row, "result": "FAIL" if faults else "PASS", "faults": faults, "notes": notes}
+        faults += differ
+    result = "FAIL" if faults else "UNDECIDED" if is_open else "PASS"
+    return {**row, "result": result, "faults": faults, "notes": notes}
 
 
 def _found(function: str, run: store.Run, outputs: Path) -> Mapping[str, Any]:

@@ -55,7 +55,8 @@ class Kind:
         tables: module that makes the tables of a matrix; see `results.tables`.
         page: module that makes the error page of a run; see `results.pages`.
         decodes: `module:function` that asks the model of a run again for what its files say:
-            (config, run folder, recorded backend, emit) to {backend, faults, near, said}.
+            (config, run folder, recorded backend, emit) to {backend, faults, near,
+            not_looked_at, said}.
         claims: `module:value` that says what runs support; see `results.promotion.support`.
     """
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from thunder.commands import requests
 from thunder.ground import files
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter import report
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.inputs import Inputs
@@ -42,3 +42,13 @@ def test_what_was_skipped_is_a_limit_and_never_a_pass(tmp_path: Path) -> None:
     document = files.read_json(tmp_path / "report.json")
     assert "ring smoke on h was not checked: r" in document["remaining_limits"]
     assert not checks.passed("ring smoke")
+
+
+def test_a_reason_of_several_lines_is_one_row_of_the_table(tmp_path: Path) -> None:
+    context = context_of(tmp_path)
+    checks = Checks(context.host)
+    with checks.check("config valid", "config"):
+        raise Faults("two faults:", ["a | b", "c"], "config")
+    path = report.write_failed(context, checks.rows, 4, ThunderError("x", "config"))
+    (row,) = (line for line in path.read_text().splitlines() if line.startswith("| config valid"))
+    assert row.endswith(r"| FAIL | two faults:   a \| b   c |")

@@ -115,3 +115,4 @@ def test_a_run_that_goes_on_in_another_precision_says_so(
     assert "begun in float32, goes on in bfloat16: other bits" in texts
     results = files.read_json(tmp_path / "results.json")
     assert results["precision"] == "float32 then bfloat16"
+    assert results["evaluation_precision"] == "bfloat16"

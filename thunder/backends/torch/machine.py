@@ -13,6 +13,7 @@ from thunder.ground.errors import ThunderError
 # Below this width an operation is over before threads have met: measured on two cores that others
 # used too, two threads made an epoch of width 96 twenty times longer.
 NARROW = 256
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,14 @@ class Machine:
     """The part of the machine that one process uses."""
 
     device: torch.device
-    precision: str  # float32 | bfloat16
+    precision: str  # one of PRECISIONS
     threads: int
+
+    def __post_init__(self) -> None:
+        """Refuse another word, which autocast would take for bfloat16."""
+        if self.precision not in PRECISIONS:
+            allowed = " or ".join(PRECISIONS)
+            raise ThunderError(f"precision is {self.precision!r}; {allowed}", "crash")
 
     @property
     def name(self) -> str:

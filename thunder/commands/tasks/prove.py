@@ -30,6 +30,7 @@ def verify(
         rows = [decoding.decoded(row, one, root) for row, one in zip(rows, runs, strict=True)]
     bad = sum(row["result"] == "FAIL" for row in rows)
     proven = sum(row["result"] == "PASS" for row in rows)
+    undecided = sum(row["result"] == "UNDECIDED" for row in rows)
     if json:
         print(files.render_json(rows), end="")
     else:
@@ -38,8 +39,9 @@ def verify(
             for line in [*row["faults"][1:], *row.get("notes", [])]:
                 print(f"  {line}")
         total = wording.count(len(rows), "run")
-        print(f"{proven} of {total} proven, {bad} not what they should be")
-    return 1 if bad or not proven else None
+        rest = f", {undecided} undecided" if undecided else ""
+        print(f"{proven} of {total} proven, {bad} not what they should be{rest}")
+    return 1 if bad or undecided or not proven else None
 
 
 @cli.task(

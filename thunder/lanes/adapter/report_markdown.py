@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thunder.ground import markdown
+
 
 def render(report: Mapping[str, Any]) -> str:
     """Return report.md of the content of report.json."""
@@ -25,7 +27,7 @@ def render(report: Mapping[str, Any]) -> str:
         ),
         *_section("Preflight", _check_table(_others(report))),
         *_section("Verification, read again from disk", _check_table(report["verification"])),
-        *_section("Metrics", ["| metric | value |", "| --- | --- |", *_numbers(report["metrics"])]),
+        *_section("Metrics", _metric_table(report["metrics"])),
         *_section("Remaining limits", [f"- {limit}" for limit in report["remaining_limits"]]),
     ]
     return "\n".join(lines) + "\n"
@@ -56,17 +58,17 @@ def _others(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [row for row in report["preflight"] if row not in own]
 
 
-def _numbers(numbers: Mapping[str, float | None]) -> list[str]:
-    return [f"| {name} | {_number(value)} |" for name, value in sorted(numbers.items())]
+def _metric_table(numbers: Mapping[str, float | None]) -> list[str]:
+    rows = [[name, _number(value)] for name, value in sorted(numbers.items())]
+    return [markdown.row(cells) for cells in (["metric", "value"], ["---"] * 2, *rows)]
 
 
 def _check_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    head = ["| check | host | result | measured |", "| --- | --- | --- | --- |"]
-    return head + [
-        f"| {row['check']} | {row['host']} | {row['status']} | "
-        f"{'; '.join(part for part in (row['measured'], row['reason']) if part)} |"
-        for row in rows
-    ]
+    lines = [["check", "host", "result", "measured"], ["---"] * 4]
+    for row in rows:
+        measured = "; ".join(part for part in (row["measured"], row["reason"]) if part)
+        lines.append([row["check"], row["host"], row["status"], measured])
+    return [markdown.row(cells) for cells in lines]
 
 
 def _number(value: float | None) -> str:

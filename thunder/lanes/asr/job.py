@@ -50,7 +50,7 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
         emit(events.note(message))
         model = state.load_best(folder, material, saved.standing.best_epoch).to(chosen.device)
         check_not_blank(model, material, chosen)
-        metrics = evaluate.run(material, model, _summary(chosen, saved), folder, emit)
+        metrics = evaluate.run(material, model, chosen, _summary(chosen, saved), folder, emit)
     return {"metrics": metrics, "step": None, "inputs": material.digests}
 
 

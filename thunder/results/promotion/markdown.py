@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from thunder.ground import markdown
 from thunder.results.promotion import support
 
 _SHOWN_VERSIONS = ("python", "thunder", "torch", "mlx", "mlx-lm", "numpy", "transformers")
@@ -51,8 +52,8 @@ def _claims(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _runs(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield _line(["run", "kind", "cell", "status", "step", "manifest sha256"])
-    yield _line(["---"] * 6)
+    yield markdown.row(["run", "kind", "cell", "status", "step", "manifest sha256"])
+    yield markdown.row(["---"] * 6)
     for row in rows:
         cell = _point(row["cell"]) or (
             f"needed by {' '.join(row['needed_by'])}" if row["needed_by"] else "–"
@@ -60,7 +61,9 @@ def _runs(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         step = (
             "–" if row["goal"] is None else f"{row['step']} of {row['total']}, asked {row['goal']}"
         )
-        yield _line([row["run"], row["kind"], cell, row["status"], step, row["manifest_sha256"]])
+        yield markdown.row(
+            [row["run"], row["kind"], cell, row["status"], step, row["manifest_sha256"]]
+        )
 
 
 def _data(document: Mapping[str, Any]) -> Iterator[str]:
@@ -77,14 +80,16 @@ def _data(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _metrics(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield _line(["run", "cell", "metric", "value", "95 % interval"])
-    yield _line(["---"] * 5)
+    yield markdown.row(["run", "cell", "metric", "value", "95 % interval"])
+    yield markdown.row(["---"] * 5)
     for row in rows:
         for metric in row["metrics"]:
             value = "not measured" if metric["value"] is None else f"{metric['value']:.6g}"
             is_known = metric["low"] is not None
             interval = f"{metric['low']:.6g} to {metric['high']:.6g}" if is_known else "–"
-            yield _line([row["run"], _point(row["cell"]) or "–", metric["name"], value, interval])
+            yield markdown.row(
+                [row["run"], _point(row["cell"]) or "–", metric["name"], value, interval]
+            )
 
 
 def _comparisons(document: Mapping[str, Any]) -> Iterator[str]:
@@ -94,12 +99,12 @@ def _comparisons(document: Mapping[str, Any]) -> Iterator[str]:
     measure = support.of_kind(own["kind"]).measure
     assert measure is not None, own["kind"]
     sides = [f"{measure.name} of", f"minus {measure.name} of"]
-    yield _line(["table", *sides, "points", "95 % interval", "p", "p (Holm)", measure.unit])
-    yield _line(["---"] * 8)
+    yield markdown.row(["table", *sides, "points", "95 % interval", "p", "p (Holm)", measure.unit])
+    yield markdown.row(["---"] * 8)
     for row in document["comparisons"]:
         numbers = [f"{100 * row[key]:+.2f}" for key in ("difference", "low", "high")]
         adjusted = "–" if row["p_value_holm"] is None else f"{row['p_value_holm']:.3g}"
-        yield _line(
+        yield markdown.row(
             [row["table"], row["label"], row["reference"], numbers[0],
              f"{numbers[1]} to {numbers[2]}", f"{row['p_value']:.3g}", adjusted, f"{row['rows']:,}"]
         )  # fmt: skip
@@ -129,7 +134,3 @@ def _machines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _point(cell: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in cell.items())
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,11 +1,11 @@
 """A table as files: JSON, Markdown for people, CSV for programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import csv_text, files
+from thunder.ground import csv_text, files, markdown
 
 DIGITS = 4
 _PLAIN_FROM = 1000  # above this a number has no decimals, and no exponent
@@ -49,13 +49,13 @@ def render_markdown(table: Mapping[str, Any]) -> str:
             "† stand-in model or data: these numbers show that the machinery works, no more.",
             "",
         ]
-    lines += [_line(head), _line(["---"] * len(head))]
+    lines += [markdown.row(head), markdown.row(["---"] * len(head))]
     for row in table["rows"]:
         mark = " †" if row["stand_in"] else ""
-        cells = [_cell_text(row["point"].get(axis, MISSING)) for axis in axes]
+        cells = [str(row["point"].get(axis, MISSING)) for axis in axes]
         cells.append(f"{row['present']}/{row['wanted']}{mark}")
         cells += [_mean_text(row["values"][metric], row["present"]) for metric in table["metrics"]]
-        lines.append(_line([*cells, " ".join(row["runs"]) or MISSING]))
+        lines.append(markdown.row([*cells, " ".join(row["runs"]) or MISSING]))
     lines += _notes(table)
     missing = [f"- {reason}" for row in table["rows"] for reason in row["missing"]]
     if missing:
@@ -82,14 +82,6 @@ def render_csv(table: Mapping[str, Any]) -> str:
 
 def _axes(table: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(axis for row in table["rows"] for axis in row["point"]))
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell_text(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
 
 
 def _notes(table: Mapping[str, Any]) -> list[str]:

@@ -32,8 +32,9 @@ def compared(recogniser: Recogniser, rows: Any, folder: Path) -> tuple[list[str]
     """Return what is said of rows that differ by much, and of those that are nearly the same."""
     path = folder / "test_predictions.jsonl"
     files.write_jsonl(path, rows)
-    count, far, near = again._compared(recogniser, path, "test", MAIN)
-    return again._said(path.name, count, far), again._said(path.name, count, near)
+    told = again._told(path.name, again._compared(recogniser, path, "test", MAIN))
+    assert told["not_looked_at"] == []
+    return told["faults"], told["near"]
 
 
 def test_what_was_dumped_is_decoded_again(
@@ -71,7 +72,50 @@ def test_a_text_is_near_when_its_path_is_nearly_as_probable(
     monkeypatch.setitem(again.NEAR, "float32", 100.0)
     far, near = compared(recogniser, rows, tmp_path)
     assert far == []
-    assert near[0] == "test_predictions.jsonl: 1 of 12 rows have another text"
+    assert near[0] == "test_predictions.jsonl: 1 of 12 rows have another text, nearly as probable"
+
+
+@pytest.mark.parametrize(("is_near", "key"), [(True, "near"), (False, "far")])
+def test_looks_are_bounded_and_what_was_not_looked_at_is_neither_near_nor_a_fault(
+    recogniser: Recogniser,
+    rows: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_near: bool,
+    key: str,
+) -> None:
+    looked: list[str] = []
+
+    def look(*given: Any) -> bool:
+        looked.append(given[-1].feat_id)
+        return is_near
+
+    monkeypatch.setattr(again, "MOST_LOOKS", 3)
+    monkeypatch.setattr(again, "_is_near", look)
+    path = tmp_path / "test_predictions.jsonl"
+    files.write_jsonl(path, [{**row, "asr_text": row["asr_text"] + "ߊ"} for row in rows])
+    compared = again._compared(recogniser, path, "test", MAIN)
+    sizes = [len(of) for of in (compared.near, compared.far, compared.not_looked_at)]
+    assert (len(looked), sizes) == (3, [3, 0, 9] if is_near else [0, 3, 9])
+    assert [one.feat_id for one in getattr(compared, key)] == looked
+    told = again._told(path.name, compared)["not_looked_at"]
+    said = "9 of 12 rows have another text, not looked at after 3 others"
+    assert told[0] == f"test_predictions.jsonl: {said}"
+
+
+@pytest.mark.parametrize(
+    ("results", "precision"),
+    [
+        ({"precision": "bfloat16 then float32", "evaluation_precision": "float32"}, "float32"),
+        ({"precision": "float32"}, "float32"),
+        ({"precision": "bfloat16"}, "bfloat16"),
+        ({"precision": "bfloat16 then float32"}, "bfloat16"),  # as it was evaluated then
+    ],
+)
+def test_a_run_is_decoded_in_what_it_was_evaluated_in(
+    results: dict[str, str], precision: str
+) -> None:
+    assert again._precision(results) == precision
 
 
 def test_the_probability_of_a_text_is_that_of_its_best_path(

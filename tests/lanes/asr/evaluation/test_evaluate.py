@@ -10,7 +10,7 @@ import asr_training
 import pytest
 import torch
 from asr_evaluated import ROWS, RUN, SUTA, TRAINING, evaluated, material, model
-from asr_training import as_trained, at_rename  # noqa: F401
+from asr_training import CPU, as_trained, at_rename, silent  # noqa: F401
 
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
@@ -121,7 +121,7 @@ def test_references_carry_the_cluster_that_the_interval_is_over(tmp_path: Path) 
     clusters = [f"speaker {number % 4}" for number in range(len(ids))]
     test = dataclasses.replace(gathered.splits["test"], clusters=clusters)
     changed = dataclasses.replace(gathered, splits={**gathered.splits, "test": test})
-    evaluate.run(changed, model(gathered), TRAINING, tmp_path / RUN, asr_training.silent)
+    evaluate.run(changed, model(gathered), CPU, TRAINING, tmp_path / RUN, silent)
     folder = tmp_path / RUN
     assert [row["cluster"] for row in rows(folder, "test_references")] == clusters
     paths = (folder / f"test_{name}.jsonl" for name in ("predictions", "references"))
@@ -140,7 +140,7 @@ def test_valid_rows_know_whether_train_has_their_text(tmp_path: Path) -> None:
     gathered = material()
     new = frozenset(gathered.splits["valid"].ids[1:4])
     changed = dataclasses.replace(gathered, text_disjoint=new)
-    evaluate.run(changed, model(gathered), TRAINING, tmp_path / RUN, asr_training.silent)
+    evaluate.run(changed, model(gathered), CPU, TRAINING, tmp_path / RUN, silent)
     marked = [row["feat_id"] for row in rows(tmp_path / RUN, "valid_references")
               if row["text_disjoint"]]  # fmt: skip
     assert frozenset(marked) == new
@@ -197,8 +197,21 @@ def test_an_evaluation_leaves_the_weights_alone(tmp_path: Path) -> None:
     gathered = material("trajectory_ttt")
     trained = model(gathered).train()
     before = {name: value.clone() for name, value in trained.state_dict().items()}
-    evaluate.run(gathered, trained, TRAINING, tmp_path / RUN, asr_training.silent)
+    evaluate.run(gathered, trained, CPU, TRAINING, tmp_path / RUN, silent)
     assert all(torch.equal(before[name], value) for name, value in trained.state_dict().items())
+
+
+def test_an_evaluation_computes_in_its_own_precision_and_not_in_that_of_the_training(
+    tmp_path: Path,
+) -> None:
+    gathered, training = material(), {**TRAINING, "precision": "bfloat16 then float32"}
+    evaluated(tmp_path / "plain" / RUN)
+    folder = tmp_path / "mixed" / RUN
+    evaluate.run(gathered, model(gathered), CPU, training, folder, silent)
+    assert rows(folder, "test_predictions") == rows(tmp_path / "plain" / RUN, "test_predictions")
+    results = files.read_json(folder / "results.json")
+    kept = [results[key] for key in ("precision", "evaluation_precision")]
+    assert kept == ["bfloat16 then float32", "float32"]
 
 
 def test_a_second_evaluation_writes_the_same_bytes(tmp_path: Path) -> None:
@@ -214,7 +227,7 @@ def test_what_another_model_left_is_replaced(tmp_path: Path) -> None:
     evaluated(folder)
     before = (folder / "test_predictions.jsonl").read_bytes()
     gathered = material()
-    evaluate.run(gathered, model(gathered, seed=5), TRAINING, folder, asr_training.silent)
+    evaluate.run(gathered, model(gathered, seed=5), CPU, TRAINING, folder, silent)
     assert (folder / "test_predictions.jsonl").read_bytes() != before
 
 
@@ -260,7 +273,7 @@ def test_posteriors_that_are_no_numbers_stop_the_run(tmp_path: Path) -> None:
     with torch.no_grad():
         broken.output_proj.bias[3] = torch.nan
     with pytest.raises(ThunderError, match="posteriors are not finite") as caught:
-        evaluate.run(gathered, broken, TRAINING, tmp_path / RUN, asr_training.silent)
+        evaluate.run(gathered, broken, CPU, TRAINING, tmp_path / RUN, silent)
     assert caught.value.cause == "training"
     assert list((tmp_path / RUN).iterdir()) == []
 
@@ -270,7 +283,7 @@ def test_a_split_that_is_empty_is_said(tmp_path: Path) -> None:
         asr_training.config(evaluate__suta=SUTA), {"train": 2, "valid": 0, "test": 2}
     )
     with pytest.raises(ThunderError, match="valid has no row"):
-        evaluate.run(material, model(material), TRAINING, tmp_path / RUN, asr_training.silent)
+        evaluate.run(material, model(material), CPU, TRAINING, tmp_path / RUN, silent)
 
 
 @pytest.mark.slow
@@ -280,7 +293,7 @@ def test_a_trained_model_is_heard_right(tmp_path: Path) -> None:
     material = asr_training.letters(asr_training.config(**settings))
     trained = ctc.build(material.config, material.store.dims, len(material.vocabulary.tokens))
     trained.load_state_dict(saved.model)
-    metrics = evaluate.run(material, trained, TRAINING, tmp_path / RUN, asr_training.silent)
+    metrics = evaluate.run(material, trained, CPU, TRAINING, tmp_path / RUN, silent)
     assert metrics["test_cer_micro"] is not None
     assert metrics["test_cer_micro"] < 0.2
 
@@ -411,6 +424,7 @@ def test_every_key_of_a_row_is_required() -> None:
         document = schema.load(name)
         # A script that is known by name says nothing of its normaliser, a row of independent rows
         # nothing of a cluster, another pass nothing of frames: files of earlier runs stay valid.
-        keys = set(document["properties"]) - {"normaliser", "cluster", "char_frames"}
+        later = {"normaliser", "cluster", "char_frames", "evaluation_precision"}
+        keys = set(document["properties"]) - later
         assert sorted(document["required"]) == sorted(keys)
         assert document["additionalProperties"] is False

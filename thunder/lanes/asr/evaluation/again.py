@@ -7,7 +7,7 @@ with each other; the weights do not agree with them.
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,19 @@ from thunder.training.events import Emit
 # How much less probable than what is decoded here a text may be, that was decoded elsewhere: nats
 # of its best path, which is a sum over frames that another machine rounds in another way.
 NEAR = {"float32": 0.01, "bfloat16": 0.5}
-MOST_NEAR = 100  # rows of a pass that are looked at so closely
+MOST_LOOKS = 100  # differences of a pass that are looked at so closely: each costs a forward pass
 _TEXTS = ("asr_text", "reference_text")
 _SHOWN = 5
+
+
+@dataclass
+class _Compared:
+    """How many rows of a pass were decoded, and those that differ, by what is known of them."""
+
+    rows: int = 0
+    far: list["_Difference"] = field(default_factory=list)
+    near: list["_Difference"] = field(default_factory=list)
+    not_looked_at: list["_Difference"] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,12 @@ class _Difference:
         where = "decoded" if self.key == "asr_text" else "in the data"
         return f"{self.feat_id} {self.key}: {self.dumped!r} in the dump, {self.decoded!r} {where}"
 
+    @property
+    def may_be_rounding(self) -> bool:
+        """Whether both are texts that were decoded."""
+        texts = (self.dumped, self.decoded)
+        return self.key == "asr_text" and None not in texts
+
 
 def check(
     config: Mapping[str, Any], folder: Path, backend: Mapping[str, Any], emit: Emit
@@ -58,7 +74,8 @@ def check(
     Returns:
         backend: what it was decoded with. faults: dumps with another text, and its first rows.
         near: the same of rows whose text is nearly as probable as what is decoded; on a machine
-        like that of the run there is no reason for such a row. said: what was compared.
+        like that of the run there is no reason for such a row. not_looked_at: the same of rows
+        after the first MOST_LOOKS, which may be either. said: what was compared.
 
     Args:
         config: of the run; its runtime says where data and features lie now.
@@ -70,24 +87,31 @@ def check(
     results = schema.read("asr_results", folder / artifacts.RESULTS)
     material = _gathered(config, folder, emit)
     chosen = machine.choose(config, threads=backend.get("threads"))
-    chosen = replace(chosen, precision=results["precision"])
+    chosen = replace(chosen, precision=_precision(results))
     machine.prepare(chosen)
     model = state.load_best(folder, material, results["best_epoch"]).to(chosen.device)
     recogniser = Recogniser(material, model, chosen, folder.name.partition(".")[0])
-    found: dict[str, Any] = {"backend": machine.described(chosen), "faults": [], "near": []}
+    lists: dict[str, list[str]] = {"faults": [], "near": [], "not_looked_at": []}
     rows, decoded = 0, []
     with machine.memory():
         for split, pass_ in _passes(config, folder):
             name = artifacts.predictions(split, pass_.suffix)
             decoded.append(f"{split}{pass_.suffix}")
             emit(events.note(f"decoding for {name}"))
-            count, far, near = _compared(recogniser, folder / name, split, pass_)
-            rows += count
-            found["faults"] += _said(name, count, far)
-            found["near"] += _said(name, count, near, ", nearly as probable")
+            compared = _compared(recogniser, folder / name, split, pass_)
+            rows += compared.rows
+            for key, lines in _told(name, compared).items():
+                lists[key] += lines
     said = f"{wording.count(rows, 'row')} of {', '.join(decoded)} decoded again"
     has_suta = config["evaluate"]["suta"]["rows"]
-    return {**found, "said": said + (", suta not: it trains on every row" if has_suta else "")}
+    said += ", suta not: it trains on every row" if has_suta else ""
+    return {"backend": machine.described(chosen), **lists, "said": said}
+
+
+def _precision(results: Mapping[str, Any]) -> str:
+    """Return what a run was evaluated in; earlier ones took all but plain float32 for bfloat16."""
+    earlier = "float32" if results["precision"] == "float32" else "bfloat16"
+    return str(results.get("evaluation_precision", earlier))
 
 
 def _gathered(config: Mapping[str, Any], folder: Path, emit: Emit) -> Material:
@@ -116,20 +140,25 @@ def _passes(config: Mapping[str, Any], folder: Path) -> list[tuple[str, Pass]]:
     ]
 
 
-def _compared(
-    recogniser: Recogniser, path: Path, split: str, pass_: Pass
-) -> tuple[int, list[_Difference], list[_Difference]]:
-    """Return how many rows were decoded, and those that differ: by much, by next to nothing."""
+def _compared(recogniser: Recogniser, path: Path, split: str, pass_: Pass) -> _Compared:
+    """Decode the rows of a dump, and look at those that differ, so far as looks go."""
     written = {row["feat_id"]: [row[key] for key in _TEXTS] for row in dumps.read(path)}
-    count, far, near = 0, list[_Difference](), list[_Difference]()
+    compared, looks = _Compared(), 0
     for row in recognised.of_split(recogniser, split, pass_):
-        count += 1
+        compared.rows += 1
         dumped = written.pop(row["feat_id"], [None, None])
         for difference in _differences(row, dumped):
-            is_near = len(near) < MOST_NEAR and _is_near(recogniser, split, pass_, difference)
-            (near if is_near else far).append(difference)
-    far += [_Difference(name, "asr_text", texts[0], None) for name, texts in written.items()]
-    return count, far, near
+            if not difference.may_be_rounding:
+                compared.far.append(difference)
+            elif looks == MOST_LOOKS:
+                compared.not_looked_at.append(difference)
+            else:
+                looks += 1
+                is_near = _is_near(recogniser, split, pass_, difference)
+                (compared.near if is_near else compared.far).append(difference)
+    lacking = [_Difference(name, "asr_text", texts[0], None) for name, texts in written.items()]
+    compared.far += lacking
+    return compared
 
 
 def _differences(row: Mapping[str, Any], dumped: list[Any]) -> Iterator[_Difference]:
@@ -140,8 +169,8 @@ def _differences(row: Mapping[str, Any], dumped: list[Any]) -> Iterator[_Differe
 
 def _is_near(recogniser: Recogniser, split: str, pass_: Pass, difference: _Difference) -> bool:
     """Say whether the dumped text is as good as the decoded one, but for how sums are rounded."""
-    if difference.key != "asr_text" or difference.dumped is None or difference.decoded is None:
-        return False
+    assert difference.decoded is not None
+    assert difference.dumped is not None
     material, utterances = recogniser.material, recogniser.material.splits[split]
     rows = np.array([utterances.ids.index(difference.feat_id)])
     batch = batches.collate(material.store, utterances, rows, epoch.window(material))
@@ -151,7 +180,7 @@ def _is_near(recogniser: Recogniser, split: str, pass_: Pass, difference: _Diffe
         _log_probability(recogniser, log_probs, text)
         for text in (difference.decoded, difference.dumped)
     )
-    return best - other <= NEAR.get(recogniser.machine.precision, NEAR["bfloat16"])
+    return best - other <= NEAR[recogniser.machine.precision]
 
 
 def _log_probability(recogniser: Recogniser, log_probs: np.ndarray, text: str) -> float:
@@ -165,6 +194,20 @@ def _log_probability(recogniser: Recogniser, log_probs: np.ndarray, text: str) -
     for (first, end), one in zip(spans, classes, strict=True):
         path[first:end] = one
     return float(log_probs[np.arange(len(path)), path].sum())
+
+
+def _told(name: str, compared: _Compared) -> dict[str, list[str]]:
+    """Return sentences on a dump, by what the rows that differ are known to be."""
+    return {
+        "faults": _said(name, compared.rows, compared.far),
+        "near": _said(name, compared.rows, compared.near, ", nearly as probable"),
+        "not_looked_at": _said(
+            name,
+            compared.rows,
+            compared.not_looked_at,
+            f", not looked at after {MOST_LOOKS} others",
+        ),
+    }
 
 
 def _said(name: str, rows: int, differences: list[_Difference], how: str = "") -> list[str]:

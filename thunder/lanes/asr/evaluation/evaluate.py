@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-
 from thunder.backends.torch.machine import Machine
 from thunder.ground import files
 from thunder.lanes.asr import artifacts, scripts
@@ -51,7 +49,12 @@ class _Work:
 
 
 def run(
-    material: "Material", model: CTCModel, training: Mapping[str, Any], folder: Path, emit: Emit
+    material: "Material",
+    model: CTCModel,
+    machine: Machine,
+    training: Mapping[str, Any],
+    folder: Path,
+    emit: Emit,
 ) -> dict[str, float | None]:
     """Write the dumps of valid and test and results.json; return the run's metrics.
 
@@ -59,17 +62,15 @@ def run(
 
     Args:
         model: on its device; left in evaluation mode, its weights as they were.
+        machine: that the model is on now; training may have used another.
         training: epochs_trained, best_epoch, best_val_loss, stopped_because, nan_batches,
-            train_seconds, utterances_per_second, device (its name), precision (float32 or
-            bfloat16).
+            train_seconds, utterances_per_second, device (its name), precision (one then another).
 
     Raises:
         ThunderError: posteriors that are not finite (training), no row of valid (data), parts
             that do not add up to the whole (verification).
     """
     started = time.monotonic()
-    device = next(model.parameters()).device
-    machine = Machine(device, training["precision"], torch.get_num_threads())
     run_id = folder.name.partition(".")[0]
     work = _Work(Recogniser(material, model.eval(), machine, run_id), folder, emit)
     policy, scored = _dump_all(work)
@@ -79,6 +80,7 @@ def run(
         policy,
         scored,
         run_id=run_id,
+        precision=machine.precision,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=time.monotonic() - started,
     )

@@ -30,6 +30,7 @@ def document(
     scored: Mapping[str, Scored],
     *,
     run_id: str,
+    precision: str,
     parameters: int,
     seconds: float,
 ) -> dict[str, Any]:
@@ -38,17 +39,16 @@ def document(
     Args:
         training: how training went, as `evaluate.run` takes it.
         scored: `valid` and `test`, and the columns of `adaptation` that there are.
-        seconds: that evaluation took.
+        precision, seconds: of the evaluation.
     """
     main = scored["test"].counts[MAIN]
     results = {
         "run_id": run_id,
-        "kind": "asr",
         **_settings(material.config),
         **_inputs(material),
         "n_params": parameters,
         "policy_sha256": policy["sha256"],
-        **_training(training, seconds),
+        **_training(training, precision, seconds),
         "test_cer": summary(main)["cer_micro"],
         "cer_ci95": _interval(scored["test"], material),
         "splits": _splits(material),
@@ -102,6 +102,7 @@ def metrics(results: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     mode, train = definitions.flags(config["mode"]), config["train"]
     return {
+        "kind": "asr",
         "script": config["script"],
         "mode": config["mode"],
         "use_trajectory": mode.use_trajectory,
@@ -132,7 +133,7 @@ def _inputs(material: "Material") -> dict[str, Any]:
     }
 
 
-def _training(training: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+def _training(training: Mapping[str, Any], precision: str, seconds: float) -> dict[str, Any]:
     keys = (
         "epochs_trained",
         "best_epoch",
@@ -143,7 +144,8 @@ def _training(training: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         "precision",
     )
     wall = training["train_seconds"] + seconds
-    return {**{key: training[key] for key in keys}, "wall_s": wall}
+    of_training = {key: training[key] for key in keys}
+    return {**of_training, "evaluation_precision": precision, "wall_s": wall}
 
 
 def _splits(material: "Material") -> dict[str, Any]:

@@ -14,6 +14,7 @@ from thunder.ground import files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.matrix import Cell
 from thunder.lanes.asr.results import bundle
+from thunder.lanes.asr.results.bundle import gather
 from thunder.runs import attempts, store
 
 MATRIX = bundle_runs.matrix(axes={"script": ["nko", "latin"], "mode": ["baseline"]})
@@ -112,6 +113,18 @@ def test_a_record_and_results_of_different_data_are_refused(outputs: Path) -> No
     attempts.write_record(run, {**record, "inputs": {**record["inputs"], "data": "e" * 64}})
     with pytest.raises(ThunderError, match=rf"run {run.id}: its record has data eeeeeeeeeeee…"):
         build(outputs)
+
+
+def test_a_record_is_read_once_to_compare_inputs(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, reads = run_of(outputs), list[Path]()
+    record = store.Run.record
+    monkeypatch.setattr(store.Run, "record", lambda own: reads.append(own.folder) or record(own))
+    results = files.read_json(run.folder / "results.json")
+    digests = gather._inputs(gather._Proven(None, run, {}, results))  # type: ignore[arg-type]
+    assert set(digests) == {"data", "split", "features"}
+    assert reads == [run.folder]
 
 
 def test_cells_that_break_the_matrix_are_refused(outputs: Path) -> None:

@@ -69,6 +69,15 @@ def test_the_head_has_the_numbers_of_the_run(run: store.Run, document: dict[str,
     assert document["cer"]["rows"] == ROWS
 
 
+def test_the_legend_names_the_kinds_of_edits_as_the_table_does(document: dict[str, Any]) -> None:
+    kinds = [{**kind, "mark": f"~{number}"} for number, kind in enumerate(document["kinds"])]
+    page = errors.render({**document, "kinds": kinds})
+    (legend,) = re.findall(r'<p class="legend">.*', page)
+    keys = re.findall(r'<span class="key (\w+)">(.+?)</span>(.+?)</span>', legend)
+    assert keys == [(kind["name"], kind["mark"], kind["title"]) for kind in kinds]
+    assert len(keys) == 3
+
+
 def test_partitions_histogram_and_kinds_are_over_all_rows(
     run: store.Run, document: dict[str, Any]
 ) -> None:

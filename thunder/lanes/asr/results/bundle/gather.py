@@ -131,8 +131,9 @@ def _refuse_mixed_inputs(matrix: Matrix, proven: Sequence[_Proven]) -> None:
 def _inputs(item: _Proven) -> dict[str, str]:
     """Return what a run read, as its record and its results say alike."""
     read: dict[str, str] = {}
+    recorded = item.run.record()["inputs"]
     for key, result_key in DIGESTS.items():
-        of_record, of_results = item.run.record()["inputs"].get(key), item.results.get(result_key)
+        of_record, of_results = recorded.get(key), item.results.get(result_key)
         if of_record is None or of_record != of_results:
             raise ThunderError(
                 f"run {item.run.folder.name}: its record has {key} {_short(of_record)}, its "

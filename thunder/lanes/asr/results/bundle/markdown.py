@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thunder.ground import markdown
 from thunder.lanes.asr.results.bundle import notes, values
 
 
@@ -44,10 +45,12 @@ def _table(table: Mapping[str, Any]) -> str:
     has_reasons = any(row["reason"] for row in table["rows"])
     head = [values.title(column) for column in columns] + ["note"] * has_reasons
     rule = ["---:" if values.is_number(column) else "---" for column in columns]
-    lines = [_line(head), _line(rule + ["---"] * has_reasons)]
+    lines = [markdown.row(head), markdown.row(rule + ["---"] * has_reasons)]
     for row in table["rows"]:
         cells = values.cells(columns, row) + [row["reason"] or ""] * has_reasons
-        lines.append(_line([_bold(cell) if row["kind"] == "mean" else cell for cell in cells]))
+        lines.append(
+            markdown.row([_bold(cell) if row["kind"] == "mean" else cell for cell in cells])
+        )
     return "\n".join(lines)
 
 
@@ -57,8 +60,3 @@ def _bold(cell: str) -> str:
 
 def _list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    safe = [cell.replace("|", "\\|").replace("\n", " ") for cell in cells]
-    return f"| {' | '.join(safe)} |"
