@@ -75,7 +75,16 @@ def message_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def of_os_error(error: OSError) -> str:
-    """Return what the system refused, with its path, in one line."""
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}"
+def of_os_error(error: OSError, path: object = None) -> str:
+    """Return what the system refused, with its path, in one line.
+
+    Args:
+        path: what was asked for, as a person would name it; an error of a stream names no file.
+    """
+    place = path or error.filename
+    return f"{f'{place}: ' if place else ''}{error.strerror or error}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says, or its type where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
