@@ -80,7 +80,7 @@ def _bare() -> float:
 def _hydra() -> float:
     import hydra
 
-    from thunder.ground.files import SHIPPED
+    from thunder.ground.places import SHIPPED
 
     with hydra.initialize_config_dir(str(SHIPPED / "conf"), version_base=None):
         begun = time.perf_counter()

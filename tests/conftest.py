@@ -10,7 +10,7 @@ import pytest
 from projects import DRY, Project
 
 from thunder.config import sources
-from thunder.ground import files
+from thunder.ground.places import SHIPPED
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,6 +65,6 @@ def ignores_local_yaml_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None
 
     def without_ours(self: sources.Sources) -> Path | None:
         found = local_file(self)
-        return None if found == files.SHIPPED / "conf" / "local.yaml" else found
+        return None if found == SHIPPED / "conf" / "local.yaml" else found
 
     monkeypatch.setattr(sources.Sources, "local_file", without_ours)

@@ -5,8 +5,8 @@ from projects import DRY, Project
 
 from thunder.commands import requests
 from thunder.config import compose as configs
-from thunder.ground import files
 from thunder.ground.errors import ThunderError
+from thunder.ground.places import SHIPPED
 from thunder.jobs import kinds
 
 PLACES = configs.sources()
@@ -29,7 +29,7 @@ def test_the_committed_profiles_are_those_of_the_readme() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted((files.SHIPPED / "conf").rglob("*.yaml")), ids=str)
+@pytest.mark.parametrize("path", sorted((SHIPPED / "conf").rglob("*.yaml")), ids=str)
 def test_every_file_of_conf_says_what_it_is_for(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     first = lines[1] if lines[0].startswith("# @package") else lines[0]
@@ -184,7 +184,7 @@ def test_what_this_machine_misses_is_told_at_once(project: Project) -> None:
 
 
 def test_local_yaml_sets_the_site_and_runtime_of_this_machine(project: Project) -> None:
-    text = (files.SHIPPED / "conf/site/local.yaml").read_text().replace("name: local", "name: lab")
+    text = (SHIPPED / "conf/site/local.yaml").read_text().replace("name: local", "name: lab")
     project.write("conf/site/lab.yaml", text)
     project.write("conf/local.yaml", "site: lab\nruntime: {jobs: 3, stall_seconds: 9}\n")
     job = project.read("+profile=mine").cells[0].job

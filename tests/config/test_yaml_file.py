@@ -65,13 +65,14 @@ def test_a_mark_and_the_line_ends_of_windows_change_nothing(
         (b"a: 1\nb: x\x07y\n", ":2: \\u0007 is a control character"),
         (b'a: "\\e[2J"\n', ":1: \\u001b is a control character"),
         (b'a: "\\0"\n', ":1: \\u0000 is a control character"),
-        (b"a: \xff\n", ":1: not UTF-8: byte 0xff"),
+        (b"a: \xff\n", ":1: not UTF-8: byte 0xff at column 4"),
         (b"a: 1\n--- \nb: 2\n", ":2: but found another document"),
         (b"a: !!python/object/apply:os.system [ls]\n", ":1: could not determine a constructor"),
         (b"a: *b\n", ":1: found undefined alias"),
         (b"a: &b [1, *b]\n", ":1: *b lies in itself"),
         (b"a: " + b"[" * 200_000, ":1: nested more than 50 deep"),
         (b"- " * 200_000, ":1: nested more than 50 deep"),
+        (b"a: &a [[1]]\nb: " + b"[" * 48 + b"*a" + b"]" * 48, ":2: nested more than 50 deep"),
         (b"a: " + b"x" * 10_000_000, ": 10,000,003 bytes; a file of YAML has 1,048,576 at most"),
         (b"a:\n" + b"- 1\n" * 100_000, ":49999: more than 50,000 values, aliases written out"),
     ],
@@ -98,6 +99,27 @@ def test_aliases_that_expand_without_end_are_refused(project: Project, place: st
     words = ["matrix=question"] if place.startswith("matrices") else ["+profile=mine"]
     with pytest.raises(ThunderError, match=rf"{place}.yaml:5: more than 50,000 values"):
         project.read(*words)
+
+
+def test_aliases_that_nest_without_end_are_refused(project: Project) -> None:
+    deep = "[" * 45
+    lines = [f"a0: &a0 {deep}1{']' * 45}"]
+    lines += [f"a{n}: &a{n} {deep}*a{n - 1}{']' * 45}" for n in range(1, 30)]
+    path = project.write("one.yaml", "\n".join(lines))
+    assert fault(path) == "one.yaml:2: nested more than 50 deep"
+
+
+def test_an_alias_may_reach_the_bound(project: Project) -> None:
+    deep = "[" * 47
+    path = project.write("one.yaml", f"a: &a [[1]]\nb: {deep}*a{']' * 47}\n")
+    assert repr(yaml_file.read(path)["b"]) == f"{deep}[[1]]{']' * 47}"
+
+
+def test_a_folder_is_named_in_words(project: Project) -> None:
+    (project.write("one.yaml", "").parent / "two.yaml").mkdir()
+    with pytest.raises(ThunderError) as caught:
+        yaml_file.read(project.write("one.yaml", "").with_name("two.yaml"))
+    assert str(caught.value) == "two.yaml: Is a directory"
 
 
 def test_aliases_and_merged_keys_that_stay_small_are_read(project: Project) -> None:

@@ -17,6 +17,10 @@ def test_a_text_that_looks_like_a_formula_is_made_harmless(text: str) -> None:
     assert rows == [["name", "'" + text.replace("\r", "\n")]]
 
 
+def test_the_line_end_of_windows_is_one_line_end() -> None:
+    assert csv_text.render([["a\r\nb", "c\rd"]]) == '"a\nb","c\nd"\n'
+
+
 @pytest.mark.parametrize(
     "value", [-0.5, 1, 1e-7, -3, "-0.5", "+1e5", "1=2", "a-b", "–", "", "ߒߞߏ", True]
 )

@@ -50,6 +50,20 @@ def test_a_refusal_is_told_with_its_path(tmp_path: Path) -> None:
     assert cause_of(caught.value) == "data"
 
 
+def test_a_refusal_of_a_stream_is_told_with_the_path_that_was_asked_for() -> None:
+    error = OSError(errno.EIO, "Input/output error")
+    assert errors.of_os_error(error) == "Input/output error"
+    assert errors.of_os_error(error, Path("rows.jsonl")) == "rows.jsonl: Input/output error"
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [("one\ntwo", "one"), ("\n one\n", "one"), ("", "ValueError"), (" \n", "ValueError")],
+)
+def test_an_error_has_a_first_line_whatever_it_says(message: str, line: str) -> None:
+    assert errors.first_line(ValueError(message)) == line
+
+
 def test_the_causes_are_those_of_the_contracts() -> None:
     source = Path(errors.__file__)
     tree = ast.parse(source.read_text(encoding="utf-8"))

@@ -22,7 +22,7 @@ def test_a_name_is_taken_as_it_is(name: str) -> None:
         ("", "matrix '': a name is needed"),
         ("a\x00b", "a name has no control characters"),
         ("a\nb", "a name has no control characters"),
-        ("a\x1b[2J", "a name has no control characters"),
+        ("a\x1b[2J", r"matrix 'a\x1b[2J': a name has no control characters"),
         ("a\udcff", "a name has no control characters"),
         ("a" * 201, "a name has 200 bytes at most"),
         ("ߒ" * 101, "a name has 200 bytes at most"),

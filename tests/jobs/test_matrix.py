@@ -9,12 +9,13 @@ from projects import DRY, Project
 from thunder.commands import requests
 from thunder.config import compose as configs
 from thunder.config import overrides
-from thunder.ground import command, digest, files
+from thunder.ground import command, digest
 from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.places import SHIPPED
 from thunder.jobs import job, matrix
 
 PLACES = configs.sources()
-MATRICES = sorted(path.stem for path in (files.SHIPPED / "matrices").glob("*.yaml"))
+MATRICES = sorted(path.stem for path in (SHIPPED / "matrices").glob("*.yaml"))
 BASE = "profile: mine\naxes:\n  seed: [0, 1]\n  dry.value: [1, 2, 3]\n"
 
 
@@ -40,7 +41,7 @@ def _full(choices: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
 
     words = [f"{'+' if key == 'profile' else ''}{key}={name}" for key, name in choices.items()]
     words += [f"{key}={command.spelt(value)}" for key, value in values.items()]
-    conf = str(files.SHIPPED / "conf")
+    conf = str(SHIPPED / "conf")
     with hydra.initialize_config_dir(conf, version_base=None, job_name="thunder"):
         composed = OmegaConf.to_container(hydra.compose("config", overrides=words), resolve=True)
     found = configs.plain(composed)
@@ -86,7 +87,7 @@ def test_fast_expansion_equals_full_composition_over_groups_and_references() -> 
 
 @pytest.mark.parametrize("name", MATRICES)
 def test_a_committed_matrix_begins_with_its_question(name: str) -> None:
-    first = (files.SHIPPED / "matrices" / f"{name}.yaml").read_text().splitlines()[0]
+    first = (SHIPPED / "matrices" / f"{name}.yaml").read_text().splitlines()[0]
     assert first.startswith("# ")
     assert "?" in first
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from thunder.commands.task import Task, argument_of
 from thunder.commands.task import task as task
-from thunder.ground import files
 from thunder.ground.errors import ThunderError, of_os_error
+from thunder.ground.places import check_working_folder
 from thunder.ground.wording import nearest
 from thunder.screen import streams
 
@@ -26,7 +26,7 @@ def run(tasks: Sequence[Task], words: Sequence[str]) -> int:
     """Run a command line; returns the exit code."""
     streams.prepare()
     try:
-        files.check_working_folder()
+        check_working_folder()
         code = _run({task.name: task for task in tasks}, words)
         sys.stdout.flush()
         return code

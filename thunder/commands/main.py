@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from thunder.ground import files
 from thunder.ground.errors import ThunderError, of_os_error
+from thunder.ground.places import check_working_folder
 from thunder.ground.wording import nearest
 from thunder.screen import streams
 
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     streams.prepare()
     try:
-        files.check_working_folder()
+        check_working_folder()
         code = _main(words)
         sys.stdout.flush()
         return code

@@ -27,9 +27,8 @@ def _source() -> Any:
         def load_config(self, config_path: str) -> ConfigResult:
             """Read one option."""
             path = Path(os.path.join(self.path, self._normalize_file_name(config_path)))
-            config = OmegaConf.create(yaml_file.read(path))
-            head = path.read_text(encoding="utf-8-sig")
-            header = ConfigSource._get_header_dict(head)
-            return ConfigResult(self.provider, self.full_path(), config, header)
+            value, source = yaml_file.read_with_source(path)
+            header = ConfigSource._get_header_dict(source)
+            return ConfigResult(self.provider, self.full_path(), OmegaConf.create(value), header)
 
     return YamlFiles

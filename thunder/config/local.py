@@ -6,7 +6,7 @@ from typing import Any
 from thunder.config.plain import read_yaml
 from thunder.ground import names
 from thunder.ground.errors import ThunderError
-from thunder.ground.files import shown
+from thunder.ground.places import shown
 
 
 def read(path: Path | None) -> dict[str, Any]:

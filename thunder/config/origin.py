@@ -9,7 +9,7 @@ import yaml
 
 from thunder.config import yaml_file
 from thunder.config.plain import plain
-from thunder.ground.files import shown as shown
+from thunder.ground.places import shown as shown
 
 Key = tuple[str | int, ...]
 

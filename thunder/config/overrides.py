@@ -12,7 +12,7 @@ from thunder.config.plain import plain
 from thunder.config.sources import Sources
 from thunder.ground import command as commands
 from thunder.ground import schema_faults, wording
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import Faults, ThunderError, first_line
 
 # Words that people type without `runtime.` in front.
 SHORTHAND = (
@@ -109,12 +109,12 @@ def _spelling(word: str, error: Exception) -> str:
     key, equals, value = word.partition("=")
     if not equals:
         return "not an override; write key=value"
-    if not _KEY.fullmatch(key.lstrip("+~").replace("/", ".")):
-        return f"{key!r} is not a key; a key is words with dots between them, train.steps"
+    if fault := _no_key(key.lstrip("+~")):
+        return fault
     typed = commands.line(f"{key}={commands.quoted(value)}")
     if not value.isascii():
         return f"text that is not ASCII needs quotes inside quotes: {typed}"
-    return f"{str(error).splitlines()[0]}; to give it as text, quote it: {typed}"
+    return f"{first_line(error)}; to give it as text, quote it: {typed}"
 
 
 def most_cells(values: Mapping[str, Any], runtime: Any) -> int:
@@ -146,12 +146,18 @@ def _range_fault(value: Any, most: int) -> str | None:
 
 def key_fault(key: str) -> str | None:
     """Return why a key cannot be set, None when it can."""
+    if fault := _no_key(key):
+        return fault
     full = full_key(key)
-    if not _KEY.fullmatch(key.replace("/", ".")):
-        return f"{key!r} is not a key; a key is words with dots between them, train.steps"
     if any(full == name or full.startswith(f"{name}.") for name in FILLED):
         return f"{full} is filled in when a job is made; it cannot be set"
     return None
+
+
+def _no_key(word: str) -> str | None:
+    if _KEY.fullmatch(word.replace("/", ".")):
+        return None
+    return f"{word!r} is not a key; a key is words with dots between them, train.steps"
 
 
 def value_fault(value: Any) -> str | None:

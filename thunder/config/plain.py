@@ -1,4 +1,4 @@
-"""Plain data: YAML read as Hydra reads it, the leaves of a config, texts in quotes."""
+"""Plain data: YAML read as Hydra reads it, the leaves of a config."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

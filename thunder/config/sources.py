@@ -8,7 +8,7 @@ from typing import Any
 
 from thunder.config import local
 from thunder.ground.errors import Faults, ThunderError
-from thunder.ground.files import SHIPPED
+from thunder.ground.places import SHIPPED
 
 DEFAULT_OUTPUTS = "outputs"
 

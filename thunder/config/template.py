@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thunder.config.plain import plain
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, first_line
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")
 # A reference without a resolver or another reference inside, in any of OmegaConf's spellings.
@@ -137,8 +137,7 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
     except InterpolationKeyError as error:
         raise Unresolved(str(error.full_key), _no_target(error, raw)) from error
     except (OmegaConfBaseException, RecursionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise Unresolved(str(getattr(error, "full_key", "") or "$"), reason) from error
+        raise Unresolved(str(getattr(error, "full_key", "") or "$"), first_line(error)) from error
     result = plain(resolved)
     assert isinstance(result, dict)
     return result
@@ -146,7 +145,7 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _no_target(error: Exception, raw: Mapping[str, Any]) -> str:
     key = re.search(r"Interpolation key '([^']+)'", str(error))
-    missing = key[1] if key else str(error).splitlines()[0]
+    missing = key[1] if key else first_line(error)
     if not missing.startswith("runtime.site."):
         return f"it reads {missing!r}, and there is no such key"
     runtime = raw.get("runtime")

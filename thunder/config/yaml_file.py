@@ -6,14 +6,16 @@ another base or as minutes (`010`, `1:30`) is refused.
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from thunder.ground import files, wording
-from thunder.ground.errors import ThunderError
+from thunder.ground import wording
+from thunder.ground.errors import ThunderError, of_os_error
+from thunder.ground.places import shown
 
 MOST_BYTES = 1 << 20
 MOST_VALUES = 50_000  # with every alias written out
@@ -70,13 +72,18 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         ThunderError: it cannot be read, is not YAML, asks for too much, or is no mapping.
     """
-    value = _in_words(path, lambda: _constructed(_checked(path)))
+    return read_with_source(path)[0]
+
+
+def read_with_source(path: Path) -> tuple[dict[str, Any], str]:
+    """Read one YAML file as `read` does; also returns its text."""
+    value, source = _in_words(path, lambda: _constructed(_checked(path)))
     if value is None:
-        return {}
+        return {}, source
     if not isinstance(value, dict):
         kind = "a string" if isinstance(value, str) else type(value).__name__
-        raise ThunderError(f"{files.shown(path)}: a mapping is needed, found {kind}")
-    return value
+        raise ThunderError(f"{shown(path)}: a mapping is needed, found {kind}")
+    return value, source
 
 
 def compose(path: Path) -> yaml.Node | None:
@@ -98,24 +105,26 @@ def scalar(written: str) -> Any:
         loader.dispose()
 
 
-def _constructed(source: str) -> Any:
-    return yaml.load(source, _Loader)
+def _constructed(source: str) -> tuple[Any, str]:
+    return yaml.load(source, _Loader), source
 
 
 def _in_words(path: Path, read_it: Callable[[], Any]) -> Any:
-    place = files.shown(path)
+    place = shown(path)
     try:
         return read_it()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ThunderError(f"{place}{line}: {error.problem or error.context}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ThunderError(of_os_error(error, place)) from error
+    except (ValueError, yaml.YAMLError) as error:
         raise ThunderError(f"{place}: cannot be read: {error}") from error
 
 
 def _checked(path: Path) -> str:
     """Return the text of a file of which it is certain that reading it is no great work."""
-    data, place = path.read_bytes(), files.shown(path)
+    data, place = path.read_bytes(), shown(path)
     if len(data) > MOST_BYTES:
         raise ThunderError(
             f"{place}: {len(data):,} bytes; a file of YAML has {MOST_BYTES:,} at most"
@@ -124,9 +133,7 @@ def _checked(path: Path) -> str:
         source = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise ThunderError(
-            f"{place}:{line}: not UTF-8: byte {error.object[error.start]:#04x}"
-        ) from error
+        raise ThunderError(f"{place}:{line}: {wording.not_utf8(error)}") from error
     if odd := wording.CONTROL.search(source):
         line = source.count("\n", 0, odd.start()) + 1
         raise ThunderError(f"{place}:{line}: {wording.printable(odd[0])} is a control character")
@@ -135,31 +142,45 @@ def _checked(path: Path) -> str:
     return source
 
 
+@dataclass
+class _Open:
+    """A collection whose end has not come yet: the values before it, and the depth it reaches."""
+
+    anchor: str | None
+    before: int
+    reach: int = 0
+
+
 def _excess(source: str) -> str | None:
     """Return, with its line, what a document has too much of; nothing is built to find it out."""
-    sizes: dict[str, int] = {}  # values behind each anchor
-    open_now: list[tuple[str | None, int]] = []  # anchor, and the values that came before it
+    behind: dict[str | None, tuple[int, int]] = {}  # each anchor: values, and how deep they go
+    open_now: list[_Open] = []
     count = 0
     events: Iterable[Any] = yaml.parse(source, _Loader)
     for event in events:
         line = event.start_mark.line + 1
+        reach = len(open_now)
         if isinstance(event, yaml.AliasEvent):
-            if any(anchor == event.anchor for anchor, _ in open_now):
+            if any(one.anchor == event.anchor for one in open_now):
                 return f"{line}: *{event.anchor} lies in itself"
-            count += sizes.get(str(event.anchor), 1)
+            values, depth = behind.get(event.anchor, (1, 0))
+            count, reach = count + values, reach + depth
         elif isinstance(event, yaml.ScalarEvent):
             if odd := wording.CONTROL.search(event.value):
                 return f"{line}: {wording.printable(odd[0])} is a control character"
             count += 1
-            sizes |= {event.anchor: 1} if event.anchor else {}
+            behind[event.anchor] = (1, 0)
         elif isinstance(event, yaml.CollectionStartEvent):
-            open_now.append((event.anchor, count))
-            count += 1
+            open_now.append(_Open(event.anchor, count))
+            count, reach = count + 1, reach + 1
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = open_now.pop()
-            sizes |= {anchor: count - before} if anchor else {}
+            ended = open_now.pop()
+            reach = ended.reach
+            behind[ended.anchor] = (count - ended.before, reach - len(open_now))
+        if open_now:
+            open_now[-1].reach = max(open_now[-1].reach, reach)
         if count > MOST_VALUES:
             return f"{line}: more than {MOST_VALUES:,} values, aliases written out"
-        if len(open_now) > MOST_DEPTH:
+        if reach > MOST_DEPTH:
             return f"{line}: nested more than {MOST_DEPTH} deep"
     return None

@@ -19,7 +19,8 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     mark = "'" if value.startswith(_OBEYED) and not _is_number(value) else ""
-    return mark + value.replace("\r", "\n")  # the csv module puts no quotes around a lone \r
+    # The csv module puts no quotes around a lone \r.
+    return mark + value.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _is_number(text: str) -> bool:

@@ -75,10 +75,18 @@ def message_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def of_os_error(error: OSError) -> str:
-    """Return what the system refused, with its path, in one line."""
+def of_os_error(error: OSError, path: object = None) -> str:
+    """Return what the system refused, with its path, in one line.
+
+    Args:
+        path: what was asked for, as a person would name it; an error of a stream names no file.
+    """
     # Of two, a copy names its source first, and it is the target that takes no more.
     is_target = error.filename2 and error.errno in _CAUSES["write"]
-    path = error.filename2 if is_target else error.filename
-    place = f"{path}: " if path else ""
-    return f"{place}{error.strerror or error}"
+    place = path or (error.filename2 if is_target else error.filename)
+    return f"{f'{place}: ' if place else ''}{error.strerror or error}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says, or its type where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -12,12 +12,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from thunder.ground.errors import ThunderError
-
-_PACKAGE = Path(__file__).resolve().parent.parent
-_WHEEL = _PACKAGE / "shipped"
-# A checkout has conf/ beside the package; a wheel carries the same folders inside it.
-SHIPPED = _WHEEL if _WHEEL.is_dir() else _PACKAGE.parent
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNFINISHED = ".thunder-tmp"  # ends the names of what is being written, and of nothing of others
 _FRESH_SECONDS = 60.0  # younger than this, a file may have an owner that does not hold it yet
@@ -53,30 +47,6 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-
-
-def check_working_folder() -> None:
-    """Refuse to work where nothing is: paths are relative to the working folder.
-
-    Raises:
-        ThunderError: it was removed.
-    """
-    try:
-        os.getcwd()
-    except FileNotFoundError as error:
-        place = os.environ.get("PWD", "its path is not known")
-        raise ThunderError(
-            f"the working folder was removed ({place}); go to one that is there: cd FOLDER",
-            "environment",
-        ) from error
-
-
-def shown(path: Path) -> str:
-    """Return a path as short as it can be typed from here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd().resolve()))
-    except ValueError:
-        return str(path)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

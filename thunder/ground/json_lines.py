@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import Faults, ThunderError, of_os_error
+from thunder.ground.wording import not_utf8
 
 MOST_SHOWN = 20
 MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before UTF-8
@@ -16,7 +17,7 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
+        raise ThunderError(of_os_error(error, path), "data") from error
 
 
 def rows(data: bytes) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
@@ -84,7 +85,7 @@ def kind(value: object) -> str:
 
 def _why(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8: byte {error.object[error.start]:#04x} at column {error.start + 1}"
+        return not_utf8(error)
     if isinstance(error, UnicodeEncodeError):
         return "a lone surrogate (half a character) in the text"
     if isinstance(error, json.JSONDecodeError):

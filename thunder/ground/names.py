@@ -1,7 +1,7 @@
 """Names that become paths: of matrices, plans, tables, promotions, profiles, sites."""
 
 from thunder.ground.errors import ThunderError
-from thunder.ground.wording import CONTROL, is_text, printable
+from thunder.ground.wording import CONTROL, is_text
 
 MOST_BYTES = 200  # a file system allows 255, of which endings and temporary names need some
 
@@ -29,6 +29,6 @@ def check(name: str, what: str) -> str:
         ThunderError: it has a separator in it, or is no name at all.
     """
     if why := fault(name):
-        shown = printable(name if len(name) <= MOST_BYTES else f"{name[:40]}…")
+        shown = name if len(name) <= MOST_BYTES else f"{name[:40]}…"
         raise ThunderError(f"{what} {shown!r}: {why}")
     return name

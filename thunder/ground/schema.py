@@ -10,8 +10,9 @@ from typing import Any
 import jsonschema_rs
 
 from thunder.ground import schema_faults
-from thunder.ground.errors import Cause, Faults, ThunderError
-from thunder.ground.files import SHIPPED, read_json
+from thunder.ground.errors import Cause, Faults, ThunderError, of_os_error
+from thunder.ground.files import read_json
+from thunder.ground.places import SHIPPED
 from thunder.ground.schema_faults import Fault
 from thunder.ground.wording import nearest
 
@@ -48,7 +49,7 @@ def read(name: str, path: Path, cause: Cause = "data") -> Any:
     try:
         value = read_json(path)
     except OSError as error:
-        raise ThunderError(f"{path}: {error.strerror or error}", cause) from error
+        raise ThunderError(of_os_error(error, path), cause) from error
     except ValueError as error:
         raise ThunderError(f"{path}: not JSON: {error}", cause) from error
     check(name, value, str(path), cause=cause)

@@ -59,6 +59,12 @@ def is_text(value: str) -> bool:
     return True
 
 
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """Return which byte is not UTF-8, and where in its line."""
+    column = error.start - error.object.rfind(b"\n", 0, error.start)
+    return f"not UTF-8: byte {error.object[error.start]:#04x} at column {column}"
+
+
 def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return rows as aligned columns under a head."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]

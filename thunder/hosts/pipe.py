@@ -35,7 +35,7 @@ def parsed(line: bytes) -> dict[str, Any]:
     """
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # the second: nested too deep
         raise garbage(line) from None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         raise garbage(line)

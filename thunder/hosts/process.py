@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from thunder.ground.files import SHIPPED
+from thunder.ground.places import SHIPPED
 
 _PACKAGES = Path(__file__).resolve().parent.parent.parent
 _STOPPED = ("stopped", "tracing-stop")

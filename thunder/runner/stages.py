@@ -12,7 +12,6 @@ from thunder.jobs import matrix as matrices
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.runner import loop
 
-_WAIT_SECONDS = 0.5
 Left = Callable[[Sequence[Cell]], list[Cell]]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thunder.ground import json_lines
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, of_os_error
 from thunder.language import spelling
 
 # What a row must have, and what it may have; other keys are left alone.
@@ -68,7 +68,7 @@ def _read(path: Path, must: Mapping[str, str], may: tuple[str, ...]) -> _Side:
             # One at a time: a dump with its telemetry is large.
             return _side(str(path), json_lines.each(stream, faults), faults, must, may)
     except OSError as error:
-        raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
+        raise ThunderError(of_os_error(error, path), "data") from error
 
 
 def _side(

@@ -15,6 +15,7 @@ from thunder.commands import launch, requests, tasks
 from thunder.config import compose, sources
 from thunder.ground import files, json_lines
 from thunder.ground.errors import ThunderError
+from thunder.ground.places import SHIPPED
 from thunder.lanes.asr import scripts
 from thunder.lanes.asr.speech import spoken, synthesizer
 from thunder.lanes.asr.speech.sounds import VOICES
@@ -294,7 +295,7 @@ def test_a_profile_that_names_a_script_itself_means_what_it_always_did(tmp_path:
 @pytest.fixture
 def project_of_mine(tmp_path: Path) -> Project:
     project = Project(tmp_path)
-    shipped = Path(files.SHIPPED / "conf" / "profile" / "asr_ctc.yaml").read_text("utf-8")
+    shipped = Path(SHIPPED / "conf" / "profile" / "asr_ctc.yaml").read_text("utf-8")
     own = re.sub(r"\n  - /script: nko", "", shipped).replace(
         "kind: asr\n", "kind: asr\nscript: adlam\n"
     )

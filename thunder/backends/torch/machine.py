@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, first_line
 
 # Below this width an operation is over before threads have met: measured on two cores that others
 # used too, two threads made an epoch of width 96 twenty times longer.
@@ -94,9 +94,8 @@ def memory() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        first = str(error).partition("\n")[0]
         raise ThunderError(
-            f"out of memory: {first}; lower train.batch_size, or use more train.ranks",
+            f"out of memory: {first_line(error)}; lower train.batch_size, or use more train.ranks",
             "environment",
         ) from error
 

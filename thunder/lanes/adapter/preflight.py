@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
-from thunder.ground import digest, files, folders, input_files
+from thunder.ground import digest, folders
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter import machine
 from thunder.lanes.adapter.context import Context
@@ -87,7 +87,8 @@ def _model(context: Context, checks: Checks) -> None:
         measured(known.place)
     with checks.check(LORA_FITS, "user") as measured:
         checks.needs(MODEL_COMPLETE)
-        depth, wanted = _depth(place), context.config["adapter"]["layers"]
+        depth = vocabulary.setting(place, "num_hidden_layers")
+        wanted = context.config["adapter"]["layers"]
         if depth is None:
             raise Skip("the model's config does not say how many layers it has")
         measured(f"the last {wanted} of {depth} layers")
@@ -101,13 +102,6 @@ def _model(context: Context, checks: Checks) -> None:
             raise Skip("a plain folder has no digests to compare with")
         checks.needs(MODEL_COMPLETE)
         measured("every hash is the hub's")
-
-
-def _depth(place: Path) -> int | None:
-    """Return how many layers the config of a model names, None when it does not say."""
-    config = files.read_json(place / input_files.CONFIG)
-    count = (config.get("text_config") or config).get("num_hidden_layers")
-    return None if count is None else int(count)
 
 
 def _model_digest(source: Mapping[str, Any], place: Path) -> str:

@@ -122,6 +122,18 @@ def test_half_a_json_file_is_named(plain: Path, name: str) -> None:
     assert f"{name}: cannot be read" in _faults(plain)
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("[]", "a JSON object is needed"), ("3", "a JSON object is needed"),
+     ("[" * 100_000, "nested too deep")],
+    ids=["list", "number", "deep"],
+)  # fmt: skip
+def test_settings_that_are_no_object_are_named(plain: Path, name: str, text: str, why: str) -> None:
+    (plain / name).write_text(text)
+    assert _faults(plain) == f"{name}: cannot be read, {len(text)} bytes: {why}"
+
+
 def test_half_a_tokenizer_is_found_by_deep(plain: Path) -> None:
     _truncate(plain / "tokenizer.json", 2000)
     assert "tokenizer.json: cannot be read, 2000 bytes" in _faults(plain, deep=True)
@@ -145,7 +157,9 @@ def test_weights_that_are_something_else_are_found(plain: Path, data: bytes) -> 
     assert f"no safetensors header in its {len(data)} bytes" in _faults(plain)
 
 
-@pytest.mark.parametrize("text", ["{oops", "[1, 2]", '{"a": {}}', '{"a": {"data_offsets": [1]}}'])
+@pytest.mark.parametrize(
+    "text", ["{oops", "[1, 2]", "[" * 99_999, '{"a": {}}', '{"a": {"data_offsets": [1]}}']
+)
 def test_broken_header_is_found(plain: Path, text: str) -> None:
     data = text.encode()
     (plain / WEIGHTS).write_bytes(len(data).to_bytes(8, "little") + data)

@@ -58,6 +58,33 @@ def test_the_config_says_it_where_no_table_is_known(tmp_path: Path) -> None:
     assert vocabulary.of(write(tmp_path / "model", {"strange.weight": 7})) is None
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[]",
+        '"x"',
+        "null",
+        '{"text_config": "x"}',
+        '{"text_config": [1]}',
+        '{"layers": "many"}',
+        "[",
+    ],
+)
+def test_a_config_of_another_shape_says_nothing(tmp_path: Path, config: str) -> None:
+    folder = write(tmp_path / "model", {"strange.weight": 7})
+    (folder / "config.json").write_text(config)
+    assert vocabulary.setting(folder, "layers") is None
+    assert vocabulary.of(folder) is None
+    assert vocabulary.ends(folder) == set()
+
+
+def test_a_setting_is_that_of_the_text_model_where_there_is_one(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", {}, layers=2, text_config={"layers": 3})
+    assert vocabulary.setting(folder, "layers") == 3
+    folder = write(tmp_path / "model", {}, layers=2, text_config="x")
+    assert vocabulary.setting(folder, "layers") == 2
+
+
 def test_ends_are_what_any_settings_name(tmp_path: Path) -> None:
     folder = write(tmp_path / "model", {}, eos_token_id=[1, 5])
     assert vocabulary.ends(folder) == {1, 5}

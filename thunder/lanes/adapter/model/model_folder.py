@@ -3,15 +3,13 @@
 It needs the standard library alone: `python3 - FOLDER < model_folder.py` checks a folder over ssh.
 """
 
-# For the python3 of macOS, which is 3.9.
-from __future__ import annotations
+from __future__ import annotations  # for the python3 of macOS, which is 3.9
 
 import fnmatch
 import hashlib
 import json
 import os
 import re
-import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,8 +144,7 @@ def _broken_weights(folder: Path, present: Sizes) -> Faults:
         return [f"{WEIGHTS}: missing, there are no weights"]
     faults = _unlike_loaded(shards, loaded) if promised else _incomplete(loaded)
     broken, tensors = _broken_shards(folder, shards or loaded, present)
-    faults += broken
-    if faults:
+    if faults := [*faults, *broken]:
         return faults
     return [*_twice(tensors), *(_unlike_index(promised, total, tensors) if promised else [])]
 
@@ -186,7 +183,7 @@ def _broken_shards(folder: Path, shards: list[str], present: Sizes) -> tuple[Fau
             continue
         try:
             tensors[name] = _tensors(folder / name, present[name])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             faults.append(f"{name}: broken weights: {error}")
     return faults, tensors
 
@@ -198,8 +195,8 @@ def _twice(tensors: Shards) -> Faults:
         for name in sizes:
             homes.setdefault(name, []).append(shard)
     twice = sorted(name for name, shards in homes.items() if len(shards) > 1)
-    first = [f"{' and '.join(homes[n])}: all hold {n!r}{_more(twice)}" for n in twice[:1]]
-    return [f"{fault}; which of them is loaded is chance" for fault in first]
+    why = f"{_more(twice)}; which of them is loaded is chance"
+    return [f"{' and '.join(homes[name])}: all hold {name!r}{why}" for name in twice[:1]]
 
 
 def _unlike_index(promised: dict[str, str], total: Any, tensors: Shards) -> Faults:
@@ -242,8 +239,7 @@ def _tensors(path: Path, size: int) -> Sizes:
 def _header(path: Path, size: int) -> tuple[dict[str, Any], int]:
     """Return what a file of weights says of each tensor, and where their bytes begin."""
     with path.open("rb") as stream:
-        start = stream.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        length = int.from_bytes(stream.read(8), "little")
         if not 0 < length <= LONGEST_HEADER_BYTES:
             raise ValueError(f"no safetensors header in its {size} bytes")
         if 8 + length > size:
@@ -275,9 +271,8 @@ def _changed(folder: Path, hashes: dict[str, str]) -> Faults:
     """Hash files as the hub does: sha256 for a large one, git's sha1 for a small one."""
     faults = []
     for name, published in hashes.items():
-        path = folder / name
-        git = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-        held = _hash(path, hashlib.sha256() if len(published) == 64 else git)
+        git = hashlib.sha1(b"blob %d\0" % (folder / name).stat().st_size)
+        held = _hash(folder / name, hashlib.sha256() if len(published) == 64 else git)
         if held != published:
             faults.append(f"{name}: its bytes hash to {held}, on the hub to {published}")
     return faults
@@ -290,8 +285,13 @@ def _hash(path: Path, hasher: Any) -> str:
     return str(hasher.hexdigest())
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if isinstance(value := json.loads(path.read_text(encoding="utf-8")), dict):
+            return value
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    raise ValueError("a JSON object is needed")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest, files, input_files
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, first_line
 from thunder.lanes.adapter.model import model_folder, standin_tokenizer
 
 REVISION = 1  # raised when the same recipe builds other bytes
@@ -189,7 +189,7 @@ def _write_weights(folder: Path, model: Any) -> None:
     try:
         mx.save_safetensors(str(path), weights, metadata={"format": "mlx"})
     except RuntimeError as error:  # what mlx makes of a full disk
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ThunderError(f"{path}: could not be written: {reason}", "write") from error
     index = {
         "metadata": {"total_size": sum(weight.nbytes for weight in weights.values())},

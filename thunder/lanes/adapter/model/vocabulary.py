@@ -51,10 +51,17 @@ def ends(folder: Path) -> set[int]:
     return {token for tokens in lists for token in tokens if isinstance(token, int)}
 
 
-def _by_config(folder: Path) -> Vocabulary | None:
+def setting(folder: Path, key: str) -> int | None:
+    """Return a number of a model's config, its text model's first; None when it does not say."""
     config = _settings(folder / input_files.CONFIG)
-    size = (config.get("text_config") or config).get("vocab_size")
-    if not isinstance(size, int):
+    text = config.get("text_config")
+    value = (text if text and isinstance(text, dict) else config).get(key)
+    return value if isinstance(value, int) else None
+
+
+def _by_config(folder: Path) -> Vocabulary | None:
+    size = setting(folder, "vocab_size")
+    if size is None:
         return None
     return Vocabulary(size, f"{input_files.CONFIG} says vocab_size {size}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thunder.ground import json_lines
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, of_os_error
 from thunder.ground.wording import nearest
 from thunder.lanes.asr.data import pair, recordings
 
@@ -141,7 +141,7 @@ def _rows(path: Path, reading: _Reading) -> Iterator[dict[str, Any]]:
 def _unreadable(path: Path, error: OSError) -> str:
     there = sorted(p.name for p in path.parent.glob("*.jsonl")) if path.parent.is_dir() else []
     hint = f"; the folder has {', '.join(there)}: say which by data.pairs=NAME" if there else ""
-    return f"{path}: {error.strerror or error}{hint}"
+    return f"{of_os_error(error, path)}{hint}"
 
 
 def _table(batches: Iterator["pa.RecordBatch"], reading: _Reading) -> "pa.Table":

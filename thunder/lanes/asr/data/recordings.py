@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, of_os_error
 
 SUFFIXES = ("wav", "flac", "ogg", "mp3")
 FOLDER = "audio"
@@ -60,4 +60,4 @@ def _names(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ThunderError(f"{folder}: {error.strerror or error}", "data") from error
+        raise ThunderError(of_os_error(error, folder), "data") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from thunder.ground import json_lines
 from thunder.ground.errors import ThunderError
-from thunder.ground.wording import nearest
+from thunder.ground.wording import nearest, not_utf8
 
 Entries = list[tuple[str, str]]
 Lines = Mapping[int, str]  # by number, without empty ones
@@ -90,8 +90,7 @@ def _lines(data: bytes) -> tuple[dict[int, str], Found]:
             if (decoded := line.decode("utf-8")).strip():
                 lines[number] = decoded
         except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            faults[number] = f"not UTF-8: byte {byte:#04x} at column {error.start + 1}"
+            faults[number] = not_utf8(error)
     return lines, faults
 
 

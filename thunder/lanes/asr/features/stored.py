@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from thunder.ground import digest
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, first_line
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE, Layout
 from thunder.lanes.asr.features.rows import Framed, Misfit, Outcome, Rejected, Row, framed
 
@@ -92,8 +92,7 @@ def _load(folder: Path, row: Row) -> Any:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        first = str(error).strip().partition("\n")[0][:120]
-        return f"{FOLDER}/{path.name} is not readable: {first or type(error).__name__}"
+        return f"{FOLDER}/{path.name} is not readable: {first_line(error)[:120]}"
     if not isinstance(loaded, torch.Tensor) or not loaded.is_floating_point():
         what = getattr(loaded, "dtype", type(loaded).__name__)
         return f"{FOLDER}/{path.name} holds {what}, not a tensor of floats"

@@ -12,7 +12,7 @@ import transformers
 from safetensors import SafetensorError
 
 from thunder.ground import digest, files, input_files
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, first_line
 from thunder.lanes.asr.features import audio, channels
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Outcome, Rejected, Row, framed
@@ -74,9 +74,8 @@ def load(folder: Path) -> Whisper:
             folder, local_files_only=True
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        first = str(error).strip().partition("\n")[0]
         raise ThunderError(
-            f"{folder}: not loadable as a Whisper model: {first}", "model"
+            f"{folder}: not loadable as a Whisper model: {first_line(error)}", "model"
         ) from error
     _check_weights(folder, loading)
     seconds = _window_seconds(folder, model.config, front_end)

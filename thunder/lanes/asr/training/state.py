@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from thunder.ground import files
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, first_line
 from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.model import ctc
 from thunder.lanes.asr.training.stopping import Standing
@@ -151,9 +151,7 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
         with files.replacing(path) as stream:
             torch.save(document, stream)
     except RuntimeError as error:  # what torch makes of a full disk
-        raise ThunderError(
-            f"{path}: could not be written: {_first_line(error)}", "write"
-        ) from error
+        raise ThunderError(f"{path}: could not be written: {first_line(error)}", "write") from error
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -164,7 +162,7 @@ def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
         raise ThunderError(f"{path}: missing; run again with force=true", "verification") from error
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
         raise ThunderError(
-            f"{path}: cannot be read: {_first_line(error)}; run again with force=true",
+            f"{path}: cannot be read: {first_line(error)}; run again with force=true",
             "verification",
         ) from error
     missing = [key for key in keys if not isinstance(document, dict) or key not in document]
@@ -181,7 +179,3 @@ def _check_about(path: Path, held: About, expected: About) -> None:
         raise ThunderError(
             f"{path} was made for something else: {'; '.join(parts)}", "verification"
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
