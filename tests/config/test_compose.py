@@ -47,7 +47,7 @@ def fault(project: Project, *words: str, sweep: bool = False) -> str:
     [
         ("value: 1", "vlaue: 1",
          "mine.yaml:4: dry.vlaue: not a key here (did you mean 'value'?); allowed: fail, sl"),
-        ("value: 1", "vlaue: 1", "mine.yaml:3: dry.value: missing (what the job computes with)"),
+        ("value: 1", "vlaue: 1", "mine.yaml:3: dry.value: missing (what the job computes with: "),
         ("value: 1", "value: one", "mine.yaml:4: dry.value: 'one' is a string, not a number"),
         ("value: 1", "value: ???", "mine.yaml:4: dry.value: needs a value: add dry.value=VALUE"),
         ("value: 1", "value: .nan", "mine.yaml:4: dry.value: nan is not a finite number"),
