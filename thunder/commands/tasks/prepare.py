@@ -1,5 +1,6 @@
 """Tasks that prepare: what a machine has, whether every config is right, corpora."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from thunder.commands import cli, selection
 from thunder.commands.selection import outputs_dir, places_dir
 from thunder.config import sources
-from thunder.ground import files
+from thunder.ground import files, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
 
@@ -92,9 +93,10 @@ def corpus(
         manifest = build.build_recipe(recipe, folder)
     counts = manifest["counts"]
     splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "valid", "test"))
-    print(f"{folder.absolute()}: {splits} rows")
+    print(f"{os.path.abspath(folder)}: {splits} rows")
     for reason, count in counts["dropped"].items():
-        print(f"  dropped {count}: {reason}")
+        if count:
+            print(f"  dropped {count}: {reason}")
     print(corpora.use_text(["+profile=smoke", "data=folder"], folder))
     return None
 
@@ -106,7 +108,8 @@ def _options(
     columns = column.split(",") if column else [""] * len(names)
     if len(columns) != len(names):
         raise ThunderError(
-            f"--column {column}: {len(columns)} columns for {len(names)} scripts; each needs one"
+            f"--column {column}: {wording.count(len(columns), 'column')} for "
+            f"{wording.count(len(names), 'script')}; each script needs one"
         )
     return [
         _option([f"script={name}", *([f"alphabet.name={to}"] if to else []), *words], config_dir)

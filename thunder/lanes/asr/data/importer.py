@@ -1,5 +1,6 @@
 """`thunder corpus import-speech`: recordings of a person's own become a data folder."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def made(
     corpus.refuse_existing(target)
     asked, wishes = _asked(transcripts, options, said["format"]), _wishes(said)
     manifest = prompts.import_speech(folder, asked, target, wishes)
-    yield f"{target.absolute()}: {wording.count(manifest['counts']['rows'], 'row')}"
+    yield f"{os.path.abspath(target)}: {wording.count(manifest['counts']['rows'], 'row')}"
     for line in imported.left_out_lines(manifest["omitted"]):
         yield f"  left out {line}"
     if foreign := listing.strangers(asked, manifest["omitted"]):
@@ -95,7 +96,7 @@ def _formats(format: str, count: int) -> list[str]:
     formats = format.split(",")
     if len(formats) not in (1, count):
         raise ThunderError(
-            f"--format {format}: {len(formats)} formats for {wording.count(count, 'file')}; "
+            f"--format {format}: {wording.count(len(formats), 'format')} for {wording.count(count, 'file')}; "
             "say one for all, or one for each"
         )
     return formats if len(formats) == count else formats * count
