@@ -426,6 +426,21 @@ def test_a_folder_of_configs_that_is_not_there_is_one_message(outputs: Outputs) 
     assert "no such folder" in outputs.mistake("plan", "dry", "--config-dir", "/nowhere")
 
 
+def test_corpus_names_what_was_dropped_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        f'{{"text": "an ka taa sugu la {chr(97 + i % 26)}{i // 26 * "a"}"}}\n' for i in range(300)
+    ]
+    (tmp_path / "own.jsonl").write_text("".join([*lines, lines[0]]))
+    call = ["corpus", "build", f"{tmp_path}/x/../new", "--script", "latin"]
+    assert tasks.main([*call, "--source", str(tmp_path / "own.jsonl")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{tmp_path / 'new'}: ")
+    assert "dropped 1: " in said
+    assert "dropped 0" not in said
+
+
 def test_corpus_knows_one_action(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tasks.main(["corpus", "bild", str(tmp_path / "new")]) == 1
     assert "'bild': not an action; actions: build" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 from projects import Project
 
 from thunder.commands import requests
-from thunder.ground import digest
+from thunder.ground import digest, files
 from thunder.ground.errors import ThunderError
 from thunder.jobs import inputs
 
@@ -38,9 +38,29 @@ def test_a_folder_may_be_named_from_home(corpus: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("name", ["nowhere", "corpus/train.jsonl", "~nobody_at_all/corpus"])
 def test_a_folder_that_is_none_is_told(corpus: Path, name: str) -> None:
-    with pytest.raises(ThunderError, match=r"data 'folder': no folder") as caught:
+    with pytest.raises(
+        ThunderError, match=r"on this machine:\n  command line .*: data\.source\.folder: no folder"
+    ) as caught:
         requests.read([*WORDS, f"data.source.folder='{name}'"])
     assert caught.value.cause == "environment"
+
+
+def test_a_folder_of_a_profile_is_told_by_its_line_and_one_of_a_site_by_the_site(
+    project: Project,
+) -> None:
+    own = "# @package _global_\ndefaults: [smoke, {override /data: folder}, _self_]\n"
+    project.write("conf/profile/own.yaml", own + "data: {source: {folder: nowhere}}\n")
+    with pytest.raises(ThunderError) as caught:
+        project.read("+profile=own")
+    assert "site" not in str(caught.value)
+    assert "conf/profile/own.yaml:3: data.source.folder: no folder" in str(caught.value)
+    site = (files.SHIPPED / "conf/site/local.yaml").read_text().replace("name: local", "name: lab")
+    recipe = "{recipe: sentences, rows: 640, seed: 0, script: nko}"
+    project.write("conf/site/lab.yaml", site.replace(recipe, "{folder: nowhere}"))
+    with pytest.raises(
+        ThunderError, match=r"site 'lab' is not ready .*\n  data 'partial_real': no"
+    ):
+        project.read("+profile=partial_real_stage1", "site=lab")
 
 
 def test_a_file_name_that_is_not_utf_8_is_told(project: Project) -> None:

@@ -81,8 +81,9 @@ def test_a_list_without_brackets_is_told_with_them(project: Project) -> None:
 def test_a_key_of_another_form_of_a_source_is_told_with_the_whole(project: Project) -> None:
     said = fault(project, "+profile=smoke", "model.source.hub=a/b")
     assert said.endswith(
-        "model.source.hub: does not go with recipe; on the command line give all of it: "
-        "model.source={hub:…,commit:…}"
+        "model.source.hub: does not go with recipe; on the command line give all of it, in quotes: "
+        "'model.source={hub:…,commit:…}'; in a file choose an option that has it: "
+        "override /model: NAME"
     )
     assert "data.source={folder:…}" in fault(project, "+profile=smoke", "data.source.folder=/x")
     said = fault(project, "+profile=smoke", "model.source={hub:a/b,commit:main}")

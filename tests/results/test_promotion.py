@@ -238,7 +238,7 @@ def test_every_reason_is_given_at_once(bundled: Path) -> None:
 
 def test_a_stand_in_is_never_promoted(outputs: Path) -> None:
     run = bundle_runs.finish(outputs, bundle_runs.cell(), rows=12)
-    with pytest.raises(Faults, match=r"cannot be promoted:\n  run .*: a stand-in model or data"):
+    with pytest.raises(Faults, match=r"cannot be promoted:\n  run .*: a stand-in of data; it"):
         promotion.of_run(run)
 
 

@@ -1,5 +1,6 @@
 """A corpus folder: checked line by line, then handed on as data sets."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,5 +189,5 @@ def share(written: str) -> float:
 
 def use_text(words: Sequence[str], folder: Path) -> str:
     """Return the command that trains on a folder that was made."""
-    chosen = command.override("data.source.folder", str(folder.absolute()))
+    chosen = command.override("data.source.folder", os.path.abspath(folder))
     return f"use it: {command.line('python', '-m', 'thunder', *words)} {chosen}"

@@ -128,7 +128,8 @@ def _of_another(
         return fault
     whole = f"{dotted(path)}={{{','.join(f'{key}:…' for key in needed)}}}"
     message = (
-        f"does not go with {meant['required'][0]}; on the command line give all of it: {whole}"
+        f"does not go with {meant['required'][0]}; on the command line give all of it, in quotes: "
+        f"'{whole}'; in a file choose an option that has it: override /{path[0]}: NAME"
     )
     return replace(fault, message=message)
 

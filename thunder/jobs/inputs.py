@@ -3,16 +3,19 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thunder.config import origin
 from thunder.ground import command, digest, files, folders, input_files, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
+
+Origins = Callable[[], Mapping[origin.Key, str]]
 
 _SLOW_BYTES = 4 << 30  # above this a person is told why it takes long
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -42,34 +45,63 @@ class Known:
     )
 
 
-def bind(config: dict[str, Any], known: Known | None = None) -> dict[str, Any]:
+def bind(
+    config: dict[str, Any], known: Known | None = None, origins: Origins | None = None
+) -> dict[str, Any]:
     """Return the config with every `source` named by its content; paths move to `runtime.paths`.
+
+    Args:
+        origins: where the values were set, to be told of what the site does not name.
 
     Raises:
         Faults: folders or snapshots that this machine does not have, all of them.
     """
     known = Known() if known is None else known
     runtime = config["runtime"]
-    bound, paths, missing = dict(config), dict(runtime["paths"]), []
-    marked = []
+    bound, paths, marked = dict(config), dict(runtime["paths"]), []
+    missing: list[_Missed] = []
     kind = KINDS.get(config.get("kind", ""))  # a site is looked at without a job
     reads = kind.reads if kind else {}
     for name, section in sources_of(config).items():
         try:
             bound[name], source = _bind_section(section, runtime["outputs"], known, reads.get(name))
         except _Missing as error:
-            missing.append(f"{name} {section['name']!r}: {error}")
+            missing.append(_missed(name, section, str(error), runtime["site"], origins))
             continue
         if source.path is not None:
             paths[name] = source.path
             marked += [name] if source.says_stand_in else []
-    missing += _hosts_missing(config)
+    missing += [_Missed(fault, True) for fault in _hosts_missing(config)]
     if missing:
-        site = runtime["site"]["name"]
-        raise Faults(f"site {site!r} is not ready on this machine:", missing, "environment")
+        raise _not_here(missing, runtime["site"]["name"])
     marked += [name for name in (kind.stand_ins(config) if kind else ()) if name not in marked]
     bound["runtime"] = {**runtime, "paths": paths, "stand_ins": marked}
     return bound
+
+
+def _missed(
+    name: str,
+    section: Mapping[str, Any],
+    fault: str,
+    site: Mapping[str, Any],
+    origins: Origins | None,
+) -> "_Missed":
+    """Return what is missing: by its option where the site binds it, else by its key."""
+    source = section["source"]
+    if any(source in site.get(kind, {}).values() for kind in ("models", "data")):
+        return _Missed(f"{name} {section['name']!r}: {fault}", True)
+    path = (name, "source", next(iter(source)))
+    place = origin.find(origins(), path) if origins else None
+    key = wording.dotted(path)
+    made = "make it (thunder --help corpus), or " if name == "data" else ""
+    hint = "" if "hub" in source else f"; {made}set {key}=PATH"
+    return _Missed(": ".join([*([place] if place else []), key, fault]) + hint, False)
+
+
+def _not_here(missing: Sequence["_Missed"], site: str) -> Faults:
+    of_site = any(one.is_of_site for one in missing)
+    head = f"site {site!r} is not ready" if of_site else "what the job reads is not"
+    return Faults(f"{head} on this machine:", [one.fault for one in missing], "environment")
 
 
 def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -79,9 +111,12 @@ def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def stand_ins(config: Mapping[str, Any]) -> list[str]:
     """Return the inputs that are stand-ins: built by a recipe, small, or saying so themselves."""
-    marked = config["runtime"]["stand_ins"]
-    built = {name for name, section in sources_of(config).items() if "recipe" in section["source"]}
-    return sorted({*built, *marked})
+    return sorted({*recipes_of(config), *config["runtime"]["stand_ins"]})
+
+
+def recipes_of(config: Mapping[str, Any]) -> list[str]:
+    """Return the inputs that are built in place."""
+    return [name for name, section in sources_of(config).items() if "recipe" in section["source"]]
 
 
 def hub_snapshot(repository: str, commit: str) -> Path | None:
@@ -115,6 +150,14 @@ def hub_cache() -> Path:
     home = os.environ.get("HF_HOME") or os.path.join(home, "huggingface")
     cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
     return Path(os.path.expanduser(os.path.expandvars(cache)))
+
+
+@dataclass(frozen=True)
+class _Missed:
+    """What is not on this machine, and whether the site says that it is."""
+
+    fault: str
+    is_of_site: bool
 
 
 class _Missing(Exception):

@@ -1,7 +1,7 @@
 """What to compute: a checked config and its id, and the jobs that come first."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,7 @@ class Job:
 
 # By object: a value, kept so that no other takes its place; its canonical JSON; is `???` in it?
 Memo = dict[int, tuple[Any, bytes, bool]]
-Origins = Callable[[], Mapping[origin.Key, str]]
+Origins = inputs.Origins
 
 
 def document(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,16 +103,18 @@ def make(
     memo: Memo | None = None,
     reproduce: str | None = None,
     known: inputs.Known | None = None,
+    origins: Origins | None = None,
 ) -> Job:
     """Make the job of a checked config: bind its inputs to content and name it.
 
     Args:
         reproduce: the command that makes this one job again.
         known: inputs that were bound before.
+        origins: where the values were set.
     """
-    needs = tuple(make(needed, memo, reproduce, known) for needed in _needed(config))
+    needs = tuple(make(needed, memo, reproduce, known, origins) for needed in _needed(config))
     settled = dict(KINDS[config["kind"]].settled(config))
-    bound = inputs.bind(_at_home(settled), known)
+    bound = inputs.bind(_at_home(settled), known, origins)
     bound["runtime"] = {**bound["runtime"], "reproduce": reproduce}
     if needs:
         bound["needs"] = {job.kind: job.id for job in needs}

@@ -61,7 +61,7 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
     configs_of_cells = [expansion.config(*side) for side in sides]
     expansion.check(coordinates, configs_of_cells)
     cells = [
-        Cell(point, expansion.job(*side, config))
+        Cell(point, expansion.job(point, *side, config))
         for point, side, config in zip(coordinates, sides, configs_of_cells, strict=True)
     ]
     _refuse_duplicates(cells, matrix)
@@ -73,9 +73,13 @@ def single(words: overrides.Words, places: configs.Sources) -> Cell:
     """Return the one cell of a command line without a matrix."""
     template = configs.compose(words.choices, places)
     config = template.fill(words.values)
-    jobs.check(config, places, lambda: _origins(words.choices, words, places), _title(words))
+
+    def origins() -> origin.Origins:
+        return _origins(words.choices, words, places)
+
+    jobs.check(config, places, origins, _title(words))
     command = overrides.command(words.choices, words.values, places.flags)
-    return Cell({}, jobs.make(config, None, command))
+    return Cell({}, jobs.make(config, None, command, origins=origins))
 
 
 def origins_of(
@@ -140,11 +144,15 @@ class _Expansion:
             )
 
     def job(
-        self, choices: Mapping[str, str], values: Mapping[str, Any], config: dict[str, Any]
+        self,
+        point: Coordinates,
+        choices: Mapping[str, str],
+        values: Mapping[str, Any],
+        config: dict[str, Any],
     ) -> jobs.Job:
         """Return the job of a cell, with the command that makes it alone."""
         command = overrides.command(choices, values, self.places.flags, self.spelt)
-        return jobs.make(config, self.memo, command, self.known)
+        return jobs.make(config, self.memo, command, self.known, lambda: self.origins(point))
 
     def check(self, points: list[Coordinates], configs_of_points: list[dict[str, Any]]) -> None:
         """Raise Faults for all cells at once; a fault that many cells share is told once."""

@@ -102,7 +102,7 @@ def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
         return [f"done    {name}  {_headline(row)}{seconds}"] if is_last else []
     if outcome.ending == "stopped":
         here = "" if row.step is None else f" from step {row.begins_at}"
-        return [f"stopped {name}; the same command goes on{here}"]
+        return [f"stopped {name}; run the same command again to go on{here}"]
     if outcome.ending == "elsewhere":
         return [f"busy    {name}: another runner has it"]
     if outcome.ending == "blocked":

@@ -273,7 +273,7 @@ def test_one_truth_about_the_step_after_a_checkpoint_that_was_only_saved(
     record = files.read_json(only_run(outputs) / "run.json")
     saved = record["saved"]
     assert (record["step"], saved >= 12) == (10, True)
-    assert f"the same command goes on from step {saved}" in told
+    assert f"run the same command again to go on from step {saved}" in told
     assert f"step {saved} → 20 of " in thunder(*words, "dry_run=true", outputs=outputs).stdout
     status = views.run_json(store.Run(only_run(outputs)))
     assert status["steps"].endswith(f", saved {saved}")

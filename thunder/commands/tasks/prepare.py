@@ -1,13 +1,14 @@
 """Tasks that prepare: what a machine has, whether every config is right, corpora."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thunder.commands import cli, selection
 from thunder.commands.selection import outputs_dir, places_dir
 from thunder.config import sources
-from thunder.ground import files
+from thunder.ground import command, files, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
 
@@ -41,13 +42,13 @@ def check(config_dir: str = "", outputs: str | None = None) -> int | None:
 
 @cli.task(
     "action", "target", "transcripts", "into", action="build or import-speech",
-    target="build: the folder to make; import-speech: the folder of recordings",
+    target="build: the folder to make; import-speech: RECORDINGS, the folder that has them",
     transcripts="import-speech: `name: text` lines, or Kaldi, LJSpeech, CSV, TSV, trn, JSONL; of "
                 "several scripts one each, with commas between",
     format="import-speech: of the transcripts, when their files' names do not tell; with commas",
     channel="import-speech: what is heard of several channels: mix, left, right or first",
     most_left_out="the share of what is brought that may be left out (default: 0.5)",
-    into="import-speech: the folder to make (default: speech-NAME, here)",
+    into="import-speech: FOLDER, the one to make (default: speech-NAME, here)",
     source="build: a JSON Lines file of sentences; the built-in generator by default",
     column="build: the column of the file that has the text (default: text); import-speech: the "
            "columns to make, with commas between (default: the names of the scripts)",
@@ -63,7 +64,7 @@ def corpus(
     seed: int = 0, rows: int = 640, license: str = "", format: str = "", channel: str = "",
     most_left_out: str = "", set: Sequence[str] | None = None, config_dir: str = "",
 ) -> int | None:  # fmt: skip
-    """Make a data set: `corpus build FOLDER`, or `corpus import-speech FOLDER TRANSCRIPTS`."""
+    """Make a data set: `corpus build FOLDER`, `import-speech RECORDINGS TRANSCRIPTS FOLDER`."""
     imports = kinds.imports()
     if action in imports:
         make = kinds.loaded(imports[action])
@@ -90,13 +91,17 @@ def corpus(
     else:
         recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script or "nko"}
         manifest = build.build_recipe(recipe, folder)
-    counts = manifest["counts"]
-    splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "valid", "test"))
-    print(f"{folder.absolute()}: {splits} rows")
-    for reason, count in counts["dropped"].items():
-        print(f"  dropped {count}: {reason}")
+    _print_counts(folder, manifest["counts"])
     print(corpora.use_text(["+profile=smoke", "data=folder"], folder))
     return None
+
+
+def _print_counts(folder: Path, counts: Mapping[str, Any]) -> None:
+    splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "valid", "test"))
+    print(f"{os.path.abspath(folder)}: {splits} rows")
+    for reason, count in counts["dropped"].items():
+        if count:
+            print(f"  dropped {count}: {reason}")
 
 
 def _options(
@@ -106,10 +111,14 @@ def _options(
     columns = column.split(",") if column else [""] * len(names)
     if len(columns) != len(names):
         raise ThunderError(
-            f"--column {column}: {len(columns)} columns for {len(names)} scripts; each needs one"
+            f"--column {column}: {wording.count(len(columns), 'column')} for "
+            f"{wording.count(len(names), 'script')}; each script needs one"
         )
     return [
-        _option([f"script={name}", *([f"alphabet.name={to}"] if to else []), *words], config_dir)
+        _option(
+            [f"script={name}", *([f"alphabet.name={command.spelt(to)}"] if to else []), *words],
+            config_dir,
+        )
         for name, to in zip(names, columns, strict=True)
     ]
 
@@ -123,4 +132,5 @@ def _option(words: Sequence[str], config_dir: str) -> dict[str, Any]:
     if absent := list(compose.missing_values({"alphabet": config["alphabet"]})):
         raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
     chosen = [*words, *places.flags]
-    return {"script": config["script"], "alphabet": config["alphabet"], "words": chosen}
+    site = config["runtime"]["site"]
+    return {key: config[key] for key in ("script", "alphabet")} | {"words": chosen, "site": site}

@@ -12,6 +12,7 @@ from torch import nn
 from thunder.backends.torch import machine
 from thunder.backends.torch.machine import Machine
 from thunder.backends.torch.peers import Peers
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import artifacts, row_faults
 from thunder.lanes.asr.evaluation import evaluate
@@ -86,8 +87,8 @@ def _trained(
     config = material.config
     if before is None or not before.stopped:
         most = config["train"]["epochs"]
-        rows = int(material.splits["train"].fits.sum())
-        message = f"epoch {before.epoch + 1 if before else 1} of at most {most}, {rows} utterances"
+        rows = wording.count(int(material.splits["train"].fits.sum()), "utterance")
+        message = f"epoch {before.epoch + 1 if before else 1} of at most {most}, {rows}"
         emit(events.phase("train", message))
     if before and not before.stopped and before.precisions[-1] != chosen.precision:
         message = f"begun in {before.precisions[-1]}, goes on in {chosen.precision}: other bits"

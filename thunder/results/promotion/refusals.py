@@ -1,10 +1,11 @@
 """Why runs cannot be promoted: every reason, not the first one alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from thunder.ground import files, run_files
-from thunder.jobs import mixed
+from thunder.jobs import inputs, mixed
 from thunder.jobs.kinds import KINDS
 from thunder.results.promotion.candidates import Candidate
 from thunder.runs import store
@@ -49,8 +50,17 @@ def _incomplete(one: Candidate) -> Iterator[str]:
 
 def _of_record(one: Candidate) -> Iterator[str]:
     if (one.record or {})["stand_in"]:
-        yield f"run {one.label}: a stand-in model or data; it shows that the machinery works"
+        what = " and ".join(_stand_ins(one)) or "model or data"
+        yield f"run {one.label}: a stand-in of {what}; it shows that the machinery works"
     yield from _of_attempts(one)
+
+
+def _stand_ins(one: Candidate) -> list[str]:
+    """Return the inputs that are stand-ins, as far as the document tells."""
+    marked: Sequence[str] = ()
+    with suppress(KeyError, TypeError):  # a document of an earlier version may lack a section
+        marked = KINDS[one.run.kind].stand_ins(one.document)
+    return sorted({*inputs.recipes_of(one.document), *marked})
 
 
 def _of_attempts(one: Candidate) -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from asr_fixtures import RATE, noise
 
-from thunder.commands import tasks
+from thunder.commands import requests, tasks
 from thunder.ground import files
 from thunder.lanes.asr.features import log_mel
 from thunder.lanes.asr.features.rows import Framed, Row
@@ -70,6 +70,29 @@ def test_the_command_that_is_printed_can_be_pasted(
     done = _bash(pasted, recorded)
     assert done.returncode == 0, done.stderr
     assert "planned" in done.stdout + done.stderr
+
+
+def test_an_import_says_what_to_do_about_figures_and_which_model_is_real(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "list.txt").write_text("one: 1\n" + "".join(f"{w}: so {w}\n" for w in WORDS[1:]))
+    (recorded / "x").mkdir()
+    assert _import(recorded, into="x/../data") == 0
+    said = capsys.readouterr().out
+    assert "left out 1: digits: one; numbers must be written out as the words" in said
+    assert f"and why: {recorded / 'data' / 'manifest.json'}\n" in said
+    assert f"data.source.folder={recorded / 'data'}\n" in said
+    assert "site=local trains a small stand-in model; a real one: model=ctc_large" in said
+    words = ["+profile=asr_ctc", "data=speech_folder", "script=latin", "data.columns.nko=null"]
+    words += [f"data.source.folder='{recorded / 'data'}'", "model=ctc_large"]
+    assert not requests.read(words).cells[0].job.is_stand_in
+
+
+def test_a_column_that_cannot_be_one_is_told_by_its_rule(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _import(recorded, "--script=from_data", "--column=français") == 1
+    assert "'français' cannot name a column of text: lower case" in capsys.readouterr().err
 
 
 def test_too_little_that_is_left_is_a_failure_and_nothing_is_kept(

@@ -99,7 +99,7 @@ def test_a_stand_in_has_an_error_page_and_no_promotion(
     assert "Stand-in: data and model." in page
     assert 'src="data:audio/flac' in page
     assert tasks.main(["promote", run.id, "--outputs", str(outputs)]) == 1
-    assert "a stand-in model or data" in capsys.readouterr().err
+    assert "a stand-in of data and model; it" in capsys.readouterr().err
 
 
 def test_decoding_again_finds_a_forgery_that_agrees_with_itself(

@@ -13,6 +13,7 @@ from thunder.language import spelling
 
 REVISION = 2  # raise it when the same recordings and transcripts give other rows
 _SHOWN_NAMES = 5
+_REMEDIES = {transcripts.DIGITS: "; numbers must be written out as the words that are spoken"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def left_out_lines(omitted: Mapping[str, Mapping[str, str]]) -> list[str]:
     lines = []
     for reason, entries in omitted.items():
         shown = ", ".join(list(entries)[:_SHOWN_NAMES]) + " …" * (len(entries) > _SHOWN_NAMES)
-        lines.append(f"{len(entries)}: {reason}: {shown}")
+        lines.append(f"{len(entries):,}: {reason}: {shown}{_REMEDIES.get(reason, '')}")
     return lines
 
 

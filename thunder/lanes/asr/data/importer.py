@@ -1,5 +1,6 @@
 """`thunder corpus import-speech`: recordings of a person's own become a data folder."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from thunder.corpora import corpus
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
+from thunder.ground.input_files import MANIFEST
 from thunder.lanes.asr import scripts
 from thunder.lanes.asr.data import imported, letters, listing, prompts
 from thunder.lanes.asr.data.imported import Wishes
@@ -33,13 +35,17 @@ def made(
         said: license, format, channel, most_left_out; empty where a person said nothing.
     """
     if not transcripts:
-        raise ThunderError("corpus import-speech needs FOLDER and TRANSCRIPTS, a file of texts")
+        raise ThunderError(
+            "corpus import-speech needs RECORDINGS, a folder, and TRANSCRIPTS, a file of texts"
+        )
     target = Path(into or f"speech-{folder.name}")
     asked, wishes = _asked(transcripts, options, said["format"]), _wishes(said)
     manifest = prompts.import_speech(folder, asked, target, wishes)
-    yield f"{target.absolute()}: {wording.count(manifest['counts']['rows'], 'row')}"
+    yield f"{os.path.abspath(target)}: {wording.count(manifest['counts']['rows'], 'row')}"
     for line in imported.left_out_lines(manifest["omitted"]):
         yield f"  left out {line}"
+    if manifest["omitted"]:
+        yield f"  all that was left out, and why: {os.path.abspath(target / MANIFEST)}"
     if foreign := listing.strangers(asked, manifest["omitted"]):
         yield (
             f"  not letters of the script: {letters.shown(foreign)}; to take those that the texts "
@@ -49,6 +55,14 @@ def made(
         yield f"  kept, with a note, {line}"
     for option in options:
         yield corpus.use_text(_words(option, options, wishes), target)
+    yield from _stand_in_lines(options[0]["site"])
+
+
+def _stand_in_lines(site: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how a real model is trained, where the one that the site names is none."""
+    size = site["models"].get("asr_ctc", {})
+    if size.get("learning_rate_factor", 1) != 1:
+        yield f"  site={site['name']} trains a small stand-in model; a real one: model=ctc_large"
 
 
 def _wishes(said: Mapping[str, str]) -> Wishes:
@@ -93,8 +107,8 @@ def _formats(format: str, count: int) -> list[str]:
     formats = format.split(",")
     if len(formats) not in (1, count):
         raise ThunderError(
-            f"--format {format}: {len(formats)} formats for {wording.count(count, 'file')}; "
-            "say one for all, or one for each"
+            f"--format {format}: {wording.count(len(formats), 'format')} for "
+            f"{wording.count(count, 'file')}; say one for all, or one for each"
         )
     return formats if len(formats) == count else formats * count
 
