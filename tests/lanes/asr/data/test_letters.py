@@ -136,7 +136,9 @@ def test_the_letters_of_a_file_are_in_the_id_wherever_the_file_lies(tmp_path: Pa
 def test_a_file_of_letters_that_is_not_there_is_named(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.profile(PROFILE.replace("FILE", str(tmp_path / "none.txt")))
-    with pytest.raises(ThunderError, match=r"alphabet 'nko': no file .*none\.txt"):
+    with pytest.raises(
+        ThunderError, match=r"mine\.yaml:9: alphabet\.source\.file: no file .*none\.txt; set"
+    ):
         project.read("+profile=mine")
 
 
