@@ -7,7 +7,7 @@ import pytest
 from projects import Project
 
 from thunder.commands import requests
-from thunder.ground import digest, files
+from thunder.ground import digest, places
 from thunder.ground.errors import ThunderError
 from thunder.jobs import inputs
 
@@ -54,7 +54,7 @@ def test_a_folder_of_a_profile_is_told_by_its_line_and_one_of_a_site_by_the_site
         project.read("+profile=own")
     assert "site" not in str(caught.value)
     assert "conf/profile/own.yaml:3: data.source.folder: no folder" in str(caught.value)
-    site = (files.SHIPPED / "conf/site/local.yaml").read_text().replace("name: local", "name: lab")
+    site = (places.SHIPPED / "conf/site/local.yaml").read_text().replace("name: local", "name: lab")
     recipe = "{recipe: sentences, rows: 640, seed: 0, script: nko}"
     project.write("conf/site/lab.yaml", site.replace(recipe, "{folder: nowhere}"))
     with pytest.raises(
