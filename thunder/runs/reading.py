@@ -6,6 +6,7 @@ from typing import Any
 
 from thunder.ground import run_files
 from thunder.ground.errors import ThunderError, message_of
+from thunder.runs import store
 from thunder.runs.run import AWAY, Run, Status
 
 
@@ -69,7 +70,7 @@ def of(run: Run, goal: int | None) -> Reading:
         reading = Reading(run, goal, run.status(record), record["step"], record)
     except (ThunderError, OSError) as error:
         return unreadable(run, goal, message_of(error))
-    if (reading.has_result or reading.step) and not (run.folder / run_files.MANIFEST).is_file():
+    if (reading.has_result or reading.step) and not store.is_proven(run):
         why = "missing, so that nothing vouches for its numbers"
         return unreadable(run, goal, f"{run.folder / run_files.MANIFEST}: {why}; {AWAY}")
     return reading

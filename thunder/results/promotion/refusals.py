@@ -77,9 +77,6 @@ def _of_attempts(one: Candidate) -> Iterator[str]:
 
 
 def _of_proof(one: Candidate) -> Iterator[str]:
-    if not store.is_proven(one.run):
-        yield f"run {one.label}: it has no manifest to prove it by"
-        return
     faults = store.verify(one.run)
     yield from (f"run {one.label}: {fault}" for fault in faults[:_SHOWN_FAULTS])
     if len(faults) > _SHOWN_FAULTS:

@@ -72,29 +72,6 @@ def test_long_rows_are_dropped_and_counted(tiny: Tiny, tmp_path: Path) -> None:
     assert (counts["train"]["rows"], counts["train"]["dropped_too_long"]) == (1, 1)
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_a_template_that_is_none_is_named_with_its_line(
-    tiny: Tiny, tmp_path: Path, own: bool
-) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(tiny.model, model)
-    broken, place = "{{ bos_token }}\n{% for m in messages %}\n{{ m.role }\n", "chat_template.jinja"
-    (model / place).write_text(broken)
-    if not own:
-        (model / place).unlink()
-        config = json.loads((model / "tokenizer_config.json").read_text())
-        (model / "tokenizer_config.json").write_text(
-            json.dumps({**config, "chat_template": broken})
-        )
-    rows = {"train": [row("ߊ", "ߋ")], "valid": [row("ߊ", "ߋ")]}
-    with pytest.raises(ThunderError) as caught:
-        tokens.prepare(rows, model, 128, "refuse", tmp_path / "tokens")
-    said = f"{model / place}:3: not a template: unexpected '}}'"
-    if not own:
-        said = f"{model}/tokenizer_config.json: chat_template, its line 3: unexpected '}}'"
-    assert str(caught.value).startswith(said)
-
-
 def test_long_rows_are_refused_by_line(tiny: Tiny, tmp_path: Path) -> None:
     given = {"train": [row("ߊ", "ߋ"), row("ߊ" * 300, "ߋ")], "valid": [row("ߊ", "ߋ")]}
     with pytest.raises(
