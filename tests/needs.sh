@@ -31,8 +31,7 @@ lab() {
 missing=()
 browser >/dev/null || missing+=(chromium)
 font || missing+=(fonts-noto-core fontconfig)
-mapfile -t of_lab < <(lab)
-missing+=("${of_lab[@]}")
+for package in $(lab); do missing+=("$package"); done
 if [ ${#missing[@]} -eq 0 ]; then
   echo "the tests have what they need: $(browser | head -n 1), a font with N'Ko, hosts of namespaces"
   exit 0
