@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import lab as labs
 import pytest
 from projects import DRY, Project
 
@@ -68,3 +70,16 @@ def ignores_local_yaml_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None
         return None if found == SHIPPED / "conf" / "local.yaml" else found
 
     monkeypatch.setattr(sources.Sources, "local_file", without_ours)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[labs.Lab]:
+    """Two hosts behind ssh, mac4 and mac5, by their names for every process of the module."""
+    tmp_path_factory.getbasetemp()  # not in the lab, which is gone before the other tests
+    if reason := labs.lacking():
+        pytest.skip(reason)
+    with labs.hosts("mac4", "mac5") as up, pytest.MonkeyPatch.context() as patch:
+        for name, value in up.environment.items():
+            patch.setenv(name, value)
+        patch.setattr(tempfile, "tempdir", None)
+        yield up

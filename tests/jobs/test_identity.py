@@ -86,7 +86,7 @@ def _changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     changed = copy.deepcopy(config)
     section = changed
     for part in path[:-1]:
-        section = section[part]
+        section = section.setdefault(part, {})
     other = next(kind for kind in kinds.KINDS if kind != config["kind"])
     section[path[-1]] = other if path == ("kind",) else ["changed", section.get(path[-1])]
     return changed

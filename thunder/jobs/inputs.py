@@ -217,13 +217,18 @@ def _says_stand_in(folder: Path) -> bool:
 
 
 def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
-    """Return why the ranks of a run cannot be where its site says."""
-    hosts = config["runtime"]["site"]["ranks_on"]
-    # A single host is this one, by whatever address others know it.
-    if len(hosts) == 1 or all(host["address"] in _LOCAL for host in hosts):
-        return []
-    names = ", ".join(host["name"] for host in hosts)
-    return [f"hosts {names}: ranks cannot be started over ssh yet; use site=local"]
+    """Return why a run, or its ranks, cannot be where its site says."""
+    site = config["runtime"]["site"]
+    known, wanted = site.get("hosts", {}), site["ranks_on"]
+    # A single host of no description is this one, by whatever address others know it.
+    far = [host["name"] for host in wanted if len(wanted) > 1 and host["address"] not in _LOCAL]
+    far += [] if site["runs_on"] == "local" else site["runs_on"]
+    strange = [name for name in dict.fromkeys(far) if name not in known]
+    return [
+        f"host {name!r} is not described{wording.nearest(name, list(known))}: add hosts.{name} "
+        "to the site"
+        for name in strange
+    ]
 
 
 def _folder_digest(folder: Path, cache: Path, reads: str | None) -> str:

@@ -1,0 +1,65 @@
+"""What is run on a host is this very code, brought once, whole, by its content."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab import Lab
+
+from thunder.ground.errors import Faults, ThunderError
+from thunder.hosts import connection, delivery, environment, host, transfer
+from thunder.hosts.connection import Connection
+
+
+@pytest.fixture
+def mac4(lab: Lab) -> Iterator[Connection]:
+    with connection.opened(host.of_site(lab.site())["mac4"]) as opened:
+        yield opened
+
+
+def test_this_very_code_runs_there_and_is_brought_once(lab: Lab, mac4: Connection) -> None:
+    words = environment.command(mac4)
+    code = Path(environment.bring_code(mac4))
+    stamp = (code / "thunder/__init__.py").stat().st_mtime_ns
+    assert environment.command(mac4) == words
+    assert (code / "thunder/__init__.py").stat().st_mtime_ns == stamp
+    script = "import thunder; from thunder.ground import schema, places; print(thunder.__file__)"
+    said = mac4.call("run", words=[*words, "-c", script], seconds=30)
+    assert said["out"] == f"{code}/thunder/__init__.py\n"
+    assert code.is_relative_to(lab["mac4"].home / "thunder")
+    assert not [*code.rglob("local.yaml")]
+    assert (code / "schemas/common.json").is_file()
+
+
+def test_an_environment_that_lacks_what_is_needed_is_named(lab: Lab) -> None:
+    site = {"hosts": {"mac4": {"environment": "/usr/bin/python3"}}}
+    with (
+        connection.opened(host.of_site(site)["mac4"]) as way,
+        pytest.raises(ThunderError, match="cannot run thunder: ModuleNotFoundError"),
+    ):
+        environment.command(way)
+
+
+def test_a_host_with_nothing_to_run_thunder_with_is_told_what_to_do(lab: Lab) -> None:
+    with (
+        connection.opened(host.Host("mac5", "mac5")) as way,
+        pytest.raises(ThunderError, match="thunder hosts prepare mac5"),
+    ):
+        environment.command(way)
+
+
+def test_what_arrives_otherwise_than_it_was_sent_never_gets_its_name(
+    mac4: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("one")
+    push = transfer.push
+
+    def spoil(*arguments: object) -> None:
+        push(*arguments)  # type: ignore[arg-type]
+        mac4.call("write", path=f"{arguments[3]}/a", text="two")
+
+    monkeypatch.setattr(transfer, "push", spoil)
+    target = f"{environment.workspace(mac4)}/in/spoilt"
+    with pytest.raises(Faults, match=r"(?s)not what was sent.*a: its sha256 differs"):
+        delivery.bring(mac4, tmp_path, ["a"], target)
+    assert not delivery.is_there(mac4, target)

@@ -1,0 +1,182 @@
+"""A pipe to the agent of a host: questions and answers, each within a deadline."""
+
+import contextlib
+import json
+import shlex
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswer
+from pathlib import Path
+from typing import Any
+
+from thunder.ground.errors import ThunderError
+from thunder.hosts import process, ssh
+from thunder.hosts.host import Host
+
+OPEN_SECONDS = 45.0  # ssh's own deadline, and a Python that starts on a slow machine
+CALL_SECONDS = 30.0
+_ALIVE_SECONDS = 5.0
+_END_SECONDS = 3.0
+# Read by whatever shell and Python the host has; the modules follow on standard input.
+_BOOT = (
+    "import sys,json,types\n"
+    "if sys.version_info<(3,9):sys.exit('Python %d.%d is too old'%sys.version_info[:2])\n"
+    "for n,s in json.loads(sys.stdin.buffer.readline()):\n"
+    " m=sys.modules[n]=types.ModuleType(n);m.__path__=[]\n"
+    " exec(compile(s,n,'exec'),m.__dict__)\n"
+    " p,_,c=n.rpartition('.');p and setattr(sys.modules[p],c,m)\n"
+    "m.serve()"
+)
+_PARENTS = ("thunder", "thunder.hosts", "thunder.hosts.far")
+_MODULES = ("refusal", "machine", "filesystem", "processes", "link", "agent")
+
+
+class Lost(ThunderError):
+    """The way to a host is gone; what runs there detached may go on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "environment")
+
+
+class Connection:
+    """An open pipe to a host, which ssh shares with every other command to it.
+
+    Args:
+        python: the version of the Python there.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.python = ""
+        self._asked: dict[int, Future[Any]] = {0: Future()}
+        self._last = 0
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._lost: Lost | None = None
+        self._said: list[bytes] = []
+        words = f"{_shell_path(host.python)} -u -c {shlex.quote(_BOOT)}"
+        self._process = process.start(
+            [*ssh.transport(host), host.ssh, words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self._refusals, self._answers, alive = (
+            threading.Thread(target=work, daemon=True)
+            for work in (self._read_refusals, self._read_answers, self._stay_alive)
+        )
+        for thread in (self._refusals, self._answers, alive):
+            thread.start()
+
+    def call(self, op: str, *, within: float = CALL_SECONDS, **arguments: Any) -> Any:
+        """Return what the agent answers to a question.
+
+        Args:
+            within: seconds for the answer, its way included.
+
+        Raises:
+            Lost: the way there is gone, or the answer did not come in time.
+            ThunderError: the host refuses, with its reason.
+        """
+        with self._lock:
+            if self._lost:
+                raise self._lost
+            self._last += 1
+            number = self._last
+            answer = self._asked[number] = Future()
+        self._send(json.dumps({"id": number, "op": op, **arguments}))
+        return self._awaited(number, answer, within, op)
+
+    def close(self) -> None:
+        """End the pipe; the agent ends with it."""
+        self._closed.set()
+        process.end([self._process], _END_SECONDS)
+        self._answers.join(2 * _END_SECONDS)
+        for stream in (self._process.stdout, self._process.stderr):
+            stream.close()  # type: ignore[union-attr]
+
+    def greet(self) -> None:
+        """Send the agent, and wait until it answers.
+
+        Raises:
+            ThunderError: the host cannot be reached, or has no Python that is new enough.
+        """
+        self._send(json.dumps(_sources()))
+        self.python = self._awaited(0, self._asked[0], OPEN_SECONDS, "hello")
+
+    def _awaited(self, number: int, answer: "Future[Any]", within: float, op: str) -> Any:
+        try:
+            return answer.result(within)
+        except NoAnswer:
+            name = f"host {self.host.name} ({self.host.ssh})"
+            raise Lost(f"{name}: no answer to {op} within {within:g} s") from None
+        finally:
+            self._asked.pop(number, None)
+
+    def _send(self, line: str) -> None:
+        data = (line + "\n").encode()
+        with contextlib.suppress(BrokenPipeError, ValueError), self._lock:  # its end is told below
+            self._process.stdin.write(data)  # type: ignore[union-attr]
+            self._process.stdin.flush()  # type: ignore[union-attr]
+
+    def _read_answers(self) -> None:
+        for line in self._process.stdout or ():
+            try:
+                answer = json.loads(line)
+                waiting = self._asked[answer["id"]]
+            except (ValueError, KeyError, TypeError):  # said by a shell on the way
+                self._said.append(line)
+                continue
+            if "error" in answer:
+                text = f"host {self.host.name} ({self.host.ssh}): {answer['error']}"
+                waiting.set_exception(ThunderError(text, answer["cause"]))
+            else:
+                waiting.set_result(answer["value"])
+        self._end()
+
+    def _end(self) -> None:
+        code = process.wait(self._process, _END_SECONDS) or 0
+        self._refusals.join(_END_SECONDS)
+        said = b"".join(self._said).decode(errors="replace")
+        with self._lock:
+            self._lost = Lost(str(ssh.refusal(self.host, said, code)))
+            waiting = [*self._asked.values()]
+        self._closed.set()
+        for answer in waiting:
+            if not answer.done():
+                answer.set_exception(self._lost)
+
+    def _read_refusals(self) -> None:
+        self._said += self._process.stderr or ()
+
+    def _stay_alive(self) -> None:
+        while not self._closed.wait(_ALIVE_SECONDS):
+            self._send("")
+
+
+@contextlib.contextmanager
+def opened(host: Host) -> Iterator[Connection]:
+    """Yield a connection to a host, and close it.
+
+    Raises:
+        ThunderError: the host cannot be reached, or has no Python that is new enough.
+    """
+    connection = Connection(host)
+    try:
+        connection.greet()
+        yield connection
+    finally:
+        connection.close()
+
+
+def _sources() -> list[tuple[str, str]]:
+    folder = Path(__file__).parent / "far"
+    modules = [
+        (f"{_PARENTS[-1]}.{name}", (folder / f"{name}.py").read_text(encoding="utf-8"))
+        for name in _MODULES
+    ]
+    return [*((name, "") for name in _PARENTS), *modules]
+
+
+def _shell_path(path: str) -> str:
+    """Return a path as every shell reads it, with the home of whose machine it is."""
+    return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)

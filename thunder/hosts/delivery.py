@@ -1,0 +1,67 @@
+"""A folder brought to a host whole: beside its place first, hashed there, then moved."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from thunder.ground import digest
+from thunder.ground.errors import Faults
+from thunder.hosts import transfer
+from thunder.hosts.connection import Connection
+
+_SECONDS_PER_GIGABYTE = 30.0  # to hash it, on a slow disk
+_HASH_SECONDS = 60.0
+
+
+def bring(
+    way: Connection,
+    source: Path,
+    names: Sequence[str],
+    target: str,
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Bring files to a folder of a host that appears whole; say whether it was not there before.
+
+    What a cut leaves beside the place is gone on from.
+
+    Args:
+        names: relative to both folders.
+        target: below the host's workspace; it is named after its content, so that it needs to be
+            brought once.
+
+    Raises:
+        Faults: what arrived is not what was sent.
+    """
+    if is_there(way, target):
+        return False
+    beside = way.call("folder", path=incoming(target))
+    transfer.push(way.host, source, names, beside, stop)
+    if wrong := differing(way, source, names, beside):
+        way.call("remove", path=beside, below=way.host.workspace)
+        raise Faults(f"host {way.host.name}: {beside}: not what was sent:", wrong, "write")
+    if not is_there(way, target):  # somebody else may have brought it meanwhile
+        way.call("rename", source=beside, target=target)
+    return True
+
+
+def is_there(way: Connection, folder: str) -> bool:
+    """Say whether a folder is there."""
+    return way.call("listing", folder=folder, names=[]) is not None
+
+
+def incoming(target: str) -> str:
+    """Return where what is on its way to a place lies until it is whole."""
+    folder, _, name = target.rpartition("/")
+    return f"{folder}/.incoming-{name}"
+
+
+def differing(way: Connection, source: Path, names: Sequence[str], folder: str) -> list[str]:
+    """Return what files of a host's folder are not those of a folder here, by sha256."""
+    size = sum((source / name).stat().st_size for name in names)
+    within = _HASH_SECONDS + _SECONDS_PER_GIGABYTE * size / 1e9
+    rows = way.call("listing", folder=folder, hashed=True, names=list(names), within=within)
+    there = {row["path"]: row.get("sha256") for row in rows or ()}
+    return [
+        f"{name}: {'missing' if there.get(name) is None else 'its sha256 differs'}"
+        for name in names
+        if there.get(name) != digest.of_file(source / name)
+    ]

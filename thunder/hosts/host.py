@@ -1,0 +1,41 @@
+"""A machine behind ssh, as a site describes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+HERE = "localhost"  # the name of this machine among the hosts of a site
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine that ssh reaches.
+
+    Args:
+        name: what the site calls it.
+        ssh: what ssh is told: an alias of ~/.ssh/config, or user@machine.
+        port: of its sshd, where neither 22 nor the alias's.
+        python: the Python there that everything starts with, 3.9 or later.
+        workspace: the folder there that is thunder's: environments, inputs, runs.
+        environment: a Python there that has what thunder needs, used where none can be made.
+        data: where data sets lie there, by their logical names; elsewhere as on this machine.
+        models: where models lie there, likewise.
+    """
+
+    name: str
+    ssh: str
+    port: int | None = None
+    python: str = "python3"
+    workspace: str = "~/thunder"
+    environment: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+def of_site(site: Mapping[str, Any]) -> dict[str, Host]:
+    """Return the hosts of a site by name, each with what is said of every host and of it alone."""
+    every = site.get("every_host", {})
+    return {
+        name: Host(name, **{"ssh": name, **every, **own})
+        for name, own in site.get("hosts", {}).items()
+    }

@@ -1,0 +1,100 @@
+"""The system's ssh: how it is called, and what its refusals mean.
+
+A person's own ~/.ssh/config decides aliases, jump hosts, users, keys and agents.
+"""
+
+import os
+import shlex
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from thunder.ground.errors import ThunderError
+from thunder.hosts.host import Host
+
+CONNECT_SECONDS = 15
+# A cable that is out for less is waited for; one that is out for good is noticed after this.
+SILENT_SECONDS = 30
+REFUSED = 255  # what ssh itself ends with, when no command was run
+NO_COMMAND = (126, 127)  # what a shell ends with that finds no such program
+_LONGEST_SOCKET = 104  # bytes of a socket's path on macOS, its end included
+_SOCKET_NAME = 58  # a digest in hex, and what ssh adds until it is listened to
+
+# What ssh says last, and what that means for who reads it.
+_MEANINGS = (
+    ("REMOTE HOST IDENTIFICATION HAS CHANGED",
+     "its host key is another one than before: make sure that it is the same machine, then "
+     "ssh-keygen -R {ssh}"),
+    ("Host key verification failed",
+     "its host key is not known here yet: connect once by hand, ssh {ssh}, and compare the key"),
+    ("Could not resolve hostname",
+     "no machine of that name: add it to ~/.ssh/config, or correct hosts.{name}.ssh of the site"),
+    ("Name or service not known",
+     "no machine of that name: add it to ~/.ssh/config, or correct hosts.{name}.ssh of the site"),
+    ("Permission denied",
+     "it takes none of your keys: ssh-copy-id {ssh}, or ssh-add a key that has a passphrase"),
+    ("Too many authentication failures",
+     "it was offered too many keys: name one by IdentityFile and IdentitiesOnly in ~/.ssh/config"),
+    ("Connection refused",
+     "nothing answers there on its port: turn its ssh server on (macOS: Sharing, Remote Login)"),
+    ("No route to host", "the way there is down: is it awake, and on this network?"),
+    ("Network is unreachable", "the way there is down: is this machine on its network?"),
+    ("timed out", "it does not answer: is it awake, and on this network?"),
+)  # fmt: skip
+
+
+def command(host: Host, words: Sequence[str]) -> list[str]:
+    """Return the command line that runs words on a host, as one shell there reads them."""
+    return [*transport(host), host.ssh, shlex.join(words)]
+
+
+def transport(host: Host) -> list[str]:
+    """Return ssh with its options: what rsync is told to go by."""
+    options = {
+        "BatchMode": "yes",  # a question would wait for ever
+        "ConnectTimeout": str(CONNECT_SECONDS),
+        "ServerAliveInterval": "5",
+        "ServerAliveCountMax": str(SILENT_SECONDS // 5),
+        "ControlMaster": "auto",
+        "ControlPath": str(_sockets() / "%C"),
+        "ControlPersist": "no",  # nothing stays behind when the last command has ended
+        "LogLevel": "ERROR",
+    }
+    port = [] if host.port is None else ["-p", str(host.port)]
+    return ["ssh", *(word for pair in options.items() for word in ("-o", "=".join(pair))), *port]
+
+
+def refusal(host: Host, said: str, code: int) -> ThunderError:
+    """Return what it means that a host could not be worked with.
+
+    Args:
+        said: what ssh, or the shell there, printed.
+        code: its exit code.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = lines[-1] if lines else f"ssh ended with {code} and said nothing"
+    if code in NO_COMMAND:
+        advice = f"no Python 3.9 or later at {host.python!r}: install it, or name it by " + (
+            f"hosts.{host.name}.python of the site"
+        )
+    else:
+        advice = next((text for words, text in _MEANINGS if words in said), "")
+    meaning = f"; {advice.format(ssh=host.ssh, name=host.name)}" if advice else ""
+    return ThunderError(f"host {host.name} ({host.ssh}): {last}{meaning}", "environment")
+
+
+def _sockets() -> Path:
+    """Return the folder of this person's sockets, nobody else's, with a path that is short enough.
+
+    Raises:
+        ThunderError: somebody else made a folder of that name.
+    """
+    name = f"thunder-{os.getuid()}"
+    folder = Path(tempfile.gettempdir(), name)
+    if len(os.fsencode(folder)) + 1 + _SOCKET_NAME > _LONGEST_SOCKET:
+        folder = Path("/tmp", name)  # checked below for whose it is
+    folder.mkdir(mode=0o700, exist_ok=True)
+    seen = folder.lstat()
+    if seen.st_uid != os.getuid() or seen.st_mode & 0o077 or not folder.is_dir():
+        raise ThunderError(f"{folder}: others can write there; remove it", "environment")
+    return folder
