@@ -1,6 +1,7 @@
-"""A folder brought to a host whole: beside its place first, hashed there, then moved."""
+"""Files brought to a host or home: beside their place first, hashed, then moved to it."""
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from thunder.ground import digest
@@ -8,6 +9,7 @@ from thunder.ground.errors import Faults
 from thunder.hosts import transfer
 from thunder.hosts.connection import Connection
 
+_INCOMING = ".incoming"  # hidden: no part of what lies around it
 _SECONDS_PER_GIGABYTE = 30.0  # to hash it, on a slow disk
 _HASH_SECONDS = 60.0
 
@@ -43,6 +45,48 @@ def bring(
     return True
 
 
+def fetch(
+    way: Connection,
+    source: str,
+    wanted: Mapping[str, str],
+    target: Path,
+    *,
+    replace: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Bring files of a host home; return those that were not here before, or were another.
+
+    What a cut leaves beside the place is gone on from.
+
+    Args:
+        wanted: the sha256 of each file, by name; they get their places in this order.
+        replace: whether a file here that is another one gives way.
+
+    Raises:
+        Faults: what arrived is not what was asked for, or would take the place of another file.
+    """
+    here = {name: _digest_here(target / name) for name in wanted}
+    lacking = [name for name in wanted if here[name] != wanted[name]]
+    other = [f"{name}: another file is here" for name in lacking if here[name]]
+    if other and not replace:
+        raise Faults(f"{target}: what host {way.host.name} has is not this:", other, "write")
+    if not lacking:
+        return []
+    beside = target / _INCOMING
+    transfer.pull(way.host, source, lacking, beside, stop)
+    arrived = {name: _digest_here(beside / name) for name in lacking}
+    if wrong := [
+        f"{name}: its sha256 differs" for name in lacking if arrived[name] != wanted[name]
+    ]:
+        shutil.rmtree(beside)
+        raise Faults(f"host {way.host.name}: {source}: not what it was said to be:", wrong, "write")
+    for name in lacking:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (beside / name).replace(target / name)
+    shutil.rmtree(beside)
+    return lacking
+
+
 def is_there(way: Connection, folder: str) -> bool:
     """Say whether a folder is there."""
     return way.call("listing", folder=folder, names=[]) is not None
@@ -65,3 +109,7 @@ def differing(way: Connection, source: Path, names: Sequence[str], folder: str) 
         for name in names
         if there.get(name) != digest.of_file(source / name)
     ]
+
+
+def _digest_here(path: Path) -> str | None:
+    return digest.of_file(path) if path.is_file() else None
