@@ -22,7 +22,8 @@ WEIGHTS = "model*.safetensors"
 # What `mlx_lm.load` reads, so what two equal models have in common.
 MATTERS = (
     *("config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json"),
-    *("added_tokens.json", "vocab.*", "merges.txt", "chat_template*", WEIGHTS),
+    *("added_tokens.json", "vocab.*", "merges.txt", "chat_template*", "hf_quant_config.json"),
+    WEIGHTS,
 )
 SHARD = re.compile(r"(model.*)-\d{5}-of-(\d{5})\.safetensors")
 HUB_HASH = "[0-9a-f]{40}|[0-9a-f]{64}"
