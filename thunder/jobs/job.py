@@ -162,7 +162,10 @@ def faults_of(
         words = overrides.SHORTHAND
         faults |= {(key,): wording.unknown_key(key, allowed, words) for key in unknown}
     if _needs_a_look(config, memo):
-        faults |= {fault.path: fault.message for fault in schema_faults.unwritable(config)}
+        unfit = {fault.path: fault.message for fault in schema_faults.unwritable(config)}
+        faults |= unfit
+        # A schema cannot say so of a key that does not go with the others: a commit over a recipe.
+        wants |= {path: "text" for path in unfit if not wants.get(path)}
         absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
         faults |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
     if not faults:
