@@ -5,7 +5,16 @@ from thunder.ground.input_files import is_prose
 
 @pytest.mark.parametrize(
     "name",
-    ["README", "readme.txt", "README-fr.html", "LICENSE", "a/LICENCE-APACHE", "NOTICE", "x.md", "x.PDF"],
+    [
+        "README",
+        "readme.txt",
+        "README-fr.html",
+        "LICENSE",
+        "a/LICENCE-APACHE",
+        "NOTICE",
+        "x.md",
+        "x.PDF",
+    ],
 )
 def test_what_is_written_for_people_is_told_by_its_name(name: str) -> None:
     assert is_prose(name)

@@ -218,7 +218,9 @@ def test_a_hidden_recording_is_of_nobody_as_it_does_not_name_the_data(tmp_path: 
     assert list(pairs.load(tmp_path, DATA)["audio"]) == [None, "audio/a.wav"]
 
 
-@pytest.mark.parametrize("name", ["../pairs.jsonl", ".pairs.jsonl", ".a/pairs.jsonl", "/p.jsonl", "README.md"])
+@pytest.mark.parametrize(
+    "name", ["../pairs.jsonl", ".pairs.jsonl", ".a/pairs.jsonl", "/p.jsonl", "README.md"]
+)
 def test_rows_that_do_not_name_the_data_are_not_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(
         ThunderError, match=r"data\.pairs is .*: a path inside the folder"
