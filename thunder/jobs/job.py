@@ -151,7 +151,7 @@ def faults_of(
     memo = {} if memo is None else memo
     kind = config.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        return [_placed(path, text, origins()) for path, text in _kind_faults(config, places)]
+        return [origin.told(path, text, origins()) for path, text in _kind_faults(config, places)]
     sections = Sections(places.schemas) if sections is None else sections
     broken = sections.faults(kind, config)
     faults = {fault.path: fault.message for fault in broken}
@@ -171,7 +171,7 @@ def faults_of(
     if not faults:
         faults = dict(rules.faults(config, steps.total(config)))
     return [
-        _placed(path, message, origins(), config, wants.get(path, ""))
+        origin.told(path, message, origins(), config, wants.get(path, ""))
         for path, message in faults.items()
     ]
 
@@ -210,21 +210,3 @@ def _kind_faults(
 def _sections(kind: str, places: configs.Sources) -> dict[str, Any]:
     """Return the keys that a config of a kind may have at its top."""
     return dict(schema.load(kind, places.schemas).get("properties", {}))
-
-
-def _placed(
-    path: tuple[str | int, ...],
-    message: str,
-    origins: Mapping[origin.Key, str],
-    config: Any = None,
-    wants: str = "",
-) -> str:
-    """Return a fault with its place.
-
-    Args:
-        wants: what is right there, where it may be that something else was read.
-    """
-    place = origin.find(origins, path)
-    hint = origin.misread(place, wording.at(config, path), wants) if wants else ""
-    words = [*([place] if place else []), *([wording.dotted(path)] if path else []), message]
-    return ": ".join(words) + hint
