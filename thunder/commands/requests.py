@@ -9,7 +9,7 @@ from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.ground import command
 from thunder.ground.errors import ThunderError
-from thunder.ground.wording import nearest
+from thunder.ground.wording import nearest, some
 from thunder.jobs import matrix as matrices
 from thunder.runner import plans
 
@@ -81,7 +81,7 @@ def _nothing_named(name: str, outputs: Path, places: configs.Sources) -> str:
     return (
         f"no matrix, profile or kept plan {name!r}{nearest(name, [*have, *profiles, *kept])}; "
         f"matrices/ has {', '.join(have) or 'none'}; conf/profile/ has {', '.join(profiles)}; "
-        f"{plans.folder_of(outputs)} has {', '.join(kept[:_SHOWN_PLANS]) or 'no sweep'}"
+        f"{plans.folder_of(outputs)} has {some(kept, _SHOWN_PLANS) or 'no sweep'}"
     )
 
 

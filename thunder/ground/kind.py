@@ -46,7 +46,7 @@ class Kind:
             and refuses what could only fail after them.
         stand_ins: inputs of a config that stand in for real ones, wherever they come from.
         reads: `module:function` of inputs of which fewer files count than a loader might open:
-            all but hidden ones and prose (`input_files.is_prose`). It returns the names of those
+            all but hidden ones and prose (`prose.is_prose`). It returns the names of those
             that do, and so name the input; no other file of its folder is read.
         recipes: `module:function` of each recipe that builds an input in place; it returns the
             digest of the code and words behind it.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.config import origin
-from thunder.ground import command, digest, files, folders, input_files, wording
+from thunder.ground import command, digest, files, folders, input_files, prose, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
@@ -250,7 +250,7 @@ def _folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
 
 
 def _readable(folder: Path) -> list[str]:
-    return [name for name in digest.visible_files(folder) if not input_files.is_prose(name)]
+    return [name for name in digest.visible_files(folder) if not prose.is_prose(name)]
 
 
 def _remembered(memory: Path) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import origin, overrides
-from thunder.ground import digest, schema
+from thunder.ground import digest, schema, wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import Sections
 from thunder.jobs import axes, comparable, inputs
@@ -237,7 +237,7 @@ def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
     if faults:
         raise Faults(
             f"matrix {matrix.name!r} has duplicate cells (keys of runtime are outside the id):",
-            faults[:_SHOWN_FAULTS],
+            wording.some_lines(faults, _SHOWN_FAULTS),
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.data import supervision, template, token_rows
 from thunder.lanes.adapter.data.supervision import SHOWN, Tokens
@@ -93,10 +94,9 @@ def _line(row: Mapping[str, Any], number: int) -> int:
 
 def _long_rows(split: str, places: Mapping[int, int], count: int, limit: int) -> str:
     named = [f"line {line} ({length} tokens)" for line, length in places.items()]
-    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     return (
         f"{split}.jsonl: {len(named)} of {count} rows are longer than sequence_length {limit}: "
-        f"{', '.join(named[:SHOWN])}{more}; "
+        f"{wording.some(named, SHOWN)}; "
         "raise train.sequence_length, shorten the rows, or set data.too_long to 'drop'"
     )
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import input_files
 from thunder.ground.errors import ThunderError, first_line
 from thunder.lanes.adapter.model import model_folder
 
@@ -10,7 +11,7 @@ FILE = "tokenizer.json"
 TEMPLATE = "chat_template.jinja"
 CONFIG = "tokenizer_config.json"  # has the template as a value where there is no such file
 _OBJECTS = (
-    FILE, CONFIG, "special_tokens_map.json", "added_tokens.json", "config.json",
+    FILE, CONFIG, "special_tokens_map.json", "added_tokens.json", input_files.CONFIG,
 )  # fmt: skip
 
 

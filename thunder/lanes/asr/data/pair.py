@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.ground import input_files, json_lines, names
+from thunder.ground import json_lines, names, prose
 
 AUDIO = "audio"
 DURATIONS = ("duration_s", "duration")
@@ -69,7 +69,7 @@ def is_inside(path: str) -> bool:
     """Say whether a path stays among the files of a folder that name the data."""
     is_hidden = any(part.startswith(".") and part != "." for part in path.split("/"))
     is_outside = path.startswith(("/", "~")) or "\\" in path
-    return not (is_hidden or is_outside or input_files.is_prose(path))
+    return not (is_hidden or is_outside or prose.is_prose(path))
 
 
 def _duration_fault(value: object) -> str | None:

@@ -1,6 +1,6 @@
 import pytest
 
-from thunder.ground.input_files import is_prose
+from thunder.ground.prose import is_prose
 
 
 @pytest.mark.parametrize(
