@@ -5,6 +5,8 @@ from projects import DRY, Project
 
 from thunder.commands import requests
 from thunder.config import compose as configs
+from thunder.config import overrides
+from thunder.ground import schema
 from thunder.ground.errors import ThunderError
 from thunder.ground.places import SHIPPED
 from thunder.jobs import kinds
@@ -196,36 +198,32 @@ def test_local_yaml_sets_the_site_and_runtime_of_this_machine(project: Project) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seed: 3", "conf/local.yaml: 'seed' cannot be set here; only site and runtime can"),
-        ("site: lcoal", "conf/local.yaml:1: no site 'lcoal' (did you mean 'local'?)"),
-        ("site: [local]", "conf/local.yaml: site: ['local'] is not a site's name"),
-        ("runtime: 3", "conf/local.yaml: runtime: a mapping is needed"),
-        (
-            "runtime:\n  jbos: 1",
-            "conf/local.yaml:2: runtime.jbos: not a key here (did you mean 'jo",
-        ),
-        ("runtime:\n  jobs: 0", "conf/local.yaml:2: runtime.jobs: 0 is less than the minimum of 1"),
-        ("runtime: {paths: {data: /x}}", "conf/local.yaml:1: runtime.paths: is filled in"),
-        ("site: local\nsite: local", "conf/local.yaml:2: found duplicate key site"),
-    ],
-)
-def test_local_yaml_can_set_nothing_else(project: Project, text: str, message: str) -> None:
-    project.write("conf/local.yaml", text + "\n")
-    assert message in fault(project, "+profile=mine")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+        ("seed: 3", ":1: seed: not a key here (did you mean 'site'?); allowed: runtime"),
+        ("site: [local]", ":1: site: ['local'] is a list, not a string"),
+        ("site: no", ":1: site: false is a boolean, not a string (the site of this machine, an "),
+        ("runtime: 3", ":1: runtime: 3 is an integer, not a mapping"),
+        ("runtime:\n  jbos: 1", ":2: runtime.jbos: not a key here (did you mean 'jobs'?)"),
+        ("runtime:\n  jobs: 0", ":2: runtime.jobs: 0 is less than the minimum of 1"),
+        ("runtime:\n  jobs: two", ":2: runtime.jobs: 'two' is a string, not an integer"),
+        ("runtime:\n  force: 1\n  deep: 1", ":\n  conf/local.yaml:3: runtime.deep: 1 is an integ"),
+        ("runtime: {stall_seconds: .inf}", ":1: runtime.stall_seconds: inf is not a finite number"),
+        ("runtime: {site: {hots: []}}", ":1: runtime.site.hots: not a key here"),
+        ("runtime: {site: {data: {x: 3}}}", ":1: runtime.site.data.x: 3 is an integer, not a map"),
+        ("runtime: {paths: {data: /x}}", ":1: runtime.paths: not a key here"),
+        ("site: local\nsite: local", ":2: found duplicate key site"),
         ("[]", ": a mapping is needed, found list"),
         ("hello", ": a mapping is needed, found a string"),
         ("runtime: [", ":2: did not find expected node content"),
         ("runtime: {jobs: 1, jobs: 2}", ":1: found duplicate key jobs"),
-        ("runtime: {outputs: {a: 1}}", ": runtime.outputs: {'a': 1} is not a folder"),
-        ("runtime: {outputs: ''}", ": runtime.outputs: '' is not a folder; write a path"),
-        ("runtime: {outputs: 2024}", ": runtime.outputs: 2024 is not a folder; write a path"),
-        ("runtime: {outputs: '${oc.env:HOME}'}", ": runtime.outputs: '${oc.env:HOME}' has a ref"),
-        ("site: ../../evil", ": site: '../../evil' is not a site's name"),
+        ("runtime: {outputs: {a: 1}}", ":1: runtime.outputs: {'a': 1} is a mapping, not a string"),
+        (
+            "runtime: {outputs: ''}",
+            ":1: runtime.outputs: '' is too short; at least 1 needed (folde",
+        ),
+        ("runtime: {outputs: 2024}", "; 2024 is read as a number: for text, quote it"),
+        ("runtime: {outputs: '${oc.env:HOME}'}", ":1: runtime.outputs: '${oc.env:HOME}' has a re"),
+        ("runtime:\n  outputs: ???", ":2: runtime.outputs: '???' has a reference; write the path"),
+        ("site: ../../evil", ":1: site: '../../evil' is not a site's name"),
         ("site: a\x07b", ":1: \\u0007 is a control character"),
     ],
 )
@@ -235,8 +233,24 @@ def test_runs_and_questions_read_local_yaml_by_the_same_rules(
     project.write("conf/local.yaml", text + "\n")
     with pytest.raises(ThunderError) as caught:
         project.places.outputs()
-    assert f"conf/local.yaml{message}" in str(caught.value)
+    assert str(caught.value).startswith("conf/local.yaml:")
+    assert message in str(caught.value)
     assert fault(project, "+profile=mine") == str(caught.value)
+
+
+def test_a_site_that_local_yaml_chooses_is_one_of_the_options(project: Project) -> None:
+    project.write("conf/local.yaml", "site: lcoal\n")
+    message = "conf/local.yaml:1: no site 'lcoal' (did you mean 'local'?)"
+    assert message in fault(project, "+profile=mine")
+
+
+def test_local_yaml_may_set_every_key_that_a_word_may(project: Project) -> None:
+    allowed = schema.load("local")["properties"]["runtime"]["properties"]
+    assert {*allowed} == {*overrides.SHORTHAND, "site"}
+    site = "site: {data: {partial_real: {rows: 700}}}"
+    project.write("conf/local.yaml", f"runtime: {{jobs: 2, window: null, {site}}}\n")
+    job = project.read("+profile=partial_real_stage1").cells[0].job
+    assert (job.runtime["jobs"], job.config["data"]["source"]["rows"]) == (2, 700)
 
 
 def test_names_of_thunder_cannot_be_taken(project: Project) -> None:

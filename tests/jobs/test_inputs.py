@@ -89,6 +89,32 @@ def test_each_file_that_is_read_of_a_corpus_names_it(corpus: Path, name: str) ->
     assert requests.read(words).cells[0].job.id != before.id
 
 
+PROSE = ("README.md", "LICENSE", "licence.txt", "NOTICE", "docs/notes.md", "CITATION.cff")
+READ_OF = (
+    ("smoke", "model=folder", "model.source.folder", "tokenizer.model"),
+    ("asr_ctc", "data=speech_folder", "data.source.folder", "clips/license_01.wav"),
+    ("asr_ctc", "features=whisper", "features.source.folder", "normalizer.json"),
+)
+
+
+@pytest.mark.parametrize(("profile", "option", "key", "read"), READ_OF)
+def test_what_no_loader_opens_names_no_model_and_no_recordings(
+    tmp_path: Path, profile: str, option: str, key: str, read: str
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    words = [f"+profile={profile}", option, f"{key}={tmp_path}"]
+    before = requests.read(words).cells[0].job
+    source = before.config[key.partition(".")[0]]["source"]
+    assert source == {"digest": digest.of_folder(tmp_path)}  # the id of a folder without any
+    for name in PROSE:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("words")
+    assert requests.read(words).cells[0].job.id == before.id
+    (tmp_path / read).parent.mkdir(exist_ok=True)
+    (tmp_path / read).write_text("bytes")
+    assert requests.read(words).cells[0].job.id != before.id
+
+
 def test_a_digest_that_was_remembered_badly_is_made_again(
     corpus: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,18 @@ def test_an_unquoted_text_of_a_file_is_told_to_be_quoted(
     assert "is read as" not in fault(project, "+profile=mine")
 
 
+@pytest.mark.parametrize("commit", ["695e0514", "7e999", "1" * 40])
+@pytest.mark.parametrize("option", ["gemma4_e2b", "folder"])
+def test_a_commit_over_another_form_of_a_source_is_told_to_be_quoted(
+    project: Project, commit: str, option: str
+) -> None:
+    head = f"# @package _global_\ndefaults: [smoke, {{override /model: {option}}}, _self_]\n"
+    project.profile(f"{head}model: {{source: {{hub: a/b, commit: {commit}}}}}\n")
+    (line,) = [row for row in fault(project, "+profile=mine").splitlines() if "commit: " in row]
+    assert "conf/profile/mine.yaml:3: model.source.commit: " in line
+    assert line.endswith(f"; {commit} is read as a number: for text, quote it")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -71,8 +83,16 @@ def test_a_number_where_a_number_is_due_is_no_text(project: Project) -> None:
 
 def test_a_list_without_brackets_is_told_with_them(project: Project) -> None:
     word = "train.rank_weights=1,1"
-    said = fault(project, "+profile=smoke", word)
-    assert said.endswith("add -m to run all its values, or write a list: train.rank_weights=[1,1]")
+    brackets = "a list has brackets: 'train.rank_weights=[1,1]'"
+    assert fault(project, "+profile=smoke", word) == f"'{word}' is no list; {brackets}"
+    assert fault(project, "+profile=smoke", "seed=1", f"+{word}").endswith(
+        "a list has brackets: '+train.rank_weights=[1,1]'"
+    )
+    project.matrix("profile: smoke\naxes: {seed: [1, 2]}\n")
+    said = "is a sweep; a matrix has its axes in its file, and a list is 'train.rank_weights=[1,1]'"
+    assert said in fault(project, "matrix=question", word)
+    said = "'seed=1,2' is a sweep; add -m to run all its values"
+    assert fault(project, "+profile=smoke", "seed=1,2") == said
     said = fault(project, "+profile=smoke", word, sweep=True)
     assert "not a list (one share of rows per rank); a list has brackets: [1,1]" in said
     assert "a list has brackets: [1]" in fault(project, "+profile=smoke", "train.rank_weights=1")

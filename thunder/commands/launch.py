@@ -8,7 +8,7 @@ from typing import Any
 
 from thunder.commands.requests import Request
 from thunder.ground import command
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, of_os_error
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 from thunder.runner import estimate, plans, stages
@@ -178,8 +178,7 @@ def _kept(request: Request, plan: dict[str, Any], planned: Sequence[runner.Plann
     try:
         return str(plans.write(request.outputs, plan))
     except OSError as error:
-        where = request.outputs.absolute()
-        why = f"the plan cannot be written into {where}: {error.strerror or error}"
+        why = f"the plan cannot be written into {of_os_error(error, request.outputs.absolute())}"
         if not all(row.is_reached for row in planned):
             raise ThunderError(why, "write") from error
         return why

@@ -9,7 +9,7 @@ from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.ground import command
 from thunder.ground.errors import ThunderError
-from thunder.ground.wording import nearest
+from thunder.ground.wording import nearest, some
 from thunder.jobs import matrix as matrices
 from thunder.runner import plans
 
@@ -65,8 +65,7 @@ def named(
     if not name or is_profile:
         return _read([], parsed, places, sweep=bool(parsed.sweeps))
     if parsed.sweeps:
-        word = parsed.spelt[overrides.full_key(next(iter(parsed.sweeps)))]
-        raise ThunderError(f"{word!r} is a sweep; a matrix has its axes in its file")
+        raise ThunderError(_no_sweep(parsed, places, of_matrix=True))
     kept = None if matrices.path_of(name, places) else plans.read(outputs, name)
     if kept is not None and kept["matrix"] is not None:
         origins: dict[tuple[str | int, ...], str] = {(): str(plans.path_of(outputs, name))}
@@ -82,7 +81,7 @@ def _nothing_named(name: str, outputs: Path, places: configs.Sources) -> str:
     return (
         f"no matrix, profile or kept plan {name!r}{nearest(name, [*have, *profiles, *kept])}; "
         f"matrices/ has {', '.join(have) or 'none'}; conf/profile/ has {', '.join(profiles)}; "
-        f"{plans.folder_of(outputs)} has {', '.join(kept[:_SHOWN_PLANS]) or 'no sweep'}"
+        f"{plans.folder_of(outputs)} has {some(kept, _SHOWN_PLANS) or 'no sweep'}"
     )
 
 
@@ -94,11 +93,7 @@ def _read(
     if names and sweep:
         raise ThunderError("matrix=NAME and -m do not go together; put the axis into the matrix")
     if parsed.sweeps and not sweep:
-        word = parsed.spelt[overrides.full_key(next(iter(parsed.sweeps)))]
-        key, _, values = word.partition("=")
-        raise ThunderError(
-            f"{word!r} is a sweep; add -m to run all its values, or write a list: {key}=[{values}]"
-        )
+        raise ThunderError(_no_sweep(parsed, places, of_matrix=bool(names)))
     if names:
         return of_matrix(matrices.load(names[-1], places), parsed, places)
     if sweep and parsed.sweeps:
@@ -108,6 +103,18 @@ def _read(
         return of_matrix(replace(matrix, spec=spec), parsed, places)
     cell = matrices.single(parsed, places)
     return Request([cell], None, cell.job.runtime, parsed, places)
+
+
+def _no_sweep(parsed: overrides.Words, places: configs.Sources, *, of_matrix: bool) -> str:
+    """Return why values with commas between them cannot be run, and what was meant perhaps."""
+    key = next(iter(parsed.sweeps))
+    word = parsed.spelt[overrides.full_key(key)]
+    as_list = command.override(word.partition("=")[0], parsed.sweeps[key])
+    if of_matrix:
+        return f"{word!r} is a sweep; a matrix has its axes in its file, and a list is {as_list}"
+    if matrices.takes_list(key, parsed, places):
+        return f"{word!r} is no list; a list has brackets: {as_list}"
+    return f"{word!r} is a sweep; add -m to run all its values"
 
 
 def _common(words: overrides.Words) -> dict[str, Any]:

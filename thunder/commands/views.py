@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs.kinds import KINDS
 from thunder.runs import reading, store
@@ -112,13 +113,15 @@ def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = []
     for word, cells in changed.items():
         lines.append(f"since the last plan: {len(cells)} {word}")
-        shown = [] if word == "kept" else cells[:_SHOWN_CELLS]
-        for cell in shown:
-            point = " ".join(f"{key}={value}" for key, value in cell["cell"].items())
-            lines.append(f"  {cell['id']}  {point}")
-        if shown and len(cells) > len(shown):
-            lines.append(f"  … and {len(cells) - len(shown):,} more")
+        if word != "kept":
+            named = wording.some_lines([*map(_cell_text, cells)], _SHOWN_CELLS)
+            lines += [f"  {line}" for line in named]
     return lines
+
+
+def _cell_text(cell: dict[str, Any]) -> str:
+    point = " ".join(f"{key}={value}" for key, value in cell["cell"].items())
+    return f"{cell['id']}  {point}"
 
 
 def verified(run: store.Run) -> dict[str, Any]:

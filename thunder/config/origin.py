@@ -9,6 +9,7 @@ import yaml
 
 from thunder.config import yaml_file
 from thunder.config.plain import plain
+from thunder.ground import wording
 from thunder.ground.places import shown as shown
 
 Key = tuple[str | int, ...]
@@ -106,6 +107,20 @@ def misread(place: str | None, value: Any, wants: str) -> str:
     word = next((w for w in words if repr(plain(yaml_file.scalar(w))) == repr(value)), None)
     kind = "null" if value is None else "true or false" if isinstance(value, bool) else "a number"
     return f"; {word} is read as {kind}: for text, quote it" if word else ""
+
+
+def told(
+    path: Key, message: str, origins: Mapping[Key, str], config: Any = None, wants: str = ""
+) -> str:
+    """Return a fault of a config with its place and its key.
+
+    Args:
+        wants: what is right there, where it may be that something else was read.
+    """
+    place = find(origins, path)
+    hint = misread(place, wording.at(config, path), wants) if wants else ""
+    words = [*([place] if place else []), *([wording.dotted(path)] if path else []), message]
+    return ": ".join(words) + hint
 
 
 def _keys(node: yaml.Node | None, above: Key) -> Iterator[tuple[Key, int, Any]]:

@@ -54,7 +54,7 @@ class Sources:
     @cached_property
     def this_machine(self) -> dict[str, Any]:
         """What conf/local.yaml sets."""
-        return local.read(self.local_file())
+        return local.read(self.local_file(), self.schemas)
 
     def outputs(self) -> str:
         """Return where runs land on this machine when nobody says: conf/local.yaml, or ours."""

@@ -84,7 +84,12 @@ def of_os_error(error: OSError, path: object = None) -> str:
     # Of two, a copy names its source first, and it is the target that takes no more.
     is_target = error.filename2 and error.errno in _CAUSES["write"]
     place = path or (error.filename2 if is_target else error.filename)
-    return f"{f'{place}: ' if place else ''}{error.strerror or error}"
+    return f"{f'{place}: ' if place else ''}{reason_of(error)}"
+
+
+def reason_of(error: Exception) -> str:
+    """Return why something failed, without its path: the system's word, or what a library says."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def first_line(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import Faults, ThunderError, of_os_error
-from thunder.ground.wording import not_utf8
+from thunder.ground.wording import not_utf8, some_lines
 
 MOST_SHOWN = 20
 MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before UTF-8
@@ -62,9 +62,7 @@ def placed(name: str, faults: dict[int, str]) -> list[str]:
 def refuse(title: str, faults: list[str]) -> None:
     """Raise the faults, if there are any; a long list is cut, and its length is said."""
     if faults:
-        more = len(faults) - MOST_SHOWN
-        shown = [*faults[:MOST_SHOWN], *([f"… and {more} more"] if more > 0 else [])]
-        raise Faults(title, shown, "data")
+        raise Faults(title, some_lines(faults, MOST_SHOWN), "data")
 
 
 def _row(line: bytes) -> dict[str, Any]:

@@ -45,8 +45,9 @@ class Kind:
         inspects: `module:function` that is given the configs whose needed runs are not made yet,
             and refuses what could only fail after them.
         stand_ins: inputs of a config that stand in for real ones, wherever they come from.
-        reads: `module:function` of inputs of which not every file in their folder counts; it
-            returns the names of those that do, and so name the input.
+        reads: `module:function` of inputs of which fewer files count than a loader might open:
+            all but hidden ones and prose (`prose.is_prose`). It returns the names of those
+            that do, and so name the input; no other file of its folder is read.
         recipes: `module:function` of each recipe that builds an input in place; it returns the
             digest of the code and words behind it.
         imports: `module:function` of each action that makes a data folder of what a person has:

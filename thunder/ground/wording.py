@@ -81,6 +81,22 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def some(items: Sequence[str], most: int) -> str:
+    """Return the first of some items and how many more there are: `a, b and 3 more`."""
+    left = len(items) - most
+    return ", ".join(items[:most]) + (f" and {left:,} more" if left > 0 else "")
+
+
+def some_lines(items: Sequence[str], most: int, count: int | None = None) -> list[str]:
+    """Return the first of some lines, and one that says how many more there are.
+
+    Args:
+        count: of all lines, where the first alone were made.
+    """
+    left = (len(items) if count is None else count) - most
+    return [*items[:most], *([f"… and {left:,} more"] if left > 0 else [])]
+
+
 def _width(text: str) -> int:
     """Return how many columns a terminal gives a text; N'Ko's tone marks take none."""
     return sum(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.config import origin
-from thunder.ground import command, digest, files, folders, input_files, wording
+from thunder.ground import command, digest, files, folders, input_files, prose, wording
 from thunder.ground.errors import Faults
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
@@ -232,12 +232,12 @@ def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
 
 
 def _folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
-    """Return the digest of the files in a folder that count, all visible ones where none is told.
+    """Return the digest of the files in a folder that count.
 
     Args:
-        reads: the function of a kind that tells which are read.
+        reads: the function of a kind that tells which are read; else all that any loader may open.
     """
-    names = kinds.loaded(reads)(folder) if reads else digest.visible_files(folder)
+    names = kinds.loaded(reads)(folder) if reads else _readable(folder)
     if odd := [name for name in names if not wording.is_text(name)]:
         raise _Missing(f"{folder}: {odd[0]!a} is not a name in UTF-8")
     size = sum((folder / name).stat().st_size for name in names)
@@ -252,6 +252,10 @@ def _folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
     with suppress(OSError):  # a memory that cannot be kept costs time alone
         files.write_json(memory, {"folder": str(folder), "digest": sha256})
     return sha256
+
+
+def _readable(folder: Path) -> list[str]:
+    return [name for name in digest.visible_files(folder) if not prose.is_prose(name)]
 
 
 def _remembered(memory: Path) -> str | None:

@@ -151,7 +151,7 @@ def faults_of(
     memo = {} if memo is None else memo
     kind = config.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        return [_placed(path, text, origins()) for path, text in _kind_faults(config, places)]
+        return [origin.told(path, text, origins()) for path, text in _kind_faults(config, places)]
     sections = Sections(places.schemas) if sections is None else sections
     broken = sections.faults(kind, config)
     faults = {fault.path: fault.message for fault in broken}
@@ -162,13 +162,16 @@ def faults_of(
         words = overrides.SHORTHAND
         faults |= {(key,): wording.unknown_key(key, allowed, words) for key in unknown}
     if _needs_a_look(config, memo):
-        faults |= {fault.path: fault.message for fault in schema_faults.unwritable(config)}
+        unfit = {fault.path: fault.message for fault in schema_faults.unwritable(config)}
+        faults |= unfit
+        # A schema cannot say so of a key that does not go with the others: a commit over a recipe.
+        wants |= {path: "text" for path in unfit if not wants.get(path)}
         absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
         faults |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
     if not faults:
         faults = dict(rules.faults(config, steps.total(config)))
     return [
-        _placed(path, message, origins(), config, wants.get(path, ""))
+        origin.told(path, message, origins(), config, wants.get(path, ""))
         for path, message in faults.items()
     ]
 
@@ -207,21 +210,3 @@ def _kind_faults(
 def _sections(kind: str, places: configs.Sources) -> dict[str, Any]:
     """Return the keys that a config of a kind may have at its top."""
     return dict(schema.load(kind, places.schemas).get("properties", {}))
-
-
-def _placed(
-    path: tuple[str | int, ...],
-    message: str,
-    origins: Mapping[origin.Key, str],
-    config: Any = None,
-    wants: str = "",
-) -> str:
-    """Return a fault with its place.
-
-    Args:
-        wants: what is right there, where it may be that something else was read.
-    """
-    place = origin.find(origins, path)
-    hint = origin.misread(place, wording.at(config, path), wants) if wants else ""
-    words = [*([place] if place else []), *([wording.dotted(path)] if path else []), message]
-    return ": ".join(words) + hint

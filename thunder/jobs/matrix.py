@@ -6,12 +6,13 @@ from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import origin, overrides
-from thunder.ground import digest
+from thunder.ground import digest, schema, wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import Sections
 from thunder.jobs import axes, comparable, inputs
 from thunder.jobs import job as jobs
 from thunder.jobs.axes import Coordinates, matches
+from thunder.jobs.kinds import KINDS
 from thunder.jobs.matrix_file import Matrix as Matrix
 from thunder.jobs.matrix_file import load as load
 from thunder.jobs.matrix_file import names as names
@@ -80,6 +81,15 @@ def single(words: overrides.Words, places: configs.Sources) -> Cell:
     jobs.check(config, places, origins, _title(words))
     command = overrides.command(words.choices, words.values, places.flags)
     return Cell({}, jobs.make(config, None, command, origins=origins))
+
+
+def takes_list(key: str, words: overrides.Words, places: configs.Sources) -> bool:
+    """Say whether a key that words sweep over takes a list, which was written without brackets."""
+    first = {overrides.full_key(key): words.sweeps[key][0]}
+    config = configs.compose(words.choices, places).fill({**words.values, **first})
+    kind = config.get("kind")
+    faults = schema.faults(kind, config, places.schemas) if kind in KINDS else []
+    return any(fault.path == _path(key) and fault.wants == "list" for fault in faults)
 
 
 def origins_of(
@@ -227,7 +237,7 @@ def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
     if faults:
         raise Faults(
             f"matrix {matrix.name!r} has duplicate cells (keys of runtime are outside the id):",
-            faults[:_SHOWN_FAULTS],
+            wording.some_lines(faults, _SHOWN_FAULTS),
         )
 
 

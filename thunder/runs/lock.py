@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, reason_of
 
 _LOCK = ".lock"
 _LOCK_TRIES = 5
@@ -99,7 +99,7 @@ def _lock(descriptor: int, path: Path) -> None:
             if error.errno not in _NO_LOCKS:
                 raise
             raise ThunderError(
-                f"{path}: {error.strerror}: this file system, a network's perhaps, lets nobody "
+                f"{path}: {reason_of(error)}: this file system, a network's perhaps, lets nobody "
                 "lock a file, so two runners could write one run; set outputs=FOLDER on a disk of "
                 "this machine",
                 "environment",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from thunder.config.plain import by_key
 from thunder.ground import digest, files, run_files, schema
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import Faults, ThunderError, reason_of
 from thunder.jobs.job import id_of
 from thunder.runs import lock, manifest
 
@@ -180,8 +180,7 @@ def _rows(path: Path, start: int, end: int | None) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ThunderError(f"{path}: cannot be read: {reason}", "verification") from error
+        raise ThunderError(f"{path}: cannot be read: {reason_of(error)}", "verification") from error
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -190,8 +189,9 @@ def _load(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ThunderError(f"{path}: missing; {AWAY}", "verification") from error
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ThunderError(f"{path}: cannot be read: {reason}; {AWAY}", "verification") from error
+        raise ThunderError(
+            f"{path}: cannot be read: {reason_of(error)}; {AWAY}", "verification"
+        ) from error
     if not isinstance(content, dict):
         raise ThunderError(f"{path}: cannot be read: it is no JSON object", "verification")
     return content

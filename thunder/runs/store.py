@@ -6,7 +6,7 @@ from pathlib import Path
 
 from thunder.ground import run_files
 from thunder.ground.errors import ThunderError, message_of
-from thunder.ground.wording import nearest
+from thunder.ground.wording import nearest, some
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
 from thunder.runs.run import ABSENT as ABSENT
@@ -127,6 +127,4 @@ def _is_done(run: Run) -> bool:
 
 
 def _shown(runs: list[Run]) -> str:
-    names = ", ".join(run.folder.name for run in runs[:_SHOWN_RUNS]) or "none"
-    more = len(runs) - _SHOWN_RUNS
-    return f"{names} and {more:,} more" if more > 0 else names
+    return some([run.folder.name for run in runs], _SHOWN_RUNS) or "none"

@@ -15,8 +15,7 @@ _SHOWN_FAILURES = 20
 def plan_lines(planned: Sequence[Planned]) -> list[str]:
     """Return the plan, one line per cell, the first ones of a long one."""
     lines = [plan_line(row, with_folder=len(planned) == 1) for row in planned[:_SHOWN_ROWS]]
-    more = len(planned) - _SHOWN_ROWS
-    return [*lines, f"… and {more:,} more"] if more > 0 else lines
+    return wording.some_lines(lines, _SHOWN_ROWS, len(planned))
 
 
 def plan_line(row: Planned, *, with_folder: bool) -> str:
@@ -139,9 +138,9 @@ def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
     failed = {row.planned.run.folder: row for row in outcomes if row.ending == "failed"}
     where = [] if outputs == "outputs" else ["--outputs", outputs]
     lines = [_failure_line(row, where) for row in list(failed.values())[:_SHOWN_FAILURES]]
+    lines = wording.some_lines(lines, _SHOWN_FAILURES, len(failed))
     if len(failed) > _SHOWN_FAILURES:
-        asked = command.line("thunder", "status", *where)
-        lines.append(f"  … and {len(failed) - _SHOWN_FAILURES:,} more: {asked}")
+        lines[-1] = f"  {lines[-1]}: {command.line('thunder', 'status', *where)}"
     return ["failed:", *lines] if lines else []
 
 

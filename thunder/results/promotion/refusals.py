@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from thunder.ground import files, run_files
+from thunder.ground import files, run_files, wording
 from thunder.jobs import inputs, mixed
 from thunder.jobs.kinds import KINDS
 from thunder.results.promotion.candidates import Candidate
@@ -78,9 +78,8 @@ def _of_attempts(one: Candidate) -> Iterator[str]:
 
 def _of_proof(one: Candidate) -> Iterator[str]:
     faults = store.verify(one.run)
-    yield from (f"run {one.label}: {fault}" for fault in faults[:_SHOWN_FAULTS])
-    if len(faults) > _SHOWN_FAULTS:
-        yield f"run {one.label}: … and {len(faults) - _SHOWN_FAULTS:,} more faults"
+    shown = wording.some_lines(faults, _SHOWN_FAULTS)
+    yield from (f"run {one.label}: {fault}" for fault in shown)
     if not faults:
         artifacts = files.read_json(one.run.folder / run_files.MANIFEST)["artifacts"]
         listed = {artifact["path"] for artifact in artifacts}

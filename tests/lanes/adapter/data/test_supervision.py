@@ -80,7 +80,7 @@ def test_many_rows_with_unknown_ids_are_counted(model: Path) -> None:
     add_tokens(model, SIZE)
     error = refusal(model, [row(ROW_BEYOND, "ߋ", line) for line in range(1, 21)])
     assert isinstance(error, Faults)
-    assert error.faults[-1] == f"… and {20 - supervision.SHOWN} more rows"
+    assert error.faults[-1] == f"… and {20 - supervision.SHOWN} more"
 
 
 def test_tokens_that_no_row_has_are_no_fault(model: Path) -> None:

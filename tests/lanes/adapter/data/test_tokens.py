@@ -1,6 +1,7 @@
 # ruff: noqa: F811  (an imported fixture and the argument it fills)
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,27 +44,89 @@ def test_only_the_last_turn_is_supervised(tiny: Tiny, tmp_path: Path) -> None:
     assert tokenizer.decode(rows.row(0)[rows.starts[0] :]) == "ߍ<turn|>"
 
 
+def _with_template(tiny: Tiny, tmp_path: Path, source: str, *, own: bool) -> Path:
+    """Return a copy of the model with another template, in a file of its own or in the config."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny.model, model)
+    if own:
+        (model / "chat_template.jinja").write_text(source)
+        return model
+    (model / "chat_template.jinja").unlink()
+    config = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": source}))
+    return model
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_a_template_that_is_none_is_named_with_its_line(
     tiny: Tiny, tmp_path: Path, own: bool
 ) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(tiny.model, model)
-    broken, place = "{{ bos_token }}\n{% for m in messages %}\n{{ m.role }\n", "chat_template.jinja"
-    (model / place).write_text(broken)
-    if not own:
-        (model / place).unlink()
-        config = json.loads((model / "tokenizer_config.json").read_text())
-        (model / "tokenizer_config.json").write_text(
-            json.dumps({**config, "chat_template": broken})
-        )
+    broken = "{{ bos_token }}\n{% for m in messages %}\n{{ m.role }\n"
+    model = _with_template(tiny, tmp_path, broken, own=own)
     rows = {"train": [row("ߊ", "ߋ")], "valid": [row("ߊ", "ߋ")]}
     with pytest.raises(ThunderError) as caught:
         tokens.prepare(rows, model, 128, "refuse", tmp_path / "tokens")
-    said = f"{model / place}:3: not a template: unexpected '}}'"
+    place = f"{model}/chat_template.jinja:3"
     if not own:
-        said = f"{model}/tokenizer_config.json: chat_template, its line 3: unexpected '}}'"
-    assert str(caught.value).startswith(said)
+        place = f"{model}/tokenizer_config.json: chat_template, its line 3"
+    assert str(caught.value).startswith(f"{place}: not a template: unexpected '}}'")
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("raise_exception('no tools')", "TemplateError: no tools"),
+        ("m.content + 1", 'TypeError: can only concatenate str (not "int") to str'),
+        ("m.tool.name", "UndefinedError: 'dict object' has no attribute 'tool'"),
+    ],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_a_template_that_fails_is_named_with_its_line_and_the_row(
+    tiny: Tiny, tmp_path: Path, statement: str, why: str, own: bool
+) -> None:
+    condition = "{% if m.content == 'odd' %}{{ " + statement + " }}{% endif %}"
+    source = "{% for m in messages %}\n{{ m.content }}\n" + condition + "\n{% endfor %}"
+    model = _with_template(tiny, tmp_path, source, own=own)
+    rows = [{**row("ߊ", "ߋ"), "line": 4}, {**row("ߊ", "odd"), "line": 7}]
+    place = f"{model}/chat_template.jinja:3"
+    if not own:
+        place = f"{model}/tokenizer_config.json: chat_template, its line 3"
+    with pytest.raises(ThunderError) as caught:
+        tokens.prepare({"train": rows, "valid": rows}, model, 128, "refuse", tmp_path)
+    assert str(caught.value) == f"{place}: the chat template refuses train.jsonl:7: {why}"
+    assert caught.value.cause == "model"
+
+
+def _half(whole: bytes) -> bytes:
+    return whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "why"),
+    [
+        ("tokenizer.json", _half, "Expecting"),
+        ("tokenizer.json", lambda _: b"", "Expecting value: line 1 column 1"),
+        ("tokenizer.json", lambda _: b"[]", "a JSON object is needed"),
+        ("tokenizer.json", lambda _: b"{}", "Model missing"),
+        ("tokenizer.json", lambda whole: whole.replace(b'"BPE"', b'"EPB"'), "data did not match"),
+        ("tokenizer.json", lambda whole: b"\xff" + whole, "'utf-8' codec can't decode byte 0xff"),
+        ("tokenizer_config.json", _half, ""),
+        ("special_tokens_map.json", lambda _: b"[" * 99_999, "nested too deep"),
+        ("chat_template.jinja", lambda whole: whole + b"\xff", "not UTF-8: 'utf-8' codec"),
+    ],
+)
+def test_a_broken_file_of_a_tokenizer_is_named(
+    tiny: Tiny, tmp_path: Path, name: str, broken: Callable[[bytes], bytes], why: str
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny.model, model)
+    whole = (model / name).read_bytes() if (model / name).is_file() else b""
+    (model / name).write_bytes(broken(whole))
+    with pytest.raises(ThunderError) as caught:
+        tokens.prepare({"train": [], "valid": []}, model, 128, "refuse", tmp_path)
+    assert str(caught.value).startswith(f"{model / name}: ")
+    assert why in str(caught.value)
+    assert caught.value.cause == "model"
 
 
 def test_long_rows_are_dropped_and_counted(tiny: Tiny, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_too_little_that_is_left_is_a_failure_and_nothing_is_kept(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "8 of 11 transcripts left out, and --most-left-out allows 50%; nothing" in printed.err
-    assert "8: no_audio: a, b, c, d, e …" in printed.err
+    assert "8: no_audio: a, b, c, d, e and 3 more" in printed.err
     assert sorted(path.name for path in recorded.iterdir()) == ["list.txt", "sounds"]
     assert _import(recorded, "--most-left-out=0.8") == 0
     assert _rows(recorded / "data") == ["one", "three", "two"]

@@ -128,6 +128,7 @@ def test_a_byte_order_mark_windows_lines_and_empty_lines_do_no_harm(tmp_path: Pa
         (_row("x", audio="audio/../../x.wav"), "a path inside the folder is needed"),
         (_row("x", audio="clips/.x.wav"), "a path inside the folder is needed, to no hidden file"),
         (_row("x", audio=".clips/x.wav"), "a path inside the folder is needed, to no hidden file"),
+        (_row("x", audio="clips/README"), "to no hidden file and no README or the like"),
         (_row("x", duration="3"), "'duration' must be seconds, more than 0, is text: '3'"),
         (_row("x", duration_s=0), "'duration_s' must be seconds"),
         ('{"feat_id": "x", "nko": "ߣ", "latin": "n", "duration": NaN}', "is a number: nan"),
@@ -217,7 +218,9 @@ def test_a_hidden_recording_is_of_nobody_as_it_does_not_name_the_data(tmp_path: 
     assert list(pairs.load(tmp_path, DATA)["audio"]) == [None, "audio/a.wav"]
 
 
-@pytest.mark.parametrize("name", ["../pairs.jsonl", ".pairs.jsonl", ".a/pairs.jsonl", "/p.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["../pairs.jsonl", ".pairs.jsonl", ".a/pairs.jsonl", "/p.jsonl", "README.md"]
+)
 def test_rows_that_do_not_name_the_data_are_not_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(
         ThunderError, match=r"data\.pairs is .*: a path inside the folder"

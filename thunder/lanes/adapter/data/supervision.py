@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from thunder.ground import wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.lanes.adapter.model.vocabulary import Vocabulary
 
@@ -31,21 +32,19 @@ def refuse_unknown_ids(
         token = next(token for token in rows[number][0] if not 0 <= token < size)
         spelling = _spelled(tokenizer, token)
         faults.append(f"{split}.jsonl:{line(number)}: token {spelling} has the id {token}")
-    if len(beyond) > SHOWN:
-        faults.append(f"… and {len(beyond) - SHOWN} more rows")
     if faults:
         title = f"the tokenizer has ids that the model has not: {vocabulary.place}"
-        raise Faults(title, faults, "model")
+        raise Faults(title, wording.some_lines(faults, SHOWN, len(beyond)), "model")
 
 
 def refuse_nothing_learnt(split: str, rows: Rows, line: Line, answers: Iterable[str]) -> None:
     """Raise if a row has no supervised token, or all have the same ones to unlike answers."""
     empty = [number for number, (ids, start) in rows.items() if len(ids) <= start]
     if empty:
-        more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
+        places = [f"line {line(number)}" for number in empty]
         raise ThunderError(
             f"{split}.jsonl: nothing is supervised in {len(empty)} of {len(rows)} rows "
-            f"({', '.join(f'line {line(number)}' for number in empty[:SHOWN])}{more}): "
+            f"({wording.some(places, SHOWN)}): "
             "the chat template writes no assistant turn there",
             "model",
         )

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.data import supervision, token_rows
+from thunder.lanes.adapter.data import supervision, template, token_rows
 from thunder.lanes.adapter.data.supervision import SHOWN, Tokens
+from thunder.lanes.adapter.model import tokenizer as tokenizers
 from thunder.lanes.adapter.model import vocabulary
 from thunder.lanes.adapter.model.vocabulary import Vocabulary
 
@@ -29,7 +31,7 @@ def prepare(
     Args:
         too_long: `drop` or `refuse`.
     """
-    tokenizer, known = _tokenizer(model_folder), vocabulary.of(model_folder)
+    tokenizer, known = tokenizers.load(model_folder), vocabulary.of(model_folder)
     ends = _end_tokens(tokenizer) | vocabulary.ends(model_folder)
     counts = {}
     for split in SPLITS:
@@ -47,22 +49,6 @@ def prepare(
             "without_end": supervision.without_end(kept.values(), ends),
         }
     return counts
-
-
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ThunderError(f"{folder}: no usable tokenizer: {error}", "model") from error
-    if not tokenizer.chat_template:
-        raise ThunderError(
-            f"{folder}: the tokenizer has no chat template, as of a base model; put a "
-            "chat_template.jinja into a copy of the folder: model=folder model.source.folder=COPY",
-            "model",
-        )
-    return tokenizer
 
 
 def _fitting(
@@ -108,49 +94,31 @@ def _line(row: Mapping[str, Any], number: int) -> int:
 
 def _long_rows(split: str, places: Mapping[int, int], count: int, limit: int) -> str:
     named = [f"line {line} ({length} tokens)" for line, length in places.items()]
-    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     return (
         f"{split}.jsonl: {len(named)} of {count} rows are longer than sequence_length {limit}: "
-        f"{', '.join(named[:SHOWN])}{more}; "
+        f"{wording.some(named, SHOWN)}; "
         "raise train.sequence_length, shorten the rows, or set data.too_long to 'drop'"
     )
 
 
 def encode(split: str, rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[Tokens]:
     """Return each row's tokens and its first supervised token."""
-    talks = [row["messages"] for row in rows]
-    for number, talk in enumerate(talks, 1):
+    talks = {_line(given, number): given["messages"] for number, given in enumerate(rows)}
+    for line, talk in talks.items():
         if len(talk) < 2 or talk[-1]["role"] != "assistant":
             raise ThunderError(
-                f"{split} line {number}: the last message is not the assistant's", "data"
+                f"{split} line {line}: the last message is not the assistant's", "data"
             )
     if not talks:
         return []
-    from jinja2 import TemplateError
-
-    try:
-        whole = _tokens(tokenizer, talks, generation=False)
-        prompts = _tokens(tokenizer, [talk[:-1] for talk in talks], generation=True)
-    except TemplateError as error:
-        raise ThunderError(_template_fault(split, tokenizer, error), "model") from error
+    questions = {line: talk[:-1] for line, talk in talks.items()}
+    whole = _tokens(tokenizer, template.texts(split, talks, tokenizer, generation=False))
+    prompts = _tokens(tokenizer, template.texts(split, questions, tokenizer, generation=True))
     ends = _end_tokens(tokenizer)
     return [_span(*pair, ends) for pair in zip(whole, prompts, strict=True)]
 
 
-def _template_fault(split: str, tokenizer: Any, error: Exception) -> str:
-    """Return what a chat template does not do: read at all, with its line, or take these rows."""
-    folder = Path(tokenizer.name_or_path)
-    own = folder / "chat_template.jinja"
-    line = getattr(error, "lineno", None)  # that of an error of syntax alone
-    if line is None:
-        return f"{split}: the chat template refuses the rows: {error}"
-    if own.is_file():
-        return f"{own}:{line}: not a template: {error}"
-    return f"{folder / 'tokenizer_config.json'}: chat_template, its line {line}: {error}"
-
-
-def _tokens(tokenizer: Any, talks: list[Any], generation: bool) -> list[list[int]]:
-    texts = tokenizer.apply_chat_template(talks, tokenize=False, add_generation_prompt=generation)
+def _tokens(tokenizer: Any, texts: list[str]) -> list[list[int]]:
     # The template has written the special tokens; a post-processor would double the first one.
     return list(tokenizer(texts, add_special_tokens=False)["input_ids"])
 

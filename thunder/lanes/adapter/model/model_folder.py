@@ -37,8 +37,7 @@ Listed = dict[str, dict[str, Any]]
 
 def digest(folder: Path) -> str:
     """Return the identity of a model's content; all weights are read, so the caller keeps it."""
-    names = sorted(name for name in _present(folder) if _matters(name))
-    hashes = {name: _hash(folder / name, hashlib.sha256()) for name in names}
+    hashes = {n: _hash(folder / n, hashlib.sha256()) for n in _present(folder) if _matters(n)}
     listing = json.dumps(hashes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(listing.encode("utf-8")).hexdigest()
 
@@ -77,7 +76,7 @@ def _hub_place(folder: Path) -> tuple[Path | None, str | None]:
 def _listed(root: Path | None, commit: str | None) -> Listed:
     """Return the hub's list of the files of this commit, where its client left one."""
     try:
-        return dict(_read(root / "trees" / f"{commit}.json")["files"]) if root else {}
+        return dict(read_object(root / "trees" / f"{commit}.json")["files"]) if root else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -125,7 +124,7 @@ def _missing(folder: Path, present: Sizes, readable: tuple[str, ...]) -> Faults:
         faults.append(f"{' or '.join(TOKENIZERS)}: missing")
     for name in (name for name in readable if name in present):
         try:
-            _read(folder / name)
+            read_object(folder / name)
         except (OSError, ValueError) as error:
             faults.append(f"{name}: cannot be read, {present[name]} bytes: {error}")
     return faults
@@ -133,7 +132,7 @@ def _missing(folder: Path, present: Sizes, readable: tuple[str, ...]) -> Faults:
 
 def _broken_weights(folder: Path, present: Sizes) -> Faults:
     try:
-        index = _read(folder / INDEX) if INDEX in present else {}
+        index = read_object(folder / INDEX) if INDEX in present else {}
         promised = dict(index.get("weight_map", {}))
         total = index.get("metadata", {}).get("total_size")
         shards = sorted(set(promised.values()))
@@ -285,7 +284,8 @@ def _hash(path: Path, hasher: Any) -> str:
     return str(hasher.hexdigest())
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Return a JSON object; a ValueError says why a file is none."""
     try:
         if isinstance(value := json.loads(path.read_text(encoding="utf-8")), dict):
             return value

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import files
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, reason_of
 from thunder.training import rank
 from thunder.training.rank import Channel, NotMet, PeerLost
 
@@ -86,7 +86,7 @@ def _host_file(addresses: list[list[str]]) -> Iterator[str]:
     try:
         place = tempfile.gettempdir()
     except FileNotFoundError as error:  # each was tried by a write: a full disk ends here too
-        reason = f"{error.strerror}; make room in one, or name another by TMPDIR"
+        reason = f"{reason_of(error)}; make room in one, or name another by TMPDIR"
         raise ThunderError(reason, "write") from error
     with tempfile.TemporaryDirectory(dir=place) as folder:
         path = Path(folder, "hosts.json")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
-from thunder.ground import digest
+from thunder.ground import digest, wording
 from thunder.lanes.asr.data import transcripts
 from thunder.lanes.asr.data.listing import Asked, Listed
 from thunder.language import spelling
@@ -51,7 +51,7 @@ def left_out_lines(omitted: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Return a line for each reason, with the first of its names."""
     lines = []
     for reason, entries in omitted.items():
-        shown = ", ".join(list(entries)[:_SHOWN_NAMES]) + " …" * (len(entries) > _SHOWN_NAMES)
+        shown = wording.some(list(entries), _SHOWN_NAMES)
         lines.append(f"{len(entries):,}: {reason}: {shown}{_REMEDIES.get(reason, '')}")
     return lines
 

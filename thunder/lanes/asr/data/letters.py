@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest, files, json_lines
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, of_os_error
 from thunder.lanes.asr import scripts
 from thunder.language import spelling
 
@@ -129,7 +129,7 @@ def _entries(path: Path) -> Sequence[str]:
         text = path.read_bytes().decode("utf-8-sig")
         document = files.parse_json(text) if text.lstrip().startswith(("[", "{")) else None
     except OSError as error:
-        raise ThunderError(f"{path}: {error.strerror or error}", "data") from error
+        raise ThunderError(of_os_error(error, path), "data") from error
     except ValueError as error:
         raise ThunderError(f"{path}: neither UTF-8 lines nor JSON: {error}", "data") from error
     if document is None:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thunder.ground import json_lines, names
+from thunder.ground import json_lines, names, prose
 
 AUDIO = "audio"
 DURATIONS = ("duration_s", "duration")
 SHOWN = 40  # characters of an id that cannot be one
-INSIDE = "a path inside the folder is needed, to no hidden file"
+INSIDE = "a path inside the folder is needed, to no hidden file and no README or the like"
 _LABELS = ("feat_id", "origin", "cluster", "group")  # whole numbers may stand for their digits
 
 
@@ -66,9 +66,10 @@ def _audio_fault(value: object) -> str | None:
 
 
 def is_inside(path: str) -> bool:
-    """Say whether a path stays among the visible files of a folder: those alone name the data."""
+    """Say whether a path stays among the files of a folder that name the data."""
     is_hidden = any(part.startswith(".") and part != "." for part in path.split("/"))
-    return not (is_hidden or path.startswith(("/", "~")) or "\\" in path)
+    is_outside = path.startswith(("/", "~")) or "\\" in path
+    return not (is_hidden or is_outside or prose.is_prose(path))
 
 
 def _duration_fault(value: object) -> str | None:

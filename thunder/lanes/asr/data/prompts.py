@@ -17,6 +17,7 @@ from thunder.lanes.asr.data.listing import Asked, Listed
 from thunder.lanes.asr.speech.spoken import PAIRS, folder_digests
 
 JOINT = "__"  # stands in an id where the path has a /
+_SHOWN_NAMES = 3
 LONGEST_SECONDS = 3600.0
 # Why something was left out; the transcript or the fault stands beside each name.
 NO_AUDIO = "no_audio"
@@ -182,8 +183,7 @@ def _nothing_paired(
 
 
 def _some(names: Mapping[str, Any]) -> str:
-    shown = [repr(name) for name in sorted(names)[:3]]
-    return ", ".join(shown) + (" …" if len(names) > 3 else "") if shown else "nothing"
+    return wording.some([*map(repr, sorted(names))], _SHOWN_NAMES) or "nothing"
 
 
 def _add(

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from thunder.ground import digest, draws, files, json_lines, schema
+from thunder.ground import digest, draws, files, json_lines, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.artifacts import SPLIT, SPLITS
 from thunder.lanes.asr.data import groups, pairs
@@ -84,7 +84,7 @@ def check(document: Mapping[str, Any], ids: Collection[str] | None = None) -> No
         if len(left) != document["left_out"]:
             raise ThunderError(
                 f"split: {len(left)} rows are in no part, {document['left_out']} were left out "
-                f"when it was made: {_some(list(map(repr, left)))}",
+                f"when it was made: {wording.some(list(map(repr, left)), MOST_SHOWN)}",
                 "data",
             )
 
@@ -196,22 +196,19 @@ def _check_parts(parts: Mapping[str, Sequence[str]], place: str) -> None:
                 faults.append(f"{name!r} {where}")
             seen.setdefault(name, part)
     if faults:
-        raise ThunderError(f"{place}: ids overlap: {len(faults)}: {_some(faults)}", "data")
+        shown = wording.some(faults, MOST_SHOWN)
+        raise ThunderError(f"{place}: ids overlap: {len(faults)}: {shown}", "data")
 
 
 def _check_known(parts: Mapping[str, Sequence[str]], ids: Collection[str], place: str) -> None:
     known, named = set(ids), {name for part in SPLITS for name in parts[part]}
     if unknown := sorted(named - known):
         raise ThunderError(
-            f"{place}: {len(unknown)} ids that no row has: {_some(list(map(repr, unknown)))}; "
+            f"{place}: {len(unknown)} ids that no row has: "
+            f"{wording.some(list(map(repr, unknown)), MOST_SHOWN)}; "
             "data.take leaves rows out, or the rows are others now",
             "data",
         )
-
-
-def _some(faults: Sequence[str]) -> str:
-    more = len(faults) - MOST_SHOWN
-    return ", ".join(faults[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _document(

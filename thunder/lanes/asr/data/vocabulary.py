@@ -7,12 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data import letters
 
 VERSION = 1  # raise it when `make` gives other tokens, or the same in another order
 BLANK = "<blank>"
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _check(document: Mapping[str, Any], path: Path) -> None:
     long = [token for i, token in enumerate(tokens) if i != blank and len(token) != 1]
     if long:
         raise ThunderError(
-            f"{path}: {', '.join(map(repr, long[:5]))}: a token other than the blank is one "
-            "character",
+            f"{path}: {wording.some([*map(repr, long)], _SHOWN)}: a token other than the blank "
+            "is one character",
             "data",
         )

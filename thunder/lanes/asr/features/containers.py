@@ -6,6 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from thunder.ground.errors import reason_of
 from thunder.lanes.asr.features import flac, mp3
 from thunder.lanes.asr.features.rows import Unreadable
 
@@ -55,7 +56,7 @@ def _size(path: Path) -> int:
     try:
         status = path.stat()
     except OSError as error:
-        raise Unreadable(f"{path.name}: {os.strerror(error.errno or 0)}") from error
+        raise Unreadable(f"{path.name}: {reason_of(error)}") from error
     if not stat.S_ISREG(status.st_mode):  # a pipe would never end
         raise Unreadable(f"{path.name}: not a file")
     if status.st_size == 0:

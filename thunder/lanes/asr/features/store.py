@@ -9,6 +9,8 @@ import numpy as np
 
 from thunder.ground import digest, files, schema
 from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.json_lines import MOST_SHOWN
+from thunder.ground.wording import some_lines
 from thunder.lanes.asr.features import layouts
 from thunder.lanes.asr.features.shards import FOLDER, name_of
 
@@ -135,7 +137,8 @@ def _check_shards(folder: Path, manifest: Mapping[str, Any]) -> None:
         elif size != expected:
             faults.append(f"{FOLDER}/{shard['name']}: {size} bytes, the manifest has {expected}")
     if faults:
-        raise Faults(f"{folder}: not the features that were made:", faults[:20], "data")
+        shown = some_lines(faults, MOST_SHOWN)
+        raise Faults(f"{folder}: not the features that were made:", shown, "data")
 
 
 def _index(folder: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:

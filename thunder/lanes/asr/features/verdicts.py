@@ -7,6 +7,7 @@ from typing import Any
 
 from thunder.ground.errors import Faults
 from thunder.ground.json_lines import MOST_SHOWN
+from thunder.ground.wording import some_lines
 from thunder.lanes.asr.features import publish, shards, store
 from thunder.lanes.asr.features.rows import Misfit
 from thunder.lanes.asr.features.task import Task
@@ -22,7 +23,7 @@ def refuse_misfits(task: Task, misfits: list[Misfit]) -> None:
             f"in layout {task.making.layout}:"
         )
         named = [f"{m.row.feat_id} (line {m.row.line}): {m.reason}" for m in misfits]
-        raise Faults(title, _first(named), "data")
+        raise Faults(title, some_lines(named, MOST_SHOWN), "data")
 
 
 def check_rejected(task: Task, made: int, rejected: int, beat: Callable[[], None]) -> None:
@@ -41,7 +42,7 @@ def check_rejected(task: Task, made: int, rejected: int, beat: Callable[[], None
         f"{rejected} of the first {looked} rows have no usable audio or features, of all "
         f"{len(task.rows)} rows {task.most_rejected} may have none (features.most_corrupt); "
         f"they are listed in {task.folder / store.REJECTED}:",
-        _first(named),
+        some_lines(named, MOST_SHOWN),
         "data",
     )
 
@@ -78,8 +79,3 @@ def tell(manifest: Mapping[str, Any], folder: Path, emit: Emit) -> None:
     for name, meaning in meanings.items():
         if manifest[name]:
             emit(events.warning(f"{manifest[name]} {meaning}"))
-
-
-def _first(named: list[str]) -> list[str]:
-    more = len(named) - MOST_SHOWN
-    return [*named[:MOST_SHOWN], *([f"… and {more} more"] if more > 0 else [])]

@@ -13,11 +13,13 @@ from safetensors import SafetensorError
 
 from thunder.ground import digest, files, input_files
 from thunder.ground.errors import ThunderError, first_line
+from thunder.ground.wording import some
 from thunder.lanes.asr.features import audio, channels
 from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Outcome, Rejected, Row, framed
 
 LAYOUT = LAYOUTS["whisper_50hz"]
+SHOWN = 5  # weights that are missing
 BATCH_ROWS = 16  # on CUDA; a processor takes one at a time, so that the lane is heard between them
 
 
@@ -138,8 +140,8 @@ def _check_weights(folder: Path, loading: Mapping[str, Any]) -> None:
     missing += [str(key[0]) for key in loading["mismatched_keys"]]
     if missing:
         raise ThunderError(
-            f"{folder}: weights of the encoder are missing: {', '.join(missing[:5])}"
-            f"{f' and {len(missing) - 5} more' if len(missing) > 5 else ''}; fetch the model again",
+            f"{folder}: weights of the encoder are missing: {some(missing, SHOWN)}; "
+            "fetch the model again",
             "model",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thunder.ground import run_files, schema
+from thunder.ground import run_files, schema, wording
 from thunder.ground.errors import Faults
 from thunder.lanes.asr import artifacts, scripts
 from thunder.lanes.asr.artifacts import RESULTS
@@ -257,6 +257,5 @@ def _ascends(values: Sequence[Any]) -> bool:
 
 def _refuse(path: Path, faults: Sequence[str]) -> None:
     if faults:
-        more = [f"… and {len(faults) - _SHOWN_FAULTS:,} more"] * (len(faults) > _SHOWN_FAULTS)
-        shown = [*faults[:_SHOWN_FAULTS], *more]
+        shown = wording.some_lines(faults, _SHOWN_FAULTS)
         raise Faults(f"{path}: not a dump of this run:", shown, "verification")
