@@ -13,6 +13,7 @@ from asr_fixtures import RATE, noise
 
 from thunder.commands import requests, tasks
 from thunder.ground import files
+from thunder.lanes.asr.data import imported
 from thunder.lanes.asr.features import log_mel
 from thunder.lanes.asr.features.rows import Framed, Row
 
@@ -125,8 +126,32 @@ def test_recordings_that_cannot_be_heard_count_as_well(
         (recorded / "sounds" / f"{word}.wav").write_bytes(b"RIFF")
     assert _import(recorded) == 1
     assert "5 of 8 transcripts left out" in (said := capsys.readouterr().err)
-    assert "5: unreadable_audio: " in said
+    assert "  5: unreadable_audio: flac, four, one, three, two\n" in said
+    assert "    5: flac: not readable as audio: " in said
+    assert said.endswith("; likewise four, one, three, two\n")
     assert not (recorded / "data").exists()
+
+
+def test_why_recordings_cannot_be_heard_is_counted_and_told_of_the_first(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count, word in enumerate(("one", "two"), 1):
+        soundfile.write(recorded / "sounds" / f"{word}.wav", noise(0.5)[: 16 * count], RATE)
+    (recorded / "sounds" / "three.wav").write_bytes(b"")
+    assert _import(recorded) == 0
+    said = capsys.readouterr().out
+    assert "  left out 3: unreadable_audio: one, three, two\n" in said
+    assert "    2: one: too short: 1.0 ms; likewise two\n" in said
+    assert "    1: three: an empty file\n" in said
+
+
+def test_however_many_reasons_there_are_the_screen_has_room() -> None:
+    reasons = {f"{word}{n}": f"{n} is {word}" for word in "abcdefghijkl" for n in range(100)}
+    head, *below = imported.left_out_lines({imported.UNREADABLE: reasons}, "left out ")
+    assert head == "left out 1,200: unreadable_audio: a0, a1, a2, a3, a4 …"
+    assert below[0] == "  100: a0: 0 is a; likewise a1, a2, a3, a4, a5 …"
+    assert below[-1] == "  400: of 4 other reasons"
+    assert len(below) == 9
 
 
 @pytest.mark.parametrize("share", ["1.5", "-0.1", "half", "nan"])
@@ -143,7 +168,11 @@ def test_channels_that_cancel_are_named_and_one_can_be_chosen(
     stereo = np.stack([noise(0.5), -noise(0.5)], axis=1)
     soundfile.write(recorded / "sounds" / "one.wav", stereo, RATE)
     assert _import(recorded) == 0
-    assert "left out 1: unreadable_audio: one" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "left out 1: unreadable_audio: one\n" in said
+    assert "1: one: its 2 channels cancel when mixed" in said
+    assert ": hear one, by --channel=left\n" in said
+    assert "features.channel" not in said
     omitted = files.read_json(recorded / "data" / "manifest.json")["omitted"]
     assert "its 2 channels cancel when mixed" in omitted["unreadable_audio"]["one"]
     assert _import(recorded, "--channel=left", into="left") == 0
@@ -156,7 +185,8 @@ def test_channels_that_cancel_are_named_and_one_can_be_chosen(
 def test_an_offset_is_kept_with_a_note(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(recorded / "sounds" / "one.wav", noise(0.5) / 4 + 0.5, RATE)
     assert _import(recorded) == 0
-    assert "kept, with a note, 1: constant_offset: one" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "  kept, with a note, 1: constant_offset: one\n    1: one: a constant offset of" in said
     noticed = files.read_json(recorded / "data" / "manifest.json")["noticed"]
     assert noticed["constant_offset"]["one"].startswith("a constant offset of 0.5")
 

@@ -42,8 +42,8 @@ def made(
     asked, wishes = _asked(transcripts, options, said["format"]), _wishes(said)
     manifest = prompts.import_speech(folder, asked, target, wishes)
     yield f"{os.path.abspath(target)}: {wording.count(manifest['counts']['rows'], 'row')}"
-    for line in imported.left_out_lines(manifest["omitted"]):
-        yield f"  left out {line}"
+    for line in imported.left_out_lines(manifest["omitted"], "left out "):
+        yield f"  {line}"
     if manifest["omitted"]:
         yield f"  all that was left out, and why: {os.path.abspath(target / MANIFEST)}"
     if foreign := listing.strangers(asked, manifest["omitted"]):
@@ -51,8 +51,8 @@ def made(
             f"  not letters of the script: {letters.shown(foreign)}; to take those that the texts "
             "have: --script from_data --column NAME"
         )
-    for line in imported.left_out_lines(manifest.get("noticed", {})):
-        yield f"  kept, with a note, {line}"
+    for line in imported.left_out_lines(manifest.get("noticed", {}), "kept, with a note, "):
+        yield f"  {line}"
     for option in options:
         yield corpus.use_text(_words(option, options, wishes), target)
     yield from _stand_in_lines(options[0]["site"])
