@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import running
 import soundfile
 from asr_fixtures import RATE, noise
 
 from thunder.commands import requests, tasks
 from thunder.ground import files
+from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.data import imported
 from thunder.lanes.asr.features import log_mel
 from thunder.lanes.asr.features.rows import Framed, Row
@@ -180,6 +182,63 @@ def test_channels_that_cancel_are_named_and_one_can_be_chosen(
     assert _rows(recorded / "left") == sorted(WORDS)
     assert _import(recorded, "--channel=lft", into="other") == 1
     assert "there is mix, left, right, first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "1 row would be 0 train, 0 valid, 1 test"), (5, "5 rows would be 4 train, 0 valid, 1 t")],
+)
+def test_too_few_rows_for_a_split_are_told_in_place_of_the_command(
+    recorded: Path, count: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "list.txt").write_text("".join(f"{word}: it is\n" for word in WORDS[:count]))
+    assert _import(recorded, "--most-left-out=1") == 0
+    out = capsys.readouterr().out
+    assert f"  latin: too little to train on: {said}" in out
+    assert "at least 6 are needed (split.train=0.8, split.valid=0.1)\n" in out
+    assert "use it" not in out
+    words = ["+profile=asr_ctc", "data=speech_folder", "script=latin", "data.columns.nko=null"]
+    words += [f"data.source.folder={recorded / 'data'}", f"outputs={recorded / 'outputs'}"]
+    with pytest.raises(ThunderError, match=r"a part is empty: .* 0 valid"):
+        running.here(*words)
+
+
+def test_six_rows_are_enough_for_a_split(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "list.txt").write_text("".join(f"{word}: it is\n" for word in WORDS[:6]))
+    assert _import(recorded) == 0
+    out = capsys.readouterr().out
+    assert "\nuse it: " in out
+    assert "too little" not in out
+
+
+def test_texts_that_do_not_fit_their_sound_are_counted_and_named(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = {word: "a sentence of more letters" for word in WORDS[:2]}
+    lines = [f"{word}: {long.get(word, 'it is')}\n" for word in WORDS]
+    (recorded / "list.txt").write_text("".join(lines))
+    assert _import(recorded) == 0
+    out = capsys.readouterr().out
+    said = "latin: 2 of 8 rows have more letters than frames at 25 a second (model.stride=2), and"
+    assert f"  {said} train nothing: one, two\nuse it: " in out
+    (recorded / "list.txt").write_text("".join(f"{w}: {long['one']}\n" for w in WORDS))
+    assert _import(recorded, into="all") == 0
+    out = capsys.readouterr().out
+    assert "latin: 8 of 8 rows have" in out
+    assert "latin: too little to train on: those that fit are 0 train, 0 valid, 0 test; are" in out
+    assert "use it" not in out
+
+
+def test_what_fits_is_counted_with_the_blanks_between_equal_letters(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = dict(zip(WORDS, ["abcdefghijklm", "abcdefghijklmn", "abcdefghijkll"], strict=False))
+    lines = [f"{word}: {texts.get(word, 'it is')}\n" for word in WORDS]
+    (recorded / "list.txt").write_text("".join(lines))  # 0.5 s are 13 frames after the stride
+    assert _import(recorded) == 0
+    assert "and train nothing: three, two\n" in capsys.readouterr().out
 
 
 def test_an_offset_is_kept_with_a_note(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
