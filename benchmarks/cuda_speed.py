@@ -17,6 +17,7 @@ from ways import Ours, Published
 from thunder.backends.torch import machine
 from thunder.backends.torch.machine import Machine
 from thunder.ground import files
+from thunder.ground.errors import first_line
 from thunder.lanes.asr.features import store
 from thunder.lanes.asr.features.layouts import SAMPLE_RATE
 from thunder.lanes.asr.features.rows import Row
@@ -96,7 +97,7 @@ def largest(fits: Callable[[int], bool], limit: int, deadline: float) -> dict[st
         try:
             is_right = fits(rows)
         except RuntimeError as error:  # kernels have limits of their own, and then memory is none
-            ended = str(error).partition("\n")[0]
+            ended = first_line(error)
             break
         if is_right:
             most = rows

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import running
+import soundfile
+from asr_fixtures import RATE, noise
 from chaos import TASK, Chaos
 
 from thunder.ground import folders
@@ -158,3 +160,43 @@ def test_a_full_disk_is_no_fault_when_all_is_reached(chaos: Chaos, tmp_path: Pat
     assert done.stdout.endswith("code 0\n"), done.stdout
     assert "Traceback" not in done.stdout
     chaos.tally["full disks"] += 1
+
+
+def test_an_import_that_finds_no_room_says_where_and_is_made_with_room(
+    chaos: Chaos, tmp_path: Path
+) -> None:
+    sounds, disk = tmp_path / "sounds", tmp_path / "disk"
+    for folder in (sounds, disk):
+        folder.mkdir()
+    names = "abcdefgh"
+    for seed, name in enumerate(names):
+        soundfile.write(sounds / f"{name}.wav", noise(0.5, seed), RATE)  # of 16 KB
+    (tmp_path / "list.txt").write_text("".join(f"{name}: it is {name}\n" for name in names))
+    words = f"corpus import-speech '{sounds}' '{tmp_path}/list.txt' '{disk}/data'"
+    asked = f'"$PYTHON" -c \'{TASK}\' {words} 2>&1; echo "code $?"; echo ------'
+    seen = set()
+    for kib in chaos.sample([4, 8, 20, 60, 120, 136, 140, 144, 148, 512], short=4):
+        done = running.in_namespace(
+            f"""
+            mount -t tmpfs -o size={kib}k tmpfs '{disk}'
+            {asked}
+            ls -A '{disk}'; echo ------
+            mount -o remount,size=16m '{disk}'
+            [ -e '{disk}/data' ] || {asked}
+            ls -A '{disk}'; wc -l <'{disk}/data/pairs.jsonl'
+            """,
+            folder=disk,
+        )
+        assert done.stderr == ""
+        assert "Traceback" not in done.stdout
+        first, left, *again, last = done.stdout.split("------\n")
+        is_made = first.endswith("code 0\n")
+        if not is_made:
+            said, _ = first.splitlines()  # cause and place in one line, and the code
+            assert re.fullmatch(rf"thunder: {re.escape(str(disk))}/\S+: {FULL}", said), first
+            assert again[0].endswith("code 0\n"), again
+        assert left.split() == (["data"] if is_made else []), left
+        assert last.split() == ["data", str(len(names))]
+        seen.add(is_made)
+        chaos.tally["full disks"] += 1
+    assert seen == {True, False}

@@ -82,6 +82,8 @@ def test_a_dump_of_a_script_of_ones_own_says_its_normaliser(tmp_path: Path) -> N
     dump = documents.of_dump(_dump(tmp_path, predictions, references))
     assert (dump["script"], dump["all"]["norm"]["edits"]) == ("french", 1)
     schema.check("score", dump, "score")
+    assert "toneless" not in documents.render(dump)  # its accents are letters
+    assert "norm" in documents.render(dump)
     predictions[0]["normaliser"] = "latin"
     with pytest.raises(Faults, match=r"predictions.jsonl:1: normaliser 'latin', not 'plain'"):
         _dump(tmp_path, predictions, references)

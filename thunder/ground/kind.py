@@ -52,7 +52,7 @@ class Kind:
             digest of the code and words behind it.
         imports: `module:function` of each action that makes a data folder of what a person has:
             (source, transcripts, target, options of conf/script/, other options as they were
-            typed) to the lines that say what was made.
+            typed, what composes the config of words) to the lines that say what was made.
         tables: module that makes the tables of a matrix; see `results.tables`.
         page: module that makes the error page of a run; see `results.pages`.
         decodes: `module:function` that asks the model of a run again for what its files say:

@@ -98,6 +98,11 @@ def scored(text: str, script: Script | str, variant: str) -> str:
     raise ThunderError(f"no variant {variant!r} of a text; there is {', '.join(VARIANTS)}")
 
 
+def variants(script: Script) -> tuple[str, ...]:
+    """Return the variants that are of their own: accents that are letters are no tones."""
+    return VARIANTS[:-1] if script.normaliser == "plain" else VARIANTS
+
+
 def clusters(text: str) -> list[str]:
     """Split a text into base characters, each with the marks that belong to it."""
     parts: list[str] = []

@@ -32,14 +32,14 @@ def of_dump(
     seed: int = intervals.SEED,
     bridge_version: str | None = None,
 ) -> dict[str, Any]:
-    """Return the scores of a dump in every variant, with intervals, as schemas/score.json.
+    """Return the scores of a dump in its variants, with intervals, as schemas/score.json.
 
     Args:
         samples: of the bootstrap; 0 leaves the intervals out.
         bridge_version: score a Latin dump as N'Ko too, both sides mapped by this bridge.
     """
     clusters = None if dump.clusters is None else np.array(dump.clusters)
-    by_variant = {v: _counts(dump, v) for v in score.VARIANTS}
+    by_variant = {v: _counts(dump, v) for v in spelling.variants(dump.form)}
     mapped = _bridged(dump, bridge_version)
     disjoint = dump.text_disjoint
 
@@ -161,7 +161,7 @@ def _table_rows(title: str, block: Mapping[str, Any]) -> list[list[str]]:
             f"{block[variant]['edits']:,}",
             f"{block[variant]['ref_chars']:,}",
         ]
-        for index, variant in enumerate(score.VARIANTS)
+        for index, variant in enumerate(v for v in score.VARIANTS if v in block)
     ]
 
 

@@ -18,9 +18,8 @@ from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import material
 from thunder.lanes.asr.data import pairs, targets, vocabulary
-from thunder.lanes.asr.features import store
+from thunder.lanes.asr.features import layouts, store
 from thunder.lanes.asr.material import Material
-from thunder.lanes.asr.model import ctc
 from thunder.language import bridge, spelling
 
 
@@ -314,7 +313,7 @@ def test_rows_fit_exactly_when_their_ctc_loss_is_finite(stride: int) -> None:
     for _ in range(200):
         classes = chance.integers(1, 4, chance.integers(0, 12)).tolist()
         frames = int(chance.integers(1, 40))
-        room = ctc.output_length(frames, stride)
+        room = layouts.output_length(frames, stride)
         loss = functional.ctc_loss(
             torch.zeros(room, 1, 5).log_softmax(2),
             torch.tensor([classes], dtype=torch.int64),
@@ -328,7 +327,7 @@ def test_rows_fit_exactly_when_their_ctc_loss_is_finite(stride: int) -> None:
 def test_rows_that_cannot_fit_are_counted(speech: Speech, tmp_path: Path) -> None:
     given = gathered(speech, tmp_path, model__stride=4)
     for name, split in given.splits.items():
-        room = [ctc.output_length(n, 4) for n in split.frames.tolist()]
+        room = [layouts.output_length(n, 4) for n in split.frames.tolist()]
         needed = [targets.frames_needed(one) for one in split.targets]
         assert split.fits.tolist() == [n <= r for n, r in zip(needed, room, strict=True)]
         assert given.counts[name]["infeasible"] == int((~split.fits).sum())

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def corpus(
         options = _options((script or "latin").split(","), column, set or (), config_dir)
         said = {"license": license, "format": format, "channel": channel,
                 "most_left_out": most_left_out}  # fmt: skip
-        for line in make(Path(target), transcripts, into, options, said):
+        composed = partial(_composed, config_dir=config_dir)
+        for line in make(Path(target), transcripts, into, options, said, composed):
             print(line)
         return None
     if action != "build":
@@ -124,13 +126,20 @@ def _options(
 
 
 def _option(words: Sequence[str], config_dir: str) -> dict[str, Any]:
+    from thunder.config import compose
+
+    config = _composed(words, config_dir)
+    if absent := list(compose.missing_values({"alphabet": config["alphabet"]})):
+        raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
+    flags = sources.sources(places_dir(config_dir)).flags
+    return {
+        "script": config["script"], "alphabet": config["alphabet"], "words": words, "flags": flags,
+    }  # fmt: skip
+
+
+def _composed(words: Sequence[str], config_dir: str) -> dict[str, Any]:
     from thunder.config import compose, overrides
 
     places = sources.sources(places_dir(config_dir))
     parsed = overrides.parse(words, places)
-    config = compose.compose(parsed.choices, places).fill(parsed.values)
-    if absent := list(compose.missing_values({"alphabet": config["alphabet"]})):
-        raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
-    chosen = [*words, *places.flags]
-    site = config["runtime"]["site"]
-    return {key: config[key] for key in ("script", "alphabet")} | {"words": chosen, "site": site}
+    return compose.compose(parsed.choices, places).fill(parsed.values)

@@ -13,7 +13,6 @@ from thunder.lanes.asr.data import targets
 from thunder.lanes.asr.data.targets import Targets
 from thunder.lanes.asr.features import layouts
 from thunder.lanes.asr.features.store import Store
-from thunder.lanes.asr.model import ctc
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -105,7 +104,7 @@ def _fits(
     """
     stride = config["model"]["stride"]
     frames = _counted(frames, opened, config)
-    room = {n: ctc.output_length(n, stride) for n in np.unique(frames).tolist()}
+    room = {n: layouts.output_length(n, stride) for n in np.unique(frames).tolist()}
     pairs_ = zip(classes, frames.tolist(), strict=True)
     return np.array([0 < targets.frames_needed(target) <= room[n] for target, n in pairs_], bool)
 
@@ -124,7 +123,7 @@ def check_fit(splits: Mapping[str, Utterances], opened: Store, config: Mapping[s
             )
     frames = [_counted(utterances.frames, opened, config) for utterances in splits.values()]
     longest = max(int(each.max()) for each in frames)
-    after, positions = ctc.output_length(longest, model["stride"]), model["size"]["positions"]
+    after, positions = layouts.output_length(longest, model["stride"]), model["size"]["positions"]
     if after > positions:
         raise ThunderError(
             f"model.size.positions is {positions}, and the longest row has {after} frames after "

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import running
 import soundfile
 from asr_fixtures import RATE, noise
 
 from thunder.commands import requests, tasks
 from thunder.ground import files
+from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.data import imported
 from thunder.lanes.asr.features import log_mel
 from thunder.lanes.asr.features.rows import Framed, Row
 
@@ -125,8 +128,32 @@ def test_recordings_that_cannot_be_heard_count_as_well(
         (recorded / "sounds" / f"{word}.wav").write_bytes(b"RIFF")
     assert _import(recorded) == 1
     assert "5 of 8 transcripts left out" in (said := capsys.readouterr().err)
-    assert "5: unreadable_audio: " in said
+    assert "  5: unreadable_audio: flac, four, one, three, two\n" in said
+    assert "    5: flac: not readable as audio: " in said
+    assert said.endswith("; likewise four, one, three, two\n")
     assert not (recorded / "data").exists()
+
+
+def test_why_recordings_cannot_be_heard_is_counted_and_told_of_the_first(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count, word in enumerate(("one", "two"), 1):
+        soundfile.write(recorded / "sounds" / f"{word}.wav", noise(0.5)[: 16 * count], RATE)
+    (recorded / "sounds" / "three.wav").write_bytes(b"")
+    assert _import(recorded) == 0
+    said = capsys.readouterr().out
+    assert "  left out 3: unreadable_audio: one, three, two\n" in said
+    assert "    2: one: too short: 1.0 ms; likewise two\n" in said
+    assert "    1: three: an empty file\n" in said
+
+
+def test_however_many_reasons_there_are_the_screen_has_room() -> None:
+    reasons = {f"{word}{n}": f"{n} is {word}" for word in "abcdefghijkl" for n in range(100)}
+    head, *below = imported.left_out_lines({imported.UNREADABLE: reasons}, "left out ")
+    assert head == "left out 1,200: unreadable_audio: a0, a1, a2, a3, a4 and 1,195 more"
+    assert below[0] == "  100: a0: 0 is a; likewise a1, a2, a3, a4, a5 …"
+    assert below[-1] == "  400: of 4 other reasons"
+    assert len(below) == 9
 
 
 @pytest.mark.parametrize("share", ["1.5", "-0.1", "half", "nan"])
@@ -143,7 +170,11 @@ def test_channels_that_cancel_are_named_and_one_can_be_chosen(
     stereo = np.stack([noise(0.5), -noise(0.5)], axis=1)
     soundfile.write(recorded / "sounds" / "one.wav", stereo, RATE)
     assert _import(recorded) == 0
-    assert "left out 1: unreadable_audio: one" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "left out 1: unreadable_audio: one\n" in said
+    assert "1: one: its 2 channels cancel when mixed" in said
+    assert ": hear one, by --channel=left\n" in said
+    assert "features.channel" not in said
     omitted = files.read_json(recorded / "data" / "manifest.json")["omitted"]
     assert "its 2 channels cancel when mixed" in omitted["unreadable_audio"]["one"]
     assert _import(recorded, "--channel=left", into="left") == 0
@@ -153,10 +184,68 @@ def test_channels_that_cancel_are_named_and_one_can_be_chosen(
     assert "there is mix, left, right, first" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "1 row would be 0 train, 0 valid, 1 test"), (5, "5 rows would be 4 train, 0 valid, 1 t")],
+)
+def test_too_few_rows_for_a_split_are_told_in_place_of_the_command(
+    recorded: Path, count: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "list.txt").write_text("".join(f"{word}: it is\n" for word in WORDS[:count]))
+    assert _import(recorded, "--most-left-out=1") == 0
+    out = capsys.readouterr().out
+    assert f"  latin: too little to train on: {said}" in out
+    assert "at least 6 are needed (split.train=0.8, split.valid=0.1)\n" in out
+    assert "use it" not in out
+    words = ["+profile=asr_ctc", "data=speech_folder", "script=latin", "data.columns.nko=null"]
+    words += [f"data.source.folder={recorded / 'data'}", f"outputs={recorded / 'outputs'}"]
+    with pytest.raises(ThunderError, match=r"a part is empty: .* 0 valid"):
+        running.here(*words)
+
+
+def test_six_rows_are_enough_for_a_split(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recorded / "list.txt").write_text("".join(f"{word}: it is\n" for word in WORDS[:6]))
+    assert _import(recorded) == 0
+    out = capsys.readouterr().out
+    assert "\nuse it: " in out
+    assert "too little" not in out
+
+
+def test_texts_that_do_not_fit_their_sound_are_counted_and_named(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = {word: "a sentence of more letters" for word in WORDS[:2]}
+    lines = [f"{word}: {long.get(word, 'it is')}\n" for word in WORDS]
+    (recorded / "list.txt").write_text("".join(lines))
+    assert _import(recorded) == 0
+    out = capsys.readouterr().out
+    said = "latin: 2 of 8 rows have more letters than frames at 25 a second (model.stride=2), and"
+    assert f"  {said} train nothing: one, two\nuse it: " in out
+    (recorded / "list.txt").write_text("".join(f"{w}: {long['one']}\n" for w in WORDS))
+    assert _import(recorded, into="all") == 0
+    out = capsys.readouterr().out
+    assert "latin: 8 of 8 rows have" in out
+    assert "latin: too little to train on: those that fit are 0 train, 0 valid, 0 test; are" in out
+    assert "use it" not in out
+
+
+def test_what_fits_is_counted_with_the_blanks_between_equal_letters(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = dict(zip(WORDS, ["abcdefghijklm", "abcdefghijklmn", "abcdefghijkll"], strict=False))
+    lines = [f"{word}: {texts.get(word, 'it is')}\n" for word in WORDS]
+    (recorded / "list.txt").write_text("".join(lines))  # 0.5 s are 13 frames after the stride
+    assert _import(recorded) == 0
+    assert "and train nothing: three, two\n" in capsys.readouterr().out
+
+
 def test_an_offset_is_kept_with_a_note(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(recorded / "sounds" / "one.wav", noise(0.5) / 4 + 0.5, RATE)
     assert _import(recorded) == 0
-    assert "kept, with a note, 1: constant_offset: one" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "  kept, with a note, 1: constant_offset: one\n    1: one: a constant offset of" in said
     noticed = files.read_json(recorded / "data" / "manifest.json")["noticed"]
     assert noticed["constant_offset"]["one"].startswith("a constant offset of 0.5")
 

@@ -12,7 +12,7 @@ import pytest
 from thunder.ground import files, schema
 from thunder.jobs.kinds import KINDS
 from thunder.lanes.asr.data import vocabulary
-from thunder.lanes.asr.evaluation import dumps, partition, scored_dump
+from thunder.lanes.asr.evaluation import dumps, partition, results, scored_dump
 from thunder.lanes.asr.features import log_mel
 from thunder.lanes.asr.model import definitions
 from thunder.language import spelling
@@ -151,6 +151,16 @@ def test_metrics_are_numbers_of_results(done: tuple[Path, dict[str, float | None
         "test_cer_toneless", "test_cer_ttt_off", "test_cer_ttt_shuffled", "test_exact", "test_wer",
         "train_seconds", "utterances_per_second", "valid_cer_micro", "valid_loss",
     ]  # fmt: skip
+
+
+def test_what_has_no_tones_to_put_aside_has_no_metric_of_it(
+    done: tuple[Path, dict[str, float | None]],
+) -> None:
+    folder, metrics = done
+    document = files.read_json(folder / "results.json")
+    training = {"train_seconds": 1.0, "utterances_per_second": 1.0}
+    plain = results.metrics(document, training, spelling.form("french", "plain"))
+    assert {*metrics} - {*plain} == {"test_cer_toneless"}
 
 
 def scored(stable: int, rows: int, blank: float = 0.5) -> scored_dump.Scored:

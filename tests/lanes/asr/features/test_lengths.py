@@ -74,6 +74,37 @@ def test_an_id3_tag_is_no_sound(tmp_path: Path) -> None:
     assert np.allclose(plain.samples, tagged.samples, atol=1e-6)
 
 
+_TAG = b"ID3\x03\0\0\0\0\x06\x00" + b"\x55" * 768
+
+
+@pytest.mark.parametrize("tag", [b"", _TAG])
+@pytest.mark.parametrize(
+    "before", [bytes(60_000), b"\x55", b"\xff" * 1441, b"\0" + b"\x55" * 1441, b"\xff\xff\x55"]
+)
+def test_what_may_stand_before_the_first_frame_of_an_mp3_hides_no_other_frame(
+    tmp_path: Path, tag: bytes, before: bytes
+) -> None:
+    body = _without_xing(_mp3(tmp_path / "a.mp3", "VARIABLE"))
+    whole = _read(tmp_path / "b.mp3", body)
+    assert np.array_equal(_read(tmp_path / "b.mp3", tag + before + body).samples, whole.samples)
+
+
+@pytest.mark.parametrize("tag", [b"", _TAG])
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_more_than_one_frame_before_the_first_one_of_an_mp3_is_refused(
+    tmp_path: Path, tag: bytes, is_counted: bool
+) -> None:
+    data = _mp3(tmp_path / "a.mp3", "VARIABLE")
+    body = data if is_counted else _without_xing(data)
+    for count in (1442, 60_000):
+        with pytest.raises(
+            audio.Unreadable, match=f"^broken: {count} bytes before its first frame are none$"
+        ):
+            _read(tmp_path / "b.mp3", tag + b"\x55" * count + body)
+    with pytest.raises(audio.Unreadable, match=r"no frame of MP3 near its beginning$"):
+        _read(tmp_path / "b.mp3", tag + b"\x55" * 70_000 + body)
+
+
 def test_two_mp3_files_joined_are_as_long_as_both(tmp_path: Path) -> None:
     data = _mp3(tmp_path / "a.mp3", "CONSTANT")
     assert _read(tmp_path / "b.mp3", data + data).duration_s == pytest.approx(4.0, abs=0.3)

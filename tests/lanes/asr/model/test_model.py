@@ -9,6 +9,7 @@ from asr_models import CLASSES, DIMS, SIZE, batch, config, model
 from torch import Tensor, nn
 
 from thunder.ground.errors import ThunderError
+from thunder.lanes.asr.features import layouts
 from thunder.lanes.asr.model import ctc, definitions
 from thunder.lanes.asr.model.oracle import NAMES
 
@@ -51,12 +52,12 @@ def test_counting_agrees_with_building(mode: str) -> None:
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 8, 9, 31])
 def test_output_length_is_what_the_convolution_leaves(stride: int, frames: int) -> None:
     output = model(stride=stride)(*batch(frames))
-    assert output.log_probs.shape[1] == ctc.output_length(frames, stride)
-    assert output.lengths.tolist() == [ctc.output_length(frames, stride)]
+    assert output.log_probs.shape[1] == layouts.output_length(frames, stride)
+    assert output.lengths.tolist() == [layouts.output_length(frames, stride)]
 
 
 def test_the_published_window_makes_375_frames() -> None:
-    assert ctc.output_length(1500, 4) == 375
+    assert layouts.output_length(1500, 4) == 375
 
 
 def test_the_baseline_is_the_transformer_of_torch() -> None:

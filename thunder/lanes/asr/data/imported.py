@@ -1,5 +1,6 @@
 """What a person says of an import, what it gathers, and the manifest that tells all of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,11 @@ from thunder.lanes.asr.data.listing import Asked, Listed
 from thunder.language import spelling
 
 REVISION = 2  # raise it when the same recordings and transcripts give other rows
-_SHOWN_NAMES = 5
+UNREADABLE = "unreadable_audio"
+OFFSET = "constant_offset"  # of what was kept, and is to be known
+_TOLD = (UNREADABLE, OFFSET)  # of these each name has a reason of its own; of others, its text
+_SHOWN_NAMES, _SHOWN_REASONS = 5, 8
+_NUMBER = re.compile(r"\d[\d.,]*")
 _REMEDIES = {transcripts.DIGITS: "; numbers must be written out as the words that are spoken"}
 
 
@@ -47,13 +52,32 @@ class Gathered:
         self.omitted.setdefault(reason, {})[name] = what
 
 
-def left_out_lines(omitted: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return a line for each reason, with the first of its names."""
+def left_out_lines(omitted: Mapping[str, Mapping[str, str]], verb: str = "") -> list[str]:
+    """Return a line for each reason, with the first of its names; what is said of them, below.
+
+    Args:
+        verb: that a line of a reason begins with.
+    """
     lines = []
     for reason, entries in omitted.items():
         shown = wording.some(list(entries), _SHOWN_NAMES)
-        lines.append(f"{len(entries):,}: {reason}: {shown}{_REMEDIES.get(reason, '')}")
+        lines.append(f"{verb}{len(entries):,}: {reason}: {shown}{_REMEDIES.get(reason, '')}")
+        lines += [f"  {line}" for line in _alike(entries)] if reason in _TOLD else []
     return lines
+
+
+def _alike(entries: Mapping[str, str]) -> list[str]:
+    """Return a line for what is said alike but for its numbers, most frequent first."""
+    kinds: dict[str, list[str]] = {}
+    for name, said in entries.items():
+        kinds.setdefault(_NUMBER.sub("", said), []).append(name)
+    ordered = sorted(kinds.values(), key=len, reverse=True)
+    lines = []
+    for first, *others in ordered[:_SHOWN_REASONS]:
+        likewise = f"; likewise {wording.some(others, _SHOWN_NAMES)}" if others else ""
+        lines.append(f"{len(others) + 1:,}: {first}: {entries[first]}{likewise}")
+    rest = ordered[_SHOWN_REASONS:]
+    return [*lines, *([f"{sum(map(len, rest)):,}: of {len(rest)} other reasons"] if rest else [])]
 
 
 def manifest(

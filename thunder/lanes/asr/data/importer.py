@@ -2,19 +2,20 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
-from thunder.ground import wording
+from thunder.ground import files, wording
 from thunder.ground.errors import ThunderError
 from thunder.ground.input_files import MANIFEST
 from thunder.lanes.asr import scripts
-from thunder.lanes.asr.data import imported, letters, listing, prompts
+from thunder.lanes.asr.data import imported, letters, listing, prompts, shortage
 from thunder.lanes.asr.data.imported import Wishes
 from thunder.lanes.asr.data.listing import Asked
 from thunder.lanes.asr.features import channels
+from thunder.lanes.asr.speech.spoken import PAIRS
 
 DEFAULT = "latin"
 _NAME = "[a-z][a-z0-9_]*"
@@ -26,6 +27,7 @@ def made(
     into: str,
     options: Sequence[Mapping[str, Any]],
     said: Mapping[str, str],
+    composed: Callable[[Sequence[str]], Mapping[str, Any]],
 ) -> Iterator[str]:
     """Make a data folder of recordings and transcripts; yield what was made and what left out.
 
@@ -33,6 +35,7 @@ def made(
         transcripts: a file of texts; of several scripts, one for each, with commas between.
         options: of conf/script/, composed, in the same order.
         said: license, format, channel, most_left_out; empty where a person said nothing.
+        composed: gives the config that words choose.
     """
     if not transcripts:
         raise ThunderError(
@@ -40,29 +43,42 @@ def made(
         )
     target = Path(into or f"speech-{folder.name}")
     asked, wishes = _asked(transcripts, options, said["format"]), _wishes(said)
+    commands = [_words(option, options, wishes) for option in options]
+    configs = [composed(words) for words in commands]
     manifest = prompts.import_speech(folder, asked, target, wishes)
     yield f"{os.path.abspath(target)}: {wording.count(manifest['counts']['rows'], 'row')}"
-    for line in imported.left_out_lines(manifest["omitted"]):
-        yield f"  left out {line}"
-    if manifest["omitted"]:
-        yield f"  all that was left out, and why: {os.path.abspath(target / MANIFEST)}"
-    if foreign := listing.strangers(asked, manifest["omitted"]):
+    yield from (f"  {line}" for line in _noted(manifest, asked, target))
+    usable = []
+    for option, words, config in zip(options, commands, configs, strict=True):
+        lack = shortage.of(list(files.read_jsonl(target / PAIRS)), config)
+        yield from (f"  {config['script']}: {line}" for line in lack.lines)
+        if not lack.is_too_little:
+            usable.append(config)
+            yield corpus.use_text([*words, *option["flags"]], target)
+    yield from _stand_in_lines(usable[:1])
+
+
+def _noted(manifest: Mapping[str, Any], asked: Sequence[Asked], target: Path) -> Iterator[str]:
+    """Yield what was left out, and what was kept with a note."""
+    omitted = manifest["omitted"]
+    yield from imported.left_out_lines(omitted, "left out ")
+    if omitted:
+        yield f"all that was left out, and why: {os.path.abspath(target / MANIFEST)}"
+    if foreign := listing.strangers(asked, omitted):
         yield (
-            f"  not letters of the script: {letters.shown(foreign)}; to take those that the texts "
+            f"not letters of the script: {letters.shown(foreign)}; to take those that the texts "
             "have: --script from_data --column NAME"
         )
-    for line in imported.left_out_lines(manifest.get("noticed", {})):
-        yield f"  kept, with a note, {line}"
-    for option in options:
-        yield corpus.use_text(_words(option, options, wishes), target)
-    yield from _stand_in_lines(options[0]["site"])
+    yield from imported.left_out_lines(manifest.get("noticed", {}), "kept, with a note, ")
 
 
-def _stand_in_lines(site: Mapping[str, Any]) -> Iterator[str]:
+def _stand_in_lines(configs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield how a real model is trained, where the one that the site names is none."""
-    size = site["models"].get("asr_ctc", {})
-    if size.get("learning_rate_factor", 1) != 1:
-        yield f"  site={site['name']} trains a small stand-in model; a real one: model=ctc_large"
+    for config in configs:
+        site, size = config["runtime"]["site"], config["model"]["size"]
+        if size["learning_rate_factor"] != 1:
+            name = site["name"]
+            yield f"  site={name} trains a small stand-in model; a real one: model=ctc_large"
 
 
 def _wishes(said: Mapping[str, str]) -> Wishes:
@@ -79,22 +95,22 @@ def _wishes(said: Mapping[str, str]) -> Wishes:
 
 
 def _asked(transcripts: str, options: Sequence[Mapping[str, Any]], format: str) -> list[Asked]:
-    files = [transcripts] if len(options) == 1 else transcripts.split(",")
+    lists = [transcripts] if len(options) == 1 else transcripts.split(",")
     names = [option["script"] for option in options]
     if odd := [n for n in names if n in scripts.RESERVED or not re.fullmatch(_NAME, n)]:
         raise ThunderError(
             f"corpus import-speech: {odd[0]!r} cannot name a column of text: lower case letters, "
             f"digits and _, and none of {', '.join(scripts.RESERVED)}"
         )
-    if len(files) != len(options) or len({*names}) != len(names):
+    if len(lists) != len(options) or len({*names}) != len(names):
         raise ThunderError(
-            f"corpus import-speech: {wording.count(len(files), 'file')} of transcripts for the "
+            f"corpus import-speech: {wording.count(len(lists), 'file')} of transcripts for the "
             f"scripts {', '.join(names)}: each needs a file and a name of its own, in the same "
             "order, with commas and no space between: A.tsv,B.tsv --column A,B"
         )
     return [
         Asked(Path(file), _letters(option), chosen or None)
-        for file, option, chosen in zip(files, options, _formats(format, len(files)), strict=True)
+        for file, option, chosen in zip(lists, options, _formats(format, len(lists)), strict=True)
     ]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
-from thunder.ground import digest, files, json_lines, schema, wording
-from thunder.ground.errors import ThunderError
+from thunder.ground import digest, files, schema, wording
+from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.input_files import MANIFEST
 from thunder.lanes.asr.data import imported, listing, pair, recordings
-from thunder.lanes.asr.data.imported import NOTHING_SAID, Gathered, Wishes
+from thunder.lanes.asr.data.imported import NOTHING_SAID, OFFSET, UNREADABLE, Gathered, Wishes
 from thunder.lanes.asr.data.listing import Asked, Listed
 from thunder.lanes.asr.speech.spoken import PAIRS, folder_digests
 
@@ -22,11 +22,8 @@ LONGEST_SECONDS = 3600.0
 # Why something was left out; the transcript or the fault stands beside each name.
 NO_AUDIO = "no_audio"
 NO_TRANSCRIPT = "no_transcript"
-UNREADABLE = "unreadable_audio"
 SECOND_RECORDING = "second_recording"
 OTHER_FILE = "not_audio"
-# What was kept, and is to be known.
-OFFSET = "constant_offset"
 
 Progress = Callable[[int, int], None]
 
@@ -133,8 +130,8 @@ def _usable(audio: Mapping[str, Path], listed: Listed, gathered: Gathered) -> di
 
 def _check_any(folder: Path, gathered: Gathered) -> None:
     if not gathered.rows:
-        why = [f"{name}: {what}" for name, what in gathered.omitted[UNREADABLE].items()]
-        json_lines.refuse(f"{folder}: none of its recordings could be used", why)
+        why = imported.left_out_lines({UNREADABLE: gathered.omitted[UNREADABLE]})
+        raise Faults(f"{folder}: none of its recordings could be used:", why, "data")
 
 
 def _rank(place: str) -> tuple[int, str]:
@@ -225,7 +222,7 @@ def _seconds(name: str, copy: Path, gathered: Gathered, channel: str) -> float |
     try:
         heard = audio.read(copy, LONGEST_SECONDS, channel)
     except audio.Unreadable as error:
-        gathered.omit(UNREADABLE, name, str(error))
+        gathered.omit(UNREADABLE, name, error.told("--channel"))
         return None
     if offset := channels.offset(heard.samples):
         said = f"a constant offset of {offset:.2g}, louder than its sound"

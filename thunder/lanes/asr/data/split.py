@@ -48,7 +48,7 @@ def make(rows: "Dataset", split: Mapping[str, Any], folder: Path) -> dict[str, A
         count = len(set(labels))
         parts = _by_group(ids, labels, split)
     else:
-        parts = _by_row(ids, split)
+        parts = by_row(ids, split)
     made_by = {key: split[key] for key in ("rule", "by", "seed", "train", "valid")}
     left = len(ids) - sum(map(len, parts.values()))
     more = {"groups": count, "given": given, "left_out": left}
@@ -89,6 +89,14 @@ def check(document: Mapping[str, Any], ids: Collection[str] | None = None) -> No
             )
 
 
+def by_row(ids: Sequence[str], split: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the ids of each part by the rule `random`; a part may be empty."""
+    order = sorted(ids)
+    _shuffle(order, draws.stream("split", split["seed"]))
+    first, second = cuts(len(order), split)
+    return {"train": order[:first], "valid": order[first:second], "test": order[second:]}
+
+
 def cuts(count: int, split: Mapping[str, Any]) -> tuple[int, int]:
     """Return where valid and test begin; in fractions, since 0.7 + 0.1 is not 0.8 in floats."""
     train, valid = Fraction(str(split["train"])), Fraction(str(split["valid"]))
@@ -110,13 +118,6 @@ def _check_rule(split: Mapping[str, Any]) -> None:
         raise ThunderError(
             f"split: train {split['train']} and valid {split['valid']} leave nothing for test"
         )
-
-
-def _by_row(ids: Sequence[str], split: Mapping[str, Any]) -> dict[str, list[str]]:
-    order = sorted(ids)
-    _shuffle(order, draws.stream("split", split["seed"]))
-    first, second = cuts(len(order), split)
-    return {"train": order[:first], "valid": order[first:second], "test": order[second:]}
 
 
 def _shuffle(items: list[str], rng: Random) -> None:

@@ -87,7 +87,7 @@ def run(
     for warning in document["warnings"]:
         emit(events.warning(warning))
     files.write_json(folder / artifacts.RESULTS, document)
-    return results.metrics(document, training)
+    return results.metrics(document, training, material.form)
 
 
 def _dump_all(work: _Work) -> tuple[dict[str, Any], dict[str, Scored]]:

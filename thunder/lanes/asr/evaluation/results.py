@@ -65,7 +65,9 @@ def document(
     return results
 
 
-def metrics(results: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, float | None]:
+def metrics(
+    results: Mapping[str, Any], training: Mapping[str, Any], form: spelling.Script
+) -> dict[str, float | None]:
     """Return the numbers of results.json that a run is looked up by."""
     test, valid, adapted = results["test"], results["valid"], results["adaptation"]
     low, high = results["cer_ci95"] or (None, None)
@@ -75,7 +77,6 @@ def metrics(results: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str
         "test_cer_high": high,
         "test_cer_macro": test[MAIN]["cer_macro"],
         "test_cer_raw": test["raw"]["cer_micro"],
-        "test_cer_toneless": test["toneless"]["cer_micro"],
         "test_wer": test[MAIN]["wer_micro"],
         "test_exact": test[MAIN]["exact"],
         "valid_cer_micro": valid[MAIN]["cer_micro"],
@@ -93,6 +94,8 @@ def metrics(results: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str
         "blank_mass": results["blank_mass"],
         "stable_share": results["stable_share"],
     }
+    if "toneless" in spelling.variants(form):
+        numbers["test_cer_toneless"] = test["toneless"]["cer_micro"]
     for column, suffix in PASSES.items():
         if adapted[column] is not None:
             numbers[f"test_cer{suffix}"] = adapted[column]["cer_micro"]

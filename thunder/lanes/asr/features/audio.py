@@ -17,6 +17,7 @@ from thunder.lanes.asr.features.rows import Unreadable as Unreadable
 LOWEST_RATE = 4_000  # below is no speech but a broken header
 HIGHEST_RATE = 384_000
 QUALITY = "HQ"
+_NO_FILE = "File does not exist"  # says libsndfile where libmpg123 gives up
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,14 @@ def read(path: Path, seconds: float, channel: str = channels.MIX) -> Audio:
     try:
         return _decoded(containers.checked(path), seconds, channel)
     except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "error_string", None) or str(error) or type(error).__name__
-        raise Unreadable(f"not readable as audio: {reason.strip().rstrip('.')}") from error
+        raise Unreadable(f"not readable as audio: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "error_string", None) or str(error) or type(error).__name__
+    if reason.startswith(_NO_FILE):  # it is there, as was checked
+        return "no frame of MP3 near its beginning"
+    return str(reason).strip().rstrip(".")
 
 
 def of_row(folder: Path, row: Row, seconds: float, channel: str = channels.MIX) -> Audio | Rejected:
@@ -61,7 +68,7 @@ def of_row(folder: Path, row: Row, seconds: float, channel: str = channels.MIX) 
     try:
         return read(folder / row.audio, seconds, channel)
     except Unreadable as error:
-        return Rejected(row, str(error))
+        return Rejected(row, error.told("features.channel"))
 
 
 def flac(samples: np.ndarray) -> bytes:

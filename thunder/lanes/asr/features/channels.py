@@ -23,7 +23,7 @@ def mono(samples: np.ndarray, rule: str) -> np.ndarray:
     if rule == MIX:
         return _mixed(samples)
     if rule != "first" and count > 2:
-        raise Unreadable(f"{count} channels, none of them {rule}: {_advice('first')}")
+        raise Unreadable(f"{count} channels, none of them {rule}", channel="first")
     return np.asarray(samples[:, 1 if rule == "right" else 0])
 
 
@@ -55,13 +55,10 @@ def _mixed(samples: np.ndarray) -> np.ndarray:
         rule = "left" if samples.shape[1] == 2 else "first"
         raise Unreadable(
             f"its {samples.shape[1]} channels cancel when mixed ({_decibels(before)} before, "
-            f"{_decibels(after)} after): {_advice(rule)}"
+            f"{_decibels(after)} after)",
+            channel=rule,
         )
     return np.asarray(mixed)
-
-
-def _advice(rule: str) -> str:
-    return f"hear one, by --channel={rule} of an import or features.channel={rule} of a job"
 
 
 def _decibels(amplitude: float) -> str:

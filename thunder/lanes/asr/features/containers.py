@@ -13,6 +13,7 @@ from thunder.lanes.asr.features.rows import Unreadable
 SLACK_BYTES = 64  # some writers count the header as sound
 UNKNOWN_BYTES = 0x7FFF0000  # from here on, what writers to a pipe put for a size they do not know
 _HEAD_BYTES = 12
+_MP3 = ".mp3"  # by this name alone, files are decoded that do not begin as MP3 does
 _OGG_PAGE = 27  # bytes before the sizes of its segments
 _FIRST, _LAST = 2, 4  # marks of an Ogg page
 
@@ -47,7 +48,7 @@ def checked(path: Path) -> Checked:
         elif head[:4] == b"fLaC":
             corrected = flac.corrected(file.read())
             return Checked(path if corrected is None else io.BytesIO(corrected))
-        elif head[:3] == b"ID3" or head[:1] in (b"\xff", b"\0"):
+        elif head[:3] == b"ID3" or head[:1] == b"\xff" or path.suffix.lower() == _MP3:
             return Checked(path, frames=mp3.uncounted(file.read()))
     return Checked(path)
 

@@ -1,9 +1,14 @@
 """The layouts of frames in time: their names, rates, and how long an utterance is in each."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from thunder.ground.errors import ThunderError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Frames = TypeVar("Frames", int, "Tensor")
 SAMPLE_RATE = 16_000  # samples per second of all audio here
 
 
@@ -49,6 +54,11 @@ def named(name: str) -> Layout:
     if name not in LAYOUTS:
         raise ThunderError(f"no feature layout {name!r}; there is {', '.join(LAYOUTS)}", "data")
     return LAYOUTS[name]
+
+
+def output_length(frames: Frames, stride: int) -> Frames:
+    """Return how many frames the temporal convolution of a model leaves of so many."""
+    return (frames - 1) // stride + 1
 
 
 def check_stride(name: str, stride: int) -> None:

@@ -16,7 +16,10 @@ _DIVISORS = {_VERSION_1: 1, 2: 2, 0: 4}  # of the rate, by version
 _SIDE_BYTES = {(True, True): 17, (True, False): 32, (False, True): 9, (False, False): 17}
 _TAG = 12  # bytes: Xing, flags, the number of frames
 _UNCHECKED, _MOST_KBITS = 1, 14  # no checksum follows; 320 or 160 kbit/s
-_SEARCHED = 1 << 16  # bytes of padding before the first frame
+# Before the first frame there may be tags, of the size that they say; zeros; and the rest of a
+# frame that was cut: at most the largest (320 kbit/s at 32 kHz), so at most 72 ms of sound.
+_LARGEST = 1441
+_SEARCHED = 1 << 16  # bytes after the tags in which libmpg123 finds a frame
 _SLACK = 64  # bytes after the last frame that may be anything
 _TAG_HEAD = 16  # bytes of a tag that tell its kind and size
 
@@ -98,16 +101,29 @@ def _frames(data: bytes) -> Iterator[_Frame]:
 
 
 def _first(data: bytes) -> _Frame | None:
-    """Return the first frame: a header where, after the frame, there is another or the end."""
-    start = _after_tags(data, 0)
-    for at in range(start, min(start + _SEARCHED, len(data))):
-        if data[at] == 0xFF and (frame := _frame(data, at)):
-            following = _after_tags(data, frame.end)
-            if following >= len(data) or _frame(data, following, frame.stream):
-                return frame
-        if at == start and data[at] not in (0, 0xFF):
-            return None
+    """Return the first frame, unless more stands before it than may be lost.
+
+    Raises:
+        Unreadable: there is more; what it was is not known.
+    """
+    after_tags = _after_tags(data, 0)
+    sound = len(data) - len(data[after_tags:].lstrip(b"\0"))
+    end = min(after_tags + _SEARCHED, len(data))
+    at = data.find(b"\xff", sound, end)
+    while at >= 0:
+        frame = _frame(data, at)
+        if frame and _is_followed(data, frame):
+            if at - sound > _LARGEST:
+                raise Unreadable(f"broken: {at - sound} bytes before its first frame are none")
+            return frame
+        at = data.find(b"\xff", at + 1, end)
     return None
+
+
+def _is_followed(data: bytes, frame: _Frame) -> bool:
+    """Say whether, after a frame, there is another one of its stream or the end."""
+    following = _after_tags(data, frame.end)
+    return following >= len(data) or _frame(data, following, frame.stream) is not None
 
 
 def _after_tags(data: bytes, at: int) -> int:

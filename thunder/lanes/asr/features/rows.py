@@ -9,7 +9,23 @@ CHUNK_ROWS = 16
 
 
 class Unreadable(Exception):
-    """Audio without usable sound; the message is the reason, without the file's name."""
+    """Audio without usable sound; the message is the reason, without the file's name.
+
+    Args:
+        channel: the rule by which it can be heard all the same.
+    """
+
+    def __init__(self, reason: str, channel: str | None = None) -> None:
+        super().__init__(reason)
+        self.channel = channel
+
+    def told(self, option: str) -> str:
+        """Return the reason, and what to do where a channel can be heard.
+
+        Args:
+            option: that chooses the channel, of an import or of a job.
+        """
+        return f"{self}: hear one, by {option}={self.channel}" if self.channel else str(self)
 
 
 @dataclass(frozen=True)

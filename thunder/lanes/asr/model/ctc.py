@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from thunder.ground import draws
 from thunder.ground.errors import Faults, ThunderError
+from thunder.lanes.asr.features import layouts
 from thunder.lanes.asr.model import trajectory
 from thunder.lanes.asr.model.bias import TrajectoryBias
 from thunder.lanes.asr.model.definitions import flags
@@ -18,7 +19,6 @@ from thunder.lanes.asr.model.layers import Adapter, EncoderLayer, LayerNorm
 from thunder.lanes.asr.model.ttt import InPlaceTTTAdapter
 
 TTT = Literal["on", "off", "shuffled"]
-Frames = TypeVar("Frames", int, Tensor)
 STRIDES = (1, 2, 4)
 POSITION_SCALE = 0.02
 
@@ -76,7 +76,7 @@ class CTCModel(nn.Module):
         """
         lengths = lengths.to(frames.device)
         states = self._states(frames, lengths)
-        lengths = output_length(lengths, self.stride)
+        lengths = layouts.output_length(lengths, self.stride)
         self._check_positions(states.shape[1])
         measured = None
         if scalars or self.bias is not None:
@@ -141,11 +141,6 @@ def count(config: Mapping[str, Any], dims: int, classes: int) -> int:
     with torch.device("meta"):
         model = build(config, dims, classes)
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def output_length(frames: Frames, stride: int) -> Frames:
-    """Return how many frames the temporal convolution leaves of so many."""
-    return (frames - 1) // stride + 1
 
 
 def _generator(config: Mapping[str, Any], part: str) -> Generator:

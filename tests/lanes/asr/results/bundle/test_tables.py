@@ -14,6 +14,7 @@ from bundle_runs import cell
 from thunder import scoring
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
+from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.lanes.asr.results import bundle
 from thunder.lanes.asr.results.bundle import compared, csvs, latex, measures, values
@@ -439,3 +440,27 @@ def test_a_test_set_that_shrank_is_seen_in_t1(tmp_path: Path) -> None:
         assert (row["missing_test"], row["cut_test"], row["empty_test"]) == (4, 2, 1)
     one = next(table for table in document["tables"] if table["name"] == "T1_matrix")
     assert {"rows", "of"} <= {column["title"] for column in one["columns"] if column["printed"]}
+
+
+def _with_letters_that_have_accents(planned: Cell) -> Cell:
+    alphabet = {"name": "latin", "source": {"letters": "from_data"}, "normaliser": "plain"}
+    config = {**planned.job.config, "alphabet": alphabet}
+    return Cell(planned.coordinates, job.Job(job.id_of(job.document(config)), config))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_toneless_is_shown_where_a_script_has_tones_to_put_aside(
+    tmp_path: Path, count: int
+) -> None:
+    matrix = bundle_runs.matrix(axes={"script": ["latin", "nko"], "mode": ["baseline"]}, compare={})
+    cells = bundle_runs.cells(matrix)[:count]
+    chosen = [_with_letters_that_have_accents(cells[0]), *cells[1:]]
+    for each, pairs in zip(chosen, ([("taa", "ta")], [("ߊߊ", "ߊ")]), strict=False):
+        bundle_runs.finish(tmp_path, each, pairs=pairs)
+    document = built(tmp_path, matrix, chosen)
+    table = next(one for one in document["tables"] if one["name"] == "T1_matrix")
+    is_shown = count == 2
+    assert ("cer_toneless" in [one["key"] for one in table["columns"]]) == is_shown
+    assert ("toneless" in bundle.render_brief(document) + " ".join(table["notes"])) == is_shown
+    if is_shown:
+        assert [row["values"]["cer_toneless"] for row in table["rows"]] == [None, 0.5]

@@ -369,6 +369,13 @@ def test_words_that_make_no_page_say_what_does(run: store.Run) -> None:
         errors.build(run.folder, variant="nrom")
 
 
+def test_where_accents_are_letters_no_page_is_without_tones(own: store.Run) -> None:
+    rewritten(own, "test_references.jsonl", lambda row: {**row, "normaliser": "plain"})
+    assert errors.build(own.folder, variant="raw")["variant"] == "raw"
+    with pytest.raises(ThunderError, match="no variant 'toneless' of script nko, whose accents"):
+        errors.build(own.folder, variant="toneless")
+
+
 def test_a_run_of_another_kind_has_no_error_page(own: store.Run) -> None:
     other = own.folder.parent.parent / "dry" / own.folder.name
     other.parent.mkdir()

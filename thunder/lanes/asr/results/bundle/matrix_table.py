@@ -9,6 +9,7 @@ from thunder.lanes.asr.artifacts import ROW_FAULTS, SPLITS
 from thunder.lanes.asr.results.bundle import columns, measures
 from thunder.lanes.asr.results.bundle.evidence import Evidence
 from thunder.lanes.asr.results.bundle.gather import Arm, Gathered
+from thunder.language import spelling
 
 NAME = "T1_matrix"
 _FAULTS = ("infeasible", "missing", "empty", "cut")  # of rows; runs of before do not know `cut`
@@ -28,6 +29,7 @@ _AVERAGED = (
 def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
     """Return T1; `over` is the axis that gets a mean ± sd."""
     axes = columns.coordinates(gathered)
+    has_tones = _has_tones(gathered)
     rows = [_row(arm, samples) for arm in gathered.arms]
     keys = [column["key"] for column in axes]
     table_rows = columns.with_means(rows, over, keys, _AVERAGED, ["run"])
@@ -35,7 +37,8 @@ def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
         "CER: micro, all edits over all reference characters, on normalised text; the interval is "
         f"the 95 % bootstrap interval over {gathered.unit} ({samples:,} samples, seed "
         f"{measures.SEED}).",
-        "macro: mean over utterances. raw: text as written. toneless: without tones as well. "
+        "macro: mean over utterances. raw: text as written. "
+        f"{'toneless: without tones as well. ' if has_tones else ''}"
         "text-disjoint: over the utterances whose text no training utterance has. "
         "WER: micro, on normalised text, its interval likewise.",
         "rows, of: utterances of test that are scored, of those that its split has. infeasible: "
@@ -45,8 +48,19 @@ def build(gathered: Gathered, over: str | None, samples: int) -> dict[str, Any]:
     ]
     if any(row["kind"] == "mean" for row in table_rows):
         notes.append(f"± is the sample standard deviation over {over}.")
-    return columns.table(NAME, "Matrix: every cell on the same test rows", [*axes, *_columns(keys)],
+    shown = [each for each in _columns(keys) if has_tones or each["key"] != "cer_toneless"]
+    return columns.table(NAME, "Matrix: every cell on the same test rows", [*axes, *shown],
                    table_rows, notes, unit=gathered.unit)  # fmt: skip
+
+
+def _has_tones(gathered: Gathered) -> bool:
+    """Say whether a script has tones that can be put aside; without runs, one may have."""
+    forms = [arm.evidence.test.references.form for arm in gathered.arms if arm.evidence]
+    return not forms or any(map(_strips_tones, forms))
+
+
+def _strips_tones(form: spelling.Script) -> bool:
+    return "toneless" in spelling.variants(form)
 
 
 def _columns(axes: list[str]) -> list[dict[str, Any]]:
@@ -95,6 +109,7 @@ def _values(evidence: Evidence, samples: int) -> dict[str, Any]:
     results, counts = evidence.results, evidence.test.counts
     scores = {variant: measures.summary(counts[variant]) for variant in measures.VARIANTS}
     main, units = scores[measures.MAIN], evidence.test.units()
+    form = evidence.test.references.form
     return {
         "rows": main["rows"],
         "units": len(units.edits),
@@ -102,7 +117,7 @@ def _values(evidence: Evidence, samples: int) -> dict[str, Any]:
         "cer_interval": list(evidence.interval),
         "cer_macro": main["cer_macro"],
         "cer_raw": scores["raw"]["cer_micro"],
-        "cer_toneless": scores["toneless"]["cer_micro"],
+        "cer_toneless": scores["toneless"]["cer_micro"] if _strips_tones(form) else None,
         "cer_disjoint": measures.cer(measures.part(counts[measures.MAIN], _disjoint(evidence))),
         "wer": main["wer_micro"],
         "wer_interval": measures.interval(measures.of_words(units), samples),

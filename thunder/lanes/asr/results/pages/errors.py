@@ -82,6 +82,7 @@ def build(
     proof.digests(run, (run_files.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
     results = proof.document(run.folder / RESULTS, "asr_results")
     scored = read(run, variant)
+    _check_variant(scored)
     cer = counted.cer(scored)
     if variant == MAIN:
         _check_agreement(run, results, cer)
@@ -125,6 +126,14 @@ def _record(run: store.Run) -> dict[str, Any]:
     if not so_far.is_reached:
         raise ThunderError(f"run {name} is {so_far.status}; its error page needs it done")
     return record
+
+
+def _check_variant(scored: Scored) -> None:
+    if scored.variant not in spelling.variants(scored.dump.form):
+        raise ThunderError(
+            f"no variant {scored.variant!r} of script {scored.dump.script}, whose accents are "
+            "letters"
+        )
 
 
 def _check_agreement(run: store.Run, results: Mapping[str, Any], cer: Mapping[str, Any]) -> None:
