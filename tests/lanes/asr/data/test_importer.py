@@ -151,7 +151,7 @@ def test_however_many_reasons_there_are_the_screen_has_room() -> None:
     reasons = {f"{word}{n}": f"{n} is {word}" for word in "abcdefghijkl" for n in range(100)}
     head, *below = imported.left_out_lines({imported.UNREADABLE: reasons}, "left out ")
     assert head == "left out 1,200: unreadable_audio: a0, a1, a2, a3, a4 and 1,195 more"
-    assert below[0] == "  100: a0: 0 is a; likewise a1, a2, a3, a4, a5 …"
+    assert below[0] == "  100: a0: 0 is a; likewise a1, a2, a3, a4, a5 and 94 more"
     assert below[-1] == "  400: of 4 other reasons"
     assert len(below) == 9
 
