@@ -132,12 +132,18 @@ def test_an_unknown_option_is_one_message(capsys: pytest.CaptureFixture[str]) ->
     assert captured.err.count("\n") == 1
 
 
-def test_outputs_that_are_a_file_are_one_message(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("task", sorted(t.name for t in tasks.TASKS if "--outputs" in t.options))
+def test_outputs_that_are_no_folder_are_refused_by_every_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str
 ) -> None:
-    path = tmp_path / "file"
-    path.touch()
-    assert Outputs(path, capsys).ask("status").startswith("0 runs in ")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    needed = {t.name: t.needed for t in tasks.TASKS}[task]
+    for name in ("file", "link", "file/below"):
+        told = Outputs(tmp_path / name, capsys).mistake(task, *["dry"] * len(needed))
+        assert told.startswith(f"thunder: {tmp_path / name.partition('/')[0]}: a ")
+        assert told.count("\n") == 1
+        assert "outputs need a folder: " in told
 
 
 @pytest.mark.slow
@@ -555,6 +561,19 @@ def test_the_outputs_of_this_machine_are_the_default(
     for words in (["show", run], ["diff", run, run], ["verify"], ["plan", "dry"]):
         assert asked(*words)
     assert not (project.root / "outputs").exists()
+
+
+def test_a_command_that_is_printed_asks_where_the_runs_are(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = project.root / "elsewhere"
+    project.write("conf/local.yaml", f"runtime: {{outputs: {elsewhere}}}\n")
+    project.matrix("# ?\nprofile: dry\naxes: {seed: [1]}\nset: {dry.fail: true}\n")
+    for words, where in (([], ""), (["outputs=outputs"], "--outputs outputs ")):
+        request = project.read("matrix=question", *words)
+        assert launch.run(request) == 1
+        asked = f"(thunder show {request.cells[0].job.id} {where}--config-dir {project.conf})"
+        assert asked in capsys.readouterr().out
 
 
 def test_a_folder_at_home_and_one_without_a_name(

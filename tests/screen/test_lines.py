@@ -177,11 +177,11 @@ def test_a_long_plan_shows_its_first_cells(tmp_path: Path) -> None:
 def test_many_failures_show_the_first_ones(tmp_path: Path) -> None:
     error = {"message": "no\nmore", "cause": "data", "last_lines": [], "reproduce": ""}
     rows = [planned(tmp_path, f"seed={number}", profile="dry") for number in range(22)]
-    shown = lines.failure_lines([runner.Outcome(r, "failed", 1.0, error) for r in rows], "outputs")
+    shown = lines.failure_lines([runner.Outcome(r, "failed", 1.0, error) for r in rows], [])
     assert shown[1].endswith(f"data: no  (thunder show {rows[0].cell.job.id})")
     assert len(shown) == 22
     assert shown[-1] == "  … and 2 more: thunder status"
-    assert lines.failure_lines([], "outputs") == []
+    assert lines.failure_lines([], []) == []
 
 
 @pytest.mark.parametrize(

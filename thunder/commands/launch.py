@@ -9,6 +9,7 @@ from typing import Any
 from thunder.commands.requests import Request
 from thunder.ground import command
 from thunder.ground.errors import ThunderError
+from thunder.ground.places import check_outputs
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 from thunder.runner import estimate, plans, stages
@@ -61,6 +62,7 @@ def prospect(request: Request, *, force: bool = False, is_whole: bool = True) ->
 def run(request: Request) -> int:
     """Plan, show and run a request; returns the exit code."""
     runtime = request.runtime
+    check_outputs(request.outputs)
     now = prospect(request, force=runtime["force"])
     with screen_of_stream(many=request.matrix is not None) as shown:
         for line in [*screen.stage_lines(now.earlier), *_plan_lines(now)]:
@@ -123,7 +125,7 @@ def _may_go_on(
 ) -> bool:
     """Say whether the cells themselves may start; tell when a required matrix is in the way."""
     if lacking := stages.lacking(earlier, outcomes):
-        for line in screen.failure_lines(outcomes, request.runtime["outputs"]):
+        for line in screen.failure_lines(outcomes, request.flags):
             shown.say(line)
         shown.say(f"{request.matrix.name if request.matrix else 'this'}: not started: {lacking}")
         return False
@@ -194,19 +196,14 @@ def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: plain.
     counts = {ending: 0 for ending in ("reached", "failed", "blocked", "stopped", "elsewhere")}
     for outcome in outcomes:
         counts[outcome.ending] += 1
-    for line in screen.failure_lines(outcomes, request.runtime["outputs"]):
+    for line in screen.failure_lines(outcomes, request.flags):
         shown.say(line)
     listed = ", ".join(f"{count} {ending}" for ending, count in counts.items() if count)
     shown.say(f"{request.matrix.name}: {listed}")
     has_table = "table" in request.matrix.spec or KINDS[request.cells[0].job.kind].headline
     if counts["reached"] == len(outcomes) and has_table:
-        shown.say(f"its numbers: {_table_command(request, request.matrix.name)}")
-
-
-def _table_command(request: Request, name: str) -> str:
-    outputs = request.runtime["outputs"]
-    where = [] if outputs == "outputs" else ["--outputs", outputs]
-    return command.line("thunder", "table", name, *where, *request.places.flags)
+        table = command.line("thunder", "table", request.matrix.name, *request.flags)
+        shown.say(f"its numbers: {table}")
 
 
 def _reached_text(row: runner.Planned) -> str:

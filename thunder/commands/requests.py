@@ -31,6 +31,13 @@ class Request:
         """Where runs land."""
         return Path(self.runtime["outputs"])
 
+    @property
+    def flags(self) -> list[str]:
+        """The options by which `thunder` asks about the same runs and matrices again."""
+        outputs = self.runtime["outputs"]
+        where = [] if outputs == self.places.outputs() else ["--outputs", outputs]
+        return [*where, *self.places.flags]
+
 
 def read(words: Sequence[str], *, config_dir: Path | None = None, sweep: bool = False) -> Request:
     """Read a command line: a profile, a matrix, or an ad-hoc sweep."""

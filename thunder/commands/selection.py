@@ -10,6 +10,7 @@ from typing import Any
 from thunder.config import sources
 from thunder.ground import digest, names
 from thunder.ground.errors import ThunderError
+from thunder.ground.places import check_outputs
 from thunder.runs import store
 
 NAMED = "a matrix, a profile or a kept plan:"
@@ -100,7 +101,9 @@ def outputs_dir(outputs: str | None, config_dir: str = "") -> Path:
     if outputs == "":
         raise ThunderError("--outputs: a folder is needed after it")
     folder = outputs or sources.sources(places_dir(config_dir)).outputs()
-    return Path(os.path.expanduser(folder))
+    path = Path(os.path.expanduser(folder))
+    check_outputs(path)
+    return path
 
 
 def is_run(word: str) -> bool:

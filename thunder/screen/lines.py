@@ -134,22 +134,25 @@ def _says_last_words(error: dict[str, Any]) -> bool:
     return any(message_line.strip() in line for message_line in end for line in error["last_lines"])
 
 
-def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
-    """Return the failed cells of a matrix, one line each, with the command that tells more."""
+def failure_lines(outcomes: Sequence[Outcome], flags: Sequence[str]) -> list[str]:
+    """Return the failed cells of a matrix, one line each, with the command that tells more.
+
+    Args:
+        flags: of that command: where the runs are.
+    """
     failed = {row.planned.run.folder: row for row in outcomes if row.ending == "failed"}
-    where = [] if outputs == "outputs" else ["--outputs", outputs]
-    lines = [_failure_line(row, where) for row in list(failed.values())[:_SHOWN_FAILURES]]
+    lines = [_failure_line(row, flags) for row in list(failed.values())[:_SHOWN_FAILURES]]
     if len(failed) > _SHOWN_FAILURES:
-        asked = command.line("thunder", "status", *where)
+        asked = command.line("thunder", "status", *flags)
         lines.append(f"  … and {len(failed) - _SHOWN_FAILURES:,} more: {asked}")
     return ["failed:", *lines] if lines else []
 
 
-def _failure_line(outcome: Outcome, where: Sequence[str]) -> str:
+def _failure_line(outcome: Outcome, flags: Sequence[str]) -> str:
     row, error = outcome.planned, outcome.error or {}
     name, what = row.run.folder.name, (error["message"].splitlines() or [""])[0]
     label = f"  {row.cell.label}" if row.cell.label else ""
-    asked = command.line("thunder", "show", name, *where)
+    asked = command.line("thunder", "show", name, *flags)
     return f"  {name}{label}  {error['cause']}: {what}  ({asked})"
 
 
