@@ -188,7 +188,7 @@ def test_a_section_that_only_one_arm_has_is_a_difference(project: Project) -> No
     (project.root / "m").mkdir()
     text = "profile: smoke\naxes: {model: [gemma4_e2b, real]}\nsame: [model.source]\n"
     message = fault(project, text)
-    assert "model.source.digest: nothing in (model=gemma4_e2b) but '" in message
+    assert "model.source.digest: nothing in (model=gemma4_e2b) but " in message
 
 
 # --- mistakes

@@ -373,7 +373,7 @@ def test_true_is_not_one_when_drift_is_looked_for(done: store.Run) -> None:
     document = done.document()
     changed = {**document, "dry": {**document["dry"], "value": True}}
     files.write_json(done.folder / run_files.CONFIG, changed)
-    with pytest.raises(Faults, match=r"dry\.value: True → 1"):
+    with pytest.raises(Faults, match=r"dry\.value: true → 1"):
         done.check_drift(document)
 
 

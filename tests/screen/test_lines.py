@@ -29,13 +29,13 @@ plan    seed=1  dry {one}  planned
 plan    seed=2  dry {two}  planned
 {sweep}: 2 cells, 2 runs: 0 reached, 2 planned; {outputs}
 since the last plan: 2 added, 0 kept, 0 orphaned; {outputs}/plans/{sweep}.json
-run     seed=1  dry {one}  planned
+run     seed=1  dry {one}  starts
 FAILED  {one} seed=1  0.0 s
   cause   training
   what    the job was asked to fail (dry.fail=true)
   where   {outputs}/dry/{one}
   again   python -m thunder +profile=dry dry.fail=true outputs={outputs} seed=1
-run     seed=2  dry {two}  planned
+run     seed=2  dry {two}  starts
 FAILED  {two} seed=2  0.0 s
   cause   training
   what    the job was asked to fail (dry.fail=true)
@@ -187,10 +187,10 @@ def test_many_failures_show_the_first_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "step", "words"),
     [
-        ("planned", None, "step 0 → 2 of 4"),
-        ("paused", 1, "resumed step 1 → 2 of 4"),
-        ("failed", 1, "retried step 1 → 2 of 4"),
-        ("lost", 1, "lost, resumed step 1 → 2 of 4"),
+        ("planned", None, "step 0 → 2 of 4, a window"),
+        ("paused", 1, "resumed step 1 → 2 of 4, a window"),
+        ("failed", 1, "retried step 1 → 2 of 4, a window"),
+        ("lost", 1, "lost, resumed step 1 → 2 of 4, a window"),
         ("paused", 2, "step 2 of 4 is reached"),
         ("paused", 3, "step 2 of 4 is reached; the run is at step 3"),
     ],
@@ -200,6 +200,41 @@ def test_a_plan_says_from_where_to_where(
 ) -> None:
     row = planned(tmp_path, "window=2")
     assert lines.steps_text(runner.Planned(row.cell, row.run, status, step)) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        ([], "step 0 → 4 of 4"),
+        (["window=1"], "step 0 → 1 of 4, a window"),
+        (["target=3"], "step 0 → 3 of 4, the target"),
+        (["window=1", "target=3"], "step 0 → 3 of 4, the target"),
+        (["window=4"], "step 0 → 4 of 4"),
+    ],
+)
+def test_steps_say_whether_they_are_a_window_or_a_target(
+    tmp_path: Path, words: list[str], way: str
+) -> None:
+    assert planned(tmp_path, *words).way == way
+
+
+@pytest.mark.parametrize(
+    ("profile", "status", "step", "words"),
+    [
+        ("dry", "planned", None, "starts"),
+        ("dry", "paused", None, "goes on"),
+        ("dry", "failed", None, "goes on"),
+        ("smoke", "planned", None, "starts: step 0 → 2 of 4, a window"),
+        ("smoke", "failed", 0, "starts: step 0 → 2 of 4, a window"),
+        ("smoke", "lost", 1, "goes on: step 1 → 2 of 4, a window"),
+    ],
+)
+def test_a_run_that_begins_says_what_it_will_do(
+    tmp_path: Path, profile: str, status: str, step: int | None, words: str
+) -> None:
+    row = planned(tmp_path, *(["window=2"] if profile == "smoke" else []), profile=profile)
+    line = lines.start_line(runner.Planned(row.cell, row.run, status, step))
+    assert line.partition(f"{row.cell.job.id}  ")[2] == words
 
 
 # Text -------------------------------------------------------------------------------------------

@@ -1,13 +1,17 @@
 """What the tasks show of runs, cells and reasons: plain data for scripts, lines for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
+from thunder.ground.steps import way
 from thunder.jobs.kinds import KINDS
 from thunder.runs import reading, store
+from thunder.runs.run import spelt
 
 _SHOWN_CELLS = 20
+_DIGITS = 6
 
 
 def planned_json(row: Any) -> dict[str, Any]:
@@ -22,7 +26,7 @@ def planned_json(row: Any) -> dict[str, Any]:
         "step": row.step,
         "saved": row.saved,
         "goal": job.goal,
-        "steps": "" if job.total is None else f"{row.begins_at} → {job.goal} of {job.total}",
+        "steps": row.way,
         "reached": row.is_reached,
         "stand_in": job.is_stand_in,
         "lacks": lacks(row.run),
@@ -61,8 +65,27 @@ def lacks(run: store.Run) -> list[str]:
     return [name for name in KINDS[run.kind].artifacts if not (run.folder / name).is_file()]
 
 
+def status_columns(rows: Sequence[dict[str, Any]]) -> str:
+    """Return how far runs are, for people; a stand-in is marked as tables mark it."""
+    head = ["id", "kind", "what", "status", "step", "lacks"]
+    shown = [
+        [
+            row["run"], row["kind"], _marked(row), row["status"], row["steps"], lacks_text(row),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    count = len(head) if any(row[-1] for row in shown) else len(head) - 1
+    return wording.columns(head[:count], [row[:count] for row in shown])
+
+
+def _marked(row: dict[str, Any]) -> str:
+    return f"{row['label']} {wording.STAND_IN if row['stand_in'] else ''}".strip()
+
+
 def lacks_text(row: dict[str, Any]) -> str:
-    """Return what a row lacks, as short as it can be said."""
+    """Return what a row lacks, as short as it can be said; one that goes on lacks nothing."""
+    if row["status"] == "running":
+        return ""
     whole = KINDS[row["kind"]].artifacts
     missing = row["lacks"]
     return f"all {len(whole)} files" if len(missing) == len(whole) > 1 else " ".join(missing)
@@ -104,7 +127,10 @@ def reason_lines(reason: Any) -> list[str]:
     if reason.nearest is None:
         return [f"{name}: new; there is no run of kind {reason.cell.job.kind} yet"]
     lines = [f"{name}: new; the nearest run is {reason.nearest.folder.name}"]
-    return [*lines, *(f"  {k}: {a!r} → {b!r}  ({place})" for k, a, b, place in reason.keys)]
+    return [
+        *lines,
+        *(f"  {k}: {spelt(a)} → {spelt(b)}  ({place})" for k, a, b, place in reason.keys),
+    ]
 
 
 def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -112,7 +138,9 @@ def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = []
     for word, cells in changed.items():
         lines.append(f"since the last plan: {len(cells)} {word}")
-        shown = [] if word == "kept" else cells[:_SHOWN_CELLS]
+        # Where nothing is kept, what is added is the whole plan, which stands above.
+        is_told = word == "kept" or (word == "added" and not changed["kept"])
+        shown = [] if is_told else cells[:_SHOWN_CELLS]
         for cell in shown:
             point = " ".join(f"{key}={value}" for key, value in cell["cell"].items())
             lines.append(f"  {cell['id']}  {point}")
@@ -142,11 +170,26 @@ def attempt_lines(record: dict[str, Any], status: str) -> list[str]:
         if shown == "running":
             shown = status if is_last else "lost"
         goal = attempt["to_step"]
-        way = "" if goal is None else f"  step {attempt['from_step']} → {goal}"
+        way = "" if goal is None else f"  {_way(attempt, record['total'])}"
         lines.append(f"attempt  {attempt['number']}  {attempt['started']}  {shown}{way}")
         if attempt["error"]:
             lines += _error_lines(attempt["error"], is_last=is_last)
     return lines
+
+
+def _way(attempt: Mapping[str, Any], total: int) -> str:
+    return way(attempt["from_step"], attempt["to_step"], total, attempt["runtime"]["window"])
+
+
+def metric_rows(metrics: Mapping[str, float | None]) -> list[list[str]]:
+    """Return the numbers of a run for people, to as many digits as can be meant."""
+    return [[name, _number(value)] for name, value in sorted(metrics.items())]
+
+
+def _number(value: float | None) -> str:
+    if not isinstance(value, float):
+        return spelt(value)
+    return f"{value:.0f}" if abs(value) >= 10**_DIGITS else f"{value:.{_DIGITS}g}"
 
 
 def _error_lines(error: dict[str, Any], *, is_last: bool) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thunder.ground import steps
 from thunder.ground.errors import ThunderError
 from thunder.jobs.matrix import Cell
 from thunder.runs import reading, store
@@ -31,6 +32,14 @@ class Planned:
     def begins_at(self) -> int:
         """The step that the next attempt goes on from."""
         return self.saved or self.step or 0
+
+    @property
+    def way(self) -> str:
+        """The steps from there to what the cell asks for, in words; none of a kind without."""
+        job = self.cell.job
+        if job.goal is None:
+            return ""
+        return steps.way(self.begins_at, job.goal, job.total, job.runtime["window"])
 
     @property
     def is_reached(self) -> bool:

@@ -27,7 +27,8 @@ class Reason:
     """What stands between a cell and a run.
 
     Args:
-        nearest: the run of the same kind that differs in the fewest keys, None when there is none.
+        nearest: the run of the same kind that differs in the fewest keys, of several one of the
+            cell's profile, and the newest; None when there is none.
         keys: dotted key, value of that run, value of the cell, the place that set it.
     """
 
@@ -89,11 +90,28 @@ def _reason(
     if not same_kind:
         return Reason(cell, run, False, None, [])
     flat = _flat(cell.job.document)
-    nearest = min(same_kind, key=lambda one: (one.distance(flat), one.run.folder.name))
+    nearest = _nearest(same_kind, flat, cell.job.runtime["profile"])
     changes = store.differences(nearest.document, cell.job.document)
     origins = origins_of(cell, matrix, words, places)
     keys = [(key, old, new, place_of(key, old, origins)) for key, old, new in changes]
     return Reason(cell, run, False, nearest.run, keys)
+
+
+def _nearest(
+    known: Sequence[_Known], flat: dict[tuple[str, ...], bytes], profile: str | None
+) -> _Known:
+    """Return the run that differs in the fewest keys; of several one of the profile, the newest."""
+    distances = [one.distance(flat) for one in known]
+    ties = [one for one, far in zip(known, distances, strict=True) if far == min(distances)]
+    return max(ties, key=lambda one: _likeness(one.run, profile)) if len(ties) > 1 else ties[0]
+
+
+def _likeness(run: store.Run, profile: str | None) -> tuple[bool, str]:
+    try:
+        record = run.record()
+    except ThunderError:  # its config can be read, and explains as much
+        return False, ""
+    return record["profile"] == profile, record["attempts"][-1]["started"]
 
 
 def place_of(key: str, old: Any, origins: origin.Origins) -> str:

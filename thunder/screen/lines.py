@@ -21,15 +21,30 @@ def plan_lines(planned: Sequence[Planned]) -> list[str]:
 
 def plan_line(row: Planned, *, with_folder: bool) -> str:
     """Return one planned cell: what, which id, where, from and to which step."""
+    place = f"  {row.run.folder.absolute()}" if with_folder else ""
+    return f"{_name(row)}{place}  {steps_text(row)}"
+
+
+def start_line(row: Planned) -> str:
+    """Return one cell that begins: what, which id, and what will be done."""
+    if row.begins_at:
+        how = f"goes on: {row.way}"
+    elif row.cell.job.goal is None and row.status != "planned":
+        how = "goes on"  # from wherever its lane finds that it got to
+    else:
+        how = f"starts: {row.way}" if row.way else "starts"
+    return f"{_name(row)}  {how}"
+
+
+def _name(row: Planned) -> str:
     job = row.cell.job
     name = row.cell.label or str(job.runtime["profile"] or job.kind)
     mark = " [stand-in]" if job.is_stand_in else ""
-    place = f"  {row.run.folder.absolute()}" if with_folder else ""
-    return f"{name}{mark}  {job.kind} {row.run.folder.name}{place}  {steps_text(row)}"
+    return f"{name}{mark}  {job.kind} {row.run.folder.name}"
 
 
 def steps_text(row: Planned) -> str:
-    """Return how far a cell is and where it goes: `step 0 → 10 of 80`."""
+    """Return how far a cell is and where it goes: `step 0 → 10 of 80, a window`."""
     job = row.cell.job
     if row.fault is not None:
         return f"{row.status}: {' '.join(row.fault.split())}"
@@ -40,7 +55,7 @@ def steps_text(row: Planned) -> str:
         past = f"; the run is at step {here}" if here > job.goal else ""
         return f"step {job.goal} of {job.total} is reached{past}"
     word = {"planned": "", "paused": "resumed ", "failed": "retried ", "lost": "lost, resumed "}
-    return f"{word.get(row.status, '')}step {row.begins_at} → {job.goal} of {job.total}"
+    return f"{word.get(row.status, '')}{row.way}"
 
 
 def summary(name: str, planned: Sequence[Planned]) -> str:

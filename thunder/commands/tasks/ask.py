@@ -1,13 +1,13 @@
 """Tasks that ask: what would run, how far runs are, what they are and how they differ."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from thunder.commands import cli, selection, views
 from thunder.commands.selection import outputs_dir
 from thunder.ground import command, files, wording
 from thunder.ground.errors import ThunderError
 from thunder.runs import reading, store
+from thunder.runs.run import spelt
 
 
 @cli.task("name", name="a matrix or a profile")
@@ -65,15 +65,13 @@ def status(
     if json:
         print(files.render_json(rows), end="")
         return None
-    head = ["id", "kind", "what", "status", "step", "stand-in"]
-    keys = ["run", "kind", "label", "status", "steps", "stand_in"]
-    if any(row.get("lacks") for row in rows):
-        head, keys = [*head, "lacks"], [*keys, "lacks"]
     if rows:
-        print(wording.columns(head, [[row[key] for key in keys] for row in _marked(rows)]))
+        print(views.status_columns(rows))
     for fault in [row["fault"] for row in rows if row.get("fault")]:
         print(fault)
     print(foot)
+    if any(row["stand_in"] for row in rows):
+        print(f"{wording.STAND_IN} stand-in model or data: it shows that the machinery works")
     return None
 
 
@@ -111,7 +109,7 @@ def show(
     print(f"host     {last['provenance']['host']['name']}, {last['provenance']['host']['cpu']}")
     print("\n".join(views.attempt_lines(record, status)))
     if metrics:
-        print(wording.columns(["metric", "value"], sorted(metrics.items())))
+        print(wording.columns(["metric", "value"], views.metric_rows(metrics)))
     print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).rstrip())
     return None
 
@@ -147,15 +145,8 @@ def diff(
     if json:
         print(files.render_json([views.difference_json(*row) for row in rows]), end="")
     elif rows:
-        print(wording.columns(["key", *(run.folder.name for run in runs)], rows))
+        shown = [[key, spelt(one), spelt(other)] for key, one, other in rows]
+        print(wording.columns(["key", *(run.folder.name for run in runs)], shown))
     else:
         print("the two runs are of one job")
     return None
-
-
-def _marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows whose stand-ins and missing artifacts can be seen at a glance."""
-    return [
-        {**row, "stand_in": "yes" if row["stand_in"] else "", "lacks": views.lacks_text(row)}
-        for row in rows
-    ]
