@@ -17,9 +17,10 @@ from projects import Project
 from thunder.commands import cli, collection, launch, requests, tasks
 from thunder.config import sources
 from thunder.ground import files, run_files
-from thunder.jobs import matrix
+from thunder.jobs import matrix, matrix_file
 from thunder.jobs.kinds import KINDS
 from thunder.runs import attempts, explain, provenance, store
+from thunder.runs.run import Run
 
 PYTHON = os.path.realpath(sys.executable)
 TASKS = {
@@ -204,7 +205,7 @@ def test_status_marks_stand_ins_as_tables_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = requests.read(["+profile=smoke", "window=2"]).cells[0].job
-    run = store.Run(tmp_path / job.kind / job.id)
+    run = Run(tmp_path / job.kind / job.id)
     attempts.start(run, job, provenance.collect())
     outputs = Outputs(tmp_path, capsys)
     told = outputs.ask("status").splitlines()
@@ -301,13 +302,13 @@ def test_why_takes_of_runs_as_near_one_of_the_profile_and_the_newest(tmp_path: P
     runs = []
     for seed, profile, day in ((1, "other", 4), (2, "dry", 1), (3, "dry", 3), (4, "dry", 2)):
         job = requests.read(["+profile=dry", f"seed={seed}"]).cells[0].job
-        run = store.Run(tmp_path / job.kind / job.id)
+        run = Run(tmp_path / job.kind / job.id)
         record = attempts.start(run, job, provenance.collect())
         record["attempts"][0]["started"] = f"2026-01-0{day}T00:00:00+00:00"
         attempts.write_record(run, {**record, "profile": profile})
         runs.append(run)
 
-    def nearest() -> store.Run | None:
+    def nearest() -> Run | None:
         words = (requests.read(["+profile=dry"]).words, sources.sources())
         return explain.why([cell], None, *words, tmp_path)[0].nearest
 
@@ -379,7 +380,7 @@ def test_diff_for_scripts_leaves_out_the_side_that_lacks_a_key(
     ids = []
     for profile in ("dry", "smoke"):
         job = requests.read([f"+profile={profile}"]).cells[0].job
-        run = store.Run(tmp_path / job.kind / job.id)
+        run = Run(tmp_path / job.kind / job.id)
         files.write_json(run.folder / run_files.CONFIG, job.document)
         files.write_json(run.folder / run_files.RECORD, {})
         ids.append(job.id)
@@ -522,7 +523,7 @@ def test_a_switch_takes_no_value(outputs: Outputs) -> None:
 
 @pytest.mark.slow
 def test_every_committed_matrix_has_a_plan(outputs: Outputs) -> None:
-    for name in matrix.names(sources.sources(None)):
+    for name in matrix_file.names(sources.sources(None)):
         assert outputs.json("plan", name)["cells"]
 
 

@@ -5,11 +5,12 @@ from projects import DRY, Project
 
 from thunder.commands import requests
 from thunder.config import compose as configs
+from thunder.config import sources
 from thunder.ground.errors import ThunderError
 from thunder.ground.places import SHIPPED
 from thunder.jobs import kinds
 
-PLACES = configs.sources()
+PLACES = sources.sources()
 PROFILES = PLACES.groups["profile"]
 
 
@@ -258,7 +259,7 @@ def test_names_of_thunder_cannot_be_taken(project: Project) -> None:
 )
 def test_a_config_dir_that_is_none_is_told(project: Project, name: str, message: str) -> None:
     with pytest.raises(ThunderError, match=message):
-        configs.sources(project.root / name)
+        sources.sources(project.root / name)
 
 
 def test_a_conf_with_a_config_of_its_own_stands_alone(project: Project) -> None:
@@ -342,7 +343,7 @@ def test_a_job_reads_nothing_of_runtime_but_the_site(project: Project, form: str
 def test_a_project_is_not_its_conf(project: Project) -> None:
     project.write("other/some.yaml", "a: 1\n")
     with pytest.raises(ThunderError, match=r"not a conf/ folder; did you mean .*project/conf\?"):
-        configs.sources(project.root)
+        sources.sources(project.root)
 
 
 def test_a_word_in_short_is_the_nearest_name(project: Project) -> None:

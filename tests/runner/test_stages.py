@@ -18,6 +18,7 @@ from thunder.jobs.matrix import Cell
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
 from thunder.runs import attempts, lock, store
+from thunder.runs.cells import how_far
 
 MATRIX = """# Does it work?
 profile: dry
@@ -145,7 +146,7 @@ def test_two_runners_share_what_comes_first_and_what_comes_after(
     (need,) = cell.job.needs
     first = threading.Thread(
         target=runner.run,
-        args=(runner.plan([Cell({}, need)], tmp_path), running.Silent()),
+        args=(how_far([Cell({}, need)], tmp_path), running.Silent()),
     )
     with monkeypatch.context() as patch:  # signals are for the main thread
         patch.setattr(runner, "_signals", lambda *_: contextlib.nullcontext())
@@ -270,10 +271,10 @@ def test_the_time_left_is_estimated_from_runs_that_are_done(tmp_path: Path) -> N
     words = ["+profile=dry", f"outputs={tmp_path}", "dry.sleep_seconds=0.2"]
     assert running.here(*words) == 0
     cells = asked([*words, "seed=5"]).cells
-    (seconds,) = estimate.seconds_left(runner.plan(cells, tmp_path), tmp_path)
+    (seconds,) = estimate.seconds_left(how_far(cells, tmp_path), tmp_path)
     assert seconds == pytest.approx(store.all_runs(tmp_path)[0].record()["attempts"][0]["seconds"])
     cells = asked([*words[:2], "dry.sleep_seconds=9"]).cells
-    assert estimate.seconds_left(runner.plan(cells, tmp_path), tmp_path) == [None]
+    assert estimate.seconds_left(how_far(cells, tmp_path), tmp_path) == [None]
     assert estimate.text_of([60.0, None, 120.0], 2) == (
         "about 2 min to go, and 1 run with nothing to go by"
     )
@@ -287,7 +288,7 @@ def test_a_cheap_run_does_not_estimate_a_long_one(tmp_path: Path, needing: None)
     assert running.here(*words, *sanity) == 0
 
     def left(*more: str) -> list[float | None]:
-        planned = runner.plan(asked([*words, *more]).cells, tmp_path)
+        planned = how_far(asked([*words, *more]).cells, tmp_path)
         return estimate.seconds_left(planned, tmp_path)
 
     assert left() == [None]

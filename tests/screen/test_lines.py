@@ -15,7 +15,8 @@ import running
 
 from thunder.commands import launch, requests
 from thunder.ground import files, wording
-from thunder.runner import loop as runner
+from thunder.runner.execute import Outcome
+from thunder.runs.cells import Planned, how_far
 from thunder.screen import lines, plain, terminal
 from thunder.training import events
 
@@ -95,10 +96,10 @@ report  /x/report.md
 """
 
 
-def planned(outputs: Path, *words: str, profile: str = "smoke") -> runner.Planned:
+def planned(outputs: Path, *words: str, profile: str = "smoke") -> Planned:
     """Plan one job."""
     request = requests.read([f"+profile={profile}", f"outputs={outputs}", *words])
-    return runner.plan(request.cells, outputs)[0]
+    return how_far(request.cells, outputs)[0]
 
 
 def recording(*, many: bool) -> terminal.Terminal:
@@ -177,7 +178,7 @@ def test_a_long_plan_shows_its_first_cells(tmp_path: Path) -> None:
 def test_many_failures_show_the_first_ones(tmp_path: Path) -> None:
     error = {"message": "no\nmore", "cause": "data", "last_lines": [], "reproduce": ""}
     rows = [planned(tmp_path, f"seed={number}", profile="dry") for number in range(22)]
-    shown = lines.failure_lines([runner.Outcome(r, "failed", 1.0, error) for r in rows], [])
+    shown = lines.failure_lines([Outcome(r, "failed", 1.0, error) for r in rows], [])
     assert shown[1].endswith(f"data: no  (thunder show {rows[0].cell.job.id})")
     assert len(shown) == 22
     assert shown[-1] == "  … and 2 more: thunder status"
@@ -199,7 +200,7 @@ def test_a_plan_says_from_where_to_where(
     tmp_path: Path, status: str, step: int | None, words: str
 ) -> None:
     row = planned(tmp_path, "window=2")
-    assert lines.steps_text(runner.Planned(row.cell, row.run, status, step)) == words
+    assert lines.steps_text(Planned(row.cell, row.run, status, step)) == words
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_a_run_that_begins_says_what_it_will_do(
     tmp_path: Path, profile: str, status: str, step: int | None, words: str
 ) -> None:
     row = planned(tmp_path, *(["window=2"] if profile == "smoke" else []), profile=profile)
-    line = lines.start_line(runner.Planned(row.cell, row.run, status, step))
+    line = lines.start_line(Planned(row.cell, row.run, status, step))
     assert line.partition(f"{row.cell.job.id}  ")[2] == words
 
 
@@ -298,9 +299,9 @@ def test_a_terminal_shows_one_bar_per_run_and_lines_above(tmp_path: Path) -> Non
         found.event(rows[0], step)
         assert [task.completed for task in found.progress.tasks] == [1, 0]
         found.event(rows[1], events.warning("[bold]slow :smile:"))
-        found.end(runner.Outcome(rows[0], "reached", 1.0))
+        found.end(Outcome(rows[0], "reached", 1.0))
         assert [task.completed for task in found.progress.tasks] == [0]
-        found.end(runner.Outcome(rows[1], "failed", 1.0, {
+        found.end(Outcome(rows[1], "failed", 1.0, {
             "message": "m", "cause": "data", "last_lines": [], "reproduce": ""}))  # fmt: skip
         assert found.progress.tasks == []
     shown = shown_by(found)
@@ -313,7 +314,7 @@ def test_bars_of_a_bundle_fit_into_80_columns(tmp_path: Path) -> None:
     found = recording(many=True)
     found.console.width = 80
     request = requests.read(["matrix=vast_a100_asr", f"outputs={tmp_path}"])
-    rows = runner.plan(request.cells, tmp_path)
+    rows = how_far(request.cells, tmp_path)
     step = events.step(137, 7265, unit="utterances", per_second=404.0, loss=0.3326, epoch=50)
     with found:
         for row in rows[-2:]:
@@ -332,7 +333,7 @@ def test_a_bar_that_never_fills_is_left_and_closed(tmp_path: Path) -> None:
     error = {"message": "m", "cause": "ranks", "last_lines": [], "reproduce": ""}
     with found:
         found.event(row, EVENTS[2])
-        found.end(runner.Outcome(row, "failed", 1.0, error))
+        found.end(Outcome(row, "failed", 1.0, error))
     assert found.progress.tasks == []
     assert shown_by(found).rindex("1/2") < shown_by(found).rindex("FAILED")
 

@@ -14,6 +14,8 @@ from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
+from thunder.runner.execute import Outcome
+from thunder.runs.cells import Planned, how_far
 from thunder.screen import lines as screen
 from thunder.screen import plain
 
@@ -30,7 +32,7 @@ class Prospect:
         changes: cells that an edit of the matrix added, kept and orphaned since it was last run.
     """
 
-    planned: list[runner.Planned]
+    planned: list[Planned]
     earlier: stages.Earlier
     seconds: list[float | None]
     seconds_before: list[float | None]
@@ -45,7 +47,7 @@ def prospect(request: Request, *, force: bool = False, is_whole: bool = True) ->
         force: whether cells that are reached are run again, beside.
         is_whole: whether its cells are those of the matrix as it is written: a part has no plan.
     """
-    planned = runner.plan(request.cells, request.outputs, force=force)
+    planned = how_far(request.cells, request.outputs, force=force)
     left = [row.cell for row in planned if not row.is_reached]
     words = (request.matrix, request.words, request.places, request.outputs)
     earlier = stages.plan(left, *words)
@@ -76,7 +78,7 @@ def run(request: Request) -> int:
     return runner.exit_code(outcomes)
 
 
-def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[runner.Outcome]:
+def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[Outcome]:
     runtime = request.runtime
     at_once, retries = runtime["jobs"], runtime["retries"]
     every = [*now.planned, *(row for _, rows in now.earlier for row in rows)]
@@ -91,7 +93,7 @@ def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[runner.Out
     return outcomes
 
 
-def _check_packages(planned: Sequence[runner.Planned]) -> None:
+def _check_packages(planned: Sequence[Planned]) -> None:
     """Refuse before anything runs when the lane of a cell that is left cannot be imported."""
     kinds = {row.cell.job.kind for row in planned if not row.is_reached}
     for kind in sorted(kinds):
@@ -104,7 +106,7 @@ def _check_packages(planned: Sequence[runner.Planned]) -> None:
             )
 
 
-def _inspect(planned: Sequence[runner.Planned]) -> None:
+def _inspect(planned: Sequence[Planned]) -> None:
     """Refuse before anything runs what could only fail after the runs that cells need."""
     left = [row.cell.job for row in planned if not row.is_reached]
     makes = {job.id for job in left}
@@ -120,7 +122,7 @@ def _inspect(planned: Sequence[runner.Planned]) -> None:
 def _may_go_on(
     request: Request,
     earlier: stages.Earlier,
-    outcomes: Sequence[runner.Outcome],
+    outcomes: Sequence[Outcome],
     shown: plain.Shown,
 ) -> bool:
     """Say whether the cells themselves may start; tell when a required matrix is in the way."""
@@ -170,7 +172,7 @@ def left_text(request: Request, now: Prospect) -> str:
     return estimate.text_of([*now.seconds_before, *now.seconds], request.runtime["jobs"])
 
 
-def _kept(request: Request, plan: dict[str, Any], planned: Sequence[runner.Planned]) -> str | None:
+def _kept(request: Request, plan: dict[str, Any], planned: Sequence[Planned]) -> str | None:
     """Keep the plan of what is about to be run; return where, None for a dry run.
 
     A matrix that is reached needs nothing of the disk any more: there, why not is told instead.
@@ -187,7 +189,7 @@ def _kept(request: Request, plan: dict[str, Any], planned: Sequence[runner.Plann
         return why
 
 
-def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: plain.Shown) -> None:
+def _show_ending(request: Request, outcomes: list[Outcome], shown: plain.Shown) -> None:
     if request.matrix is None:
         only = outcomes[0]
         if only.ending == "reached" and only.planned.is_reached:
@@ -206,7 +208,7 @@ def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: plain.
         shown.say(f"its numbers: {table}")
 
 
-def _reached_text(row: runner.Planned) -> str:
+def _reached_text(row: Planned) -> str:
     is_whole = row.cell.job.goal is None
     return f"{row.run.folder.name} is done" if is_whole else screen.steps_text(row)
 

@@ -8,7 +8,7 @@ from thunder.ground.errors import ThunderError
 from thunder.ground.steps import way
 from thunder.jobs.kinds import KINDS
 from thunder.runs import reading, store
-from thunder.runs.run import spelt
+from thunder.runs.run import ABSENT, Run, spelt
 
 _SHOWN_CELLS = 20
 _DIGITS = 6
@@ -35,7 +35,7 @@ def planned_json(row: Any) -> dict[str, Any]:
     }
 
 
-def run_json(run: store.Run) -> dict[str, Any]:
+def run_json(run: Run) -> dict[str, Any]:
     """Return a run for scripts; one whose record cannot be read is shown, and why."""
     so_far, label = reading.of(run, None), ""
     if so_far.fault is None:
@@ -54,13 +54,13 @@ def run_json(run: store.Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _label(run: store.Run, record: Mapping[str, Any]) -> str:
+def _label(run: Run, record: Mapping[str, Any]) -> str:
     """Return what a run is: its profile, and what tells its cells apart where a kind has cells."""
     keys, document = KINDS[run.kind].told_by, run.document()
     return " ".join([record["profile"] or "", *(f"{key}={document[key]}" for key in keys)]).strip()
 
 
-def lacks(run: store.Run) -> list[str]:
+def lacks(run: Run) -> list[str]:
     """Return which artifacts of its kind a run has not got."""
     return [name for name in KINDS[run.kind].artifacts if not (run.folder / name).is_file()]
 
@@ -115,7 +115,7 @@ def difference_json(key: str, first: Any, second: Any) -> dict[str, Any]:
 
 
 def _present(**entries: Any) -> dict[str, Any]:
-    return {name: value for name, value in entries.items() if value is not store.ABSENT}
+    return {name: value for name, value in entries.items() if value is not ABSENT}
 
 
 def reason_lines(reason: Any) -> list[str]:
@@ -149,7 +149,7 @@ def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
     return lines
 
 
-def verified(run: store.Run) -> dict[str, Any]:
+def verified(run: Run) -> dict[str, Any]:
     """Verify a run; one that is not over has nothing that counts as a result."""
     so_far = reading.of(run, None)
     faults = [] if so_far.fault is None else [so_far.fault]

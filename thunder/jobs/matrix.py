@@ -6,17 +6,15 @@ from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import origin, overrides
+from thunder.config.sources import Sources
+from thunder.config.template import Template
 from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import Sections
 from thunder.jobs import axes, comparable, inputs
 from thunder.jobs import job as jobs
 from thunder.jobs.axes import Coordinates, matches
-from thunder.jobs.matrix_file import Matrix as Matrix
-from thunder.jobs.matrix_file import load as load
-from thunder.jobs.matrix_file import names as names
-from thunder.jobs.matrix_file import of_words as of_words
-from thunder.jobs.matrix_file import path_of as path_of
+from thunder.jobs.matrix_file import Matrix
 
 _SHOWN_FAULTS = 20
 _EXPLAINED_CELLS = 100  # to explain a fault costs as much as to expand a hundred cells
@@ -40,7 +38,7 @@ class Cell:
         return not any(matches(self.coordinates, pattern) for pattern in patterns)
 
 
-def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> list[Cell]:
+def expand(matrix: Matrix, words: overrides.Words, places: Sources) -> list[Cell]:
     """Return the checked cells of a matrix, in file order.
 
     Args:
@@ -69,7 +67,7 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
     return cells
 
 
-def single(words: overrides.Words, places: configs.Sources) -> Cell:
+def single(words: overrides.Words, places: Sources) -> Cell:
     """Return the one cell of a command line without a matrix."""
     template = configs.compose(words.choices, places)
     config = template.fill(words.values)
@@ -83,7 +81,7 @@ def single(words: overrides.Words, places: configs.Sources) -> Cell:
 
 
 def origins_of(
-    cell: Cell, matrix: Matrix | None, words: overrides.Words, places: configs.Sources
+    cell: Cell, matrix: Matrix | None, words: overrides.Words, places: Sources
 ) -> origin.Origins:
     """Return the place that set each key of a cell."""
     if matrix is None:
@@ -94,7 +92,7 @@ def origins_of(
 class _Expansion:
     """Composes once per choice of groups and sets the rest per cell."""
 
-    def __init__(self, matrix: Matrix, words: overrides.Words, places: configs.Sources) -> None:
+    def __init__(self, matrix: Matrix, words: overrides.Words, places: Sources) -> None:
         self.matrix, self.words, self.places = matrix, words, places
         self.groups = {"profile", *places.groups}
         common = {**matrix.spec.get("set", {})}
@@ -103,7 +101,7 @@ class _Expansion:
         self.choices: dict[str, str] = {}
         self.values: dict[str, Any] = {}
         self._add({**common, **words.choices, **words.values}, self.choices, self.values)
-        self.templates: dict[tuple[tuple[str, str], ...], configs.Template] = {}
+        self.templates: dict[tuple[tuple[str, str], ...], Template] = {}
         self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
         self.memo: jobs.Memo = {}
         self.known = inputs.Known()
@@ -231,9 +229,7 @@ def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
         )
 
 
-def _origins(
-    choices: Mapping[str, str], words: overrides.Words, places: configs.Sources
-) -> origin.Origins:
+def _origins(choices: Mapping[str, str], words: overrides.Words, places: Sources) -> origin.Origins:
     origins = origin.of_files(configs.origins_list(choices, places))
     _put_words(origins, words)
     return origins

@@ -8,7 +8,7 @@ from thunder.ground import steps
 from thunder.ground.errors import ThunderError
 from thunder.jobs.matrix import Cell
 from thunder.runs import reading, store
-from thunder.runs.run import Status
+from thunder.runs.run import Run, Status
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Planned:
     """
 
     cell: Cell
-    run: store.Run
+    run: Run
     status: Status
     step: int | None
     saved: int | None = None
@@ -47,7 +47,7 @@ class Planned:
         return reading.is_reached(self.status, self.step, self.cell.job.goal)
 
 
-def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[Planned]:
+def how_far(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[Planned]:
     """Say for every cell how far it is; reads only the folders that exist."""
     kinds = {kind: outputs / kind for kind in {cell.job.kind for cell in cells}}
     existing = {
@@ -57,7 +57,7 @@ def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[P
     rows = [
         _planned(cell, outputs)
         if cell.job.id in existing[cell.job.kind]
-        else Planned(cell, store.Run(kinds[cell.job.kind] / cell.job.id), "planned", None)
+        else Planned(cell, Run(kinds[cell.job.kind] / cell.job.id), "planned", None)
         for cell in cells
     ]
     return _beside(rows, outputs) if force else rows

@@ -6,7 +6,8 @@ from typing import Any
 from thunder.ground import command, wording
 from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
-from thunder.runner.loop import Outcome, Planned
+from thunder.runner.execute import Outcome
+from thunder.runs.cells import Planned
 
 _SHOWN_ROWS = 40
 _SHOWN_FAILURES = 20

@@ -3,7 +3,8 @@
 import threading
 from typing import Any, Protocol
 
-from thunder.runner.loop import Outcome, Planned, Screen
+from thunder.runner.execute import Outcome, Screen
+from thunder.runs.cells import Planned
 from thunder.screen.lines import end_lines, event_lines, start_line
 from thunder.screen.streams import forget_output
 

@@ -19,7 +19,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from thunder.ground.wording import printable
-from thunder.runner.loop import Outcome, Planned
+from thunder.runner.execute import Outcome
+from thunder.runs.cells import Planned
 from thunder.screen.lines import end_lines, event_lines, numbers_text, start_line, step_word
 from thunder.screen.streams import forget_output, raw_output
 

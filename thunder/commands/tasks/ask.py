@@ -7,7 +7,7 @@ from thunder.commands.selection import outputs_dir
 from thunder.ground import command, files, wording
 from thunder.ground.errors import ThunderError
 from thunder.runs import reading, store
-from thunder.runs.run import spelt
+from thunder.runs.run import differences, spelt
 
 
 @cli.task("name", name="a matrix or a profile")
@@ -50,11 +50,11 @@ def status(
     """Show how far runs are."""
     folder = outputs_dir(outputs, config_dir)
     if name or set:
-        from thunder.runner import loop as runner
+        from thunder.runs.cells import how_far
         from thunder.screen import lines as screen
 
         request, _ = selection.part(name, set or (), folder, config_dir)
-        planned = runner.plan(request.cells, folder)
+        planned = how_far(request.cells, folder)
         rows = [views.planned_json(row) for row in planned]
         foot = screen.summary(name or "these", planned)
     else:
@@ -141,7 +141,7 @@ def diff(
     """Show in which keys two runs differ."""
     folder = outputs_dir(outputs, config_dir)
     runs = [store.by_prefix(folder, word) for word in (first, second)]
-    rows = store.differences(*(run.document() for run in runs))
+    rows = differences(*(run.document() for run in runs))
     if json:
         print(files.render_json([views.difference_json(*row) for row in rows]), end="")
     elif rows:

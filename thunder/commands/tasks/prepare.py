@@ -8,6 +8,7 @@ from typing import Any
 from thunder.commands import cli, selection
 from thunder.commands.selection import outputs_dir, places_dir
 from thunder.config import sources
+from thunder.config.plain import missing_values
 from thunder.ground import command, files, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
@@ -129,7 +130,7 @@ def _option(words: Sequence[str], config_dir: str) -> dict[str, Any]:
     places = sources.sources(places_dir(config_dir))
     parsed = overrides.parse(words, places)
     config = compose.compose(parsed.choices, places).fill(parsed.values)
-    if absent := list(compose.missing_values({"alphabet": config["alphabet"]})):
+    if absent := list(missing_values({"alphabet": config["alphabet"]})):
         raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
     chosen = [*words, *places.flags]
     site = config["runtime"]["site"]
