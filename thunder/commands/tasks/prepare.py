@@ -82,7 +82,6 @@ def corpus(
     from thunder.corpora import corpus as corpora
 
     folder = Path(target)
-    corpora.refuse_existing(folder)
     if source:
         manifest = build.build_from_file(
             Path(source), column or "text", folder, script=script or "nko", seed=seed,
@@ -90,6 +89,7 @@ def corpus(
             most_left_out=corpora.share(most_left_out),
         )  # fmt: skip
     else:
+        corpora.refuse_existing(folder)
         recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script or "nko"}
         manifest = build.build_recipe(recipe, folder)
     _print_counts(folder, manifest["counts"])
