@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thunder.config import overrides, sources
+from thunder.config import overrides, settable, sources
 from thunder.ground import command
 from thunder.ground.errors import ThunderError
 from thunder.ground.wording import nearest
@@ -73,7 +73,7 @@ def named(
     if not name or is_profile:
         return _read([], parsed, places, sweep=bool(parsed.sweeps))
     if parsed.sweeps:
-        word = parsed.spelt[overrides.full_key(next(iter(parsed.sweeps)))]
+        word = parsed.spelt[settable.full_key(next(iter(parsed.sweeps)))]
         raise ThunderError(f"{word!r} is a sweep; a matrix has its axes in its file")
     kept = None if matrix_file.path_of(name, places) else plans.read(outputs, name)
     if kept is not None and kept["matrix"] is not None:
@@ -102,7 +102,7 @@ def _read(
     if names and sweep:
         raise ThunderError("matrix=NAME and -m do not go together; put the axis into the matrix")
     if parsed.sweeps and not sweep:
-        word = parsed.spelt[overrides.full_key(next(iter(parsed.sweeps)))]
+        word = parsed.spelt[settable.full_key(next(iter(parsed.sweeps)))]
         key, _, values = word.partition("=")
         raise ThunderError(
             f"{word!r} is a sweep; add -m to run all its values, or write a list: {key}=[{values}]"
@@ -120,7 +120,7 @@ def _read(
 
 def _common(words: overrides.Words) -> dict[str, Any]:
     choices = {key: text for key, text in words.choices.items() if key != "profile"}
-    values = {key: value for key, value in words.values.items() if key not in overrides.OF_ALL}
+    values = {key: value for key, value in words.values.items() if key not in settable.OF_ALL}
     return {**choices, **values}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thunder.config import sources
+from thunder.config import settable, sources
 from thunder.ground import digest, names
 from thunder.ground.errors import ThunderError
 from thunder.ground.places import check_outputs
@@ -42,7 +42,7 @@ def part(name: str, words: Sequence[str], folder: Path, config_dir: str) -> tupl
     parsed = overrides.parse(words, places)
     given = {**parsed.sweeps, **_alone(parsed.values), **_alone(parsed.choices)}
     axes = _axes(name, folder, places)
-    wanted = {overrides.full_key(k): v for k, v in given.items() if overrides.full_key(k) in axes}
+    wanted = {settable.full_key(k): v for k, v in given.items() if settable.full_key(k) in axes}
     of_axes = {parsed.spelt[key] for key in wanted}
     whole = request(name, [w for w in words if w not in of_axes], folder, config_dir)
     if not wanted:
@@ -59,7 +59,6 @@ def _alone(values: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def _axes(name: str, folder: Path, places: sources.Sources) -> set[str]:
     """Return the full keys that the cells of a matrix or a kept sweep differ in."""
-    from thunder.config import overrides
     from thunder.jobs import axes, matrix_file
     from thunder.runner import plans
 
@@ -70,13 +69,12 @@ def _axes(name: str, folder: Path, places: sources.Sources) -> set[str]:
     if matrix_file.path_of(name, places):
         spec = matrix_file.load(name, places).spec
     points = [axes.columns(spec["axes"]), *spec.get("include", [])] if spec else []
-    return {overrides.full_key(key) for point in points for key in point}
+    return {settable.full_key(key) for point in points for key in point}
 
 
 def _is_in(coordinates: dict[str, Any], wanted: dict[str, list[Any]]) -> bool:
-    from thunder.config import overrides
 
-    point = {overrides.full_key(key): value for key, value in coordinates.items()}
+    point = {settable.full_key(key): value for key, value in coordinates.items()}
     return all(
         key in point and any(digest.is_same(point[key], value) for value in values)
         for key, values in wanted.items()
@@ -85,9 +83,8 @@ def _is_in(coordinates: dict[str, Any], wanted: dict[str, list[Any]]) -> bool:
 
 def is_another(request: Any) -> bool:
     """Say whether words make other cells than those of the matrix as it is written or kept."""
-    from thunder.config import overrides
 
-    given = {*request.words.choices, *request.words.values} - {*overrides.OF_ALL}
+    given = {*request.words.choices, *request.words.values} - {*settable.OF_ALL}
     return request.matrix is not None and not request.words.sweeps and bool(given)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from thunder.config import origin, overrides
+from thunder.config import origin, settable
 from thunder.config.plain import MISSING, missing_values, read_yaml
 from thunder.config.sources import Sources
 from thunder.ground import digest, schema, schema_faults, steps, wording
@@ -160,7 +160,7 @@ def faults_of(
     if faults:
         allowed = sorted(_sections(kind, places))
         unknown = [key for key in config if (key,) in faults and key not in allowed]
-        words = overrides.SHORTHAND
+        words = settable.SHORTHAND
         faults |= {(key,): wording.unknown_key(key, allowed, words) for key in unknown}
     if _needs_a_look(config, memo):
         faults |= {fault.path: fault.message for fault in schema_faults.unwritable(config)}
@@ -196,7 +196,7 @@ def _kind_faults(
         header = "# @package _global_"
         yield ("kind",), f"{origin.shown(path)} sets none; its first line must be {header!r}"
         return
-    words = ["matrix", *places.groups, *overrides.SHORTHAND]
+    words = ["matrix", *places.groups, *settable.SHORTHAND]
     known = {key for kind in KINDS for key in _sections(kind, places)}
     for key in (key for key in config if key not in known):
         if hint := wording.nearest(key, words):

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from thunder.config import compose as configs
-from thunder.config import origin, overrides
+from thunder.config import origin, overrides, settable
 from thunder.config.sources import Sources
 from thunder.config.template import Template
-from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import Sections
-from thunder.jobs import axes, comparable, inputs
+from thunder.jobs import axes, cell_origins, comparable, inputs
 from thunder.jobs import job as jobs
 from thunder.jobs.axes import Coordinates, matches
 from thunder.jobs.matrix_file import Matrix
@@ -73,7 +72,7 @@ def single(words: overrides.Words, places: Sources) -> Cell:
     config = template.fill(words.values)
 
     def origins() -> origin.Origins:
-        return _origins(words.choices, words, places)
+        return cell_origins.of_words(words, places)
 
     jobs.check(config, places, origins, _title(words))
     command = overrides.command(words.choices, words.values, places.flags)
@@ -85,7 +84,7 @@ def origins_of(
 ) -> origin.Origins:
     """Return the place that set each key of a cell."""
     if matrix is None:
-        return _origins(words.choices, words, places)
+        return cell_origins.of_words(words, places)
     return _Expansion(matrix, words, places).origins(cell.coordinates)
 
 
@@ -102,7 +101,7 @@ class _Expansion:
         self.values: dict[str, Any] = {}
         self._add({**common, **words.choices, **words.values}, self.choices, self.values)
         self.templates: dict[tuple[tuple[str, str], ...], Template] = {}
-        self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
+        self.layers = cell_origins.Layers(matrix, words, places)
         self.memo: jobs.Memo = {}
         self.known = inputs.Known()
         self.sections = Sections(places.schemas)
@@ -119,7 +118,7 @@ class _Expansion:
             if key in self.groups:
                 choices[key] = str(value)
             else:
-                values[overrides.full_key(key)] = value
+                values[settable.full_key(key)] = value
 
     def config(self, choices: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the config of a cell."""
@@ -174,31 +173,7 @@ class _Expansion:
 
     def origins(self, point: Coordinates) -> origin.Origins:
         """Return where the values of a cell were set."""
-        choices, _ = self.sides(point)
-        key_of_files = tuple(choices.items())
-        if key_of_files not in self.files:
-            layers = configs.origins_list(choices, self.places)
-            self.files[key_of_files] = origin.of_files(layers)
-        origins = dict(self.files[key_of_files])
-        for key in self.matrix.spec.get("set", {}):
-            self._put(origins, key, ("set", key))
-        _put_words(origins, self.words)
-        for key in point:
-            self._put(origins, key, self._axis_path(point, key))
-        return origins
-
-    def _put(self, origins: origin.Origins, key: str, path: origin.Key) -> None:
-        place = origin.find(self.matrix.origins, path)
-        if place and key in self.groups:  # what it chose keeps the lines of its file
-            origins[_path(key)] = place
-        elif place:
-            origin.put(origins, _path(key), place)
-
-    def _axis_path(self, point: Coordinates, key: str) -> origin.Key:
-        for index, extra in enumerate(self.matrix.spec.get("include", [])):
-            if digest.is_same(extra, point):
-                return ("include", index, key)
-        return axes.place_of(self.matrix.spec["axes"], point, key)
+        return self.layers.of(point, self.sides(point)[0])
 
 
 def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
@@ -211,7 +186,7 @@ def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
 
 def _axis_keys(matrix: Matrix) -> set[str]:
     included = [key for extra in matrix.spec.get("include", []) for key in extra]
-    return {overrides.full_key(axis) for axis in (*matrix.axes, *included)}
+    return {settable.full_key(axis) for axis in (*matrix.axes, *included)}
 
 
 def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
@@ -227,23 +202,6 @@ def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
             f"matrix {matrix.name!r} has duplicate cells (keys of runtime are outside the id):",
             faults[:_SHOWN_FAULTS],
         )
-
-
-def _origins(choices: Mapping[str, str], words: overrides.Words, places: Sources) -> origin.Origins:
-    origins = origin.of_files(configs.origins_list(choices, places))
-    _put_words(origins, words)
-    return origins
-
-
-def _put_words(origins: origin.Origins, words: overrides.Words) -> None:
-    for key in words.choices:
-        origins[_path(key)] = overrides.place_of(words.spelt[key])
-    for key in words.values:
-        origin.put(origins, _path(key), overrides.place_of(words.spelt[key]))
-
-
-def _path(key: str) -> origin.Key:
-    return tuple(overrides.full_key(key).split("."))
 
 
 def _title(words: overrides.Words) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from thunder.config import overrides
+from thunder.config import overrides, settable
 from thunder.config.sources import Sources
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
@@ -129,7 +129,7 @@ def _required(
 def _without_own(words: overrides.Words, matrix: Matrix) -> overrides.Words:
     """Return the words of a command line that a required matrix does not settle itself."""
     points = [matrix.axes, matrix.spec.get("set", {}), *matrix.spec.get("include", [])]
-    own = {overrides.full_key(key) for point in points for key in point}
+    own = {settable.full_key(key) for point in points for key in point}
     return replace(
         words,
         choices={key: value for key, value in words.choices.items() if key not in own},
