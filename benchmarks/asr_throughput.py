@@ -19,6 +19,8 @@ from ways import Ours, Published, silent
 
 from thunder.backends.torch import machine
 from thunder.backends.torch.machine import Machine
+from thunder.commands import requests
+from thunder.ground import command
 from thunder.lanes.asr import material
 from thunder.lanes.asr.features import job
 from thunder.lanes.asr.material import Material
@@ -26,15 +28,6 @@ from thunder.lanes.asr.speech import spoken
 
 BATCH_ROWS = 32
 ONE_THREAD = Machine(torch.device("cpu"), "float32", 1)
-SIZE = {
-    "width": 96,
-    "layers": 2,
-    "heads": 4,
-    "feedforward": 192,
-    "kernel": 5,
-    "positions": 1500,
-    "learning_rate_factor": 10,
-}
 
 
 def main() -> None:
@@ -77,58 +70,15 @@ def _gathered(folder: Path, rows: int, seconds: float) -> Material:
 
 
 def _config(folder: Path, rows: int, seconds: float) -> dict[str, Any]:
-    augment = {"time_bands": 3, "time_frames": 20, "feature_bands": 2, "feature_share": 0.0625}
+    """Return the recommended recipe on the stand-in of speech."""
+    words = (
+        "+profile=asr_ctc", "site=local", "mode=baseline", f"outputs={command.spelt(str(folder))}",
+        f"data.source.rows={rows}", f"features.seconds={seconds}", "features.source={log_mel: 80}",
+        f"train.batch_size={BATCH_ROWS}", "train.epochs=10", "train.precision=float32",
+    )  # fmt: skip
+    config = requests.read(words).cells[0].job.config
     paths = {"data": str(folder / "data"), "asr_features": str(folder / "features")}
-    return {
-        "seed": 42,
-        "script": "nko",
-        "mode": "baseline",
-        "data": {
-            "name": "spoken",
-            "source": {"recipe": "spoken", "rows": rows, "seed": 0},
-            "pairs": "pairs.jsonl",
-            "id": "feat_id",
-            "columns": {"nko": "nko", "latin": "latin"},
-            "origin": None,
-            "take": None,
-        },
-        "split": {"rule": "random", "by": None, "seed": 42, "train": 0.8, "valid": 0.1},
-        "text": {"bridge": "none", "most_foreign": 0.001},
-        "features": {
-            "name": "log_mel",
-            "source": {"log_mel": 80},
-            "seconds": seconds,
-            "most_corrupt": 0.0,
-        },
-        "model": {"name": "tiny", "size": SIZE, "stride": 2, "lengths": "real", "dropout": 0.1},
-        "trajectory": {"neighbours": 5, "window": 64},
-        "tar": {"alpha": 0.0, "beta": 0.1},
-        "ttt": {"learning_rate": 1e-3, "chunk": 64},
-        "train": {
-            "epochs": 10,
-            "ranks": 1,
-            "batch_size": BATCH_ROWS,
-            "bucketed": True,
-            "learning_rate": 3e-4,
-            "warmup_steps": 500,
-            "weight_decay": 0.01,
-            "betas": [0.9, 0.98],
-            "clip_norm": 1.0,
-            "patience": 8,
-            "precision": "float32",
-            "most_nonfinite": 0,
-            "spec_augment": {"probability": 0.5, **augment},
-        },
-        "evaluate": {"valid_cer_rows": 2000},
-        "runtime": {
-            "outputs": str(folder),
-            "jobs": 1,
-            "stall_seconds": 60.0,
-            "start_seconds": 60.0,
-            "paths": paths,
-            "stand_ins": ["data"],
-        },
-    }
+    return {**config, "runtime": {**config["runtime"], "paths": paths}}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from unittest.mock import patch
 from thunder.commands import requests
 from thunder.results import promotion
 from thunder.results.tables import summary
-from thunder.runs import attempts, provenance, store
+from thunder.runs import attempts, provenance
+from thunder.runs.run import Run
 
 SHOWN = 25
 
@@ -57,7 +58,7 @@ def _write_runs(outputs: Path, request: requests.Request) -> None:
     metrics = {"value": 1.0, "value_squared": 1.0}
     with patch.object(os, "fsync", lambda _: None):
         for cell in request.cells:
-            run = store.Run(outputs / cell.job.kind / cell.job.id)
+            run = Run(outputs / cell.job.kind / cell.job.id)
             record = attempts.start(run, cell.job, clean)
             attempts.finish(run, record, {"metrics": metrics, "step": None}, 1.0)
 

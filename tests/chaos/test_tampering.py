@@ -20,6 +20,7 @@ from thunder.lanes.asr.results import bundle
 from thunder.results import promotion
 from thunder.results.tables import summary
 from thunder.runs import attempts, provenance, store
+from thunder.runs.run import Run
 
 MATRIX = """\
 profile: own_three
@@ -36,7 +37,7 @@ def _committed(monkeypatch: pytest.MonkeyPatch) -> None:
     running.let_code_be_committed(monkeypatch)
 
 
-def files_of(run: store.Run) -> list[str]:
+def files_of(run: Run) -> list[str]:
     """Return the files of a run but for its lock, which nobody reads."""
     return sorted(
         str(path.relative_to(run.folder))
@@ -88,7 +89,7 @@ def assert_only_right_numbers_are_promoted(conf: Path, outputs: Path) -> None:
             assert value == RIGHT[row["cell"]["dry.value"]]
 
 
-def assert_tampering_is_seen(conf: Path, outputs: Path, victim: store.Run, name: str) -> None:
+def assert_tampering_is_seen(conf: Path, outputs: Path, victim: Run, name: str) -> None:
     """Verify, ask, promote, and run once more."""
     seen = views.verified(victim)
     if name != run_files.RECORD:  # which is written after the manifest, and is in none
@@ -123,7 +124,7 @@ def test_every_file_of_a_run_tampered_with_in_every_way_is_seen(
         if not tamper(victim / name, way, neighbour / name):
             continue
         print(f"{name}: {way}")
-        assert_tampering_is_seen(conf, outputs, store.Run(victim), name)
+        assert_tampering_is_seen(conf, outputs, Run(victim), name)
         chaos.tally["tamperings"] += 1
 
 
@@ -162,7 +163,7 @@ def test_every_file_of_an_asr_run_tampered_with_in_every_way_is_seen(
             continue
         print(f"{name}: {way}")
         if name != run_files.RECORD:
-            assert views.verified(store.Run(victim))["result"] == "FAIL"
+            assert views.verified(Run(victim))["result"] == "FAIL"
             with pytest.raises(ThunderError):
                 promotion.of_matrix(matrix, cells, outputs)
         shown: list[Any] = []
@@ -180,7 +181,7 @@ def test_every_file_of_an_asr_run_tampered_with_in_every_way_is_seen(
 
 
 @pytest.fixture
-def paused(tmp_path: Path) -> store.Run:
+def paused(tmp_path: Path) -> Run:
     """A run of an adapter in its first window, as its runner leaves it; nothing was trained."""
     words = ["+profile=smoke", "window=2", f"outputs={tmp_path / 'outputs'}"]
     (cell,) = requests.read(words).cells
@@ -195,7 +196,7 @@ def paused(tmp_path: Path) -> store.Run:
 
 @pytest.mark.parametrize("step", [0, 1, 2])
 def test_a_row_added_to_a_paused_run_for_a_step_that_was_verified_is_seen(
-    chaos: Chaos, paused: store.Run, step: int
+    chaos: Chaos, paused: Run, step: int
 ) -> None:
     files.append_jsonl(paused.folder / run_files.ROWS, {"step": step, "valid_loss": 0.001})
     assert views.verified(paused)["result"] == "FAIL"
@@ -209,7 +210,7 @@ def test_a_row_added_to_a_paused_run_for_a_step_that_was_verified_is_seen(
 
 @pytest.mark.parametrize("step", [3, 4])
 def test_a_row_added_to_a_paused_run_for_a_step_to_come_is_not_believed(
-    chaos: Chaos, paused: store.Run, step: int
+    chaos: Chaos, paused: Run, step: int
 ) -> None:
     files.append_jsonl(paused.folder / run_files.ROWS, {"step": step, "valid_loss": 0.001})
     assert paused.at_step(step) == {}

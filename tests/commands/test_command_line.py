@@ -160,11 +160,27 @@ def test_a_mistake_in_the_flags_is_told(
 def test_outputs_that_cannot_be_written_are_told(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    path = tmp_path / "outputs"
-    path.write_text("a file")
-    code, _, err = _said(capsys, "matrix=adapter_rank", f"outputs={path}")
+    (tmp_path / "plans").write_text("a file")
+    code, _, err = _said(capsys, "matrix=adapter_rank", f"outputs={tmp_path}")
     assert code == 1
-    assert err == f"thunder: the plan cannot be written into {path}: Not a directory\n"
+    assert err == f"thunder: the plan cannot be written into {tmp_path}: File exists\n"
+
+
+@pytest.mark.parametrize("words", [["+profile=dry"], ["matrix=adapter_rank", "dry_run=true"]])
+def test_outputs_that_are_no_folder_are_refused_at_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    code, out, err = _said(capsys, *words, f"outputs={tmp_path}/link")
+    assert (code, out) == (1, "")
+    assert err == (
+        f"thunder: {tmp_path}/link: a link that leads nowhere (nowhere); "
+        "outputs need a folder: make it, remove the link, or name another one\n"
+    )
+    code, out, err = _said(capsys, *words, f"outputs={tmp_path}/file/below")
+    assert (code, out) == (1, "")
+    assert err == f"thunder: {tmp_path}/file: a file; outputs need a folder: name another one\n"
 
 
 @pytest.mark.slow

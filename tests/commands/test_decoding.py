@@ -9,13 +9,14 @@ import running
 from thunder.commands import decoding, tasks, views
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
-from thunder.runs import provenance, store
+from thunder.runs import provenance
+from thunder.runs.run import Run
 
 NEAR = ["dump.jsonl: 1 of 9 rows have another text", "  row_3 asr_text: 'a' in the dump, 'b'"]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     assert running.here("+profile=dry", f"outputs={tmp_path}") == 0
     monkeypatch.setitem(
         kinds.KINDS, "dry", kinds.Kind("thunder.lanes.dry.job:run", 1, decodes="a:check")
@@ -23,7 +24,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Run:
     return running.only_run(tmp_path)
 
 
-def decoded(run: store.Run, monkeypatch: pytest.MonkeyPatch, **found: Any) -> dict[str, Any]:
+def decoded(run: Run, monkeypatch: pytest.MonkeyPatch, **found: Any) -> dict[str, Any]:
     backend = run.record()["attempts"][-1]["backend"]
     answer = {"backend": backend, "faults": [], "near": [], "not_looked_at": []}
     answer |= {"said": "9 rows decoded again", **found}
@@ -31,20 +32,20 @@ def decoded(run: store.Run, monkeypatch: pytest.MonkeyPatch, **found: Any) -> di
     return decoding.decoded(views.verified(run), run, run.folder.parent.parent)
 
 
-def test_what_is_the_same_passes(run: store.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_the_same_passes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     row = decoded(run, monkeypatch)
     assert (row["result"], row["faults"], row["notes"]) == ("PASS", [], ["9 rows decoded again"])
 
 
 def test_on_the_same_machine_a_near_tie_is_a_fault(
-    run: store.Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = decoded(run, monkeypatch, near=NEAR)
     assert (row["result"], row["faults"]) == ("FAIL", NEAR)
 
 
 def test_on_another_machine_a_near_tie_is_told_and_no_fault(
-    run: store.Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = provenance.host()
     monkeypatch.setattr(provenance, "host", lambda: {**host, "cpu": "another"})
@@ -60,7 +61,7 @@ OPEN = ["dump.jsonl: 7 of 9 rows have another text, not looked at after 1 others
 
 
 def test_on_another_machine_what_was_not_looked_at_is_no_pass(
-    run: store.Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = provenance.host()
     monkeypatch.setattr(provenance, "host", lambda: {**host, "cpu": "another"})
@@ -73,14 +74,14 @@ def test_on_another_machine_what_was_not_looked_at_is_no_pass(
 
 
 def test_on_the_same_machine_what_was_not_looked_at_is_a_fault(
-    run: store.Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = decoded(run, monkeypatch, not_looked_at=OPEN)
     assert (row["result"], row["faults"]) == ("FAIL", OPEN)
 
 
 def test_an_undecided_run_is_counted_and_no_success(
-    run: store.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     undecided = {"result": "UNDECIDED", "notes": OPEN}
     monkeypatch.setattr(decoding, "decoded", lambda row, *given: {**row, **undecided})
@@ -92,7 +93,7 @@ def test_an_undecided_run_is_counted_and_no_success(
 
 
 def test_a_run_that_fails_its_manifest_is_not_decoded(
-    run: store.Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run.folder / "metrics.json").write_text("{}")
     row = decoded(run, monkeypatch)
@@ -101,7 +102,7 @@ def test_a_run_that_fails_its_manifest_is_not_decoded(
 
 
 def test_a_decoding_that_fails_is_a_fault_with_its_reason(
-    run: store.Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*given: Any) -> None:
         raise ThunderError("the data of the run are gone", "data")
@@ -111,7 +112,7 @@ def test_a_decoding_that_fails_is_a_fault_with_its_reason(
     assert row["faults"] == ["cannot be decoded: the data of the run are gone"]
 
 
-def test_a_kind_without_a_model_is_refused_by_name(run: store.Run, tmp_path: Path) -> None:
-    other = store.Run(tmp_path / "asr_features" / run.id)
+def test_a_kind_without_a_model_is_refused_by_name(run: Run, tmp_path: Path) -> None:
+    other = Run(tmp_path / "asr_features" / run.id)
     with pytest.raises(ThunderError, match=r"is of kind asr_features; --decode is for asr, dry"):
         decoding.check_kind(other)

@@ -17,9 +17,10 @@ from projects import Project
 from thunder.commands import cli, collection, launch, requests, tasks
 from thunder.config import sources
 from thunder.ground import files, run_files
-from thunder.jobs import matrix
+from thunder.jobs import matrix, matrix_file
 from thunder.jobs.kinds import KINDS
-from thunder.runs import explain, store
+from thunder.runs import attempts, explain, provenance, store
+from thunder.runs.run import Run
 
 PYTHON = os.path.realpath(sys.executable)
 TASKS = {
@@ -132,12 +133,18 @@ def test_an_unknown_option_is_one_message(capsys: pytest.CaptureFixture[str]) ->
     assert captured.err.count("\n") == 1
 
 
-def test_outputs_that_are_a_file_are_one_message(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("task", sorted(t.name for t in tasks.TASKS if "--outputs" in t.options))
+def test_outputs_that_are_no_folder_are_refused_by_every_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str
 ) -> None:
-    path = tmp_path / "file"
-    path.touch()
-    assert Outputs(path, capsys).ask("status").startswith("0 runs in ")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    needed = {t.name: t.needed for t in tasks.TASKS}[task]
+    for name in ("file", "link", "file/below"):
+        told = Outputs(tmp_path / name, capsys).mistake(task, *["dry"] * len(needed))
+        assert told.startswith(f"thunder: {tmp_path / name.partition('/')[0]}: a ")
+        assert told.count("\n") == 1
+        assert "outputs need a folder: " in told
 
 
 @pytest.mark.slow
@@ -194,6 +201,22 @@ def test_status_of_a_profile_takes_overrides_as_plain_words(outputs: Outputs) ->
     assert outputs.json("status", "--name=dry")[0]["status"] == "done"
 
 
+def test_status_marks_stand_ins_as_tables_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = requests.read(["+profile=smoke", "window=2"]).cells[0].job
+    run = Run(tmp_path / job.kind / job.id)
+    attempts.start(run, job, provenance.collect())
+    outputs = Outputs(tmp_path, capsys)
+    told = outputs.ask("status").splitlines()
+    assert told[2] == f"{run.id}  adapter  smoke †  lost    step 0 of 4"
+    assert told[-1].startswith("† stand-in model or data: ")
+    running.here("+profile=dry", f"outputs={tmp_path / 'real'}")
+    capsys.readouterr()
+    assert "†" not in Outputs(tmp_path / "real", capsys).ask("status")
+    assert "step 0 → 2 of 4, a window\n" in outputs.ask("show", run.id)
+
+
 def test_a_lost_run_is_shown_as_lost(outputs: Outputs) -> None:
     run = store.by_prefix(outputs.folder, done_id(outputs))
     record = run.record()
@@ -233,6 +256,7 @@ def test_plan_shows_what_would_run(outputs: Outputs) -> None:
     assert "step 0 → 30 of " in shown
     assert "adapter_rank: 9 cells, 9 runs: 0 reached, 9 planned" in shown
     assert "since the last plan: 9 added" in shown
+    assert shown.count("adapter.rank=4 seed=0") == 1
 
 
 def test_plan_tells_what_an_edit_orphans(
@@ -250,6 +274,7 @@ def test_plan_tells_what_an_edit_orphans(
     assert "since the last plan: 1 kept" in shown
     assert "since the last plan: 1 orphaned" in shown
     assert "seed=1" in shown.partition("orphaned")[2]
+    assert "seed=3" in shown.partition("1 added")[2].partition("1 kept")[0]
 
 
 def test_why_names_the_key_and_what_set_it(outputs: Outputs) -> None:
@@ -270,6 +295,27 @@ def test_why_is_not_stopped_by_a_run_that_drifted(outputs: Outputs) -> None:
     run = store.by_prefix(outputs.folder, failed_id(outputs))
     (run.folder / "config.json").write_text("{}")
     assert f"the nearest run is {done_id(outputs)}" in outputs.ask("why", "dry", "seed=8")
+
+
+def test_why_takes_of_runs_as_near_one_of_the_profile_and_the_newest(tmp_path: Path) -> None:
+    cell = requests.read(["+profile=dry", "seed=9"]).cells[0]
+    runs = []
+    for seed, profile, day in ((1, "other", 4), (2, "dry", 1), (3, "dry", 3), (4, "dry", 2)):
+        job = requests.read(["+profile=dry", f"seed={seed}"]).cells[0].job
+        run = Run(tmp_path / job.kind / job.id)
+        record = attempts.start(run, job, provenance.collect())
+        record["attempts"][0]["started"] = f"2026-01-0{day}T00:00:00+00:00"
+        attempts.write_record(run, {**record, "profile": profile})
+        runs.append(run)
+
+    def nearest() -> Run | None:
+        words = (requests.read(["+profile=dry"]).words, sources.sources())
+        return explain.why([cell], None, *words, tmp_path)[0].nearest
+
+    assert nearest() == runs[2]
+    for run in runs[1:]:
+        (run.folder / run_files.RECORD).write_text("{")
+    assert nearest() == runs[0]
 
 
 def test_a_misspelt_override_is_named(outputs: Outputs) -> None:
@@ -301,6 +347,16 @@ def test_show_tells_what_when_where_and_how(outputs: Outputs) -> None:
     assert found["metrics"]["value"] == 1
 
 
+def test_numbers_are_shown_to_as_many_digits_as_can_be_meant(outputs: Outputs) -> None:
+    run = store.by_prefix(outputs.folder, done_id(outputs))
+    metrics = {"loss": 6.191336154937744, "rate": 1234567.8, "rows": 46080, "value": None}
+    files.write_json(run.folder / run_files.METRICS, metrics)
+    shown = outputs.ask("show", run.id).partition("metric")[2]
+    rows = dict(line.split() for line in shown.splitlines()[2:6])
+    assert rows == {"loss": "6.19134", "rate": "1234568", "rows": "46080", "value": "null"}
+    assert outputs.json("show", run.id)["metrics"] == metrics
+
+
 def test_show_tells_how_a_failure_is_made_again(outputs: Outputs) -> None:
     shown = outputs.ask("show", failed_id(outputs))
     assert "training: the job was asked to fail (dry.fail=true)" in shown
@@ -313,7 +369,7 @@ def test_diff_shows_the_keys_in_which_two_runs_differ(outputs: Outputs) -> None:
         {"key": "dry.fail", "first": False, "second": True},
         {"key": "seed", "first": 0, "second": 4},
     ]
-    assert "dry.fail  False" in outputs.ask("diff", *pair)
+    assert "dry.fail  false" in outputs.ask("diff", *pair)
     assert "the two runs are of one job" in outputs.ask("diff", pair[0], pair[0])
     assert "no run 'zzz'" in outputs.mistake("diff", pair[0], "zzz")
 
@@ -324,7 +380,7 @@ def test_diff_for_scripts_leaves_out_the_side_that_lacks_a_key(
     ids = []
     for profile in ("dry", "smoke"):
         job = requests.read([f"+profile={profile}"]).cells[0].job
-        run = store.Run(tmp_path / job.kind / job.id)
+        run = Run(tmp_path / job.kind / job.id)
         files.write_json(run.folder / run_files.CONFIG, job.document)
         files.write_json(run.folder / run_files.RECORD, {})
         ids.append(job.id)
@@ -467,7 +523,7 @@ def test_a_switch_takes_no_value(outputs: Outputs) -> None:
 
 @pytest.mark.slow
 def test_every_committed_matrix_has_a_plan(outputs: Outputs) -> None:
-    for name in matrix.names(sources.sources(None)):
+    for name in matrix_file.names(sources.sources(None)):
         assert outputs.json("plan", name)["cells"]
 
 
@@ -555,6 +611,19 @@ def test_the_outputs_of_this_machine_are_the_default(
     for words in (["show", run], ["diff", run, run], ["verify"], ["plan", "dry"]):
         assert asked(*words)
     assert not (project.root / "outputs").exists()
+
+
+def test_a_command_that_is_printed_asks_where_the_runs_are(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = project.root / "elsewhere"
+    project.write("conf/local.yaml", f"runtime: {{outputs: {elsewhere}}}\n")
+    project.matrix("# ?\nprofile: dry\naxes: {seed: [1]}\nset: {dry.fail: true}\n")
+    for words, where in (([], ""), (["outputs=outputs"], "--outputs outputs ")):
+        request = project.read("matrix=question", *words)
+        assert launch.run(request) == 1
+        asked = f"(thunder show {request.cells[0].job.id} {where}--config-dir {project.conf})"
+        assert asked in capsys.readouterr().out
 
 
 def test_a_folder_at_home_and_one_without_a_name(
@@ -676,5 +745,5 @@ def test_why_names_the_word_behind_a_reference_and_what_is_filled_in() -> None:
 def test_doctor_names_each_thing_a_site_lacks_once(outputs: Outputs) -> None:
     faults = outputs.json("doctor")["sites"]["mac_pair"]
     assert [fault.split(":")[0] for fault in faults] == [
-        "hosts mac4, mac5", "model 'gemma4_e2b'", "data 'partial_real'", "data 'synthetic_2k'",
+        "model 'gemma4_e2b'", "data 'partial_real'", "data 'synthetic_2k'",
     ]  # fmt: skip

@@ -5,13 +5,13 @@ from projects import DRY, Project
 
 from thunder.commands import requests
 from thunder.config import compose as configs
-from thunder.config import overrides
+from thunder.config import sources
 from thunder.ground import schema
 from thunder.ground.errors import ThunderError
 from thunder.ground.places import SHIPPED
 from thunder.jobs import kinds
 
-PLACES = configs.sources()
+PLACES = sources.sources()
 PROFILES = PLACES.groups["profile"]
 
 
@@ -182,7 +182,10 @@ def test_what_this_machine_misses_is_told_at_once(project: Project) -> None:
     assert "site 'mac_pair' is not ready on this machine" in message
     assert "no snapshot of mlx-community/gemma-4-e2b-4bit (main) in" in message
     assert f"no folder {project.root / 'nowhere'}" in message
-    assert "hosts mac4, mac5: ranks cannot be started over ssh yet; use site=local" in message
+    words = (*words, "runtime.site.hosts={mac4: {}}")
+    assert "host 'mac5' is not described (did you mean 'mac4'?): add hosts.mac5" in fault(
+        project, *words
+    )
 
 
 def test_local_yaml_sets_the_site_and_runtime_of_this_machine(project: Project) -> None:
@@ -246,7 +249,7 @@ def test_a_site_that_local_yaml_chooses_is_one_of_the_options(project: Project) 
 
 def test_local_yaml_may_set_every_key_that_a_word_may(project: Project) -> None:
     allowed = schema.load("local")["properties"]["runtime"]["properties"]
-    assert {*allowed} == {*overrides.SHORTHAND, "site"}
+    assert {*allowed} == {*settable.SHORTHAND, "site"}
     site = "site: {data: {partial_real: {rows: 700}}}"
     project.write("conf/local.yaml", f"runtime: {{jobs: 2, window: null, {site}}}\n")
     job = project.read("+profile=partial_real_stage1").cells[0].job
@@ -272,7 +275,7 @@ def test_names_of_thunder_cannot_be_taken(project: Project) -> None:
 )
 def test_a_config_dir_that_is_none_is_told(project: Project, name: str, message: str) -> None:
     with pytest.raises(ThunderError, match=message):
-        configs.sources(project.root / name)
+        sources.sources(project.root / name)
 
 
 def test_a_conf_with_a_config_of_its_own_stands_alone(project: Project) -> None:
@@ -356,7 +359,7 @@ def test_a_job_reads_nothing_of_runtime_but_the_site(project: Project, form: str
 def test_a_project_is_not_its_conf(project: Project) -> None:
     project.write("other/some.yaml", "a: 1\n")
     with pytest.raises(ThunderError, match=r"not a conf/ folder; did you mean .*project/conf\?"):
-        configs.sources(project.root)
+        sources.sources(project.root)
 
 
 def test_a_word_in_short_is_the_nearest_name(project: Project) -> None:

@@ -4,7 +4,8 @@ import pytest
 from projects import Project
 
 from thunder.config import compose as configs
-from thunder.config import origin
+from thunder.config import origin, sources
+from thunder.config.plain import leaves
 
 SECTIONS = """\
 a: 1
@@ -95,19 +96,17 @@ def test_a_place_is_as_short_as_it_can_be_typed(project: Project) -> None:
 @pytest.mark.parametrize("profile", ["partial_real_stage1_stable", "dry"])
 def test_what_a_composition_merged_is_what_hydra_says_it_would_merge(profile: str) -> None:
     choices = {"profile": profile, "site": "local"}
-    composed, computed = configs.sources(), configs.sources()
+    composed, computed = sources.sources(), sources.sources()
     configs.compose(choices, composed)
     assert composed.layers == {tuple(choices.items()): configs.origins_list(choices, computed)}
 
 
 def test_the_origins_of_a_profile_name_the_file_of_every_leaf() -> None:
-    places = configs.sources()
+    places = sources.sources()
     choices = {"profile": "partial_real_stage1_stable"}
     origins = origin.of_files(configs.origins_list(choices, places))
     config = configs.compose(choices, places).fill({})
-    without = {
-        key for key, _ in configs.leaves(config) if not (origin.find(origins, key) or "").strip()
-    }
+    without = {key for key, _ in leaves(config) if not (origin.find(origins, key) or "").strip()}
     assert without == set()
     assert "conf/site/local.yaml:" in (origin.find(origins, ("data", "source", "rows")) or "")
     assert "partial_real_stage1_stable.yaml:" in (origin.find(origins, ("train", "steps")) or "")

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from projects import DRY, Project
 
 from thunder.commands import requests
-from thunder.config import compose as configs
-from thunder.config import overrides
+from thunder.config import overrides, sources
+from thunder.config.plain import plain
 from thunder.ground.errors import Faults, ThunderError
 
-PLACES = configs.sources()
+PLACES = sources.sources()
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0")).filter(
     lambda text: "${" not in text and text != "???"
 )
@@ -38,7 +38,7 @@ def parsed(word: str) -> Any:
 @example([])
 @example(["", "[", "]", ",", "{", "a=b", "~", "+"])
 def test_a_command_line_reads_back_as_it_was_written(value: Any) -> None:
-    value = configs.plain(value)
+    value = plain(value)
     line = overrides.command({}, {"dry.value": value}, [])
     word = shlex.split(line)[-1]
     assert repr(parsed(word)["dry.value"]) == repr(value)

@@ -1,6 +1,7 @@
 """Building corpora: without leakage, the same bytes every time, broken sources named."""
 
 import json
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -207,10 +208,11 @@ def test_a_split_is_never_empty(tmp_path: Path, texts: list[str]) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["source.jsonl"]
 
 
-def test_a_folder_that_is_there_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "c").mkdir()
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")])
+def test_what_is_there_is_not_replaced(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "c")
     source = _source(tmp_path, _sentences(100))
-    with pytest.raises(ThunderError, match="is there already"):
+    with pytest.raises(ThunderError, match="/c exists; a corpus is never built over another"):
         build.build_from_file(source, "bam", tmp_path / "c", script="latin", seed=0)
 
 

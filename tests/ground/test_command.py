@@ -10,8 +10,7 @@ import pytest
 from projects import DRY, Project
 
 from thunder.commands import main
-from thunder.config import compose as configs
-from thunder.config import overrides
+from thunder.config import overrides, sources
 from thunder.ground import command
 
 ODD = (
@@ -39,7 +38,7 @@ def test_bash_reads_a_word_back(word: str) -> None:
 @pytest.mark.parametrize("value", [*ODD, [*ODD[:4]], {"folder": "my speech (1)"}, 3, None, True])
 def test_bash_and_then_hydra_read_an_override_back(value: object) -> None:
     word = _in_bash(f"printf %s {command.override('data.source.folder', value)}").decode()
-    read = overrides.parse([word], configs.sources()).values
+    read = overrides.parse([word], sources.sources()).values
     assert read == {"data.source.folder": value}
 
 

@@ -7,14 +7,15 @@ import pytest
 from projects import DRY, Project
 
 from thunder.commands import requests
-from thunder.config import compose as configs
-from thunder.config import overrides
+from thunder.config import overrides, sources
+from thunder.config.plain import plain
 from thunder.ground import command, digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.places import SHIPPED
-from thunder.jobs import job, matrix
+from thunder.jobs import job, matrix, matrix_file
+from thunder.jobs.matrix_file import Matrix
 
-PLACES = configs.sources()
+PLACES = sources.sources()
 MATRICES = sorted(path.stem for path in (SHIPPED / "matrices").glob("*.yaml"))
 BASE = "profile: mine\naxes:\n  seed: [0, 1]\n  dry.value: [1, 2, 3]\n"
 
@@ -44,7 +45,7 @@ def _full(choices: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
     conf = str(SHIPPED / "conf")
     with hydra.initialize_config_dir(conf, version_base=None, job_name="thunder"):
         composed = OmegaConf.to_container(hydra.compose("config", overrides=words), resolve=True)
-    found = configs.plain(composed)
+    found = plain(composed)
     assert isinstance(found, dict)
     return {**found, "runtime": {**found["runtime"], "profile": choices["profile"]}}
 
@@ -74,7 +75,7 @@ def test_fast_expansion_equals_full_composition_over_groups_and_references() -> 
         "target": [2, None],
     }
     spec = {"axes": axes, "set": {"window": 2, "data.too_long": "refuse"}}
-    found = matrix.Matrix("all", spec, {(): "here"})
+    found = Matrix("all", spec, {(): "here"})
     expansion = matrix._Expansion(found, overrides.parse([], PLACES), PLACES)
     seen = set()
     for values in itertools.product(*axes.values()):
@@ -188,7 +189,7 @@ def test_a_section_that_only_one_arm_has_is_a_difference(project: Project) -> No
     (project.root / "m").mkdir()
     text = "profile: smoke\naxes: {model: [gemma4_e2b, real]}\nsame: [model.source]\n"
     message = fault(project, text)
-    assert "model.source.digest: nothing in (model=gemma4_e2b) but '" in message
+    assert "model.source.digest: nothing in (model=gemma4_e2b) but " in message
 
 
 # --- mistakes
@@ -316,9 +317,9 @@ def test_a_matrix_of_the_user_stands_beside_those_of_thunder(project: Project) -
 
 def test_the_path_of_a_matrix_is_found(project: Project) -> None:
     path = project.matrix(BASE)
-    assert matrix.path_of("question", project.places) == path
-    assert matrix.path_of("sweep_00000000", project.places) is None
-    assert isinstance(matrix.path_of("adapter_rank", PLACES), Path)
+    assert matrix_file.path_of("question", project.places) == path
+    assert matrix_file.path_of("sweep_00000000", project.places) is None
+    assert isinstance(matrix_file.path_of("adapter_rank", PLACES), Path)
 
 
 def test_faults_is_what_is_raised_for_many(project: Project) -> None:

@@ -110,7 +110,7 @@ def test_a_key_of_another_form_of_a_source_is_told_with_the_whole(project: Proje
     assert "no snapshot of a/b (main)" in said
 
 
-@pytest.mark.parametrize(("old", "new"), [("executor", "runs_on"), ("hosts", "ranks_on")])
+@pytest.mark.parametrize(("old", "new"), [("executor", "runs_on")])
 def test_a_key_that_a_site_had_before_is_told_with_its_new_name(
     project: Project, old: str, new: str
 ) -> None:

@@ -12,13 +12,16 @@ from thunder.commands import requests
 from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.lanes.asr.results.claims import CER
 from thunder.results import promotion
 from thunder.results.promotion import claims
 from thunder.results.promotion.comparison import Comparison, Measure
 from thunder.runner import loop as runner
 from thunder.runs import attempts, manifest, provenance, store
+from thunder.runs.cells import how_far
+from thunder.runs.run import Run
 
 QUESTION = """\
 # Does the value matter?
@@ -72,11 +75,11 @@ MATRIX = bundle_runs.matrix(optional=OPTIONAL)
 CELLS = [bound(cell) for cell in bundle_runs.cells(MATRIX)]  # the last is the optional one
 
 
-def run_of(outputs: Path, cell: Cell) -> store.Run:
+def run_of(outputs: Path, cell: Cell) -> Run:
     return store.find(outputs, cell.job.kind, cell.job.id)
 
 
-def changed(run: store.Run, **made: Any) -> None:
+def changed(run: Run, **made: Any) -> None:
     """Let the last attempt of a run have other provenance."""
     record = run.record()
     last = record["attempts"][-1]
@@ -319,13 +322,13 @@ def test_features_that_lie_elsewhere_are_said_not_to_be_looked_at(outputs: Path)
     assert "that the bytes of asr_features ffffffffffff are still" in texts(document, "not_claimed")
 
 
-def features(outputs: Path) -> store.Run:
+def features(outputs: Path) -> Run:
     """Leave a run of features as one that is done leaves it."""
     found = bound(bundle_runs.cell()).job
     config = {"kind": "asr_features", "seed": 0, "data": found.config["data"]}
     config["runtime"] = {**found.runtime, "command": None, "stand_ins": []}
     made = job.Job(job.id_of(job.document(config)), config)
-    run = store.Run(outputs / "asr_features" / made.id)
+    run = Run(outputs / "asr_features" / made.id)
     record = attempts.start(run, made, provenance.collect())
     files.write_text(run.folder / "index.jsonl", "{}\n")
     inputs = {"data": bundle_runs.SNAPSHOT}
@@ -378,7 +381,7 @@ def dry_cells(folder: Path, count: int | None = None, text: str = QUESTION) -> r
     conf = running.write_matrix(folder, "question", text)
     words = ["matrix=question", f"outputs={folder / 'outputs'}"]
     request = requests.read(words, config_dir=conf)
-    rows = runner.plan(request.cells[:count], folder / "outputs")
+    rows = how_far(request.cells[:count], folder / "outputs")
     assert runner.exit_code(runner.run(rows, running.Silent(), at_once=2)) == 0
     return request
 
@@ -420,7 +423,7 @@ def test_a_window_of_an_adapter_is_promoted_at_its_step(outputs: Path) -> None:
     config["model"] = {**config["model"], "source": {"digest": "e" * 64}}
     config["runtime"] = {**config["runtime"], "stand_ins": [], "target": 2}
     cell = Cell({"target": 2}, job.Job(job.id_of(job.document(config)), config))
-    run = store.Run(outputs / "adapter" / cell.job.id)
+    run = Run(outputs / "adapter" / cell.job.id)
     run.folder.mkdir(parents=True)
     record = attempts.start(run, cell.job, provenance.collect())
     for step in (2, 3):
@@ -443,12 +446,12 @@ def test_a_window_of_an_adapter_is_promoted_at_its_step(outputs: Path) -> None:
 
 
 @pytest.fixture
-def alone(outputs: Path) -> store.Run:
+def alone(outputs: Path) -> Run:
     return bundle_runs.finish(outputs, bound(bundle_runs.cell()), rows=12, stand_in=False)
 
 
 def test_a_promotion_is_written_once_and_stays(
-    outputs: Path, alone: store.Run, monkeypatch: pytest.MonkeyPatch
+    outputs: Path, alone: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = promotion.write(promotion.of_run(alone), outputs)
     assert [path.name for path in paths] == [f"asr-{alone.id}.json", f"asr-{alone.id}.md"]
@@ -460,7 +463,7 @@ def test_a_promotion_is_written_once_and_stays(
     assert b"2030" not in before[0]
 
 
-def test_a_different_promotion_needs_another_name(outputs: Path, alone: store.Run) -> None:
+def test_a_different_promotion_needs_another_name(outputs: Path, alone: Run) -> None:
     (path, _) = promotion.write(promotion.of_run(alone, name="paper"), outputs)
     before = path.read_bytes()
     other = bundle_runs.finish(
@@ -472,9 +475,7 @@ def test_a_different_promotion_needs_another_name(outputs: Path, alone: store.Ru
     promotion.write(promotion.of_run(other, name="paper-tar"), outputs)
 
 
-def test_a_promotion_that_was_edited_is_not_taken_for_the_same(
-    outputs: Path, alone: store.Run
-) -> None:
+def test_a_promotion_that_was_edited_is_not_taken_for_the_same(outputs: Path, alone: Run) -> None:
     (path, _) = promotion.write(promotion.of_run(alone), outputs)
     path.write_text(path.read_text(encoding="utf-8").replace("0.", "0.0", 1), encoding="utf-8")
     with pytest.raises(ThunderError, match="another promotion"):
@@ -485,7 +486,7 @@ def test_a_promotion_that_was_edited_is_not_taken_for_the_same(
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b"])
-def test_a_name_that_is_no_file_is_refused(outputs: Path, alone: store.Run, name: str) -> None:
+def test_a_name_that_is_no_file_is_refused(outputs: Path, alone: Run, name: str) -> None:
     document = {**promotion.of_run(alone), "name": name}
     with pytest.raises(ThunderError, match="not a name"):
         promotion.write(document, outputs)

@@ -15,6 +15,8 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.results.tables import render, summary
 from thunder.runner import loop as runner
 from thunder.runs import attempts, store
+from thunder.runs.cells import how_far
+from thunder.runs.run import Run
 
 QUESTION = """\
 # Does the value matter, and by more than the spread over seeds?
@@ -63,7 +65,7 @@ class Bench:
 
     def run(self, count: int | None = None) -> None:
         """Run the first cells, all by default."""
-        rows = runner.plan(self.request.cells[:count], self.outputs)
+        rows = how_far(self.request.cells[:count], self.outputs)
         outcomes = runner.run(rows, running.Silent(), at_once=2)
         assert runner.exit_code(outcomes) == 0
 
@@ -77,7 +79,7 @@ class Bench:
         flags = ["--outputs", str(self.outputs), "--config-dir", str(self.conf)]
         return tasks.main(["table", self.name, *flags, *words])
 
-    def runs(self) -> list[store.Run]:
+    def runs(self) -> list[Run]:
         """Return the runs of the cells, in order."""
         cells = self.request.cells
         return [store.find(self.outputs, cell.job.kind, cell.job.id) for cell in cells]
@@ -254,7 +256,7 @@ def test_a_table_without_any_run_shows_all_as_missing(tmp_path: Path) -> None:
 def test_a_failed_run_is_missing_and_says_so(tmp_path: Path) -> None:
     text = QUESTION.replace("dry.value: [1, 2]", "dry.fail: [true]")
     bench = Bench(tmp_path, text)
-    rows = runner.plan(bench.request.cells[:1], bench.outputs)
+    rows = how_far(bench.request.cells[:1], bench.outputs)
     runner.run(rows, running.Silent())
     assert "(dry.fail=True seed=0): the run is failed" in bench.build()["rows"][0]["missing"][0]
 
@@ -311,7 +313,7 @@ class Windows:
 
     def execute(self, where: Any, order: Order, *_: Any) -> Ending:
         """Pretend to train up to the goal, and leave a row of numbers at every window."""
-        run = store.Run(order.folder)
+        run = Run(order.folder)
         attempt = run.record()["attempts"][-1]
         for step in range(attempt["from_step"] + 1, attempt["to_step"] + 1):
             files.append_jsonl(order.folder / run_files.ROWS, {"step": step, "loss": 1.0})

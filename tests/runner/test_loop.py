@@ -19,16 +19,19 @@ from thunder.executors import place
 from thunder.executors.place import Ending, Order
 from thunder.ground import run_files
 from thunder.runner import loop as runner
+from thunder.runner.execute import Outcome
 from thunder.runs import attempts, lock, store
+from thunder.runs.cells import Planned, how_far
+from thunder.runs.run import Run
 
 
-def planned(outputs: Path, *words: str, sweep: bool = False) -> list[runner.Planned]:
+def planned(outputs: Path, *words: str, sweep: bool = False) -> list[Planned]:
     """Plan a dry command line."""
     request = requests.read(["+profile=dry", f"outputs={outputs}", *words], sweep=sweep)
-    return runner.plan(request.cells, outputs, force=request.runtime["force"])
+    return how_far(request.cells, outputs, force=request.runtime["force"])
 
 
-def run_lane(monkeypatch: pytest.MonkeyPatch, outputs: Path, lane: str) -> store.Run:
+def run_lane(monkeypatch: pytest.MonkeyPatch, outputs: Path, lane: str) -> Run:
     """Run one cell whose lane misbehaves, and return the run."""
     running.with_lane(monkeypatch, lane)
     outcomes = runner.run(planned(outputs), Silent())
@@ -187,19 +190,19 @@ class Recorded:
 
     def execute(self, where: Any, order: Order, *_: Any) -> Ending:
         """Pretend to train."""
-        goal = store.Run(order.folder).record()["attempts"][-1]["to_step"]
+        goal = Run(order.folder).record()["attempts"][-1]["to_step"]
         self.goals.append(goal)
         if goal == self.fails_at:
             return Ending(None, {"message": "diverged", "cause": "training"})
         return Ending({"metrics": {"valid_loss": 1.0}, "step": goal}, None)
 
 
-def steps_rows(outputs: Path, *words: str) -> list[runner.Planned]:
+def steps_rows(outputs: Path, *words: str) -> list[Planned]:
     """Plan one adapter job to three targets, in a muddled order."""
     request = requests.read(
         ["+profile=smoke", "window=1", "target=3,1,2", f"outputs={outputs}", *words], sweep=True
     )
-    return runner.plan(request.cells, outputs)
+    return how_far(request.cells, outputs)
 
 
 def test_targets_of_one_job_run_in_order_in_one_folder(
@@ -220,7 +223,7 @@ def test_the_windows_of_a_job_are_not_parted_by_other_jobs(
     begun: list[tuple[str, int]] = []
 
     def execute(where: Any, order: Order, *_: Any) -> Ending:
-        goal = store.Run(order.folder).record()["attempts"][-1]["to_step"]
+        goal = Run(order.folder).record()["attempts"][-1]["to_step"]
         begun.append((order.folder.name, goal))
         time.sleep(0.05)
         return Ending({"metrics": {"valid_loss": 1.0}, "step": goal}, None)
@@ -228,7 +231,7 @@ def test_the_windows_of_a_job_are_not_parted_by_other_jobs(
     monkeypatch.setattr(place, "execute", execute)
     words = ["+profile=smoke", "window=1", "target=1,2", "seed=1,2,3", f"outputs={tmp_path}"]
     cells = requests.read(words, sweep=True).cells
-    outcomes = runner.run(runner.plan(cells, tmp_path), Silent(), at_once=2)
+    outcomes = runner.run(how_far(cells, tmp_path), Silent(), at_once=2)
     assert {outcome.ending for outcome in outcomes} == {"reached"}
     third = next(name for name, _ in reversed(begun) if begun.index((name, 1)) >= 2)
     before = begun[: begun.index((third, 1))]
@@ -260,7 +263,7 @@ def test_forcing_moves_all_targets_of_a_job_to_one_new_run(
     request = requests.read(
         ["+profile=smoke", "window=1", "target=1,2", f"outputs={tmp_path}"], sweep=True
     )
-    runner.run(runner.plan(request.cells, tmp_path, force=True), Silent())
+    runner.run(how_far(request.cells, tmp_path, force=True), Silent())
     assert executor.goals == [1, 1, 2]
     assert running.inodes(first.folder) == before
     assert store.find(tmp_path, "adapter", first.id).record()["step"] == 2
@@ -298,7 +301,7 @@ def test_the_exit_code_tells_the_gravest_ending(
     tmp_path: Path, endings: list[str], code: int
 ) -> None:
     (row,) = planned(tmp_path)
-    assert runner.exit_code([runner.Outcome(row, ending, 0.0) for ending in endings]) == code
+    assert runner.exit_code([Outcome(row, ending, 0.0) for ending in endings]) == code
 
 
 def test_cells_that_were_not_begun_when_it_stopped_are_not_told_one_by_one(tmp_path: Path) -> None:

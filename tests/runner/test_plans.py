@@ -5,8 +5,8 @@ from projects import Project
 
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
-from thunder.runner import loop as runner
 from thunder.runner import plans
+from thunder.runs.cells import how_far
 
 BASE = "profile: mine\naxes:\n  seed: [0, 1, 2]\n"
 
@@ -15,7 +15,7 @@ def plan(project: Project, outputs: Path, text: str) -> dict[str, object]:
     project.matrix(text)
     request = project.read("matrix=question", f'outputs="{outputs}"')
     assert request.matrix is not None
-    planned = runner.plan(request.cells, outputs)
+    planned = how_far(request.cells, outputs)
     return plans.document(request.matrix, planned, [None] * len(planned))
 
 

@@ -17,7 +17,8 @@ from thunder.jobs import kinds
 from thunder.jobs.matrix import Cell
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
-from thunder.runs import store
+from thunder.runs import attempts, lock, store
+from thunder.runs.cells import how_far
 
 MATRIX = """# Does it work?
 profile: dry
@@ -145,7 +146,7 @@ def test_two_runners_share_what_comes_first_and_what_comes_after(
     (need,) = cell.job.needs
     first = threading.Thread(
         target=runner.run,
-        args=(runner.plan([Cell({}, need)], tmp_path), running.Silent()),
+        args=(how_far([Cell({}, need)], tmp_path), running.Silent()),
     )
     with monkeypatch.context() as patch:  # signals are for the main thread
         patch.setattr(runner, "_signals", lambda *_: contextlib.nullcontext())
@@ -204,6 +205,12 @@ def test_status_shows_which_of_the_nine_files_a_run_lacks(
         (run.folder / name).unlink()
     assert tasks.main(["status", "--outputs", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[2].endswith("train.log best.pt")
+    with lock.owned(run.folder):  # what goes on is not lacking yet
+        record = run.record()
+        attempts.write_record(run, {**record, "status": "running"})
+        assert tasks.main(["status", "--outputs", str(tmp_path)]) == 0
+        assert "lacks" not in capsys.readouterr().out
+        attempts.write_record(run, record)
     assert tasks.main(["status", "vast_a100_asr", "--outputs", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert shown.count("all 9 files") == 8
@@ -264,10 +271,10 @@ def test_the_time_left_is_estimated_from_runs_that_are_done(tmp_path: Path) -> N
     words = ["+profile=dry", f"outputs={tmp_path}", "dry.sleep_seconds=0.2"]
     assert running.here(*words) == 0
     cells = asked([*words, "seed=5"]).cells
-    (seconds,) = estimate.seconds_left(runner.plan(cells, tmp_path), tmp_path)
+    (seconds,) = estimate.seconds_left(how_far(cells, tmp_path), tmp_path)
     assert seconds == pytest.approx(store.all_runs(tmp_path)[0].record()["attempts"][0]["seconds"])
     cells = asked([*words[:2], "dry.sleep_seconds=9"]).cells
-    assert estimate.seconds_left(runner.plan(cells, tmp_path), tmp_path) == [None]
+    assert estimate.seconds_left(how_far(cells, tmp_path), tmp_path) == [None]
     assert estimate.text_of([60.0, None, 120.0], 2) == (
         "about 2 min to go, and 1 run with nothing to go by"
     )
@@ -281,7 +288,7 @@ def test_a_cheap_run_does_not_estimate_a_long_one(tmp_path: Path, needing: None)
     assert running.here(*words, *sanity) == 0
 
     def left(*more: str) -> list[float | None]:
-        planned = runner.plan(asked([*words, *more]).cells, tmp_path)
+        planned = how_far(asked([*words, *more]).cells, tmp_path)
         return estimate.seconds_left(planned, tmp_path)
 
     assert left() == [None]

@@ -84,5 +84,15 @@ def test_a_file_system_without_locks_is_named_and_questions_still_work(
     assert run.is_owned()  # nobody can say that it is not
     assert tasks.main(["status", "--outputs", str(tmp_path)]) == 0
     assert run.id in capsys.readouterr().out
-    assert running.here("+profile=dry", "seed=2", f"outputs={tmp_path}") == 1
-    assert "cause   environment" in capsys.readouterr().out
+    assert running.here("+profile=dry", "seed=2", "retries=3", f"outputs={tmp_path}") == 1
+    told = capsys.readouterr().out
+    assert "cause   user" in told
+    assert "retry" not in told  # what it says is true of every try
+    assert running.only_run(tmp_path).id == run.id  # nothing was begun, so nothing is recorded
+
+
+def test_a_folder_of_runs_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dry").symlink_to("nowhere")
+    told = f"{tmp_path}/dry: a link that leads nowhere"
+    with pytest.raises(ThunderError, match=told), lock.owned(tmp_path / "dry" / "run"):
+        pass

@@ -10,7 +10,8 @@ import running
 
 from thunder.commands import requests
 from thunder.ground import digest, schema
-from thunder.runs import attempts, provenance, store
+from thunder.runs import attempts, provenance
+from thunder.runs.run import Run
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_what_is_not_committed_is_kept_with_the_run(checkout: Path, tmp_path: Pa
     assert b"answer = 42" in diff
     assert digest.of_bytes(diff) == provenance.code(checkout)["diff_sha256"]
     (cell,) = requests.read(["+profile=dry"]).cells
-    run = store.Run(tmp_path / "outputs" / "dry" / cell.job.id)
+    run = Run(tmp_path / "outputs" / "dry" / cell.job.id)
     run.folder.mkdir(parents=True)
     record = {**provenance.collect(), **provenance.code(checkout)}
     attempts.start(run, cell.job, record, diff)

@@ -17,6 +17,7 @@ from thunder.ground import files, run_files
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
 from thunder.runs import attempts, lock, manifest, provenance, store
+from thunder.runs.run import ABSENT, Run, differences
 
 # Kills the process at the n-th rename, before or after it happened.
 CRASHING = """
@@ -44,7 +45,7 @@ WRITES = 5
 
 
 @pytest.fixture
-def done(tmp_path: Path) -> store.Run:
+def done(tmp_path: Path) -> Run:
     """Return a dry run that is done."""
     assert running.here("+profile=dry", f"outputs={tmp_path}") == 0
     return running.only_run(tmp_path)
@@ -60,21 +61,21 @@ def edit(path: Path, **keys: Any) -> None:
     files.write_json(path, {**files.read_json(path), **keys})
 
 
-def test_a_dry_run_leaves_these_files_and_no_others(done: store.Run) -> None:
+def test_a_dry_run_leaves_these_files_and_no_others(done: Run) -> None:
     assert running.names_in(done.folder) == running.DRY_FOLDER
 
 
-def test_a_done_run_passes_verification(done: store.Run) -> None:
+def test_a_done_run_passes_verification(done: Run) -> None:
     assert done.status() == "done"
     assert store.verify(done) == []
 
 
-def test_a_link_to_nothing_is_a_fault_of_its_run_alone(done: store.Run) -> None:
+def test_a_link_to_nothing_is_a_fault_of_its_run_alone(done: Run) -> None:
     (done.folder / "more").symlink_to("nothing")
     assert store.verify(done) == [f"{done.folder / 'more'}: a link to nothing, 'nothing'"]
 
 
-def test_config_json_is_what_the_id_is_made_of(done: store.Run) -> None:
+def test_config_json_is_what_the_id_is_made_of(done: Run) -> None:
     assert done.document() == job_of(done.folder.parent.parent).document
 
 
@@ -82,25 +83,25 @@ def test_config_json_is_what_the_id_is_made_of(done: store.Run) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"status": "done"}'])
-def test_a_broken_record_is_one_message_that_names_the_file(done: store.Run, text: str) -> None:
+def test_a_broken_record_is_one_message_that_names_the_file(done: Run, text: str) -> None:
     (done.folder / run_files.RECORD).write_text(text)
     with pytest.raises(ThunderError, match=r"run\.json"):
         done.record()
 
 
-def test_a_record_with_an_unknown_status_is_refused(done: store.Run) -> None:
+def test_a_record_with_an_unknown_status_is_refused(done: Run) -> None:
     edit(done.folder / run_files.RECORD, status="finished")
     with pytest.raises(ThunderError, match="'finished' is not allowed"):
         done.record()
 
 
-def test_a_record_of_another_run_is_refused(done: store.Run) -> None:
+def test_a_record_of_another_run_is_refused(done: Run) -> None:
     edit(done.folder / run_files.RECORD, id="0" * 12)
     with pytest.raises(ThunderError, match="it is of run dry/000000000000"):
         done.record()
 
 
-def test_a_record_whose_runtime_had_another_form_is_still_read(done: store.Run) -> None:
+def test_a_record_whose_runtime_had_another_form_is_still_read(done: Run) -> None:
     (attempt,) = done.record()["attempts"]
     site = {"name": "local", "executor": "local", "hosts": [{"name": "here", "address": "::1"}]}
     before = {**attempt, "runtime": {**attempt["runtime"], "site": site}}
@@ -109,7 +110,7 @@ def test_a_record_whose_runtime_had_another_form_is_still_read(done: store.Run) 
 
 
 def test_a_drifted_config_names_key_old_and_new(
-    done: store.Run, capsys: pytest.CaptureFixture[str]
+    done: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = done.folder.parent.parent
     document = files.read_json(done.folder / run_files.CONFIG)
@@ -125,7 +126,7 @@ def test_a_drifted_config_names_key_old_and_new(
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{"])
 def test_a_lost_or_broken_config_is_one_message(
-    done: store.Run, text: str | None, capsys: pytest.CaptureFixture[str]
+    done: Run, text: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = done.folder / run_files.CONFIG
     path.unlink() if text is None else path.write_text(text)
@@ -143,30 +144,30 @@ def test_a_config_without_a_record_is_checked_before_it_is_used(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"Not A Name": 1}', '{"value": "text"}'])
-def test_broken_metrics_are_one_message(done: store.Run, text: str) -> None:
+def test_broken_metrics_are_one_message(done: Run, text: str) -> None:
     (done.folder / run_files.METRICS).write_text(text)
     with pytest.raises(ThunderError, match=r"metrics\.json"):
         done.metrics()
 
 
-def test_broken_rows_are_one_message(done: store.Run) -> None:
+def test_broken_rows_are_one_message(done: Run) -> None:
     vouched_rows(done, '{"step": 1}\n{torn}\n')
     with pytest.raises(ThunderError, match=r"metrics\.jsonl"):
         done.rows()
 
 
-def vouched_rows(run: store.Run, text: str) -> None:
+def vouched_rows(run: Run, text: str) -> None:
     """Leave rows as a window leaves them: with a manifest that lists them."""
     (run.folder / run_files.ROWS).write_text(text)
     manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
 
 
-def test_a_torn_last_row_is_left_out(done: store.Run) -> None:
+def test_a_torn_last_row_is_left_out(done: Run) -> None:
     vouched_rows(done, '{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
     assert done.rows() == [{"step": 1, "loss": 2.0}]
 
 
-def test_rows_that_nobody_vouched_for_are_not_read(done: store.Run) -> None:
+def test_rows_that_nobody_vouched_for_are_not_read(done: Run) -> None:
     vouched_rows(done, '{"step": 1, "loss": 2.0}\n')
     with (done.folder / run_files.ROWS).open("a") as stream:
         stream.write('{"step": 1, "loss": 0.001}\n')
@@ -175,7 +176,7 @@ def test_rows_that_nobody_vouched_for_are_not_read(done: store.Run) -> None:
 
 def test_the_row_of_step_0_of_a_first_window_that_was_cut_off_is_no_fault(tmp_path: Path) -> None:
     job = job_of(tmp_path)
-    run = store.Run(tmp_path / "dry" / job.id)
+    run = Run(tmp_path / "dry" / job.id)
     attempts.start(run, job, provenance.collect())
     edit(run.folder / run_files.RECORD, step=0, total=20)
     files.append_jsonl(run.folder / run_files.ROWS, {"step": 0, "valid_loss": 6.6})
@@ -183,7 +184,7 @@ def test_the_row_of_step_0_of_a_first_window_that_was_cut_off_is_no_fault(tmp_pa
 
 
 @pytest.mark.parametrize("step", [1, 10])
-def test_a_row_added_for_a_verified_step_is_a_fault(done: store.Run, step: int) -> None:
+def test_a_row_added_for_a_verified_step_is_a_fault(done: Run, step: int) -> None:
     edit(done.folder / run_files.RECORD, status="paused", step=10, total=20)
     vouched_rows(done, '{"step": 10, "loss": 2.0}\n')
     with (done.folder / run_files.ROWS).open("a") as stream:
@@ -198,7 +199,7 @@ def test_a_row_added_for_a_verified_step_is_a_fault(done: store.Run, step: int) 
 # Verification -----------------------------------------------------------------------------------
 
 
-def test_verification_finds_a_tampered_a_missing_and_an_extra_artifact(done: store.Run) -> None:
+def test_verification_finds_a_tampered_a_missing_and_an_extra_artifact(done: Run) -> None:
     edit(done.folder / run_files.METRICS, value=9)
     (done.folder / "run.log").unlink()
     (done.folder / "extra").touch()
@@ -209,7 +210,7 @@ def test_verification_finds_a_tampered_a_missing_and_an_extra_artifact(done: sto
 
 
 def test_a_failed_attempt_does_not_bless_a_tampered_number(
-    done: store.Run, monkeypatch: pytest.MonkeyPatch
+    done: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edit(done.folder / run_files.METRICS, value=9)
     record = done.record()
@@ -223,11 +224,11 @@ def test_a_failed_attempt_does_not_bless_a_tampered_number(
 # Finding ----------------------------------------------------------------------------------------
 
 
-def test_a_prefix_finds_its_run(done: store.Run) -> None:
+def test_a_prefix_finds_its_run(done: Run) -> None:
     assert store.by_prefix(done.folder.parent.parent, done.id[:3]) == done
 
 
-def test_an_unknown_prefix_names_the_nearest_and_what_there_is(done: store.Run) -> None:
+def test_an_unknown_prefix_names_the_nearest_and_what_there_is(done: Run) -> None:
     wrong = done.id[:-1] + "z"
     with pytest.raises(ThunderError, match=rf"did you mean '{done.id}'.*runs: {done.id}"):
         store.by_prefix(done.folder.parent.parent, wrong)
@@ -249,13 +250,13 @@ def test_no_outputs_are_no_runs(tmp_path: Path) -> None:
 
 def test_differences_name_dotted_keys() -> None:
     old, new = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "d": 3}}
-    assert store.differences(old, new) == [("a.c", 2, store.ABSENT), ("a.d", store.ABSENT, 3)]
+    assert differences(old, new) == [("a.c", 2, ABSENT), ("a.d", ABSENT, 3)]
 
 
 # Forcing ----------------------------------------------------------------------------------------
 
 
-def test_forcing_makes_a_run_beside_and_not_over(done: store.Run) -> None:
+def test_forcing_makes_a_run_beside_and_not_over(done: Run) -> None:
     outputs, before = done.folder.parent.parent, running.inodes(done.folder)
     assert running.here("+profile=dry", f"outputs={outputs}", "force=true") == 0
     assert running.here("+profile=dry", f"outputs={outputs}", "force=true") == 0
@@ -266,7 +267,7 @@ def test_forcing_makes_a_run_beside_and_not_over(done: store.Run) -> None:
     assert store.find(outputs, "dry", done.id) == runs[-1]
 
 
-def test_a_forced_run_that_never_began_hides_nothing(done: store.Run) -> None:
+def test_a_forced_run_that_never_began_hides_nothing(done: Run) -> None:
     outputs = done.folder.parent.parent
     beside = store.beside(outputs, done)
     with lock.owned(beside.folder):
@@ -278,7 +279,7 @@ def test_a_forced_run_that_never_began_hides_nothing(done: store.Run) -> None:
 # Locks ------------------------------------------------------------------------------------------
 
 
-def test_two_owners_are_impossible(done: store.Run) -> None:
+def test_two_owners_are_impossible(done: Run) -> None:
     with lock.owned(done.folder):
         assert done.is_owned()
         with pytest.raises(lock.Busy, match="is being run by another process"):
@@ -286,7 +287,7 @@ def test_two_owners_are_impossible(done: store.Run) -> None:
     assert not done.is_owned()
 
 
-def test_reading_the_status_never_takes_a_run_from_its_runner(done: store.Run) -> None:
+def test_reading_the_status_never_takes_a_run_from_its_runner(done: Run) -> None:
     for _ in range(200):
         assert not done.is_owned()
         with lock.owned(done.folder):
@@ -309,9 +310,7 @@ with lock.owned(Path(sys.argv[1])) as held:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("with_child", [False, True])
-def test_a_lock_is_freed_by_death_and_held_while_a_child_lives(
-    done: store.Run, with_child: bool
-) -> None:
+def test_a_lock_is_freed_by_death_and_held_while_a_child_lives(done: Run, with_child: bool) -> None:
     words = [sys.executable, "-c", HOLDER, str(done.folder), "child" if with_child else "alone"]
     holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
@@ -324,14 +323,14 @@ def test_a_lock_is_freed_by_death_and_held_while_a_child_lives(
     running.wait_for(lambda: not done.is_owned(), "the lock's end")
 
 
-def test_a_run_that_says_running_without_an_owner_is_lost(done: store.Run) -> None:
+def test_a_run_that_says_running_without_an_owner_is_lost(done: Run) -> None:
     edit(done.folder / run_files.RECORD, status="running")
     assert done.status() == "lost"
     with lock.owned(done.folder):
         assert done.status() == "running"
 
 
-def test_a_run_that_ended_between_two_looks_is_not_called_lost(done: store.Run) -> None:
+def test_a_run_that_ended_between_two_looks_is_not_called_lost(done: Run) -> None:
     earlier = {**done.record(), "status": "running"}
     assert done.status(earlier) == "done"
 
@@ -369,36 +368,36 @@ def test_the_record_is_written_last(tmp_path: Path) -> None:
     assert max(written, key=lambda name: written[name]) == run_files.RECORD
 
 
-def test_true_is_not_one_when_drift_is_looked_for(done: store.Run) -> None:
+def test_true_is_not_one_when_drift_is_looked_for(done: Run) -> None:
     document = done.document()
     changed = {**document, "dry": {**document["dry"], "value": True}}
     files.write_json(done.folder / run_files.CONFIG, changed)
-    with pytest.raises(Faults, match=r"dry\.value: True → 1"):
+    with pytest.raises(Faults, match=r"dry\.value: true → 1"):
         done.check_drift(document)
 
 
-def test_a_number_that_no_config_can_hold_is_drift_and_not_a_crash(done: store.Run) -> None:
+def test_a_number_that_no_config_can_hold_is_drift_and_not_a_crash(done: Run) -> None:
     path = done.folder / run_files.CONFIG
     path.write_text(path.read_text().replace('"value": 1', '"value": NaN'))
     with pytest.raises(ThunderError, match="drifted"):
         done.document()
 
 
-def test_a_failed_forced_attempt_does_not_hide_a_run_that_is_done(done: store.Run) -> None:
-    beside = store.Run(done.folder.with_name(f"{done.folder.name}.2"))
+def test_a_failed_forced_attempt_does_not_hide_a_run_that_is_done(done: Run) -> None:
+    beside = Run(done.folder.with_name(f"{done.folder.name}.2"))
     shutil.copytree(done.folder, beside.folder)
     edit(beside.folder / run_files.RECORD, status="failed")
     outputs = done.folder.parent.parent
     assert store.find(outputs, done.kind, done.id) == done
 
 
-def test_a_run_that_was_stopped_after_its_last_window_is_done(done: store.Run) -> None:
+def test_a_run_that_was_stopped_after_its_last_window_is_done(done: Run) -> None:
     record = {**done.record(), "step": 4, "total": 4, "status": "running"}
     attempts.stop(done, record, 4, 1.0)
     assert done.record()["status"] == "done"
 
 
-def test_rows_that_a_later_window_added_are_no_fault_of_a_paused_run(done: store.Run) -> None:
+def test_rows_that_a_later_window_added_are_no_fault_of_a_paused_run(done: Run) -> None:
     files.append_jsonl(done.folder / run_files.ROWS, {"step": 1, "loss": 1.0})
     record = {**done.record(), "step": 1, "total": 4}
     attempts.advance(done, record, {"metrics": {"loss": 1.0}, "step": 1})
@@ -408,13 +407,13 @@ def test_rows_that_a_later_window_added_are_no_fault_of_a_paused_run(done: store
     assert store.verify_numbers(done, has_steps=True) == []
 
 
-def test_a_second_run_is_found_when_the_first_was_moved_away(done: store.Run) -> None:
+def test_a_second_run_is_found_when_the_first_was_moved_away(done: Run) -> None:
     outputs = done.folder.parent.parent
     for _ in range(2):
         assert running.here("+profile=dry", "force=true", f"outputs={outputs}") == 0
     done.folder.rename(outputs / "away")
     (outputs / "dry" / f"{done.id}.2").rename(outputs / "away.2")
-    third = store.Run(outputs / "dry" / f"{done.id}.3")
+    third = Run(outputs / "dry" / f"{done.id}.3")
     assert store.find(outputs, "dry", done.id) == third
     assert store.beside(outputs, third).folder.name == f"{done.id}.4"
     assert running.here("+profile=dry", f"outputs={outputs}") == 0

@@ -15,7 +15,8 @@ import running
 
 from thunder.commands import launch, requests
 from thunder.ground import files, wording
-from thunder.runner import loop as runner
+from thunder.runner.execute import Outcome
+from thunder.runs.cells import Planned, how_far
 from thunder.screen import lines, plain, terminal
 from thunder.training import events
 
@@ -29,13 +30,13 @@ plan    seed=1  dry {one}  planned
 plan    seed=2  dry {two}  planned
 {sweep}: 2 cells, 2 runs: 0 reached, 2 planned; {outputs}
 since the last plan: 2 added, 0 kept, 0 orphaned; {outputs}/plans/{sweep}.json
-run     seed=1  dry {one}  planned
+run     seed=1  dry {one}  starts
 FAILED  {one} seed=1  0.0 s
   cause   training
   what    the job was asked to fail (dry.fail=true)
   where   {outputs}/dry/{one}
   again   python -m thunder +profile=dry dry.fail=true outputs={outputs} seed=1
-run     seed=2  dry {two}  planned
+run     seed=2  dry {two}  starts
 FAILED  {two} seed=2  0.0 s
   cause   training
   what    the job was asked to fail (dry.fail=true)
@@ -95,10 +96,10 @@ report  /x/report.md
 """
 
 
-def planned(outputs: Path, *words: str, profile: str = "smoke") -> runner.Planned:
+def planned(outputs: Path, *words: str, profile: str = "smoke") -> Planned:
     """Plan one job."""
     request = requests.read([f"+profile={profile}", f"outputs={outputs}", *words])
-    return runner.plan(request.cells, outputs)[0]
+    return how_far(request.cells, outputs)[0]
 
 
 def recording(*, many: bool) -> terminal.Terminal:
@@ -177,20 +178,20 @@ def test_a_long_plan_shows_its_first_cells(tmp_path: Path) -> None:
 def test_many_failures_show_the_first_ones(tmp_path: Path) -> None:
     error = {"message": "no\nmore", "cause": "data", "last_lines": [], "reproduce": ""}
     rows = [planned(tmp_path, f"seed={number}", profile="dry") for number in range(22)]
-    shown = lines.failure_lines([runner.Outcome(r, "failed", 1.0, error) for r in rows], "outputs")
+    shown = lines.failure_lines([Outcome(r, "failed", 1.0, error) for r in rows], [])
     assert shown[1].endswith(f"data: no  (thunder show {rows[0].cell.job.id})")
     assert len(shown) == 22
     assert shown[-1] == "  … and 2 more: thunder status"
-    assert lines.failure_lines([], "outputs") == []
+    assert lines.failure_lines([], []) == []
 
 
 @pytest.mark.parametrize(
     ("status", "step", "words"),
     [
-        ("planned", None, "step 0 → 2 of 4"),
-        ("paused", 1, "resumed step 1 → 2 of 4"),
-        ("failed", 1, "retried step 1 → 2 of 4"),
-        ("lost", 1, "lost, resumed step 1 → 2 of 4"),
+        ("planned", None, "step 0 → 2 of 4, a window"),
+        ("paused", 1, "resumed step 1 → 2 of 4, a window"),
+        ("failed", 1, "retried step 1 → 2 of 4, a window"),
+        ("lost", 1, "lost, resumed step 1 → 2 of 4, a window"),
         ("paused", 2, "step 2 of 4 is reached"),
         ("paused", 3, "step 2 of 4 is reached; the run is at step 3"),
     ],
@@ -199,7 +200,42 @@ def test_a_plan_says_from_where_to_where(
     tmp_path: Path, status: str, step: int | None, words: str
 ) -> None:
     row = planned(tmp_path, "window=2")
-    assert lines.steps_text(runner.Planned(row.cell, row.run, status, step)) == words
+    assert lines.steps_text(Planned(row.cell, row.run, status, step)) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        ([], "step 0 → 4 of 4"),
+        (["window=1"], "step 0 → 1 of 4, a window"),
+        (["target=3"], "step 0 → 3 of 4, the target"),
+        (["window=1", "target=3"], "step 0 → 3 of 4, the target"),
+        (["window=4"], "step 0 → 4 of 4"),
+    ],
+)
+def test_steps_say_whether_they_are_a_window_or_a_target(
+    tmp_path: Path, words: list[str], way: str
+) -> None:
+    assert planned(tmp_path, *words).way == way
+
+
+@pytest.mark.parametrize(
+    ("profile", "status", "step", "words"),
+    [
+        ("dry", "planned", None, "starts"),
+        ("dry", "paused", None, "goes on"),
+        ("dry", "failed", None, "goes on"),
+        ("smoke", "planned", None, "starts: step 0 → 2 of 4, a window"),
+        ("smoke", "failed", 0, "starts: step 0 → 2 of 4, a window"),
+        ("smoke", "lost", 1, "goes on: step 1 → 2 of 4, a window"),
+    ],
+)
+def test_a_run_that_begins_says_what_it_will_do(
+    tmp_path: Path, profile: str, status: str, step: int | None, words: str
+) -> None:
+    row = planned(tmp_path, *(["window=2"] if profile == "smoke" else []), profile=profile)
+    line = lines.start_line(Planned(row.cell, row.run, status, step))
+    assert line.partition(f"{row.cell.job.id}  ")[2] == words
 
 
 # Text -------------------------------------------------------------------------------------------
@@ -263,9 +299,9 @@ def test_a_terminal_shows_one_bar_per_run_and_lines_above(tmp_path: Path) -> Non
         found.event(rows[0], step)
         assert [task.completed for task in found.progress.tasks] == [1, 0]
         found.event(rows[1], events.warning("[bold]slow :smile:"))
-        found.end(runner.Outcome(rows[0], "reached", 1.0))
+        found.end(Outcome(rows[0], "reached", 1.0))
         assert [task.completed for task in found.progress.tasks] == [0]
-        found.end(runner.Outcome(rows[1], "failed", 1.0, {
+        found.end(Outcome(rows[1], "failed", 1.0, {
             "message": "m", "cause": "data", "last_lines": [], "reproduce": ""}))  # fmt: skip
         assert found.progress.tasks == []
     shown = shown_by(found)
@@ -278,7 +314,7 @@ def test_bars_of_a_bundle_fit_into_80_columns(tmp_path: Path) -> None:
     found = recording(many=True)
     found.console.width = 80
     request = requests.read(["matrix=vast_a100_asr", f"outputs={tmp_path}"])
-    rows = runner.plan(request.cells, tmp_path)
+    rows = how_far(request.cells, tmp_path)
     step = events.step(137, 7265, unit="utterances", per_second=404.0, loss=0.3326, epoch=50)
     with found:
         for row in rows[-2:]:
@@ -297,7 +333,7 @@ def test_a_bar_that_never_fills_is_left_and_closed(tmp_path: Path) -> None:
     error = {"message": "m", "cause": "ranks", "last_lines": [], "reproduce": ""}
     with found:
         found.event(row, EVENTS[2])
-        found.end(runner.Outcome(row, "failed", 1.0, error))
+        found.end(Outcome(row, "failed", 1.0, error))
     assert found.progress.tasks == []
     assert shown_by(found).rindex("1/2") < shown_by(found).rindex("FAILED")
 

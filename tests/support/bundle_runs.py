@@ -13,10 +13,12 @@ from thunder import scoring
 from thunder.commands import requests
 from thunder.ground import files, run_files
 from thunder.jobs import job
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.lanes.asr.evaluation import tally
 from thunder.language import bridge, sentences
-from thunder.runs import attempts, manifest, provenance, store
+from thunder.runs import attempts, manifest, provenance
+from thunder.runs.run import Run
 from thunder.scoring import intervals
 from thunder.scoring.score import grouped, part
 
@@ -71,7 +73,7 @@ def finish(
     outputs: Path, planned: Cell, *, rows: int = ROWS, error_rate: float | None = None,
     inputs: Mapping[str, str] | None = None, dirty: bool = False,
     changed: Mapping[str, Any] | None = None, pairs: Pairs | None = None, **words: Any,
-) -> store.Run:  # fmt: skip
+) -> Run:  # fmt: skip
     """Leave a run of a cell as one that is done leaves it, with its manifest and record.
 
     Args:
@@ -80,7 +82,7 @@ def finish(
         pairs: reference and hypothesis of each test utterance, instead of drawn ones.
         words: for asr_runs.write_artifacts.
     """
-    run = store.Run(outputs / "asr" / planned.job.id)
+    run = Run(outputs / "asr" / planned.job.id)
     made = {**provenance.collect(), "commit": "0" * 40, "dirty": dirty, "reason": None}
     record = attempts.start(run, planned.job, made)
     rows = rows if pairs is None else len(pairs)
@@ -101,13 +103,13 @@ def finish(
     return run
 
 
-def rewrite(run: store.Run, name: str, text: str) -> None:
+def rewrite(run: Run, name: str, text: str) -> None:
     """Change a file of a run, and its manifest with it: a lie that no digest shows."""
     files.write_text(run.folder / name, text)
     manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,))
 
 
-def cluster(run: store.Run, clusters: Sequence[str]) -> None:
+def cluster(run: Run, clusters: Sequence[str]) -> None:
     """Let the test rows of a run have clusters, as `data.cluster` names them for a run."""
     rows = list(files.read_jsonl(run.folder / "test_references.jsonl"))
     rows = [{**row, "cluster": name} for row, name in zip(rows, clusters, strict=True)]

@@ -7,12 +7,13 @@ from thunder.ground import files, run_files
 from thunder.lanes.asr.evaluation import results as of_results
 from thunder.lanes.asr.evaluation import scored_dump, tally
 from thunder.lanes.asr.evaluation.scored_dump import Scored
-from thunder.runs import manifest, store
+from thunder.runs import manifest
+from thunder.runs.run import Run
 from thunder.scoring import intervals
 from thunder.scoring.score import MAIN, part, summary
 
 
-def forge(run: store.Run) -> str:
+def forge(run: Run) -> str:
     """Let the first wrong test row be right, by all files and digests; return its id."""
     path = run.folder / "test_predictions.jsonl"
     rows = list(files.read_jsonl(path))
@@ -35,7 +36,7 @@ def forge(run: store.Run) -> str:
     return str(row["feat_id"])
 
 
-def _retell(run: store.Run, scored: Scored) -> None:
+def _retell(run: Run, scored: Scored) -> None:
     """Let results.json and metrics.json follow from other counts of the test rows."""
     results = files.read_json(run.folder / "results.json")
     samples = run.document()["evaluate"]["bootstrap"]

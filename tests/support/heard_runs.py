@@ -12,7 +12,7 @@ from thunder.ground import files
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell
 from thunder.lanes.asr.data import folder as data_folders
-from thunder.runs import store
+from thunder.runs.run import Run
 
 RATE = 16_000
 
@@ -25,7 +25,7 @@ def cell(**coordinates: Any) -> Cell:
     return Cell(plain.coordinates, job.Job(job.id_of(job.document(config)), config))
 
 
-def finish(outputs: Path, planned: Cell, *, rows: int) -> tuple[store.Run, Path]:
+def finish(outputs: Path, planned: Cell, *, rows: int) -> tuple[Run, Path]:
     """Leave a run that is done and the data that it read; return it and the data folder."""
     run = bundle_runs.finish(outputs, planned, rows=rows)
     config = {**planned.job.config, "runtime": {**planned.job.runtime, "outputs": str(outputs)}}

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thunder.commands import requests
-from thunder.config import compose as configs
+from thunder.config import sources
+from thunder.config.sources import Sources
 
 DRY = """\
 # @package _global_
@@ -27,8 +28,8 @@ class Project:
         return self.root / "conf"
 
     @property
-    def places(self) -> configs.Sources:
-        return configs.sources(self.conf)
+    def places(self) -> Sources:
+        return sources.sources(self.conf)
 
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.root / name

@@ -16,8 +16,10 @@ from thunder.commands import launch, requests
 from thunder.executors import local
 from thunder.ground import files
 from thunder.jobs import kinds
-from thunder.runner.loop import Outcome, Planned
+from thunder.runner.execute import Outcome
 from thunder.runs import provenance, store
+from thunder.runs.cells import Planned
+from thunder.runs.run import Run
 
 HERE = Path(__file__).resolve().parent
 DEADLINE_SECONDS = 30.0
@@ -96,7 +98,7 @@ def let_code_be_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "changes", lambda: b"")
 
 
-def only_run(outputs: Path) -> store.Run:
+def only_run(outputs: Path) -> Run:
     """Return the one run that there is."""
     (run,) = store.all_runs(outputs)
     return run
@@ -112,7 +114,7 @@ def attempts(outputs: Path) -> int:
     return sum(len(run.record()["attempts"]) for run in store.all_runs(outputs))
 
 
-def error_of(run: store.Run) -> dict[str, Any]:
+def error_of(run: Run) -> dict[str, Any]:
     """Return the error of the last attempt."""
     return dict(run.record()["attempts"][-1]["error"])
 

@@ -9,11 +9,12 @@ from typing import Any
 from thunder.ground.errors import ThunderError, message_of
 from thunder.jobs import kinds
 from thunder.runs import provenance, store
+from thunder.runs.run import Run
 
 _OF_HOST = ("machine", "cpu")
 
 
-def check_kind(run: store.Run) -> None:
+def check_kind(run: Run) -> None:
     """Refuse a run of a kind that has nothing to decode."""
     have = [name for name, kind in kinds.KINDS.items() if kind.decodes]
     if run.kind not in have:
@@ -22,7 +23,7 @@ def check_kind(run: store.Run) -> None:
         )
 
 
-def decoded(row: dict[str, Any], run: store.Run, outputs: Path) -> dict[str, Any]:
+def decoded(row: dict[str, Any], run: Run, outputs: Path) -> dict[str, Any]:
     """Return the row of a run that was verified with what its model says now, under `notes`."""
     function = kinds.KINDS[run.kind].decodes
     if row["result"] != "PASS" or function is None:
@@ -44,7 +45,7 @@ def decoded(row: dict[str, Any], run: store.Run, outputs: Path) -> dict[str, Any
     return {**row, "result": result, "faults": faults, "notes": notes}
 
 
-def _found(function: str, run: store.Run, outputs: Path) -> Mapping[str, Any]:
+def _found(function: str, run: Run, outputs: Path) -> Mapping[str, Any]:
     kind = kinds.KINDS[run.kind]
     if missing := [name for name in kind.packages if find_spec(name) is None]:
         raise ThunderError(

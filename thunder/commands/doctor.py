@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.config import compose as configs
+from thunder.config import sources
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import inputs
@@ -26,7 +27,7 @@ _BACKEND_SECONDS = 120
 
 def examine(config_dir: Path | None, outputs: Path) -> dict[str, Any]:
     """Return what was found, as plain data."""
-    places = configs.sources(config_dir)
+    places = sources.sources(config_dir)
     return {
         "python": sys.version.split()[0],
         "host": provenance.host(),
@@ -99,7 +100,7 @@ def _outputs(outputs: Path) -> str:
     return f"{outputs.absolute()} ({free_gb:.1f} GB free{writable})"
 
 
-def _site(name: str, places: configs.Sources) -> list[str]:
+def _site(name: str, places: sources.Sources) -> list[str]:
     """Return what a site lacks for the models and data sets that it names."""
     try:
         template = configs.compose({"site": name}, places)

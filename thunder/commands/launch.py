@@ -9,10 +9,13 @@ from typing import Any
 from thunder.commands.requests import Request
 from thunder.ground import command
 from thunder.ground.errors import ThunderError, of_os_error
+from thunder.ground.places import check_outputs
 from thunder.jobs import kinds
 from thunder.jobs.kinds import KINDS
 from thunder.runner import estimate, plans, stages
 from thunder.runner import loop as runner
+from thunder.runner.execute import Outcome
+from thunder.runs.cells import Planned, how_far
 from thunder.screen import lines as screen
 from thunder.screen import plain
 
@@ -29,7 +32,7 @@ class Prospect:
         changes: cells that an edit of the matrix added, kept and orphaned since it was last run.
     """
 
-    planned: list[runner.Planned]
+    planned: list[Planned]
     earlier: stages.Earlier
     seconds: list[float | None]
     seconds_before: list[float | None]
@@ -44,7 +47,7 @@ def prospect(request: Request, *, force: bool = False, is_whole: bool = True) ->
         force: whether cells that are reached are run again, beside.
         is_whole: whether its cells are those of the matrix as it is written: a part has no plan.
     """
-    planned = runner.plan(request.cells, request.outputs, force=force)
+    planned = how_far(request.cells, request.outputs, force=force)
     left = [row.cell for row in planned if not row.is_reached]
     words = (request.matrix, request.words, request.places, request.outputs)
     earlier = stages.plan(left, *words)
@@ -61,6 +64,7 @@ def prospect(request: Request, *, force: bool = False, is_whole: bool = True) ->
 def run(request: Request) -> int:
     """Plan, show and run a request; returns the exit code."""
     runtime = request.runtime
+    check_outputs(request.outputs)
     now = prospect(request, force=runtime["force"])
     with screen_of_stream(many=request.matrix is not None) as shown:
         for line in [*screen.stage_lines(now.earlier), *_plan_lines(now)]:
@@ -74,7 +78,7 @@ def run(request: Request) -> int:
     return runner.exit_code(outcomes)
 
 
-def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[runner.Outcome]:
+def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[Outcome]:
     runtime = request.runtime
     at_once, retries = runtime["jobs"], runtime["retries"]
     every = [*now.planned, *(row for _, rows in now.earlier for row in rows)]
@@ -89,7 +93,7 @@ def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[runner.Out
     return outcomes
 
 
-def _check_packages(planned: Sequence[runner.Planned]) -> None:
+def _check_packages(planned: Sequence[Planned]) -> None:
     """Refuse before anything runs when the lane of a cell that is left cannot be imported."""
     kinds = {row.cell.job.kind for row in planned if not row.is_reached}
     for kind in sorted(kinds):
@@ -102,7 +106,7 @@ def _check_packages(planned: Sequence[runner.Planned]) -> None:
             )
 
 
-def _inspect(planned: Sequence[runner.Planned]) -> None:
+def _inspect(planned: Sequence[Planned]) -> None:
     """Refuse before anything runs what could only fail after the runs that cells need."""
     left = [row.cell.job for row in planned if not row.is_reached]
     makes = {job.id for job in left}
@@ -118,12 +122,12 @@ def _inspect(planned: Sequence[runner.Planned]) -> None:
 def _may_go_on(
     request: Request,
     earlier: stages.Earlier,
-    outcomes: Sequence[runner.Outcome],
+    outcomes: Sequence[Outcome],
     shown: plain.Shown,
 ) -> bool:
     """Say whether the cells themselves may start; tell when a required matrix is in the way."""
     if lacking := stages.lacking(earlier, outcomes):
-        for line in screen.failure_lines(outcomes, request.runtime["outputs"]):
+        for line in screen.failure_lines(outcomes, request.flags):
             shown.say(line)
         shown.say(f"{request.matrix.name if request.matrix else 'this'}: not started: {lacking}")
         return False
@@ -168,7 +172,7 @@ def left_text(request: Request, now: Prospect) -> str:
     return estimate.text_of([*now.seconds_before, *now.seconds], request.runtime["jobs"])
 
 
-def _kept(request: Request, plan: dict[str, Any], planned: Sequence[runner.Planned]) -> str | None:
+def _kept(request: Request, plan: dict[str, Any], planned: Sequence[Planned]) -> str | None:
     """Keep the plan of what is about to be run; return where, None for a dry run.
 
     A matrix that is reached needs nothing of the disk any more: there, why not is told instead.
@@ -184,7 +188,7 @@ def _kept(request: Request, plan: dict[str, Any], planned: Sequence[runner.Plann
         return why
 
 
-def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: plain.Shown) -> None:
+def _show_ending(request: Request, outcomes: list[Outcome], shown: plain.Shown) -> None:
     if request.matrix is None:
         only = outcomes[0]
         if only.ending == "reached" and only.planned.is_reached:
@@ -193,22 +197,17 @@ def _show_ending(request: Request, outcomes: list[runner.Outcome], shown: plain.
     counts = {ending: 0 for ending in ("reached", "failed", "blocked", "stopped", "elsewhere")}
     for outcome in outcomes:
         counts[outcome.ending] += 1
-    for line in screen.failure_lines(outcomes, request.runtime["outputs"]):
+    for line in screen.failure_lines(outcomes, request.flags):
         shown.say(line)
     listed = ", ".join(f"{count} {ending}" for ending, count in counts.items() if count)
     shown.say(f"{request.matrix.name}: {listed}")
     has_table = "table" in request.matrix.spec or KINDS[request.cells[0].job.kind].headline
     if counts["reached"] == len(outcomes) and has_table:
-        shown.say(f"its numbers: {_table_command(request, request.matrix.name)}")
+        table = command.line("thunder", "table", request.matrix.name, *request.flags)
+        shown.say(f"its numbers: {table}")
 
 
-def _table_command(request: Request, name: str) -> str:
-    outputs = request.runtime["outputs"]
-    where = [] if outputs == "outputs" else ["--outputs", outputs]
-    return command.line("thunder", "table", name, *where, *request.places.flags)
-
-
-def _reached_text(row: runner.Planned) -> str:
+def _reached_text(row: Planned) -> str:
     is_whole = row.cell.job.goal is None
     return f"{row.run.folder.name} is done" if is_whole else screen.steps_text(row)
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thunder.config import sources
+from thunder.config import settable, sources
 from thunder.ground import digest, names
 from thunder.ground.errors import ThunderError
+from thunder.ground.places import check_outputs
 from thunder.runs import store
+from thunder.runs.run import Run
 
 NAMED = "a matrix, a profile or a kept plan:"
 NOT_WHOLE = "with these words the cells are not those of the matrix as it is written"
@@ -19,12 +21,12 @@ NOT_WHOLE = "with these words the cells are not those of the matrix as it is wri
 def request(name: str, words: Sequence[str], folder: Path, config_dir: str) -> Any:
     """Return the cells that a matrix, a profile, a kept plan or overrides stand for."""
     from thunder.commands import requests
-    from thunder.jobs import matrix as matrices
+    from thunder.jobs import matrix_file
 
     if name:
         names.check(name, NAMED)
     places = sources.sources(places_dir(config_dir))
-    path = matrices.path_of(name, places) if name in places.groups.get("profile", []) else None
+    path = matrix_file.path_of(name, places) if name in places.groups.get("profile", []) else None
     if path is not None:
         raise ThunderError(f"{name!r} is a profile and a matrix, {path}; rename one of them")
     return requests.named(name, words, outputs=folder, config_dir=places_dir(config_dir))
@@ -40,7 +42,7 @@ def part(name: str, words: Sequence[str], folder: Path, config_dir: str) -> tupl
     parsed = overrides.parse(words, places)
     given = {**parsed.sweeps, **_alone(parsed.values), **_alone(parsed.choices)}
     axes = _axes(name, folder, places)
-    wanted = {overrides.full_key(k): v for k, v in given.items() if overrides.full_key(k) in axes}
+    wanted = {settable.full_key(k): v for k, v in given.items() if settable.full_key(k) in axes}
     of_axes = {parsed.spelt[key] for key in wanted}
     whole = request(name, [w for w in words if w not in of_axes], folder, config_dir)
     if not wanted:
@@ -57,25 +59,22 @@ def _alone(values: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def _axes(name: str, folder: Path, places: sources.Sources) -> set[str]:
     """Return the full keys that the cells of a matrix or a kept sweep differ in."""
-    from thunder.config import overrides
-    from thunder.jobs import axes
-    from thunder.jobs import matrix as matrices
+    from thunder.jobs import axes, matrix_file
     from thunder.runner import plans
 
     if not name or name in places.groups.get("profile", []):
         return set()
-    kept = None if matrices.path_of(name, places) else plans.read(folder, name)
+    kept = None if matrix_file.path_of(name, places) else plans.read(folder, name)
     spec = kept["matrix"] if kept else None
-    if matrices.path_of(name, places):
-        spec = matrices.load(name, places).spec
+    if matrix_file.path_of(name, places):
+        spec = matrix_file.load(name, places).spec
     points = [axes.columns(spec["axes"]), *spec.get("include", [])] if spec else []
-    return {overrides.full_key(key) for point in points for key in point}
+    return {settable.full_key(key) for point in points for key in point}
 
 
 def _is_in(coordinates: dict[str, Any], wanted: dict[str, list[Any]]) -> bool:
-    from thunder.config import overrides
 
-    point = {overrides.full_key(key): value for key, value in coordinates.items()}
+    point = {settable.full_key(key): value for key, value in coordinates.items()}
     return all(
         key in point and any(digest.is_same(point[key], value) for value in values)
         for key, values in wanted.items()
@@ -84,9 +83,8 @@ def _is_in(coordinates: dict[str, Any], wanted: dict[str, list[Any]]) -> bool:
 
 def is_another(request: Any) -> bool:
     """Say whether words make other cells than those of the matrix as it is written or kept."""
-    from thunder.config import overrides
 
-    given = {*request.words.choices, *request.words.values} - {*overrides.OF_ALL}
+    given = {*request.words.choices, *request.words.values} - {*settable.OF_ALL}
     return request.matrix is not None and not request.words.sweeps and bool(given)
 
 
@@ -100,7 +98,9 @@ def outputs_dir(outputs: str | None, config_dir: str = "") -> Path:
     if outputs == "":
         raise ThunderError("--outputs: a folder is needed after it")
     folder = outputs or sources.sources(places_dir(config_dir)).outputs()
-    return Path(os.path.expanduser(folder))
+    path = Path(os.path.expanduser(folder))
+    check_outputs(path)
+    return path
 
 
 def is_run(word: str) -> bool:
@@ -108,7 +108,7 @@ def is_run(word: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{4,12}(\.\d+)?", word) is not None
 
 
-def runs_of(word: str, outputs: Path, config_dir: str) -> list[store.Run]:
+def runs_of(word: str, outputs: Path, config_dir: str) -> list[Run]:
     """Return the runs that an id, a matrix, or nothing stands for."""
     if not word:
         return store.all_runs(outputs)
@@ -116,4 +116,4 @@ def runs_of(word: str, outputs: Path, config_dir: str) -> list[store.Run]:
         return [store.by_prefix(outputs, word)]
     cells = request(word, [], outputs, config_dir).cells
     runs = {store.find(outputs, cell.job.kind, cell.job.id).folder for cell in cells}
-    return [store.Run(folder) for folder in sorted(runs) if store.Run(folder).exists()]
+    return [Run(folder) for folder in sorted(runs) if Run(folder).exists()]

@@ -1,14 +1,17 @@
 """What the tasks show of runs, cells and reasons: plain data for scripts, lines for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
+from thunder.ground.steps import way
 from thunder.jobs.kinds import KINDS
 from thunder.runs import reading, store
+from thunder.runs.run import ABSENT, Run, spelt
 
 _SHOWN_CELLS = 20
+_DIGITS = 6
 
 
 def planned_json(row: Any) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def planned_json(row: Any) -> dict[str, Any]:
         "step": row.step,
         "saved": row.saved,
         "goal": job.goal,
-        "steps": "" if job.total is None else f"{row.begins_at} → {job.goal} of {job.total}",
+        "steps": row.way,
         "reached": row.is_reached,
         "stand_in": job.is_stand_in,
         "lacks": lacks(row.run),
@@ -32,7 +35,7 @@ def planned_json(row: Any) -> dict[str, Any]:
     }
 
 
-def run_json(run: store.Run) -> dict[str, Any]:
+def run_json(run: Run) -> dict[str, Any]:
     """Return a run for scripts; one whose record cannot be read is shown, and why."""
     so_far, label = reading.of(run, None), ""
     if so_far.fault is None:
@@ -51,19 +54,38 @@ def run_json(run: store.Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _label(run: store.Run, record: Mapping[str, Any]) -> str:
+def _label(run: Run, record: Mapping[str, Any]) -> str:
     """Return what a run is: its profile, and what tells its cells apart where a kind has cells."""
     keys, document = KINDS[run.kind].told_by, run.document()
     return " ".join([record["profile"] or "", *(f"{key}={document[key]}" for key in keys)]).strip()
 
 
-def lacks(run: store.Run) -> list[str]:
+def lacks(run: Run) -> list[str]:
     """Return which artifacts of its kind a run has not got."""
     return [name for name in KINDS[run.kind].artifacts if not (run.folder / name).is_file()]
 
 
+def status_columns(rows: Sequence[dict[str, Any]]) -> str:
+    """Return how far runs are, for people; a stand-in is marked as tables mark it."""
+    head = ["id", "kind", "what", "status", "step", "lacks"]
+    shown = [
+        [
+            row["run"], row["kind"], _marked(row), row["status"], row["steps"], lacks_text(row),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    count = len(head) if any(row[-1] for row in shown) else len(head) - 1
+    return wording.columns(head[:count], [row[:count] for row in shown])
+
+
+def _marked(row: dict[str, Any]) -> str:
+    return f"{row['label']} {wording.STAND_IN if row['stand_in'] else ''}".strip()
+
+
 def lacks_text(row: dict[str, Any]) -> str:
-    """Return what a row lacks, as short as it can be said."""
+    """Return what a row lacks, as short as it can be said; one that goes on lacks nothing."""
+    if row["status"] == "running":
+        return ""
     whole = KINDS[row["kind"]].artifacts
     missing = row["lacks"]
     return f"all {len(whole)} files" if len(missing) == len(whole) > 1 else " ".join(missing)
@@ -93,7 +115,7 @@ def difference_json(key: str, first: Any, second: Any) -> dict[str, Any]:
 
 
 def _present(**entries: Any) -> dict[str, Any]:
-    return {name: value for name, value in entries.items() if value is not store.ABSENT}
+    return {name: value for name, value in entries.items() if value is not ABSENT}
 
 
 def reason_lines(reason: Any) -> list[str]:
@@ -105,7 +127,10 @@ def reason_lines(reason: Any) -> list[str]:
     if reason.nearest is None:
         return [f"{name}: new; there is no run of kind {reason.cell.job.kind} yet"]
     lines = [f"{name}: new; the nearest run is {reason.nearest.folder.name}"]
-    return [*lines, *(f"  {k}: {a!r} → {b!r}  ({place})" for k, a, b, place in reason.keys)]
+    return [
+        *lines,
+        *(f"  {k}: {spelt(a)} → {spelt(b)}  ({place})" for k, a, b, place in reason.keys),
+    ]
 
 
 def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -113,9 +138,10 @@ def change_lines(changed: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = []
     for word, cells in changed.items():
         lines.append(f"since the last plan: {len(cells)} {word}")
-        if word != "kept":
-            named = wording.some_lines([*map(_cell_text, cells)], _SHOWN_CELLS)
-            lines += [f"  {line}" for line in named]
+        # Where nothing is kept, what is added is the whole plan, which stands above.
+        is_told = word == "kept" or (word == "added" and not changed["kept"])
+        named = [] if is_told else wording.some_lines([*map(_cell_text, cells)], _SHOWN_CELLS)
+        lines += [f"  {line}" for line in named]
     return lines
 
 
@@ -124,7 +150,7 @@ def _cell_text(cell: dict[str, Any]) -> str:
     return f"{cell['id']}  {point}"
 
 
-def verified(run: store.Run) -> dict[str, Any]:
+def verified(run: Run) -> dict[str, Any]:
     """Verify a run; one that is not over has nothing that counts as a result."""
     so_far = reading.of(run, None)
     faults = [] if so_far.fault is None else [so_far.fault]
@@ -145,11 +171,26 @@ def attempt_lines(record: dict[str, Any], status: str) -> list[str]:
         if shown == "running":
             shown = status if is_last else "lost"
         goal = attempt["to_step"]
-        way = "" if goal is None else f"  step {attempt['from_step']} → {goal}"
+        way = "" if goal is None else f"  {_way(attempt, record['total'])}"
         lines.append(f"attempt  {attempt['number']}  {attempt['started']}  {shown}{way}")
         if attempt["error"]:
             lines += _error_lines(attempt["error"], is_last=is_last)
     return lines
+
+
+def _way(attempt: Mapping[str, Any], total: int) -> str:
+    return way(attempt["from_step"], attempt["to_step"], total, attempt["runtime"]["window"])
+
+
+def metric_rows(metrics: Mapping[str, float | None]) -> list[list[str]]:
+    """Return the numbers of a run for people, to as many digits as can be meant."""
+    return [[name, _number(value)] for name, value in sorted(metrics.items())]
+
+
+def _number(value: float | None) -> str:
+    if not isinstance(value, float):
+        return spelt(value)
+    return f"{value:.0f}" if abs(value) >= 10**_DIGITS else f"{value:.{_DIGITS}g}"
 
 
 def _error_lines(error: dict[str, Any], *, is_last: bool) -> list[str]:

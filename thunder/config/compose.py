@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from thunder.config import hydra_files, mistakes, origin, template
-from thunder.config.plain import MISSING as MISSING
-from thunder.config.plain import leaves as leaves
-from thunder.config.plain import missing_values as missing_values
-from thunder.config.plain import plain as plain
-from thunder.config.plain import read_yaml as read_yaml
-from thunder.config.sources import Sources as Sources
-from thunder.config.sources import sources as sources
-from thunder.config.template import Template as Template
+from thunder.config.plain import MISSING
+from thunder.config.sources import Sources
+from thunder.config.template import Template
 from thunder.ground.command import quoted
 from thunder.ground.errors import ThunderError
 

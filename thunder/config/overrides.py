@@ -1,38 +1,22 @@
 """The words of a command line: Hydra's grammar in, choices and values out, and back again."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
 from typing import Any
 
-from thunder.config import mistakes, origin
+from thunder.config import mistakes, origin, settable
 from thunder.config.plain import plain
+from thunder.config.settable import full_key
 from thunder.config.sources import Sources
 from thunder.ground import command as commands
-from thunder.ground import schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError, first_line
 
-# Words that people type without `runtime.` in front.
-SHORTHAND = (
-    "window", "target", "jobs", "dry_run", "force", "wait", "retries", "outputs", "deep",
-    "eval_every", "save_every", "stall_seconds", "start_seconds", "max_cells",
-)  # fmt: skip
-# What a command asks of all its cells at once; and what is filled in when a job is made.
-OF_ALL = (
-    "runtime.jobs", "runtime.dry_run", "runtime.force", "runtime.wait", "runtime.retries",
-    "runtime.outputs", "runtime.max_cells",
-)  # fmt: skip
 MOST_LETTERS = 10_000  # of a word: Hydra's parser takes a second for a thousand values
 _TOO_LONG = f"a word has {MOST_LETTERS:,} letters at most; a file has room for more"
 _SHOWN_LETTERS = 60
 MOST_CELLS = 20_000  # of a matrix, unless max_cells says otherwise
-FILLED = tuple(
-    f"runtime.{key}" for key in ("profile", "command", "reproduce", "paths", "stand_ins")
-)
-_KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*", re.ASCII)
-
 Spelt = dict[tuple[str, str], str]  # words as a shell reads them, by key and value
 
 
@@ -49,11 +33,6 @@ class Words:
 def place_of(word: str) -> origin.Place:
     """Return a word of the command line as the place that set a value."""
     return origin.Place.of(f"command line {word!r}", word.partition("=")[2])
-
-
-def full_key(key: str) -> str:
-    """Return the dotted key of a shorthand word: `window` is `runtime.window`."""
-    return f"runtime.{key}" if key in SHORTHAND else key
 
 
 def parse(words: Sequence[str], places: Sources) -> Words:
@@ -88,10 +67,7 @@ def parse(words: Sequence[str], places: Sources) -> Words:
     faults += [f"{spelt[full_key(k)]!r}: {fault}" for k, o in swept.items()
                if (fault := _range_fault(o.value(), most))]  # fmt: skip
     sweeps = {} if faults else {key: _sweep_values(override) for key, override in swept.items()}
-    faults += [
-        f"{spelt[full_key(key)]!r}: {fault}{number_hint(place_of(spelt[full_key(key)]), value)}"
-        for key, value, fault in _value_faults(values, sweeps)
-    ]
+    faults += _value_faults(values, sweeps, spelt)
     if faults:
         raise Faults("the command line cannot be read:", faults)
     _check_choices(choices, places)
@@ -109,7 +85,7 @@ def _spelling(word: str, error: Exception) -> str:
     key, equals, value = word.partition("=")
     if not equals:
         return "not an override; write key=value"
-    if fault := _no_key(key.lstrip("+~")):
+    if fault := settable.no_key(key.lstrip("+~")):
         return fault
     typed = commands.line(f"{key}={commands.quoted(value)}")
     if not value.isascii():
@@ -144,41 +120,6 @@ def _range_fault(value: Any, most: int) -> str | None:
     )
 
 
-def key_fault(key: str) -> str | None:
-    """Return why a key cannot be set, None when it can."""
-    if fault := _no_key(key):
-        return fault
-    full = full_key(key)
-    if any(full == name or full.startswith(f"{name}.") for name in FILLED):
-        return f"{full} is filled in when a job is made; it cannot be set"
-    return None
-
-
-def _no_key(word: str) -> str | None:
-    if _KEY.fullmatch(word.replace("/", ".")):
-        return None
-    return f"{word!r} is not a key; a key is words with dots between them, train.steps"
-
-
-def value_fault(value: Any) -> str | None:
-    """Return why a value cannot be set, None when it can."""
-    faults = schema_faults.unwritable(value)
-    if faults:
-        return faults[0].message
-    if isinstance(value, dict | list):
-        items = value.values() if isinstance(value, dict) else value
-        return next(filter(None, map(value_fault, items)), None)
-    if isinstance(value, str) and "${" in value:
-        return f"{value!r}: references like ${{KEY}} belong into a profile"
-    return None
-
-
-def number_hint(place: str | None, value: Any) -> str:
-    """Return that a number which JSON cannot carry may have been meant as text, or nothing."""
-    unfit = [wording.at(value, fault.path) for fault in schema_faults.unwritable(value)]
-    return next((origin.misread(place, number, "text") for number in unfit), "")
-
-
 def _refusal(override: Any, places: Sources) -> str | None:
     from hydra.core.override_parser.types import Glob, IntervalSweep
 
@@ -190,10 +131,10 @@ def _refusal(override: Any, places: Sources) -> str | None:
     if isinstance(value, IntervalSweep | Glob):
         return "intervals and globs cannot be run; list the values: a,b,c"
     if override.is_sweep_override():
-        return key_fault(override.key_or_group)
+        return settable.key_fault(override.key_or_group)
     if override.key_or_group in places.groups and not isinstance(value, str | int | float):
         return f"one name is needed, not {value!r}"
-    return key_fault(override.key_or_group)
+    return settable.key_fault(override.key_or_group)
 
 
 def _second(key: str, word: str, spelt: Mapping[str, str]) -> str | None:
@@ -203,11 +144,12 @@ def _second(key: str, word: str, spelt: Mapping[str, str]) -> str | None:
 
 
 def _value_faults(
-    values: Mapping[str, Any], sweeps: Mapping[str, list[Any]]
-) -> Iterator[tuple[str, Any, str]]:
+    values: Mapping[str, Any], sweeps: Mapping[str, list[Any]], spelt: Mapping[str, str]
+) -> Iterator[str]:
     for key, value in [*values.items(), *((k, v) for k, vs in sweeps.items() for v in vs)]:
-        if fault := value_fault(value):
-            yield key, value, fault
+        if fault := settable.value_fault(value):
+            word = spelt[full_key(key)]
+            yield f"{word!r}: {fault}{settable.number_hint(place_of(word), value)}"
 
 
 def _sweep_values(override: Any) -> list[Any]:
@@ -255,7 +197,7 @@ def command(
         known = (key, repr(value))  # repr tells 1 from true, as equality does not
         if known not in spelt:
             plus = "+" if key == "profile" else ""
-            spelt[known] = commands.override(f"{plus}{_short(key)}", value)
+            spelt[known] = commands.override(f"{plus}{settable.short(key)}", value)
         words.append(spelt[known])
     return " ".join(words)
 
@@ -263,8 +205,3 @@ def command(
 @cache
 def _start(flags: tuple[str, ...]) -> str:
     return commands.line("python", "-m", "thunder", *flags)
-
-
-def _short(key: str) -> str:
-    name = key.removeprefix("runtime.")
-    return name if name in SHORTHAND else key

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import perturb, rows
-from thunder.corpora.corpus import CREATED_BY, MOST_LEFT_OUT, SPLITS, check_left_out
+from thunder.corpora.corpus import (
+    CREATED_BY,
+    MOST_LEFT_OUT,
+    SPLITS,
+    check_left_out,
+    refuse_existing,
+)
 from thunder.ground import digest, files, json_lines, schema
 from thunder.ground.errors import ThunderError
 from thunder.ground.input_files import MANIFEST
@@ -59,8 +65,7 @@ def build_from_file(
         license: of the text, as the manifest shall say it.
         most_left_out: the share of the rows that may be left out.
     """
-    if target.exists():
-        raise ThunderError(f"{target}: is there already; name a new folder or remove this one")
+    refuse_existing(target)
     data = json_lines.read(path)
     numbered, faults = json_lines.rows(data)
     _check_columns(path, numbered, column, id_column)

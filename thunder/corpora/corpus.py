@@ -153,7 +153,7 @@ def _columns(row: dict[str, Any]) -> dict[str, Any]:
 
 def refuse_existing(folder: Path) -> None:
     """Raise when a folder that is to be made is there."""
-    if folder.exists():
+    if os.path.lexists(folder):
         raise ThunderError(
             f"{folder} exists; a corpus is never built over another: name a new folder"
         )

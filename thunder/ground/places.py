@@ -27,6 +27,23 @@ def check_working_folder() -> None:
         ) from error
 
 
+def check_outputs(folder: Path) -> None:
+    """Refuse what cannot be a folder of outputs, whether runs are to land there or to be found.
+
+    Raises:
+        ThunderError: it, or what it should lie in, is there and is no folder.
+    """
+    there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), None)
+    if there is None or there.is_dir():
+        return
+    if there.exists():
+        raise ThunderError(f"{there}: a file; outputs need a folder: name another one")
+    raise ThunderError(
+        f"{there}: a link that leads nowhere ({os.readlink(there)}); outputs need a folder: make "
+        "it, remove the link, or name another one"
+    )
+
+
 def shown(path: Path) -> str:
     """Return a path as short as it can be typed from here."""
     try:

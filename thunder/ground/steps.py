@@ -16,3 +16,14 @@ def goal(config: Mapping[str, Any]) -> int | None:
     if most is None:
         return None
     return int(min(runtime["target"] or runtime["window"] or most, most))
+
+
+def way(start: int, end: int, most: int | None, window: int | None) -> str:
+    """Return steps in words, and what ends them: `step 0 → 10 of 80, a window`.
+
+    Args:
+        most: the steps of the whole job.
+        window: the steps of one window, None when there are none.
+    """
+    end_of = "a window" if window and end - start <= window else "the target"
+    return f"step {start} → {end} of {most}" + ("" if end == most else f", {end_of}")

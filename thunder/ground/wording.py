@@ -9,6 +9,8 @@ from typing import Any
 # What a terminal obeys instead of showing it; a line may break, and columns may be set off by tabs.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+STAND_IN = "†"  # marks what is no result: a stand-in's run, and numbers of it
+
 
 def printable(text: str) -> str:
     """Return a text whose control characters are escaped as JSON escapes them, `\\u001b`."""

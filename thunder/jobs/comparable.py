@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from thunder.config.plain import by_key
-from thunder.ground import digest
+from thunder.ground import command, digest
 from thunder.ground.errors import Faults
 from thunder.ground.wording import nearest
 
@@ -67,4 +67,4 @@ def _odd_one(key: str, flat: list[tuple[str, dict[str, Any]]]) -> str | None:
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
-    return repr(values[key]) if key in values else "nothing"
+    return command.spelt(values[key]) if key in values else "nothing"

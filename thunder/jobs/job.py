@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from thunder.config import compose as configs
-from thunder.config import origin, overrides
+from thunder.config import origin, settable
+from thunder.config.plain import MISSING, missing_values, read_yaml
+from thunder.config.sources import Sources
 from thunder.ground import digest, schema, schema_faults, steps, wording
 from thunder.ground.errors import Faults
 from thunder.ground.sections import Sections
@@ -15,7 +16,7 @@ from thunder.jobs.kinds import KINDS
 
 IDENTITY = 1  # version of the id's preimage; raising it renames every run
 ID_DIGITS = 12
-_MISSING = configs.MISSING.encode()
+_MISSING = MISSING.encode()
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _at_home(config: dict[str, Any]) -> dict[str, Any]:
 
 def faults_of(
     config: dict[str, Any],
-    places: configs.Sources,
+    places: Sources,
     origins: Origins,
     memo: Memo | None = None,
     sections: Sections | None = None,
@@ -159,14 +160,14 @@ def faults_of(
     if faults:
         allowed = sorted(_sections(kind, places))
         unknown = [key for key in config if (key,) in faults and key not in allowed]
-        words = overrides.SHORTHAND
+        words = settable.SHORTHAND
         faults |= {(key,): wording.unknown_key(key, allowed, words) for key in unknown}
     if _needs_a_look(config, memo):
         unfit = {fault.path: fault.message for fault in schema_faults.unwritable(config)}
         faults |= unfit
         # A schema cannot say so of a key that does not go with the others: a commit over a recipe.
         wants |= {path: "text" for path in unfit if not wants.get(path)}
-        absent = [tuple(key.split(".")) for key in configs.missing_values(config)]
+        absent = [tuple(key.split(".")) for key in missing_values(config)]
         faults |= {path: f"needs a value: add {'.'.join(path)}=VALUE" for path in absent}
     if not faults:
         faults = dict(rules.faults(config, steps.total(config)))
@@ -176,14 +177,14 @@ def faults_of(
     ]
 
 
-def check(config: dict[str, Any], places: configs.Sources, origins: Origins, title: str) -> None:
+def check(config: dict[str, Any], places: Sources, origins: Origins, title: str) -> None:
     """Raise Faults when a config cannot become a job."""
     if faults := faults_of(config, places, origins):
         raise Faults(f"{title}:", faults)
 
 
 def _kind_faults(
-    config: Mapping[str, Any], places: configs.Sources
+    config: Mapping[str, Any], places: Sources
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     if "kind" in config:
         kind = config["kind"]
@@ -194,11 +195,11 @@ def _kind_faults(
     chosen = runtime.get("profile") if isinstance(runtime, dict) else None
     if chosen:
         path = places.find(f"profile/{chosen}")
-        configs.read_yaml(path)
+        read_yaml(path)
         header = "# @package _global_"
         yield ("kind",), f"{origin.shown(path)} sets none; its first line must be {header!r}"
         return
-    words = ["matrix", *places.groups, *overrides.SHORTHAND]
+    words = ["matrix", *places.groups, *settable.SHORTHAND]
     known = {key for kind in KINDS for key in _sections(kind, places)}
     for key in (key for key in config if key not in known):
         if hint := wording.nearest(key, words):
@@ -207,6 +208,6 @@ def _kind_faults(
     yield (), f"no profile is chosen: add +profile=NAME; conf/profile/ has {profiles}"
 
 
-def _sections(kind: str, places: configs.Sources) -> dict[str, Any]:
+def _sections(kind: str, places: Sources) -> dict[str, Any]:
     """Return the keys that a config of a kind may have at its top."""
     return dict(schema.load(kind, places.schemas).get("properties", {}))

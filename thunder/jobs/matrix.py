@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from thunder.config import compose as configs
-from thunder.config import origin, overrides
-from thunder.ground import digest, schema, wording
+from thunder.config import origin, overrides, settable
+from thunder.config.sources import Sources
+from thunder.config.template import Template
+from thunder.ground import schema, wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.sections import Sections
-from thunder.jobs import axes, comparable, inputs
+from thunder.jobs import axes, cell_origins, comparable, inputs
 from thunder.jobs import job as jobs
 from thunder.jobs.axes import Coordinates, matches
 from thunder.jobs.kinds import KINDS
-from thunder.jobs.matrix_file import Matrix as Matrix
-from thunder.jobs.matrix_file import load as load
-from thunder.jobs.matrix_file import names as names
-from thunder.jobs.matrix_file import of_words as of_words
-from thunder.jobs.matrix_file import path_of as path_of
+from thunder.jobs.matrix_file import Matrix
 
 _SHOWN_FAULTS = 20
 _EXPLAINED_CELLS = 100  # to explain a fault costs as much as to expand a hundred cells
@@ -41,7 +39,7 @@ class Cell:
         return not any(matches(self.coordinates, pattern) for pattern in patterns)
 
 
-def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> list[Cell]:
+def expand(matrix: Matrix, words: overrides.Words, places: Sources) -> list[Cell]:
     """Return the checked cells of a matrix, in file order.
 
     Args:
@@ -70,41 +68,42 @@ def expand(matrix: Matrix, words: overrides.Words, places: configs.Sources) -> l
     return cells
 
 
-def single(words: overrides.Words, places: configs.Sources) -> Cell:
+def single(words: overrides.Words, places: Sources) -> Cell:
     """Return the one cell of a command line without a matrix."""
     template = configs.compose(words.choices, places)
     config = template.fill(words.values)
 
     def origins() -> origin.Origins:
-        return _origins(words.choices, words, places)
+        return cell_origins.of_words(words, places)
 
     jobs.check(config, places, origins, _title(words))
     command = overrides.command(words.choices, words.values, places.flags)
     return Cell({}, jobs.make(config, None, command, origins=origins))
 
 
-def takes_list(key: str, words: overrides.Words, places: configs.Sources) -> bool:
+def takes_list(key: str, words: overrides.Words, places: Sources) -> bool:
     """Say whether a key that words sweep over takes a list, which was written without brackets."""
-    first = {overrides.full_key(key): words.sweeps[key][0]}
-    config = configs.compose(words.choices, places).fill({**words.values, **first})
+    full = settable.full_key(key)
+    first = {**words.values, full: words.sweeps[key][0]}
+    config = configs.compose(words.choices, places).fill(first)
     kind = config.get("kind")
     faults = schema.faults(kind, config, places.schemas) if kind in KINDS else []
-    return any(fault.path == _path(key) and fault.wants == "list" for fault in faults)
+    return any(fault.path == tuple(full.split(".")) and fault.wants == "list" for fault in faults)
 
 
 def origins_of(
-    cell: Cell, matrix: Matrix | None, words: overrides.Words, places: configs.Sources
+    cell: Cell, matrix: Matrix | None, words: overrides.Words, places: Sources
 ) -> origin.Origins:
     """Return the place that set each key of a cell."""
     if matrix is None:
-        return _origins(words.choices, words, places)
+        return cell_origins.of_words(words, places)
     return _Expansion(matrix, words, places).origins(cell.coordinates)
 
 
 class _Expansion:
     """Composes once per choice of groups and sets the rest per cell."""
 
-    def __init__(self, matrix: Matrix, words: overrides.Words, places: configs.Sources) -> None:
+    def __init__(self, matrix: Matrix, words: overrides.Words, places: Sources) -> None:
         self.matrix, self.words, self.places = matrix, words, places
         self.groups = {"profile", *places.groups}
         common = {**matrix.spec.get("set", {})}
@@ -113,8 +112,8 @@ class _Expansion:
         self.choices: dict[str, str] = {}
         self.values: dict[str, Any] = {}
         self._add({**common, **words.choices, **words.values}, self.choices, self.values)
-        self.templates: dict[tuple[tuple[str, str], ...], configs.Template] = {}
-        self.files: dict[tuple[tuple[str, str], ...], origin.Origins] = {}
+        self.templates: dict[tuple[tuple[str, str], ...], Template] = {}
+        self.layers = cell_origins.Layers(matrix, words, places)
         self.memo: jobs.Memo = {}
         self.known = inputs.Known()
         self.sections = Sections(places.schemas)
@@ -131,7 +130,7 @@ class _Expansion:
             if key in self.groups:
                 choices[key] = str(value)
             else:
-                values[overrides.full_key(key)] = value
+                values[settable.full_key(key)] = value
 
     def config(self, choices: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the config of a cell."""
@@ -186,31 +185,7 @@ class _Expansion:
 
     def origins(self, point: Coordinates) -> origin.Origins:
         """Return where the values of a cell were set."""
-        choices, _ = self.sides(point)
-        key_of_files = tuple(choices.items())
-        if key_of_files not in self.files:
-            layers = configs.origins_list(choices, self.places)
-            self.files[key_of_files] = origin.of_files(layers)
-        origins = dict(self.files[key_of_files])
-        for key in self.matrix.spec.get("set", {}):
-            self._put(origins, key, ("set", key))
-        _put_words(origins, self.words)
-        for key in point:
-            self._put(origins, key, self._axis_path(point, key))
-        return origins
-
-    def _put(self, origins: origin.Origins, key: str, path: origin.Key) -> None:
-        place = origin.find(self.matrix.origins, path)
-        if place and key in self.groups:  # what it chose keeps the lines of its file
-            origins[_path(key)] = place
-        elif place:
-            origin.put(origins, _path(key), place)
-
-    def _axis_path(self, point: Coordinates, key: str) -> origin.Key:
-        for index, extra in enumerate(self.matrix.spec.get("include", [])):
-            if digest.is_same(extra, point):
-                return ("include", index, key)
-        return axes.place_of(self.matrix.spec["axes"], point, key)
+        return self.layers.of(point, self.sides(point)[0])
 
 
 def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
@@ -223,7 +198,7 @@ def _refuse_overridden_axes(matrix: Matrix, words: overrides.Words) -> None:
 
 def _axis_keys(matrix: Matrix) -> set[str]:
     included = [key for extra in matrix.spec.get("include", []) for key in extra]
-    return {overrides.full_key(axis) for axis in (*matrix.axes, *included)}
+    return {settable.full_key(axis) for axis in (*matrix.axes, *included)}
 
 
 def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
@@ -239,25 +214,6 @@ def _refuse_duplicates(cells: list[Cell], matrix: Matrix) -> None:
             f"matrix {matrix.name!r} has duplicate cells (keys of runtime are outside the id):",
             wording.some_lines(faults, _SHOWN_FAULTS),
         )
-
-
-def _origins(
-    choices: Mapping[str, str], words: overrides.Words, places: configs.Sources
-) -> origin.Origins:
-    origins = origin.of_files(configs.origins_list(choices, places))
-    _put_words(origins, words)
-    return origins
-
-
-def _put_words(origins: origin.Origins, words: overrides.Words) -> None:
-    for key in words.choices:
-        origins[_path(key)] = overrides.place_of(words.spelt[key])
-    for key in words.values:
-        origin.put(origins, _path(key), overrides.place_of(words.spelt[key]))
-
-
-def _path(key: str) -> origin.Key:
-    return tuple(overrides.full_key(key).split("."))
 
 
 def _title(words: overrides.Words) -> str:

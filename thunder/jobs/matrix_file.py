@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thunder.config import mistakes, origin, overrides
+from thunder.config import mistakes, origin, overrides, settable
 from thunder.config.plain import read_yaml
 from thunder.config.sources import Sources
 from thunder.ground import digest, schema, schema_faults, wording
@@ -91,13 +91,13 @@ def of_words(words: overrides.Words, places: Sources) -> Matrix:
     spec: dict[str, Any] = {"axes": dict(words.sweeps)}
     if "profile" in words.choices:
         spec["profile"] = words.choices["profile"]
-    fixed = {k: v for k, v in words.values.items() if k not in overrides.OF_ALL}
+    fixed = {k: v for k, v in words.values.items() if k not in settable.OF_ALL}
     sweep = {**spec, "choices": dict(words.choices), "set": fixed}
     name = f"sweep_{digest.of_value(sweep)[:8]}"
     origins: dict[origin.Key, str] = {
         (): "command line",
         **{
-            ("axes", axis): overrides.place_of(words.spelt[overrides.full_key(axis)])
+            ("axes", axis): overrides.place_of(words.spelt[settable.full_key(axis)])
             for axis in words.sweeps
         },
     }
@@ -131,11 +131,11 @@ def _key_faults(
 ) -> Iterator[tuple[origin.Key, str]]:
     for path, key, value in _settings(spec):
         of_cell = path[0] in ("axes", "include")
-        if fault := overrides.key_fault(key):
+        if fault := settable.key_fault(key):
             yield path, fault
-        elif fault := overrides.value_fault(value):
-            yield path, f"{key}: {fault}{overrides.number_hint(origins.get(path), value)}"
-        elif of_cell and overrides.full_key(key) in overrides.OF_ALL:
+        elif fault := settable.value_fault(value):
+            yield path, f"{key}: {fault}{settable.number_hint(origins.get(path), value)}"
+        elif of_cell and settable.full_key(key) in settable.OF_ALL:
             yield path, f"{key} holds for all cells; give it on the command line or in `set`"
         elif key in places.groups and value not in places.groups[key]:
             hint = origin.misread(origins.get(path), value, "text")
@@ -157,13 +157,13 @@ def _settings(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str, Any]]:
 
 
 def _inner_faults(spec: Mapping[str, Any]) -> Iterator[tuple[origin.Key, str]]:
-    full = [overrides.full_key(key) for axis in spec["axes"] for key in axes.keys_of(axis)]
+    full = [settable.full_key(key) for axis in spec["axes"] for key in axes.keys_of(axis)]
     for axis in spec["axes"]:
-        for key in map(overrides.full_key, axes.keys_of(axis)):
+        for key in map(settable.full_key, axes.keys_of(axis)):
             if full.count(key) > 1:
                 yield ("axes", axis), f"axes: {key} is an axis twice"
     for key in spec.get("set", {}):
-        if overrides.full_key(key) in full:
+        if settable.full_key(key) in full:
             yield ("set", key), f"set: {key!r} is an axis as well"
     for word in ("only", "exclude", "optional"):
         for index, pattern in enumerate(spec.get(word, [])):

@@ -9,8 +9,8 @@ from typing import Any
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs.kinds import KINDS
-from thunder.runner.loop import Planned
 from thunder.runs import store
+from thunder.runs.cells import Planned
 
 
 def seconds_left(planned: Sequence[Planned], outputs: Path) -> list[float | None]:

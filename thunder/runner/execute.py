@@ -14,6 +14,7 @@ from thunder.ground.errors import ThunderError, cause_of, message_of
 from thunder.jobs.kinds import KINDS
 from thunder.runs import attempts, lock, provenance, reading, store
 from thunder.runs.cells import Planned
+from thunder.runs.run import Run
 
 GiveTurn = Callable[[], None] | None
 End = Literal["reached", "failed", "blocked", "stopped", "elsewhere"]
@@ -190,7 +191,7 @@ class _Watch:
 
     def __init__(
         self,
-        run: store.Run,
+        run: Run,
         held: lock.Lock,
         record: dict[str, Any],
         show: Callable[[dict[str, Any]], None],

@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thunder.ground import wording
-from thunder.runner.execute import GiveTurn, run_one
-from thunder.runner.execute import Outcome as Outcome
-from thunder.runner.execute import Screen as Screen
+from thunder.runner.execute import GiveTurn, Outcome, Screen, run_one
 from thunder.runs import provenance
-from thunder.runs.cells import Planned as Planned
-from thunder.runs.cells import plan as plan
+from thunder.runs.cells import Planned
 
 EXIT_FAILED, EXIT_ELSEWHERE, EXIT_STOPPED = 1, 3, 130
 _WAIT_SECONDS = 0.2

@@ -7,8 +7,8 @@ from typing import Any
 from thunder.ground import files, folders, names, schema
 from thunder.ground.errors import ThunderError
 from thunder.jobs.job import IDENTITY
-from thunder.jobs.matrix import Matrix
-from thunder.runner.loop import Planned
+from thunder.jobs.matrix_file import Matrix
+from thunder.runs.cells import Planned
 
 
 def folder_of(outputs: Path) -> Path:

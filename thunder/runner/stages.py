@@ -4,13 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from thunder.config import compose as configs
-from thunder.config import overrides
+from thunder.config import overrides, settable
+from thunder.config.sources import Sources
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import matrix as matrices
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs import matrix_file
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.runner import loop
+from thunder.runner.execute import Outcome, Screen
+from thunder.runs.cells import Planned, how_far
 
 Left = Callable[[Sequence[Cell]], list[Cell]]
 
@@ -32,28 +36,28 @@ class Stage:
         return self.matrix is not None
 
 
-Earlier = list[tuple[Stage, list[loop.Planned]]]
+Earlier = list[tuple[Stage, list[Planned]]]
 
 
 def plan(
     cells: Sequence[Cell],
     matrix: Matrix | None,
     words: overrides.Words,
-    places: configs.Sources,
+    places: Sources,
     outputs: Path,
 ) -> Earlier:
     """Return what comes before cells that are not reached, and how far it is."""
 
     def left(cells: Sequence[Cell]) -> list[Cell]:
-        return [row.cell for row in loop.plan(cells, outputs) if not row.is_reached]
+        return [row.cell for row in how_far(cells, outputs) if not row.is_reached]
 
     stages = before(cells, matrix, words, places, left)
-    return [(stage, loop.plan(stage.cells, outputs)) for stage in stages]
+    return [(stage, how_far(stage.cells, outputs)) for stage in stages]
 
 
-def run(earlier: Earlier, screen: loop.Screen, *, at_once: int, retries: int) -> list[loop.Outcome]:
+def run(earlier: Earlier, screen: Screen, *, at_once: int, retries: int) -> list[Outcome]:
     """Run what comes first, up to a required matrix that is not whole."""
-    outcomes: list[loop.Outcome] = []
+    outcomes: list[Outcome] = []
     for stage, planned in earlier:
         # Nothing can start without it, so what another runner has of it is waited for.
         of_stage = loop.run(planned, screen, at_once=at_once, retries=retries, wait=True)
@@ -64,7 +68,7 @@ def run(earlier: Earlier, screen: loop.Screen, *, at_once: int, retries: int) ->
     return outcomes
 
 
-def lacking(earlier: Earlier, outcomes: Sequence[loop.Outcome]) -> str | None:
+def lacking(earlier: Earlier, outcomes: Sequence[Outcome]) -> str | None:
     """Say which required matrix is not whole, None when all are."""
     reached = {row.planned.run.folder for row in outcomes if row.ending == "reached"}
     for stage, planned in earlier:
@@ -79,7 +83,7 @@ def before(
     cells: Sequence[Cell],
     matrix: Matrix | None,
     words: overrides.Words,
-    places: configs.Sources,
+    places: Sources,
     left: Left = list,
 ) -> list[Stage]:
     """Return what comes before cells of a matrix or a profile, in the order of running.
@@ -104,7 +108,7 @@ def _needed(cells: Sequence[Cell]) -> list[Stage]:
 def _required(
     matrix: Matrix | None,
     words: overrides.Words,
-    places: configs.Sources,
+    places: Sources,
     left: Left,
     above: tuple[str, ...],
 ) -> Iterator[Stage]:
@@ -114,7 +118,7 @@ def _required(
     for name in matrix.spec.get("requires", []):
         if name in above:
             raise ThunderError(f"matrices require each other: {' → '.join((*above, name))}")
-        required = matrices.load(name, places)
+        required = matrix_file.load(name, places)
         cells = matrices.expand(required, _without_own(words, required), places)
         if rest := left(cells):
             yield from _required(required, words, places, left, above)
@@ -125,7 +129,7 @@ def _required(
 def _without_own(words: overrides.Words, matrix: Matrix) -> overrides.Words:
     """Return the words of a command line that a required matrix does not settle itself."""
     points = [matrix.axes, matrix.spec.get("set", {}), *matrix.spec.get("include", [])]
-    own = {overrides.full_key(key) for point in points for key in point}
+    own = {settable.full_key(key) for point in points for key in point}
     return replace(
         words,
         choices={key: value for key, value in words.choices.items() if key not in own},

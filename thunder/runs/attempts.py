@@ -9,8 +9,8 @@ from thunder.ground import command, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
 from thunder.runs import manifest, store
-from thunder.runs.run import AWAY
-from thunder.runs.store import Run, is_proven
+from thunder.runs.run import AWAY, Run
+from thunder.runs.store import is_proven
 
 
 def start(

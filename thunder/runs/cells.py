@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thunder.ground import steps
 from thunder.ground.errors import ThunderError
 from thunder.jobs.matrix import Cell
 from thunder.runs import reading, store
-from thunder.runs.run import Status
+from thunder.runs.run import Run, Status
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Planned:
     """
 
     cell: Cell
-    run: store.Run
+    run: Run
     status: Status
     step: int | None
     saved: int | None = None
@@ -33,12 +34,20 @@ class Planned:
         return self.saved or self.step or 0
 
     @property
+    def way(self) -> str:
+        """The steps from there to what the cell asks for, in words; none of a kind without."""
+        job = self.cell.job
+        if job.goal is None:
+            return ""
+        return steps.way(self.begins_at, job.goal, job.total, job.runtime["window"])
+
+    @property
     def is_reached(self) -> bool:
         """Whether what the cell asks for is there already."""
         return reading.is_reached(self.status, self.step, self.cell.job.goal)
 
 
-def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[Planned]:
+def how_far(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[Planned]:
     """Say for every cell how far it is; reads only the folders that exist."""
     kinds = {kind: outputs / kind for kind in {cell.job.kind for cell in cells}}
     existing = {
@@ -48,7 +57,7 @@ def plan(cells: Sequence[Cell], outputs: Path, *, force: bool = False) -> list[P
     rows = [
         _planned(cell, outputs)
         if cell.job.id in existing[cell.job.kind]
-        else Planned(cell, store.Run(kinds[cell.job.kind] / cell.job.id), "planned", None)
+        else Planned(cell, Run(kinds[cell.job.kind] / cell.job.id), "planned", None)
         for cell in cells
     ]
     return _beside(rows, outputs) if force else rows

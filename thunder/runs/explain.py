@@ -12,8 +12,10 @@ from thunder.config.plain import leaves
 from thunder.config.sources import Sources
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.jobs.matrix import Cell, Matrix, origins_of
+from thunder.jobs.matrix import Cell, origins_of
+from thunder.jobs.matrix_file import Matrix
 from thunder.runs import store
+from thunder.runs.run import Run, differences
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILLED_IN = {
@@ -27,14 +29,15 @@ class Reason:
     """What stands between a cell and a run.
 
     Args:
-        nearest: the run of the same kind that differs in the fewest keys, None when there is none.
+        nearest: the run of the same kind that differs in the fewest keys, of several one of the
+            cell's profile, and the newest; None when there is none.
         keys: dotted key, value of that run, value of the cell, the place that set it.
     """
 
     cell: Cell
-    run: store.Run
+    run: Run
     exists: bool
-    nearest: store.Run | None
+    nearest: Run | None
     keys: Sequence[tuple[str, Any, Any, str]]
 
 
@@ -54,7 +57,7 @@ def why(
 class _Known:
     """A run there is, with the canonical bytes of every value, which are compared at once."""
 
-    run: store.Run
+    run: Run
     document: dict[str, Any]
     flat: dict[tuple[str, ...], bytes]
 
@@ -67,7 +70,7 @@ def _flat(document: dict[str, Any]) -> dict[tuple[str, ...], bytes]:
     return {path: digest.canonical(value) for path, value in leaves(document)}
 
 
-def _readable(outputs: Path) -> Iterator[tuple[store.Run, dict[str, Any]]]:
+def _readable(outputs: Path) -> Iterator[tuple[Run, dict[str, Any]]]:
     for run in store.all_runs(outputs):
         # A run that drifted is `verify`'s news; it explains no cell.
         with contextlib.suppress(ThunderError):
@@ -89,11 +92,28 @@ def _reason(
     if not same_kind:
         return Reason(cell, run, False, None, [])
     flat = _flat(cell.job.document)
-    nearest = min(same_kind, key=lambda one: (one.distance(flat), one.run.folder.name))
-    changes = store.differences(nearest.document, cell.job.document)
+    nearest = _nearest(same_kind, flat, cell.job.runtime["profile"])
+    changes = differences(nearest.document, cell.job.document)
     origins = origins_of(cell, matrix, words, places)
     keys = [(key, old, new, place_of(key, old, origins)) for key, old, new in changes]
     return Reason(cell, run, False, nearest.run, keys)
+
+
+def _nearest(
+    known: Sequence[_Known], flat: dict[tuple[str, ...], bytes], profile: str | None
+) -> _Known:
+    """Return the run that differs in the fewest keys; of several one of the profile, the newest."""
+    distances = [one.distance(flat) for one in known]
+    ties = [one for one, far in zip(known, distances, strict=True) if far == min(distances)]
+    return max(ties, key=lambda one: _likeness(one.run, profile)) if len(ties) > 1 else ties[0]
+
+
+def _likeness(run: Run, profile: str | None) -> tuple[bool, str]:
+    try:
+        record = run.record()
+    except ThunderError:  # its config can be read, and explains as much
+        return False, ""
+    return record["profile"] == profile, record["attempts"][-1]["started"]
 
 
 def place_of(key: str, old: Any, origins: origin.Origins) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thunder.ground.errors import ThunderError, reason_of
+from thunder.ground.places import check_outputs
 
 _LOCK = ".lock"
 _LOCK_TRIES = 5
@@ -77,7 +78,11 @@ def owned(folder: Path) -> Iterator[Lock]:
     Raises:
         Busy: another process owns it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        check_outputs(folder)
+        raise
     path = folder / _LOCK
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -102,5 +107,4 @@ def _lock(descriptor: int, path: Path) -> None:
                 f"{path}: {reason_of(error)}: this file system, a network's perhaps, lets nobody "
                 "lock a file, so two runners could write one run; set outputs=FOLDER on a disk of "
                 "this machine",
-                "environment",
             ) from error

@@ -6,10 +6,11 @@ from typing import Any
 
 from thunder.ground import files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
-from thunder.runs import manifest, store
+from thunder.runs import manifest
+from thunder.runs.run import Run
 
 
-def digests(run: store.Run, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, str]:
+def digests(run: Run, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, str]:
     """Prove files of a run that is done; return the digest of each that is there, by name.
 
     Raises:

@@ -1,5 +1,6 @@
 """One run: its folder with its record, document and numbers."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thunder.config.plain import by_key
-from thunder.ground import digest, files, run_files, schema
+from thunder.ground import command, digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError, reason_of
 from thunder.jobs.job import id_of
 from thunder.runs import lock, manifest
@@ -18,9 +19,6 @@ AWAY = "restore the file, or move the folder away"
 
 class _Absent:
     """What a document has where it lacks a key."""
-
-    def __repr__(self) -> str:
-        return "absent"
 
 
 ABSENT = _Absent()
@@ -104,7 +102,7 @@ class Run:
         raise Faults(
             f"{path}: drifted from the job that its folder is named after "
             f"(key: as recorded → as asked); {AWAY}:",
-            [f"{key}: {old!r} → {new!r}" for key, old, new in differences(recorded, wanted)],
+            [f"{key}: {spelt(a)} → {spelt(b)}" for key, a, b in differences(recorded, wanted)],
             "verification",
         )
 
@@ -149,6 +147,15 @@ class Run:
             if row.get("step") == step:
                 numbers |= row
         return numbers
+
+
+def spelt(value: Any) -> str:
+    """Return a value of a document as it is written down, `absent` where there is none."""
+    if value is ABSENT:
+        return "absent"
+    # What is nested may be so too deep for anything but json, which read it.
+    is_nested = isinstance(value, list | dict)
+    return json.dumps(value, ensure_ascii=False) if is_nested else command.spelt(value)
 
 
 def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:

@@ -9,9 +9,7 @@ from thunder.ground.errors import ThunderError, message_of
 from thunder.ground.wording import nearest, some
 from thunder.jobs.kinds import KINDS
 from thunder.runs import manifest
-from thunder.runs.run import ABSENT as ABSENT
-from thunder.runs.run import Run as Run
-from thunder.runs.run import differences as differences
+from thunder.runs.run import Run
 
 _FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
 _SHOWN_RUNS = 10

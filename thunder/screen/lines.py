@@ -6,7 +6,8 @@ from typing import Any
 from thunder.ground import command, wording
 from thunder.jobs.kinds import KINDS
 from thunder.runner import stages
-from thunder.runner.loop import Outcome, Planned
+from thunder.runner.execute import Outcome
+from thunder.runs.cells import Planned
 
 _SHOWN_ROWS = 40
 _SHOWN_FAILURES = 20
@@ -20,15 +21,30 @@ def plan_lines(planned: Sequence[Planned]) -> list[str]:
 
 def plan_line(row: Planned, *, with_folder: bool) -> str:
     """Return one planned cell: what, which id, where, from and to which step."""
+    place = f"  {row.run.folder.absolute()}" if with_folder else ""
+    return f"{_name(row)}{place}  {steps_text(row)}"
+
+
+def start_line(row: Planned) -> str:
+    """Return one cell that begins: what, which id, and what will be done."""
+    if row.begins_at:
+        how = f"goes on: {row.way}"
+    elif row.cell.job.goal is None and row.status != "planned":
+        how = "goes on"  # from wherever its lane finds that it got to
+    else:
+        how = f"starts: {row.way}" if row.way else "starts"
+    return f"{_name(row)}  {how}"
+
+
+def _name(row: Planned) -> str:
     job = row.cell.job
     name = row.cell.label or str(job.runtime["profile"] or job.kind)
     mark = " [stand-in]" if job.is_stand_in else ""
-    place = f"  {row.run.folder.absolute()}" if with_folder else ""
-    return f"{name}{mark}  {job.kind} {row.run.folder.name}{place}  {steps_text(row)}"
+    return f"{name}{mark}  {job.kind} {row.run.folder.name}"
 
 
 def steps_text(row: Planned) -> str:
-    """Return how far a cell is and where it goes: `step 0 → 10 of 80`."""
+    """Return how far a cell is and where it goes: `step 0 → 10 of 80, a window`."""
     job = row.cell.job
     if row.fault is not None:
         return f"{row.status}: {' '.join(row.fault.split())}"
@@ -39,7 +55,7 @@ def steps_text(row: Planned) -> str:
         past = f"; the run is at step {here}" if here > job.goal else ""
         return f"step {job.goal} of {job.total} is reached{past}"
     word = {"planned": "", "paused": "resumed ", "failed": "retried ", "lost": "lost, resumed "}
-    return f"{word.get(row.status, '')}step {row.begins_at} → {job.goal} of {job.total}"
+    return f"{word.get(row.status, '')}{row.way}"
 
 
 def summary(name: str, planned: Sequence[Planned]) -> str:
@@ -133,22 +149,25 @@ def _says_last_words(error: dict[str, Any]) -> bool:
     return any(message_line.strip() in line for message_line in end for line in error["last_lines"])
 
 
-def failure_lines(outcomes: Sequence[Outcome], outputs: str) -> list[str]:
-    """Return the failed cells of a matrix, one line each, with the command that tells more."""
+def failure_lines(outcomes: Sequence[Outcome], flags: Sequence[str]) -> list[str]:
+    """Return the failed cells of a matrix, one line each, with the command that tells more.
+
+    Args:
+        flags: of that command: where the runs are.
+    """
     failed = {row.planned.run.folder: row for row in outcomes if row.ending == "failed"}
-    where = [] if outputs == "outputs" else ["--outputs", outputs]
-    lines = [_failure_line(row, where) for row in list(failed.values())[:_SHOWN_FAILURES]]
+    lines = [_failure_line(row, flags) for row in list(failed.values())[:_SHOWN_FAILURES]]
     lines = wording.some_lines(lines, _SHOWN_FAILURES, len(failed))
     if len(failed) > _SHOWN_FAILURES:
-        lines[-1] = f"  {lines[-1]}: {command.line('thunder', 'status', *where)}"
+        lines[-1] = f"  {lines[-1]}: {command.line('thunder', 'status', *flags)}"
     return ["failed:", *lines] if lines else []
 
 
-def _failure_line(outcome: Outcome, where: Sequence[str]) -> str:
+def _failure_line(outcome: Outcome, flags: Sequence[str]) -> str:
     row, error = outcome.planned, outcome.error or {}
     name, what = row.run.folder.name, (error["message"].splitlines() or [""])[0]
     label = f"  {row.cell.label}" if row.cell.label else ""
-    asked = command.line("thunder", "show", name, *where)
+    asked = command.line("thunder", "show", name, *flags)
     return f"  {name}{label}  {error['cause']}: {what}  ({asked})"
 
 

@@ -3,8 +3,9 @@
 import threading
 from typing import Any, Protocol
 
-from thunder.runner.loop import Outcome, Planned, Screen
-from thunder.screen.lines import end_lines, event_lines, plan_line
+from thunder.runner.execute import Outcome, Screen
+from thunder.runs.cells import Planned
+from thunder.screen.lines import end_lines, event_lines, start_line
 from thunder.screen.streams import forget_output
 
 
@@ -39,7 +40,7 @@ class Plain:
     def begin(self, planned: Planned) -> None:
         """Name the run that begins."""
         if self.many:
-            self.say(f"run     {plan_line(planned, with_folder=False)}")
+            self.say(f"run     {start_line(planned)}")
 
     def event(self, planned: Planned, event: dict[str, Any]) -> None:
         """Show one event of a run."""

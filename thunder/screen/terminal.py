@@ -19,8 +19,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from thunder.ground.wording import printable
-from thunder.runner.loop import Outcome, Planned
-from thunder.screen.lines import end_lines, event_lines, numbers_text, plan_line, step_word
+from thunder.runner.execute import Outcome
+from thunder.runs.cells import Planned
+from thunder.screen.lines import end_lines, event_lines, numbers_text, start_line, step_word
 from thunder.screen.streams import forget_output, raw_output
 
 _LABEL_LETTERS = 28  # with the numbers of an ASR run and a bar, 80 columns
@@ -61,7 +62,7 @@ class Terminal:
     def begin(self, planned: Planned) -> None:
         """Name the run that begins; of several, each gets its bar at once."""
         if self.many:
-            self.say(f"run     {plan_line(planned, with_folder=False)}")
+            self.say(f"run     {start_line(planned)}")
             with self.lock:
                 self._add(planned, planned.cell.job.goal)
 

@@ -16,7 +16,7 @@ from adapter_fixtures import is_alive, wait_for
 from thunder.commands import views
 from thunder.ground import digest, files, schema
 from thunder.lanes.adapter.kind import KINDS
-from thunder.runs import store
+from thunder.runs.run import Run
 
 pytestmark = pytest.mark.slow
 
@@ -275,7 +275,7 @@ def test_one_truth_about_the_step_after_a_checkpoint_that_was_only_saved(
     assert (record["step"], saved >= 12) == (10, True)
     assert f"run the same command again to go on from step {saved}" in told
     assert f"step {saved} → 20 of " in thunder(*words, "dry_run=true", outputs=outputs).stdout
-    status = views.run_json(store.Run(only_run(outputs)))
+    status = views.run_json(Run(only_run(outputs)))
     assert status["steps"].endswith(f", saved {saved}")
     again = thunder(*words, outputs=outputs)
     assert f"train   step {saved + 1}/20" in again.stdout

@@ -19,7 +19,7 @@ from thunder.ground.places import SHIPPED
 from thunder.lanes.asr import scripts
 from thunder.lanes.asr.speech import spoken, synthesizer
 from thunder.lanes.asr.speech.sounds import VOICES
-from thunder.runs import store
+from thunder.runs.run import Run
 
 ROWS = 40
 FRENCH = ["être", "forêt", "île", "naître", "garçon", "façon", "cœur", "sœur", "été", "à", "ça"]
@@ -143,19 +143,19 @@ def run(outputs: Path, *words: str, config_dir: Path | None = None) -> int:
     return launch.run(requests.read(asked, config_dir=config_dir))
 
 
-def page_of(run_: store.Run) -> str:
+def page_of(run_: Run) -> str:
     outputs = run_.folder.parent.parent
     assert tasks.main(["errors", run_.folder.name, "--outputs", str(outputs)]) == 0
     return (outputs / "pages" / f"errors-{run_.folder.name}.html").read_text("utf-8")
 
 
-def asr_run(outputs: Path) -> store.Run:
+def asr_run(outputs: Path) -> Run:
     (folder,) = (outputs / "asr").iterdir()
-    return store.Run(folder)
+    return Run(folder)
 
 
-def runs_by_script(outputs: Path) -> dict[str, store.Run]:
-    every = [store.Run(folder) for folder in (outputs / "asr").iterdir()]
+def runs_by_script(outputs: Path) -> dict[str, Run]:
+    every = [Run(folder) for folder in (outputs / "asr").iterdir()]
     return {each.document()["script"]: each for each in every}
 
 
@@ -215,7 +215,7 @@ def test_two_scripts_of_one_study_are_compared_on_the_same_rows(
     assert tasks.main(["table", "alphabets", "--check", *outputs]) == 0
 
 
-def _letters(run_: store.Run) -> set[str]:
+def _letters(run_: Run) -> set[str]:
     return set(files.read_json(run_.folder / "vocab.json")["tokens"][1:])
 
 

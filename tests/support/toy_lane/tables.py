@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import files
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.runs import store
 
 

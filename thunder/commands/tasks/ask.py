@@ -1,13 +1,13 @@
 """Tasks that ask: what would run, how far runs are, what they are and how they differ."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from thunder.commands import cli, selection, views
 from thunder.commands.selection import outputs_dir
 from thunder.ground import command, files, wording
 from thunder.ground.errors import ThunderError
 from thunder.runs import reading, store
+from thunder.runs.run import differences, spelt
 
 
 @cli.task("name", name="a matrix or a profile")
@@ -50,11 +50,11 @@ def status(
     """Show how far runs are."""
     folder = outputs_dir(outputs, config_dir)
     if name or set:
-        from thunder.runner import loop as runner
+        from thunder.runs.cells import how_far
         from thunder.screen import lines as screen
 
         request, _ = selection.part(name, set or (), folder, config_dir)
-        planned = runner.plan(request.cells, folder)
+        planned = how_far(request.cells, folder)
         rows = [views.planned_json(row) for row in planned]
         foot = screen.summary(name or "these", planned)
     else:
@@ -65,15 +65,13 @@ def status(
     if json:
         print(files.render_json(rows), end="")
         return None
-    head = ["id", "kind", "what", "status", "step", "stand-in"]
-    keys = ["run", "kind", "label", "status", "steps", "stand_in"]
-    if any(row.get("lacks") for row in rows):
-        head, keys = [*head, "lacks"], [*keys, "lacks"]
     if rows:
-        print(wording.columns(head, [[row[key] for key in keys] for row in _marked(rows)]))
+        print(views.status_columns(rows))
     for fault in [row["fault"] for row in rows if row.get("fault")]:
         print(fault)
     print(foot)
+    if any(row["stand_in"] for row in rows):
+        print(f"{wording.STAND_IN} stand-in model or data: it shows that the machinery works")
     return None
 
 
@@ -111,7 +109,7 @@ def show(
     print(f"host     {last['provenance']['host']['name']}, {last['provenance']['host']['cpu']}")
     print("\n".join(views.attempt_lines(record, status)))
     if metrics:
-        print(wording.columns(["metric", "value"], sorted(metrics.items())))
+        print(wording.columns(["metric", "value"], views.metric_rows(metrics)))
     print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).rstrip())
     return None
 
@@ -143,19 +141,12 @@ def diff(
     """Show in which keys two runs differ."""
     folder = outputs_dir(outputs, config_dir)
     runs = [store.by_prefix(folder, word) for word in (first, second)]
-    rows = store.differences(*(run.document() for run in runs))
+    rows = differences(*(run.document() for run in runs))
     if json:
         print(files.render_json([views.difference_json(*row) for row in rows]), end="")
     elif rows:
-        print(wording.columns(["key", *(run.folder.name for run in runs)], rows))
+        shown = [[key, spelt(one), spelt(other)] for key, one, other in rows]
+        print(wording.columns(["key", *(run.folder.name for run in runs)], shown))
     else:
         print("the two runs are of one job")
     return None
-
-
-def _marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows whose stand-ins and missing artifacts can be seen at a glance."""
-    return [
-        {**row, "stand_in": "yes" if row["stand_in"] else "", "lacks": views.lacks_text(row)}
-        for row in rows
-    ]

@@ -9,6 +9,7 @@ from typing import Any
 from thunder.commands import cli, selection
 from thunder.commands.selection import outputs_dir, places_dir
 from thunder.config import sources
+from thunder.config.plain import missing_values
 from thunder.ground import command, files, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
@@ -83,7 +84,6 @@ def corpus(
     from thunder.corpora import corpus as corpora
 
     folder = Path(target)
-    corpora.refuse_existing(folder)
     if source:
         manifest = build.build_from_file(
             Path(source), column or "text", folder, script=script or "nko", seed=seed,
@@ -91,6 +91,7 @@ def corpus(
             most_left_out=corpora.share(most_left_out),
         )  # fmt: skip
     else:
+        corpora.refuse_existing(folder)
         recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script or "nko"}
         manifest = build.build_recipe(recipe, folder)
     _print_counts(folder, manifest["counts"])
@@ -126,10 +127,9 @@ def _options(
 
 
 def _option(words: Sequence[str], config_dir: str) -> dict[str, Any]:
-    from thunder.config import compose
 
     config = _composed(words, config_dir)
-    if absent := list(compose.missing_values({"alphabet": config["alphabet"]})):
+    if absent := list(missing_values({"alphabet": config["alphabet"]})):
         raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
     flags = sources.sources(places_dir(config_dir)).flags
     return {

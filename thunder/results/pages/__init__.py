@@ -4,7 +4,7 @@ from pathlib import Path
 
 from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
-from thunder.runs.store import Run
+from thunder.runs.run import Run
 
 
 def write(run: Run, *, rows: int, variant: str, has_sound: bool = True) -> Path:

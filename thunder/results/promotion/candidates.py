@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.runs import reading, store
+from thunder.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Candidate:
         needed_by: names of the runs that were made from it; empty for a run of its own.
     """
 
-    run: store.Run
+    run: Run
     coordinates: Mapping[str, Any]
     goal: int | None
     is_required: bool
@@ -48,7 +50,7 @@ class Candidate:
         return self.record is not None and self.fault is None and self.shortfall is None
 
 
-def of_run(run: store.Run) -> list[Candidate]:
+def of_run(run: Run) -> list[Candidate]:
     """Return a run, and what it needs and is here."""
     candidate = _look(run, {}, None, is_required=True)
     if candidate.record and (goal := candidate.record["total"]) is not None:
@@ -82,7 +84,7 @@ def _needed(candidates: Sequence[Candidate], outputs: Path) -> list[Candidate]:
             for kind, id in needs_of(candidate).items():
                 read = _folder_read(candidate.record, kind) or id
                 wanted.setdefault((kind, read), []).append(candidate.name)
-    runs = {need: store.Run(outputs / need[0] / need[1]) for need in wanted}
+    runs = {need: Run(outputs / need[0] / need[1]) for need in wanted}
     return [
         _look(run, {}, None, is_required=True, needed_by=wanted[need])
         for need, run in runs.items()
@@ -97,7 +99,7 @@ def _folder_read(record: Mapping[str, Any], kind: str) -> str | None:
 
 
 def _look(
-    run: store.Run, coordinates: Mapping[str, Any], goal: int | None, *, is_required: bool,
+    run: Run, coordinates: Mapping[str, Any], goal: int | None, *, is_required: bool,
     needed_by: Sequence[str] = (),
 ) -> Candidate:  # fmt: skip
     standing = reading.of(run, goal)

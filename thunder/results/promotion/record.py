@@ -7,18 +7,18 @@ from typing import Any
 
 from thunder.ground import digest, files, folders, schema
 from thunder.ground.errors import Faults, ThunderError
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.results.promotion import candidates, claims, evidence, markdown, refusals, support
 from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons
-from thunder.runs import attempts, store
+from thunder.runs import attempts
+from thunder.runs.run import Run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def of_run(
-    run: store.Run, *, name: str | None = None, several_commits: bool = False
-) -> dict[str, Any]:
+def of_run(run: Run, *, name: str | None = None, several_commits: bool = False) -> dict[str, Any]:
     """Return the promotion record of one run of any kind.
 
     Args:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thunder.jobs import kinds
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons, Measure
 from thunder.results.tables import summary

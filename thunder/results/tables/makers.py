@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from thunder.jobs import kinds
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.results.tables import plain
 
 

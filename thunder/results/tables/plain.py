@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.results.tables import summary
 from thunder.results.tables.render import render_markdown as render_brief
 from thunder.results.tables.render import stale as stale

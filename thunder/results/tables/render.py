@@ -5,7 +5,7 @@ from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import csv_text, files, markdown
+from thunder.ground import csv_text, files, markdown, wording
 
 DIGITS = 4
 _PLAIN_FROM = 1000  # above this a number has no decimals, and no exponent
@@ -46,12 +46,13 @@ def render_markdown(table: Mapping[str, Any]) -> str:
     lines += [table["question"], ""] if table["question"] else []
     if any(row["stand_in"] for row in table["rows"]):
         lines += [
-            "† stand-in model or data: these numbers show that the machinery works, no more.",
+            f"{wording.STAND_IN} stand-in model or data: these numbers show that the machinery "
+            "works, no more.",
             "",
         ]
     lines += [markdown.row(head), markdown.row(["---"] * len(head))]
     for row in table["rows"]:
-        mark = " †" if row["stand_in"] else ""
+        mark = f" {wording.STAND_IN}" if row["stand_in"] else ""
         cells = [str(row["point"].get(axis, MISSING)) for axis in axes]
         cells.append(f"{row['present']}/{row['wanted']}{mark}")
         cells += [_mean_text(row["values"][metric], row["present"]) for metric in table["metrics"]]

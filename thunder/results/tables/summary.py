@@ -11,8 +11,10 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.wording import nearest
 from thunder.jobs import comparable, inputs, mixed
 from thunder.jobs.kinds import KINDS
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.runs import reading, store
+from thunder.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Part:
     """What one cell contributes: its run, and the numbers that the run wrote for its step."""
 
     cell: Cell
-    run: store.Run
+    run: Run
     record: Mapping[str, Any]
     values: Mapping[str, float | None]
     reason: str | None  # why there are no values
@@ -129,7 +131,7 @@ def _part(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Part:
     return Part(cell, run, so_far.record, values, None)
 
 
-def _numbers(run: store.Run, goal: int | None) -> dict[str, float | None]:
+def _numbers(run: Run, goal: int | None) -> dict[str, float | None]:
     """Read what the run wrote for a step, proven by its manifest."""
     if faults := store.verify_numbers(run, has_steps=goal is not None):
         raise Faults(
@@ -140,7 +142,7 @@ def _numbers(run: store.Run, goal: int | None) -> dict[str, float | None]:
     return run.metrics() if goal is None else run.at_step(goal)
 
 
-def _run(cell: Cell, outputs: Path) -> store.Run:
+def _run(cell: Cell, outputs: Path) -> Run:
     return store.find(outputs, cell.job.kind, cell.job.id)
 
 

@@ -8,6 +8,7 @@ import torch
 from asr_models import CLASSES, DIMS, SIZE, batch, config, model
 from torch import Tensor, nn
 
+from thunder.config import sources
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr.features import layouts
 from thunder.lanes.asr.model import ctc, definitions
@@ -276,7 +277,7 @@ def test_the_published_recipe_on_the_rented_site_has_the_published_size() -> Non
     from thunder.config import compose as configs
 
     template = configs.compose(
-        {"profile": "asr_ctc_published", "site": "vast_a100"}, configs.sources(None)
+        {"profile": "asr_ctc_published", "site": "vast_a100"}, sources.sources(None)
     )
     config = {**template.resolved, "mode": "baseline"}
     assert ctc.count(config, 1280, 66) == 46_897_218

@@ -13,6 +13,7 @@ from thunder.commands import tasks
 from thunder.ground import files
 from thunder.jobs import kinds
 from thunder.runs import store
+from thunder.runs.run import Run
 
 pytestmark = pytest.mark.slow
 WORDS = ("+profile=asr_ctc", "train.epochs=6", "evaluate.suta.rows=4", "jobs=2")
@@ -27,7 +28,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def cells(outputs: Path) -> list[store.Run]:
+def cells(outputs: Path) -> list[Run]:
     """Return the runs of cells, without that of the features."""
     return [run for run in store.all_runs(outputs) if run.kind == "asr"]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import files
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.lanes.asr.artifacts import RESULTS, references
 from thunder.lanes.asr.model.definitions import words
 from thunder.results.promotion.candidates import Candidate

@@ -10,7 +10,8 @@ import pytest
 from thunder import scoring
 from thunder.ground import files
 from thunder.ground.errors import Faults
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.lanes.asr.results import bundle
 from thunder.lanes.asr.results.bundle import compared, csvs, families, latex, measures
 from thunder.lanes.asr.results.claims import CER

@@ -15,7 +15,8 @@ from thunder import scoring
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.jobs import job
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.lanes.asr.results import bundle
 from thunder.lanes.asr.results.bundle import compared, csvs, latex, measures, values
 from thunder.lanes.asr.results.claims import CER

@@ -25,30 +25,31 @@ from thunder.lanes.asr.results.pages import (
     timed,
 )
 from thunder.runs import attempts, manifest, store
+from thunder.runs.run import Run
 from thunder.scoring import edits
 
 ROWS = 90
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> store.Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return a run of the N'Ko trajectory cell; tests that change files take `own` instead."""
     outputs = tmp_path_factory.mktemp("page") / "outputs"
     return bundle_runs.finish(outputs, bundle_runs.cell(mode="trajectory"), rows=ROWS)
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> store.Run:
+def own(tmp_path: Path) -> Run:
     """Return a small run that a test may break."""
     return bundle_runs.finish(tmp_path / "outputs", bundle_runs.cell(mode="trajectory"), rows=12)
 
 
 @pytest.fixture(scope="module")
-def document(run: store.Run) -> dict[str, Any]:
+def document(run: Run) -> dict[str, Any]:
     return errors.build(run.folder, rows=10)
 
 
-def rewritten(run: store.Run, name: str, change: Any) -> None:
+def rewritten(run: Run, name: str, change: Any) -> None:
     """Change every row of a dump, and the manifest with it."""
     rows = [change(row) for row in files.read_jsonl(run.folder / name)]
     bundle_runs.rewrite(run, name, files.render_jsonl(rows))
@@ -57,7 +58,7 @@ def rewritten(run: store.Run, name: str, change: Any) -> None:
 # What the page says ------------------------------------------------------------------------------
 
 
-def test_the_head_has_the_numbers_of_the_run(run: store.Run, document: dict[str, Any]) -> None:
+def test_the_head_has_the_numbers_of_the_run(run: Run, document: dict[str, Any]) -> None:
     results = files.read_json(run.folder / "results.json")
     assert document["run"] == run.folder.name
     assert (document["script"], document["mode"]) == ("nko", "trajectory")
@@ -79,7 +80,7 @@ def test_the_legend_names_the_kinds_of_edits_as_the_table_does(document: dict[st
 
 
 def test_partitions_histogram_and_kinds_are_over_all_rows(
-    run: store.Run, document: dict[str, Any]
+    run: Run, document: dict[str, Any]
 ) -> None:
     said = files.read_json(run.folder / "test_metrics_by_partition.json")["partitions"]
     assert {row["name"]: row["rows"] for row in document["partitions"]} == {
@@ -106,7 +107,7 @@ def test_confusions_are_letters_taken_for_others_most_frequent_first(
     assert 0 < sum(counts) <= substitutions
 
 
-def test_the_worst_rows_are_the_worst(run: store.Run, document: dict[str, Any]) -> None:
+def test_the_worst_rows_are_the_worst(run: Run, document: dict[str, Any]) -> None:
     rows = list(files.read_jsonl(run.folder / "test_predictions.jsonl"))
     rate = {row["feat_id"]: row["cer_edits"] / row["reference_chars"] for row in rows}
     most = sorted(rows, key=lambda row: (-row["cer_edits"], -rate[row["feat_id"]]))[:10]
@@ -123,7 +124,7 @@ def ids_of(document: dict[str, Any], kind: str) -> set[str]:
 
 
 def test_every_partition_has_rows_and_a_larger_page_keeps_the_smaller_draw(
-    run: store.Run, document: dict[str, Any]
+    run: Run, document: dict[str, Any]
 ) -> None:
     shown = {row["partition"] for row in document["rows"] if "each" in row["kinds"]}
     assert shown == {row["name"] for row in document["partitions"]}
@@ -131,7 +132,7 @@ def test_every_partition_has_rows_and_a_larger_page_keeps_the_smaller_draw(
     assert ids_of(document, "sample") < ids_of(errors.build(run.folder, rows=20), "sample")
 
 
-def test_a_page_of_more_rows_than_there_are_has_each_row_once(run: store.Run) -> None:
+def test_a_page_of_more_rows_than_there_are_has_each_row_once(run: Run) -> None:
     page = errors.build(run.folder, rows=10 * ROWS)
     assert len(page["rows"]) == ROWS
     assert page["selections"] == dict.fromkeys(choice.TITLES, ROWS)
@@ -189,7 +190,7 @@ def test_bins_have_their_upper_bound() -> None:
 # The file ----------------------------------------------------------------------------------------
 
 
-def test_the_page_lies_outside_the_run_which_still_verifies(own: store.Run) -> None:
+def test_the_page_lies_outside_the_run_which_still_verifies(own: Run) -> None:
     path = errors.write(own.folder, rows=3)
     assert path == own.folder.parent.parent / "pages" / f"errors-{own.folder.name}.html"
     assert store.verify(own) == []
@@ -208,7 +209,7 @@ def test_the_page_needs_nothing_but_itself(document: dict[str, Any]) -> None:
     assert "default-src &#39;none&#39;" in text
 
 
-def test_texts_are_escaped(own: store.Run) -> None:
+def test_texts_are_escaped(own: Run) -> None:
     evil = """<img src=x onerror="alert('1')"></script>&amp;"""
     name = "test_predictions.jsonl"
     rewritten(own, name, lambda row: {**row, "asr_text": f"{evil}{row['asr_text']}"})
@@ -221,7 +222,7 @@ def test_texts_are_escaped(own: store.Run) -> None:
 
 @pytest.mark.parametrize("is_right", [True, False])
 def test_a_run_without_an_error_and_one_that_heard_nothing_have_pages(
-    own: store.Run, is_right: bool
+    own: Run, is_right: bool
 ) -> None:
     rewritten(
         own,
@@ -239,14 +240,14 @@ def test_a_run_without_an_error_and_one_that_heard_nothing_have_pages(
 
 
 @pytest.fixture(scope="module")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> tuple[store.Run, Path]:
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
     """Return a run and the data folder with its recordings, which no test changes."""
     outputs = tmp_path_factory.mktemp("spoken") / "outputs"
     return heard_runs.finish(outputs, heard_runs.cell(mode="trajectory"), rows=8)
 
 
 @pytest.fixture
-def own_spoken(tmp_path: Path) -> tuple[store.Run, Path]:
+def own_spoken(tmp_path: Path) -> tuple[Run, Path]:
     return heard_runs.finish(tmp_path / "outputs", heard_runs.cell(mode="trajectory"), rows=8)
 
 
@@ -362,21 +363,21 @@ def test_nothing_but_data_inside_the_page_is_a_source(spoken: Any) -> None:
 # Refusals ----------------------------------------------------------------------------------------
 
 
-def test_words_that_make_no_page_say_what_does(run: store.Run) -> None:
+def test_words_that_make_no_page_say_what_does(run: Run) -> None:
     with pytest.raises(ThunderError, match="0 rows: at least 1"):
         errors.build(run.folder, rows=0)
     with pytest.raises(ThunderError, match="no variant 'nrom'; variants: raw, norm, toneless"):
         errors.build(run.folder, variant="nrom")
 
 
-def test_where_accents_are_letters_no_page_is_without_tones(own: store.Run) -> None:
+def test_where_accents_are_letters_no_page_is_without_tones(own: Run) -> None:
     rewritten(own, "test_references.jsonl", lambda row: {**row, "normaliser": "plain"})
     assert errors.build(own.folder, variant="raw")["variant"] == "raw"
     with pytest.raises(ThunderError, match="no variant 'toneless' of script nko, whose accents"):
         errors.build(own.folder, variant="toneless")
 
 
-def test_a_run_of_another_kind_has_no_error_page(own: store.Run) -> None:
+def test_a_run_of_another_kind_has_no_error_page(own: Run) -> None:
     other = own.folder.parent.parent / "dry" / own.folder.name
     other.parent.mkdir()
     own.folder.rename(other)
@@ -385,7 +386,7 @@ def test_a_run_of_another_kind_has_no_error_page(own: store.Run) -> None:
         errors.build(other)
 
 
-def test_a_run_that_is_not_done_has_no_error_page(own: store.Run) -> None:
+def test_a_run_that_is_not_done_has_no_error_page(own: Run) -> None:
     attempts.write_record(own, {**own.record(), "status": "paused"})
     with pytest.raises(ThunderError, match="is paused; its error page needs it done"):
         errors.build(own.folder)
@@ -394,7 +395,7 @@ def test_a_run_that_is_not_done_has_no_error_page(own: store.Run) -> None:
 @pytest.mark.parametrize(
     "name", ["test_predictions.jsonl", "test_references.jsonl", "results.json"]
 )
-def test_a_tampered_or_missing_file_makes_no_page(own: store.Run, name: str) -> None:
+def test_a_tampered_or_missing_file_makes_no_page(own: Run, name: str) -> None:
     path = own.folder / name
     path.write_text(path.read_text(encoding="utf-8").replace("0", "1", 1), encoding="utf-8")
     with pytest.raises(ThunderError, match=rf"{name}: its bytes are not those of the manifest"):
@@ -405,7 +406,7 @@ def test_a_tampered_or_missing_file_makes_no_page(own: store.Run, name: str) -> 
     assert not (own.folder.parent.parent / "pages").exists()
 
 
-def test_dumps_that_do_not_belong_together_make_no_page(own: store.Run) -> None:
+def test_dumps_that_do_not_belong_together_make_no_page(own: Run) -> None:
     name = "test_predictions.jsonl"
     rewritten(own, name, lambda row: {**row, "feat_id": f"other_{row['feat_id']}"})
     with pytest.raises(ThunderError, match="no feat_id is in both"):
@@ -416,7 +417,7 @@ def test_dumps_that_do_not_belong_together_make_no_page(own: store.Run) -> None:
         errors.build(own.folder)
 
 
-def test_results_that_say_something_else_make_no_page(own: store.Run) -> None:
+def test_results_that_say_something_else_make_no_page(own: Run) -> None:
     path = own.folder / "results.json"
     files.write_json(path, {**files.read_json(path), "test_cer": 0.01})
     manifest.write(own.folder, own.id, leave_out=(run_files.RECORD,))

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import wording
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.lanes.asr.data.pairs import BILINGUAL
 from thunder.lanes.asr.results.bundle import (
     adaptation,

@@ -6,7 +6,8 @@ from typing import Any
 
 from thunder.ground import schema
 from thunder.ground.errors import ThunderError
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.lanes.asr.artifacts import DIGESTS
 from thunder.lanes.asr.model.definitions import words
 from thunder.lanes.asr.results.bundle import (

@@ -15,7 +15,8 @@ from thunder.lanes.asr import artifacts, scripts
 from thunder.lanes.asr.artifacts import RESULTS
 from thunder.lanes.asr.results.bundle import measures
 from thunder.language import spelling
-from thunder.runs import proof, store
+from thunder.runs import proof
+from thunder.runs.run import Run
 
 PREDICTIONS, REFERENCES = artifacts.predictions("test"), artifacts.references("test")
 BY_PARTITION = artifacts.by_partition("test")
@@ -79,7 +80,7 @@ class Dump:
 class Evidence:
     """Everything that tables read of one run."""
 
-    run: store.Run
+    run: Run
     record: Mapping[str, Any]
     config: Mapping[str, Any]
     results: Mapping[str, Any]
@@ -102,7 +103,7 @@ class Evidence:
         return self.dumps["test"]
 
 
-def references(run: store.Run, script: str, sha256: str) -> References:
+def references(run: Run, script: str, sha256: str) -> References:
     """Read test_references.jsonl of a run."""
     path = run.folder / REFERENCES
     ids, texts, disjoint, clusters = [], [], [], []
@@ -137,7 +138,7 @@ class _Texts:
 
 
 def read(
-    run: store.Run,
+    run: Run,
     digests: Mapping[str, str],
     refs: References,
     bridge: tuple[str, References] | None,
@@ -173,7 +174,7 @@ def read(
     )
 
 
-def _texts(path: Path, refs: References, run: store.Run, *, is_whole: bool) -> _Texts:
+def _texts(path: Path, refs: References, run: Run, *, is_whole: bool) -> _Texts:
     rows, hypotheses, labels, edits, chars = [], [], [], [], []
     faults: list[str] = []
     for number, row in enumerate(proof.rows(path), 1):
@@ -195,9 +196,7 @@ def _texts(path: Path, refs: References, run: store.Run, *, is_whole: bool) -> _
     return _Texts(np.array(rows, dtype=np.int64), hypotheses, labels, written)
 
 
-def _row_fault(
-    row: Mapping[str, Any], index: int | None, refs: References, run: store.Run
-) -> str | None:
+def _row_fault(row: Mapping[str, Any], index: int | None, refs: References, run: Run) -> str | None:
     if missing := [key for key in _KEYS if key not in row]:
         return f"no {', '.join(missing)}"
     if index is None:
@@ -239,7 +238,7 @@ def _numbers(texts: Sequence[str]) -> Indices:
     return np.array([hash(one) for one in texts], dtype=np.int64)
 
 
-def _changed_of_valid(run: store.Run, digests: Mapping[str, str]) -> tuple[int, int] | None:
+def _changed_of_valid(run: Run, digests: Mapping[str, str]) -> tuple[int, int] | None:
     """Count the valid rows that fast weights change, of those that both passes have."""
     if not digests.keys() >= {*VALID}:
         return None

@@ -7,11 +7,13 @@ from typing import Any
 
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import comparable, mixed
-from thunder.jobs.matrix import Cell, Matrix
+from thunder.jobs.matrix import Cell
+from thunder.jobs.matrix_file import Matrix
 from thunder.lanes.asr.artifacts import DIGESTS, RESULTS
 from thunder.lanes.asr.results.bundle import agree, bridging, evidence
 from thunder.lanes.asr.results.bundle.evidence import Evidence, References
 from thunder.runs import proof, reading, store
+from thunder.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class _Proven:
     """A run that is done and proven, before its dumps are read."""
 
     arm: Arm
-    run: store.Run
+    run: Run
     digests: Mapping[str, str]
     results: Mapping[str, Any]
 

@@ -5,12 +5,11 @@ from typing import Any
 
 from thunder.ground import wording
 from thunder.lanes.asr.results.bundle import adaptation
-from thunder.lanes.asr.results.bundle.values import STAND_IN
 
 _MEANT = {"trajectory": "trajectory", "tar": "TAR (mode tar)", "ttt": "TTT", "suta": "SUTA"}
 STAND_IN_NOTE = (
-    f"{STAND_IN} stand-in model, data or features: these numbers show that the machinery works, "
-    "no more."
+    f"{wording.STAND_IN} stand-in model, data or features: these numbers show that the "
+    "machinery works, no more."
 )
 
 

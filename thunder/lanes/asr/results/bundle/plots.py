@@ -9,8 +9,8 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from thunder.ground.wording import STAND_IN
 from thunder.lanes.asr.results.bundle import figures, partitions, seal
-from thunder.lanes.asr.results.bundle.values import STAND_IN
 
 _DPI = 150
 _WIDTH = 8.0  # inches

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thunder.ground.wording import STAND_IN
 from thunder.lanes.asr.results.bundle import columns
 from thunder.lanes.asr.results.bundle.measures import FEW
 
 MISSING = "–"
-STAND_IN = "†"
 MINUS = "−"
 _SMALL_P = 0.001
 _DIGITS = 4

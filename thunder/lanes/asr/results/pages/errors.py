@@ -19,7 +19,8 @@ from thunder.lanes.asr.results.pages.scored import (
 )
 from thunder.language import spelling
 from thunder.results.pages import template
-from thunder.runs import proof, reading, store
+from thunder.runs import proof, reading
+from thunder.runs.run import Run
 from thunder.scoring import VARIANTS, edits
 from thunder.scoring.score import MAIN
 
@@ -77,7 +78,7 @@ def build(
         raise ThunderError(f"{rows} rows: at least 1 of each selection is needed")
     if variant not in VARIANTS:
         raise ThunderError(f"no variant {variant!r}; variants: {', '.join(VARIANTS)}")
-    run = store.Run(run_folder)
+    run = Run(run_folder)
     record = _record(run)
     proof.digests(run, (run_files.CONFIG, RESULTS, PREDICTIONS, REFERENCES))
     results = proof.document(run.folder / RESULTS, "asr_results")
@@ -100,7 +101,7 @@ def build(
     }
 
 
-def _head(run: store.Run, config: Mapping[str, Any], is_stand_in: bool) -> dict[str, Any]:
+def _head(run: Run, config: Mapping[str, Any], is_stand_in: bool) -> dict[str, Any]:
     return {
         "run": run.folder.name,
         **{key: config[key] for key in ("script", "mode", "seed")},
@@ -110,13 +111,13 @@ def _head(run: store.Run, config: Mapping[str, Any], is_stand_in: bool) -> dict[
     }
 
 
-def _runtime(run: store.Run, record: Mapping[str, Any]) -> dict[str, Any]:
+def _runtime(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return how a run was made last, with its outputs where they lie now."""
     outputs = str(run.folder.parent.parent)
     return {**record["attempts"][-1]["runtime"], "outputs": outputs}
 
 
-def _record(run: store.Run) -> dict[str, Any]:
+def _record(run: Run) -> dict[str, Any]:
     """Return the record of a run that has what the page shows."""
     record = run.record()
     name = run.folder.name
@@ -136,7 +137,7 @@ def _check_variant(scored: Scored) -> None:
         )
 
 
-def _check_agreement(run: store.Run, results: Mapping[str, Any], cer: Mapping[str, Any]) -> None:
+def _check_agreement(run: Run, results: Mapping[str, Any], cer: Mapping[str, Any]) -> None:
     stated, counted = results["test_cer"], cer["micro"]
     if stated is None or abs(stated - counted) > _SAME:
         raise ThunderError(
@@ -147,7 +148,7 @@ def _check_agreement(run: store.Run, results: Mapping[str, Any], cer: Mapping[st
 
 
 def _rows(
-    run: store.Run,
+    run: Run,
     scored: Scored,
     chosen: Mapping[str, Sequence[int]],
     config: Mapping[str, Any] | None,

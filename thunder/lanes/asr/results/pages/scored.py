@@ -10,7 +10,8 @@ import numpy.typing as npt
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import artifacts
 from thunder.language import spelling
-from thunder.runs import proof, store
+from thunder.runs import proof
+from thunder.runs.run import Run
 from thunder.scoring import Counts, counts, dumps, edits
 from thunder.scoring.score import rates
 
@@ -38,7 +39,7 @@ class Scored:
         )
 
 
-def read(run: store.Run, variant: str) -> Scored:
+def read(run: Run, variant: str) -> Scored:
     """Read and score the test dumps of a proven run."""
     path = run.folder / PREDICTIONS
     dump = dumps.read(path, run.folder / REFERENCES)
@@ -48,7 +49,7 @@ def read(run: store.Run, variant: str) -> Scored:
     return Scored(dump, counts(dump.references, dump.hypotheses, dump.form, variant), variant)
 
 
-def rows_of(run: store.Run, ids: set[str]) -> dict[str, Mapping[str, Any]]:
+def rows_of(run: Run, ids: set[str]) -> dict[str, Mapping[str, Any]]:
     """Return whole rows of the predictions by id; all of them at once would be large."""
     path = run.folder / PREDICTIONS
     return {row["feat_id"]: row for row in proof.rows(path) if row["feat_id"] in ids}
