@@ -5,7 +5,7 @@ from projects import DRY, Project
 
 from thunder.commands import requests
 from thunder.config import compose as configs
-from thunder.config import sources
+from thunder.config import settable, sources
 from thunder.ground import schema
 from thunder.ground.errors import ThunderError
 from thunder.ground.places import SHIPPED
