@@ -1,6 +1,7 @@
 """Tables: numbers that runs wrote, with the runs behind them, and nothing else."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,9 @@ Missing:
 """
 CSV = """\
 dry.value,present,wanted,stand_in,value_mean,value_sd,value_n,value_squared_mean,\
-value_squared_sd,value_squared_n,seed_mean,seed_sd,seed_n,runs
-1,3,3,False,1.0,0.0,3,1.0,0.0,3,1.0,1.0,3,f363bf6c4436 ID1 ID2
-2,2,3,False,2.0,0.0,2,4.0,0.0,2,0.5,0.7071067811865476,2,ID3 ID4
+value_squared_sd,value_squared_n,seed_mean,seed_sd,seed_n,runs,caveats
+1,3,3,False,1.0,0.0,3,1.0,0.0,3,1.0,1.0,3,f363bf6c4436 ID1 ID2,
+2,2,3,False,2.0,0.0,2,4.0,0.0,2,0.5,0.7071067811865476,2,ID3 ID4,
 """
 
 
@@ -124,6 +125,19 @@ def test_every_number_names_the_runs_behind_it(bench: Bench) -> None:
     for row in rows:
         numbers = [store.by_prefix(bench.outputs, name).metrics()["seed"] for name in row["runs"]]
         assert row["values"]["seed"]["mean"] == sum(numbers) / len(numbers)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_all_of_the_table_in_columns_and_no_markup(bench: Bench) -> None:
+    table = bench.build()
+    shown, page = render.render_brief(table), render.render_markdown(table)
+    assert not re.search(r"[|#]|---\||^- ", shown, re.M)
+    rows = [re.split(r" \| ", line[2:-2]) for line in page.splitlines() if line.startswith("|")]
+    lines = [re.split(r" {2,}", line) for line in shown.splitlines()]
+    assert all(row in lines for row in rows if set(row) != {"---"})
+    for line in page.splitlines():
+        if line.startswith("- "):
+            assert line[2:] in shown
 
 
 @pytest.mark.slow
@@ -403,8 +417,8 @@ def test_a_sweep_has_a_table_by_the_name_of_its_plan(
     capsys.readouterr()
     assert tasks.main(["table", plan.stem, "--outputs", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert "| dry.value | runs | value | value_squared | run ids |" in shown
-    assert "| 3 | 2/2 | 3 ± 0 | 9 ± 0 |" in shown
+    assert re.search(r"^dry\.value  runs  value  value_squared  run ids$", shown, re.M)
+    assert re.search(r"^3 +2/2 +3 ± 0 +9 ± 0 ", shown, re.M)
     for question in ("status", "plan", "why", "verify"):
         assert tasks.main([question, plan.stem, "--outputs", str(tmp_path)]) == 0
     assert "4 of 4 runs proven" in capsys.readouterr().out
@@ -429,9 +443,12 @@ def test_runs_of_different_code_are_named(bench: Bench) -> None:
     record = files.read_json(path)
     record["attempts"][0]["provenance"].update(commit="f" * 40, dirty=True)
     files.write_json(path, record)
-    text = render.render_markdown(bench.build())
-    assert f"- code ffffffffffff, with uncommitted changes: {bench.runs()[1].id}" in text
-    assert "- code 000000000000: " in text
+    table = bench.build()
+    for rendered in (render.render_markdown, render.render_brief, render.render_csv):
+        assert f"code ffffffffffff, with uncommitted changes: {bench.runs()[1].id}" in rendered(
+            table
+        )
+        assert "code 000000000000: " in rendered(table)
 
 
 @pytest.mark.slow

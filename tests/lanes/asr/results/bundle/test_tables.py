@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -289,8 +290,14 @@ def test_hypotheses_that_an_adaptation_changes_are_counted(tmp_path: Path) -> No
     valid = list(files.read_jsonl(run.folder / "valid_predictions.jsonl"))
     off = [{**row, "asr_text": "ߊ"} if place < 7 else row for place, row in enumerate(valid)]
     bundle_runs.rewrite(run, "valid_predictions_ttt_off.jsonl", files.render_jsonl(off))
-    shown = rows(built(tmp_path, matrix), "T11_adaptation")
+    document = built(tmp_path, matrix)
+    shown = rows(document, "T11_adaptation")
     assert (shown[0]["valid_changed"], shown[0]["valid_rows"]) == (7, len(valid))
+    (table,) = (one for one in document["tables"] if one["name"] == "T11_adaptation")
+    for rendered in (bundle.render_markdown(document), bundle.render_brief(document),
+                     latex.render(document, table)):  # fmt: skip
+        assert "changed of valid" in rendered
+        assert re.search(rf"TTT on\b.*\ball\b.*\b7\b.*\b{len(valid)}\b", rendered)
     assert {row["valid_rows"] for row in shown[1:]} == {None}
     on, without = (
         {row["feat_id"]: row["asr_text"] for row in files.read_jsonl(run.folder / name)}

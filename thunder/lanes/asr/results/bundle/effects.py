@@ -18,6 +18,10 @@ _SCRIPT_MEASURED = {
     comparisons.WER: "WER in one alphabet",
     _LETTERS: "CER in two alphabets",
 }
+_LETTERS_DIFFER = (
+    "The CERs of two alphabets are not directly comparable: one spelling needs more letters than "
+    "the other. Compare N'Ko CER with Latin via bridge CER."
+)
 _TWO_ALPHABETS = (
     "Error rates of two alphabets are not of one unit: a letter of one may say more than a letter "
     "of the other. No bridge takes these scripts to one alphabet; compare words, too (Δ WER)."
@@ -38,7 +42,7 @@ def script(gathered: Gathered, reference: str, over: str | None) -> dict[str, An
     return columns.table(
         SCRIPT, title, [*axes, *_script_columns()], families.adjust(rows, _SCRIPT_MEASURED),
         _script_notes(gathered, reference),
-        [*_bridge_caveats(gathered), *families.of_trainings(rows),
+        [_LETTERS_DIFFER, *_bridge_caveats(gathered), *families.of_trainings(rows),
          *families.caveats(rows, _SCRIPT_MEASURED)],
         gathered.unit,
     )  # fmt: skip
@@ -142,9 +146,8 @@ def _script_notes(gathered: Gathered, reference: str) -> list[str]:
     other = "N'Ko" if reference == "latin" else "Latin"
     base = "Latin" if reference == "latin" else "N'Ko"
     notes = [
-        "The CERs of two alphabets are not directly comparable: one spelling needs more letters "
-        "than the other. Compare N'Ko CER with Latin via bridge: the Latin hypotheses written in "
-        "N'Ko and scored against the N'Ko references of the same utterances.",
+        "Latin via bridge: the Latin hypotheses written in N'Ko and scored against the N'Ko "
+        "references of the same utterances.",
         f"Δ CER: {other} minus {base}, in percentage points; Δ WER: the same of words, in one "
         "alphabet.",
         measures.paired_note(gathered.unit),
