@@ -12,7 +12,7 @@ from thunder.commands import requests, tasks
 from thunder.executors import place
 from thunder.executors.place import Ending, Order
 from thunder.ground import files, run_files
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import ThunderError
 from thunder.results.tables import render, summary
 from thunder.runner import loop as runner
 from thunder.runs import attempts, store
@@ -182,26 +182,6 @@ def test_json_is_what_the_renderings_are_made_of(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["metrics.json", "config.json"])
-def test_a_tampered_run_makes_no_table(bench: Bench, name: str) -> None:
-    path = bench.runs()[1].folder / name
-    path.write_text(path.read_text().replace("1", "3"))
-    with pytest.raises(ThunderError, match=rf"{name}: (its bytes|\d+ bytes)"):
-        bench.build()
-    assert bench.main() == 1
-
-
-@pytest.mark.slow
-def test_numbers_struck_off_the_manifest_make_no_table(bench: Bench) -> None:
-    path = bench.runs()[1].folder / "manifest.json"
-    listed = files.read_json(path)
-    rows = [row for row in listed["artifacts"] if row["path"] != "metrics.json"]
-    files.write_json(path, {**listed, "artifacts": rows})
-    with pytest.raises(Faults, match=r"metrics\.json: not in the manifest"):
-        bench.build()
-
-
-@pytest.mark.slow
 def test_runs_that_read_different_bytes_are_not_compared(bench: Bench) -> None:
     bench.set_inputs(0, data="a" * 64)
     bench.set_inputs(1, data="a" * 64)
@@ -252,6 +232,95 @@ def test_a_name_of_nothing_says_what_there_is(
     assert "'adapter_rnk' (did you mean 'adapter_rank'?)" in message
     assert "matrices/ has " in message
     assert "conf/profile/ has " in message
+
+
+# Runs that cannot be believed --------------------------------------------------------------------
+
+
+def tamper(run: store.Run, name: str) -> None:
+    """Change a file of a run that its manifest vouches for."""
+    path = run.folder / name
+    path.write_text(path.read_text().translate({ord("1"): "3", ord("2"): "4"}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("metrics.json", "not what its manifest says .*: metrics.json: its bytes are not those"),
+        ("config.json", "not what its manifest says .*: config.json: "),
+        ("run.json", "run.json: "),
+        ("manifest.json", "not what its manifest says .*: manifest.json: "),
+    ],
+)
+def test_a_run_that_cannot_be_believed_is_missing_and_bars_no_other(
+    bench: Bench, capsys: pytest.CaptureFixture[str], name: str, why: str
+) -> None:
+    first, second, *_ = bench.runs()
+    before = bench.build()
+    if name in ("run.json", "manifest.json"):
+        (second.folder / name).write_text("")
+    else:
+        tamper(second, name)
+    table = bench.build()
+    row, other = table["rows"]
+    assert other == before["rows"][1]
+    assert row["runs"] == [first.id, bench.runs()[2].id]
+    assert row["values"]["value_squared"] == {"n": 2, "mean": 1, "sd": 0}
+    (missing,) = row["missing"]
+    assert re.match(rf"{second.id} \(dry.value=1 seed=1\): the run is unreadable: {why}", missing)
+    assert table["unreadable"] == [f"dry/{missing}"]
+    for rendered in (render.render_markdown, render.render_brief):
+        assert missing in rendered(table).partition("Missing:")[2]
+    assert "1,2,3,False,1.0," in render.render_csv(table)
+    capsys.readouterr()
+    assert bench.main() == 1
+    shown = capsys.readouterr()
+    assert "written  " in shown.out
+    assert "thunder: 1 cell without numbers" in shown.err
+    assert missing in shown.err
+    assert bench.main("--check") == 1  # though the table on disk follows from the runs
+
+
+@pytest.mark.slow
+def test_numbers_struck_off_the_manifest_are_missing(bench: Bench) -> None:
+    path = bench.runs()[1].folder / "manifest.json"
+    listed = files.read_json(path)
+    rows = [row for row in listed["artifacts"] if row["path"] != "metrics.json"]
+    files.write_json(path, {**listed, "artifacts": rows})
+    assert "metrics.json: not in the manifest" in bench.build()["rows"][0]["missing"][0]
+
+
+@pytest.mark.slow
+def test_where_no_run_can_be_read_the_table_that_is_there_stays(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.main() == 0
+    folder = bench.outputs / "tables"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for run in bench.runs()[:5]:
+        tamper(run, "metrics.json")
+    capsys.readouterr()
+    for words in ([], ["--check"], ["--json"]):
+        assert bench.main(*words) == 1
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "'question': no run can be read, so no table is made; one that is" in shown.err
+        assert all(run.id in shown.err for run in bench.runs()[:5])
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_metrics_of_a_run_that_cannot_be_read_leave_a_sweep_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["+profile=dry", "seed=1,2", "dry.sleep_seconds=0.01", f"outputs={tmp_path}"]
+    assert running.here(*words, sweep=True) == 0
+    (plan,) = (tmp_path / "plans").glob("sweep_*.json")
+    broken, whole = sorted((tmp_path / "dry").iterdir())
+    (broken / "metrics.json").write_text("{")
+    assert tasks.main(["table", plan.stem, "--outputs", str(tmp_path)]) == 1
+    assert re.search(rf"^1/2 +1 +1 +{whole.name}$", capsys.readouterr().out, re.M)
 
 
 # Missing numbers --------------------------------------------------------------------------------

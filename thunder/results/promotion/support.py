@@ -8,7 +8,7 @@ from thunder.jobs import kinds
 from thunder.jobs.matrix import Cell, Matrix
 from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons, Measure
-from thunder.results.tables import summary
+from thunder.results.tables import summary, unreadable
 
 Numbers = Mapping[str, float | None]
 Interval = Sequence[float]  # [low, high]
@@ -25,7 +25,7 @@ def _as_they_are(_: Candidate, numbers: Numbers) -> tuple[Numbers, Mapping[str, 
 def _checked(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:
     """Compare nothing, but refuse what the table of the matrix refuses."""
     if "table" in matrix.spec:
-        summary.build(matrix, cells, outputs)
+        unreadable.refuse_any(summary.build(matrix, cells, outputs))
     return Comparisons()
 
 

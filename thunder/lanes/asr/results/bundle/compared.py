@@ -18,6 +18,7 @@ from thunder.lanes.asr.results.bundle import (
 from thunder.lanes.asr.results.bundle.columns import LABEL
 from thunder.lanes.asr.results.bundle.families import SEED
 from thunder.results.promotion.comparison import Comparison, Comparisons, Measure, Missing
+from thunder.results.tables import unreadable
 
 _Sides = tuple[list[str], str, str]  # runs; the two sides in words
 
@@ -31,9 +32,10 @@ def of_matrix(
         measure: what they are of, in words.
 
     Raises:
-        ThunderError: what the tables refuse: files that disagree, inputs that do not match.
+        ThunderError: a run cannot be believed, or what the tables refuse: inputs that differ.
     """
     bundle = document.build(matrix, cells, outputs)
+    unreadable.refuse_any(bundle)
     unit = gather.unit(cells)
     made: list[Comparison] = []
     missing: list[Missing] = []
