@@ -13,7 +13,7 @@ from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell, Matrix
-from thunder.lanes.asr.results.claims import CER
+from thunder.lanes.asr.results.claims import CER, WER
 from thunder.results import promotion
 from thunder.results.promotion import claims
 from thunder.results.promotion.comparison import Comparison, Measure
@@ -103,6 +103,9 @@ def test_a_bundle_is_promoted_with_all_that_it_rests_on(
         (cer,) = (metric for metric in row["metrics"] if metric["name"] == "test_cer_micro")
         assert cer["value"] == results["test_cer"]
         assert [cer["low"], cer["high"]] == results["cer_ci95"]
+        (wer,) = (metric for metric in row["metrics"] if metric["name"] == "test_wer")
+        assert wer["value"] == results["test"]["norm"]["wer_micro"]
+        assert wer["low"] < wer["value"] < wer["high"]
         assert row["reproduce"] == run.record()["attempts"][0]["runtime"]["reproduce"]
         assert row["manifest_sha256"] == digest.of_file(run.folder / run_files.MANIFEST)
     left = CELLS[3]
@@ -115,14 +118,17 @@ def test_a_bundle_is_promoted_with_all_that_it_rests_on(
 def test_every_comparison_is_claimed_or_said_not_to_be(document: dict[str, Any]) -> None:
     baseline, trajectory, latin = (cell.job.id for cell in CELLS[:3])
     said, denied = texts(document, "claimed"), texts(document, "not_claimed")
-    by_runs = {tuple(row["runs"]): row for row in document["comparisons"]}
-    assert {(trajectory, baseline), (baseline, latin)} < set(by_runs)
-    assert by_runs[trajectory, baseline]["high"] < 0
-    assert f"({trajectory}) is lower than of mode=baseline ({baseline}) by " in said
-    assert by_runs[baseline, latin]["bridge_cer"] is not None
+    by_runs = {(*row["runs"], row["measure"]): row for row in document["comparisons"]}
+    for measure in (CER, WER):
+        name = measure.name
+        assert {(trajectory, baseline, name), (baseline, latin, name)} < set(by_runs)
+        assert by_runs[baseline, latin, name][measure.least] is not None
+    assert by_runs[trajectory, baseline, "CER"]["high"] < 0
+    assert f"CER of script=nko mode=trajectory seed=42 ({trajectory}) is lower than of" in said
     for row in document["comparisons"]:
-        sides = {key: value for key, value in row.items() if key != "bridge_cer"}
-        compared = Comparison(CER, **sides, least=row["bridge_cer"])
+        measure = {"CER": CER, "WER": WER}[row["measure"]]
+        sides = {key: row[key] for key in row.keys() - {measure.least, "measure"}}
+        compared = Comparison(measure, **sides, least=row[measure.least])
         numbers, is_real = claims._numbers(compared), claims.is_real(compared)
         assert (numbers in said, numbers in denied) == (is_real, not is_real)
 
@@ -208,11 +214,14 @@ def test_the_markdown_has_every_comparison_under_the_words_of_its_lane(
     document: dict[str, Any],
 ) -> None:
     table = promotion.render_markdown(document).partition("## Comparisons\n")[2]
-    head = "| table | CER of | minus CER of | points | 95 % interval | p | p (Holm) | utterances |"
-    assert table.strip().startswith(head)
-    assert all(
-        f"| {row['label']} | {row['reference']} |" in table for row in document["comparisons"]
-    )
+    head = "| table | measure | of | minus that of | points | 95 % interval | p | p (Holm) | rows "
+    assert table.strip().startswith(f"{head}| tested over |")
+    lines = [line.split(" | ") for line in table.splitlines()]
+    for row in document["comparisons"]:
+        told = [row[key] for key in ("measure", "label", "reference")]
+        over = f"{row['units']:,} {row['unit']} |"
+        assert any(line[1:4] == told and line[-1] == over for line in lines)
+    assert "Each measure is tested by itself" in table
 
 
 # Refusals ----------------------------------------------------------------------------------------

@@ -246,7 +246,7 @@ def test_every_rendering_says_that_the_bridge_compares_nothing(tmp_path: Path) -
 
 def test_no_claim_goes_by_way_of_a_bad_bridge(tmp_path: Path) -> None:
     matrix, _ = bad_bridge(tmp_path)
-    found = compared.of_matrix(matrix, bundle_runs.cells(matrix), tmp_path, CER)
+    found = compared.of_matrix(matrix, bundle_runs.cells(matrix), tmp_path, {"": CER})
     assert {one.table for one in found.made} == {"T11_adaptation"}
     (missing,) = [one for one in found.missing if "T2" in one.label]
     assert missing.reason.startswith("one alphabet: n/a, the bridge alone")

@@ -36,7 +36,8 @@ def script(gathered: Gathered, reference: str, over: str | None) -> dict[str, An
         comparisons.made([_script_row(pair, gathered, reference) for pair in pairs]), over,
         [column["key"] for column in axes],
         ("cer_nko", "cer_latin", "cer_bridged", *families.differences(_SCRIPT_MEASURED)),
-        ["run_nko", "run_latin"], families.over_seeds(over, _SCRIPT_MEASURED, "bridge_error"),
+        ["run_nko", "run_latin"],
+        families.over_seeds(over, _SCRIPT_MEASURED, "bridge_error", "wer_bridge_error"),
     )  # fmt: skip
     title = "Script effect: N'Ko against Latin, same utterances"
     return columns.table(
@@ -101,6 +102,7 @@ def _script_columns() -> list[dict[str, Any]]:
         columns.column("cer_latin", "Latin CER", columns.RATE),
         columns.column("cer_bridged", "Latin via bridge CER", columns.RATE),
         columns.column("bridge_error", "bridge alone CER", columns.RATE, is_printed=False),
+        columns.column("wer_bridge_error", "bridge alone WER", columns.RATE, is_printed=False),
         *one_alphabet,
         columns.column("letters_difference", "Δ CER, two alphabets", columns.DIFFERENCE),
         columns.column(
@@ -131,6 +133,7 @@ def _script_row(pair: Pair, gathered: Gathered, reference: str) -> Asked:
     values |= {
         "cer_bridged": measures.cer(latin.bridged.counts[measures.MAIN]),
         "bridge_error": gathered.bridge.error,
+        "wer_bridge_error": gathered.bridge.word_error,
     }
     dumps = {_LETTERS: (nko.test, latin.test), "": (nko.test, latin.bridged)}
     if gathered.bridge.error > WORST_BRIDGE:
@@ -156,8 +159,8 @@ def _script_notes(gathered: Gathered, reference: str) -> list[str]:
         bridge = gathered.bridge
         notes.append(
             f"bridge: {bridge.version}. It brings an error of its own: the Latin references as "
-            f"N'Ko differ from the N'Ko references by a CER of {100 * bridge.error:.2f} % "
-            f"({bridge.rows:,} utterances)."
+            f"N'Ko differ from the N'Ko references by a CER of {100 * bridge.error:.2f} % and a "
+            f"WER of {100 * bridge.word_error:.2f} % ({bridge.rows:,} utterances)."
         )
     return notes
 
