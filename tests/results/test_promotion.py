@@ -224,6 +224,26 @@ def test_the_markdown_has_every_comparison_under_the_words_of_its_lane(
     assert "Each measure is tested by itself" in table
 
 
+def test_what_was_proven_of_a_run_is_what_is_told_as_each_file_is_read_once(
+    bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    read = files.read_json
+    monkeypatch.setattr(files, "read_json", lambda path: reads.append(path) or read(path))
+    promotion.of_matrix(MATRIX, CELLS, bundled)
+    names = {run_files.RECORD, run_files.CONFIG, run_files.METRICS, run_files.MANIFEST}
+    of_runs = [path for path in reads if path.name in names]
+    assert len(of_runs) == len({*of_runs}) == 4 * len(CELLS[:3])
+
+
+def test_a_second_promotion_reads_again(bundled: Path) -> None:
+    promotion.of_matrix(MATRIX, CELLS, bundled)
+    run = run_of(bundled, CELLS[0])
+    (run.folder / run_files.RECORD).write_text("", encoding="utf-8")
+    with pytest.raises(Faults, match=r"run\.json: cannot be read"):
+        promotion.of_matrix(MATRIX, CELLS, bundled)
+
+
 # Refusals ----------------------------------------------------------------------------------------
 
 

@@ -11,11 +11,12 @@ from thunder.jobs.matrix import Cell, Matrix
 from thunder.results.promotion import candidates, claims, evidence, markdown, refusals, support
 from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons
-from thunder.runs import attempts, store
+from thunder.runs import attempts, once, store
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+@once.reading()
 def of_run(
     run: store.Run, *, name: str | None = None, several_commits: bool = False
 ) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def of_run(
     return _document(name, subject, runs, Comparisons())
 
 
+@once.reading()
 def of_matrix(
     matrix: Matrix,
     cells: Sequence[Cell],
