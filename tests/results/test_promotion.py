@@ -14,7 +14,7 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs import job
 from thunder.jobs.matrix import Cell
 from thunder.jobs.matrix_file import Matrix
-from thunder.lanes.asr.results.claims import CER
+from thunder.lanes.asr.results.claims import CER, WER
 from thunder.results import promotion
 from thunder.results.promotion import claims
 from thunder.results.promotion.comparison import Comparison, Measure
@@ -106,6 +106,9 @@ def test_a_bundle_is_promoted_with_all_that_it_rests_on(
         (cer,) = (metric for metric in row["metrics"] if metric["name"] == "test_cer_micro")
         assert cer["value"] == results["test_cer"]
         assert [cer["low"], cer["high"]] == results["cer_ci95"]
+        (wer,) = (metric for metric in row["metrics"] if metric["name"] == "test_wer")
+        assert wer["value"] == results["test"]["norm"]["wer_micro"]
+        assert wer["low"] < wer["value"] < wer["high"]
         assert row["reproduce"] == run.record()["attempts"][0]["runtime"]["reproduce"]
         assert row["manifest_sha256"] == digest.of_file(run.folder / run_files.MANIFEST)
     left = CELLS[3]
@@ -118,14 +121,17 @@ def test_a_bundle_is_promoted_with_all_that_it_rests_on(
 def test_every_comparison_is_claimed_or_said_not_to_be(document: dict[str, Any]) -> None:
     baseline, trajectory, latin = (cell.job.id for cell in CELLS[:3])
     said, denied = texts(document, "claimed"), texts(document, "not_claimed")
-    by_runs = {tuple(row["runs"]): row for row in document["comparisons"]}
-    assert {(trajectory, baseline), (baseline, latin)} < set(by_runs)
-    assert by_runs[trajectory, baseline]["high"] < 0
-    assert f"({trajectory}) is lower than of mode=baseline ({baseline}) by " in said
-    assert by_runs[baseline, latin]["bridge_cer"] is not None
+    by_runs = {(*row["runs"], row["measure"]): row for row in document["comparisons"]}
+    for measure in (CER, WER):
+        name = measure.name
+        assert {(trajectory, baseline, name), (baseline, latin, name)} < set(by_runs)
+        assert by_runs[baseline, latin, name][measure.least] is not None
+    assert by_runs[trajectory, baseline, "CER"]["high"] < 0
+    assert f"CER of script=nko mode=trajectory seed=42 ({trajectory}) is lower than of" in said
     for row in document["comparisons"]:
-        sides = {key: value for key, value in row.items() if key != "bridge_cer"}
-        compared = Comparison(CER, **sides, least=row["bridge_cer"])
+        measure = {"CER": CER, "WER": WER}[row["measure"]]
+        sides = {key: row[key] for key in row.keys() - {measure.least, "measure"}}
+        compared = Comparison(measure, **sides, least=row[measure.least])
         numbers, is_real = claims._numbers(compared), claims.is_real(compared)
         assert (numbers in said, numbers in denied) == (is_real, not is_real)
 
@@ -211,11 +217,34 @@ def test_the_markdown_has_every_comparison_under_the_words_of_its_lane(
     document: dict[str, Any],
 ) -> None:
     table = promotion.render_markdown(document).partition("## Comparisons\n")[2]
-    head = "| table | CER of | minus CER of | points | 95 % interval | p | p (Holm) | utterances |"
-    assert table.strip().startswith(head)
-    assert all(
-        f"| {row['label']} | {row['reference']} |" in table for row in document["comparisons"]
-    )
+    head = "| table | measure | of | minus that of | points | 95 % interval | p | p (Holm) | rows "
+    assert table.strip().startswith(f"{head}| tested over |")
+    lines = [line.split(" | ") for line in table.splitlines()]
+    for row in document["comparisons"]:
+        told = [row[key] for key in ("measure", "label", "reference")]
+        over = f"{row['units']:,} {row['unit']} |"
+        assert any(line[1:4] == told and line[-1] == over for line in lines)
+    assert "Each measure is tested by itself" in table
+
+
+def test_what_was_proven_of_a_run_is_what_is_told_as_each_file_is_read_once(
+    bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    read = files.read_json
+    monkeypatch.setattr(files, "read_json", lambda path: reads.append(path) or read(path))
+    promotion.of_matrix(MATRIX, CELLS, bundled)
+    names = {run_files.RECORD, run_files.CONFIG, run_files.METRICS, run_files.MANIFEST}
+    of_runs = [path for path in reads if path.name in names]
+    assert len(of_runs) == len({*of_runs}) == 4 * len(CELLS[:3])
+
+
+def test_a_second_promotion_reads_again(bundled: Path) -> None:
+    promotion.of_matrix(MATRIX, CELLS, bundled)
+    run = run_of(bundled, CELLS[0])
+    (run.folder / run_files.RECORD).write_text("", encoding="utf-8")
+    with pytest.raises(Faults, match=r"run\.json: cannot be read"):
+        promotion.of_matrix(MATRIX, CELLS, bundled)
 
 
 # Refusals ----------------------------------------------------------------------------------------

@@ -64,19 +64,21 @@ def visible_files(folder: Path) -> list[str]:
     Raises:
         ThunderError: a link leads nowhere, or back to a folder that it lies in.
     """
-    return sorted(path.relative_to(folder).as_posix() for path in _files_in(folder, ()))
+    return sorted(_files_in(folder, "", ())) if folder.is_dir() else []
 
 
-def _files_in(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+def _files_in(folder: Path, place: str, above: tuple[str, ...]) -> Iterator[str]:
     here = os.path.realpath(folder)
     if here in above:
         raise ThunderError(f"{folder}: a link back to a folder that it lies in", "data")
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            yield from _files_in(path, (*above, here))
-        elif path.is_file():
-            yield path
-        elif path.is_symlink():
-            raise ThunderError(f"{path}: a link to nothing, {os.readlink(path)!r}", "data")
+    with os.scandir(folder) as entries:  # of what is no link it says the kind without a look
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in visible:
+        what = Path(entry.path) if entry.is_symlink() else entry
+        if what.is_dir():
+            yield from _files_in(Path(entry.path), f"{place}{entry.name}/", (*above, here))
+        elif what.is_file():
+            yield f"{place}{entry.name}"
+        elif entry.is_symlink():
+            broken = f"{entry.path}: a link to nothing, {os.readlink(entry.path)!r}"
+            raise ThunderError(broken, "data")

@@ -7,6 +7,7 @@ from typing import Any
 
 from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import ThunderError
+from thunder.runs import once
 
 
 def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()) -> None:
@@ -32,9 +33,9 @@ def faults(
     Args:
         may_grow: whether rows may have been added to `.jsonl` files, as by a run that went on.
     """
-    expected, wrong = _read(folder, run_id)
-    if wrong:
-        return wrong
+    expected, unread = _read(folder, run_id)
+    if unread:
+        return [*unread]
     stray = [name for name in _names(folder, leave_out) if name not in expected]
     wrong = [f"{name}: not in the manifest" for name in stray]
     for name, artifact in expected.items():
@@ -44,7 +45,8 @@ def faults(
 
 def faults_of(folder: Path, run_id: str, names: Sequence[str]) -> list[str]:
     """Return what is wrong with some artifacts; a run that went on may have added rows to them."""
-    expected, wrong = _read(folder, run_id)
+    expected, unread = _read(folder, run_id)
+    wrong = [*unread]
     for name in names:
         if name in expected:
             wrong += _changed(folder / name, expected[name], may_grow=name.endswith(".jsonl"))
@@ -57,10 +59,10 @@ def bytes_of(folder: Path, run_id: str, name: str) -> int:
     """Return how many bytes of an artifact the manifest vouches for: 0 where it lists none."""
     if not (folder / run_files.MANIFEST).is_file():
         return 0
-    listed, wrong = _read(folder, run_id)
-    if wrong:
-        raise ThunderError(wrong[0], "verification")
-    return int(listed[name]["bytes"]) if name in listed else 0
+    expected, unread = _read(folder, run_id)
+    if unread:
+        raise ThunderError(unread[0], "verification")
+    return int(expected[name]["bytes"]) if name in expected else 0
 
 
 def _artifact(folder: Path, name: str) -> dict[str, Any]:
@@ -73,16 +75,22 @@ def _names(folder: Path, leave_out: Sequence[str]) -> list[str]:
     return [name for name in digest.visible_files(folder) if name not in hidden]
 
 
-def _read(folder: Path, run_id: str) -> tuple[dict[str, Any], list[str]]:
+def listed(folder: Path, run_id: str) -> dict[str, Any]:
+    """Return the artifacts of a run by name, with `bytes` and `sha256`; none where it is broken."""
+    return _read(folder, run_id)[0]
+
+
+@once.remembered
+def _read(folder: Path, run_id: str) -> tuple[dict[str, Any], Sequence[str]]:
     path = folder / run_files.MANIFEST
     try:
-        listed = files.read_json(path)
-        schema.check("manifest", listed, str(path))
+        content = files.read_json(path)
+        schema.check("manifest", content, str(path))
     except (ThunderError, OSError, ValueError) as error:
-        return {}, [f"{path}: {error}"]
-    if listed["id"] != run_id:
-        return {}, [f"{path}: it is of run {listed['id']}"]
-    return {artifact["path"]: artifact for artifact in listed["artifacts"]}, []
+        return {}, (f"{path}: {error}",)
+    if content["id"] != run_id:
+        return {}, (f"{path}: it is of run {content['id']}",)
+    return {artifact["path"]: artifact for artifact in content["artifacts"]}, ()
 
 
 def _changed(path: Path, artifact: Mapping[str, Any], *, may_grow: bool = False) -> list[str]:
@@ -97,6 +105,7 @@ def _changed(path: Path, artifact: Mapping[str, Any], *, may_grow: bool = False)
     return []
 
 
+@once.remembered
 def _digest_of_first(path: Path, size: int) -> str:
     if path.stat().st_size == size:
         return digest.of_file(path)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import files, run_files, schema
+from thunder.ground import files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.runs import manifest
 from thunder.runs.run import Run
@@ -17,7 +17,7 @@ def digests(run: Run, needed: Sequence[str], optional: Sequence[str] = ()) -> di
         Faults: a needed file is missing; a file is not listed, changed, or longer than listed.
     """
     wrong = manifest.faults_of(run.folder, run.id, (*needed, *optional))
-    listed = {} if wrong else _artifacts(run.folder)
+    listed = {} if wrong else manifest.listed(run.folder, run.id)
     wrong += [f"{name}: missing" for name in needed if not wrong and name not in listed]
     present = [name for name in (*needed, *optional) if name in listed]
     wrong += [fault for name in present for fault in _grown(run.folder / name, listed[name])]
@@ -57,13 +57,6 @@ def document(path: Path, form: str) -> dict[str, Any]:
         raise _unreadable(str(path), "it is no JSON object")
     schema.check(form, content, str(path), cause="verification")
     return content
-
-
-def _artifacts(folder: Path) -> dict[str, Mapping[str, Any]]:
-    return {
-        artifact["path"]: artifact
-        for artifact in files.read_json(folder / run_files.MANIFEST)["artifacts"]
-    }
 
 
 def _grown(path: Path, artifact: Mapping[str, Any]) -> list[str]:

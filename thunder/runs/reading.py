@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.ground import run_files
 from thunder.ground.errors import ThunderError, message_of
-from thunder.runs import store
+from thunder.runs import once, store
 from thunder.runs.run import AWAY, Run, Status
 
 
@@ -61,6 +61,7 @@ class Reading:
         return f"the run is {self.status}{way}"
 
 
+@once.remembered
 def of(run: Run, goal: int | None) -> Reading:
     """Read how far a run is; one that cannot be read bars no other."""
     if not run.exists():

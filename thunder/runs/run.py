@@ -11,7 +11,7 @@ from thunder.config.plain import by_key
 from thunder.ground import command, digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError, reason_of
 from thunder.jobs.job import id_of
-from thunder.runs import lock, manifest
+from thunder.runs import lock, manifest, once
 
 Status = Literal["planned", "running", "paused", "done", "failed", "lost", "unreadable"]
 AWAY = "restore the file, or move the folder away"
@@ -45,8 +45,12 @@ class Run:
         """The kind of the job."""
         return self.folder.parent.name
 
+    @once.remembered
     def record(self) -> dict[str, Any]:
         """Read run.json, checked."""
+        return self._record_now()
+
+    def _record_now(self) -> dict[str, Any]:
         path = self.folder / run_files.RECORD
         record = _load(path)
         schema.check("run", record, str(path))
@@ -57,6 +61,7 @@ class Run:
             )
         return record
 
+    @once.remembered
     def exists(self) -> bool:
         """Say whether a run is there, readable or not, or what is left of one without a record."""
         try:
@@ -73,6 +78,7 @@ class Run:
         except OSError:
             return True
 
+    @once.remembered
     def document(self) -> dict[str, Any]:
         """Read config.json, checked against the id.
 
@@ -113,13 +119,14 @@ class Run:
         recorded: Status = (record or self.record())["status"]
         if recorded != "running" or self.is_owned():
             return recorded
-        recorded = self.record()["status"]  # its owner may have ended it since the first look
+        recorded = self._record_now()["status"]  # its owner may have ended it since the first look
         return "lost" if recorded == "running" and not self.is_owned() else recorded
 
     def is_owned(self) -> bool:
         """Say whether a living process holds the run's lock."""
         return lock.is_held(self.folder)
 
+    @once.remembered
     def metrics(self) -> dict[str, float | None]:
         """Read metrics.json, checked; empty when there is none yet."""
         path = self.folder / run_files.METRICS

@@ -8,7 +8,7 @@ from thunder.ground import run_files
 from thunder.ground.errors import ThunderError, message_of
 from thunder.ground.wording import nearest, some
 from thunder.jobs.kinds import KINDS
-from thunder.runs import manifest
+from thunder.runs import manifest, once
 from thunder.runs.run import Run
 
 _FOLDER = re.compile(r"^([0-9a-f]{12})(?:\.(\d+))?$")
@@ -16,6 +16,7 @@ _SHOWN_RUNS = 10
 _MOST_MOVED = 9  # numbers in a row whose folders somebody may have moved away
 
 
+@once.remembered
 def find(outputs: Path, kind: str, job_id: str) -> Run:
     """Return the newest run of a job that is done, else the newest, else the place for one."""
     runs = runs_of(outputs, kind, job_id)

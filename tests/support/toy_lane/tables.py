@@ -15,7 +15,7 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
     for cell in cells:
         run = store.find(outputs, cell.job.kind, cell.job.id)
         counted[cell.label] = run.at_step(cell.job.goal or 0).get("counted")
-    return {"name": matrix.name, "counted": counted}
+    return {"name": matrix.name, "counted": counted, "unreadable": []}
 
 
 def write(document: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Tasks that prove: manifests, tables and reports, from what the runs left."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,26 @@ def table(
         raise ThunderError(f"--check: {selection.NOT_WHOLE}; there is no table of it on disk")
     tables = makers.of(request.cells)
     document = tables.build(request.matrix, request.cells, root)
-    folder = root / folders.TABLES
+    folder, lost = root / folders.TABLES, document["unreadable"]
     if check:
-        return _say_stale(tables.stale(document, folder), folder / f"{name}.md", json=json)
+        old = _say_stale(tables.stale(document, folder), folder / f"{name}.md", json=json)
+        return _say_unreadable(lost, root) or old
     paths = [] if is_another else tables.write(document, folder)
     print(files.render_json(document) if json else tables.render_brief(document), end="")
     if not json:
         ending = [f"written  {path}" for path in paths] or [f"not written: {selection.NOT_WHOLE}"]
         print("\n".join(ending))
-    return None
+    return _say_unreadable(lost, root)
+
+
+def _say_unreadable(reasons: Sequence[str], root: Path) -> int | None:
+    """Say which runs a table lacks though they are there."""
+    if not reasons:
+        return None
+    count = wording.count(len(reasons), "cell")
+    title = f"thunder: {count} without numbers, as the run in {root.absolute()} cannot be read:"
+    print("\n".join([title, *(f"  {reason}" for reason in reasons)]), file=sys.stderr)
+    return 1
 
 
 def _say_stale(old: Sequence[Path], page: Path, *, json: bool) -> int | None:

@@ -28,7 +28,7 @@ def claimed(runs: Sequence[Mapping[str, Any]], comparisons: Sequence[Comparison]
 
 
 def is_real(comparison: Comparison) -> bool:
-    """Say whether a difference is not 0, alone and among all comparisons of its table.
+    """Say whether a difference is not 0, alone and among all that answer its question.
 
     Where something else brings a difference of its own, it must be larger than that one. One that
     the lane refuses (too few units, one training of several) is none whatever it shows.

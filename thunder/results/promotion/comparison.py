@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measure:
-    """What the comparisons of a lane are of, in the words of its promotions.
+    """What a comparison is of, in the words of a lane's promotions; a lane may have several.
 
     Args:
         name: of the rate that is compared, a fraction.
@@ -33,7 +33,7 @@ class Comparison:
         reference: the other side.
         rows: how many units both sides have.
         difference: of fractions, first minus reference; `low` and `high` at 95 %.
-        p_value_holm: adjusted for the comparisons of its table.
+        p_value_holm: adjusted for the comparisons of its measure that answer one question.
         least: only a difference that is larger counts; None: any does.
         units: how many of what is independent of each other the test is over; None: rows.
         unit: what they are, in the plural; None: what the measure pairs.
@@ -57,9 +57,8 @@ class Comparison:
     refused: str | None = None
 
     def recorded(self) -> dict[str, Any]:
-        """Return it as a record has it: numbers and sides, without the words of the measure."""
-        row = {**asdict(self), "unit": self.unit or self.measure.unit}
-        del row["measure"]
+        """Return it as a record has it: numbers and sides, of the measure its name alone."""
+        row = {**asdict(self), "measure": self.measure.name, "unit": self.unit or self.measure.unit}
         least = row.pop("least")
         return {**row, self.measure.least: least} if self.measure.least else row
 

@@ -4,16 +4,17 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from thunder.ground import digest, files, run_files
+from thunder.ground import digest, run_files
 from thunder.results.promotion import support
 from thunder.results.promotion.candidates import Candidate, needs_of
+from thunder.runs import manifest
 
 
 def run(one: Candidate) -> dict[str, Any]:
     """Return one run: how it was made, what it read, what it measured."""
     record = one.record or {}
     last, path = record["attempts"][-1], one.run.folder / run_files.MANIFEST
-    artifacts = files.read_json(path)["artifacts"]
+    artifacts = manifest.listed(one.run.folder, one.run.id).values()
     return {
         "run": one.name,
         "label": one.label,

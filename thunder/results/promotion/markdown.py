@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from thunder.ground import markdown
-from thunder.results.promotion import support
 
+_FAMILIES = (
+    "Each measure is tested by itself: p (Holm) is adjusted for the comparisons of one table, "
+    "question and measure, and a difference is claimed of the measures that show it alone."
+)
 _SHOWN_VERSIONS = ("python", "thunder", "torch", "mlx", "mlx-lm", "numpy", "transformers")
 
 
@@ -95,19 +98,17 @@ def _metrics(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _comparisons(document: Mapping[str, Any]) -> Iterator[str]:
     if not document["comparisons"]:
         return
-    own = next(run for run in document["runs"] if not run["needed_by"])
-    measure = support.of_kind(own["kind"]).measure
-    assert measure is not None, own["kind"]
-    sides = [f"{measure.name} of", f"minus {measure.name} of"]
-    yield markdown.row(["table", *sides, "points", "95 % interval", "p", "p (Holm)", measure.unit])
-    yield markdown.row(["---"] * 8)
+    head = ["table", "measure", "of", "minus that of", "points", "95 % interval", "p", "p (Holm)"]
+    yield markdown.row([*head, "rows", "tested over"])
+    yield markdown.row(["---"] * (len(head) + 2))
     for row in document["comparisons"]:
-        numbers = [f"{100 * row[key]:+.2f}" for key in ("difference", "low", "high")]
+        sides = [row[key] for key in ("table", "measure", "label", "reference")]
+        points, low, high = (f"{100 * row[key]:+.2f}" for key in ("difference", "low", "high"))
         adjusted = "–" if row["p_value_holm"] is None else f"{row['p_value_holm']:.3g}"
-        yield markdown.row(
-            [row["table"], row["label"], row["reference"], numbers[0],
-             f"{numbers[1]} to {numbers[2]}", f"{row['p_value']:.3g}", adjusted, f"{row['rows']:,}"]
-        )  # fmt: skip
+        numbers = [points, f"{low} to {high}", f"{row['p_value']:.3g}", adjusted]
+        units = f"{row['units'] or row['rows']:,} {row['unit']}"
+        yield markdown.row([*sides, *numbers, f"{row['rows']:,}", units])
+    yield from ("", _FAMILIES)
 
 
 def _commands(document: Mapping[str, Any]) -> Iterator[str]:

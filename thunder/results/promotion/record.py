@@ -12,12 +12,13 @@ from thunder.jobs.matrix_file import Matrix
 from thunder.results.promotion import candidates, claims, evidence, markdown, refusals, support
 from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons
-from thunder.runs import attempts
+from thunder.runs import attempts, once
 from thunder.runs.run import Run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+@once.reading()
 def of_run(run: Run, *, name: str | None = None, several_commits: bool = False) -> dict[str, Any]:
     """Return the promotion record of one run of any kind.
 
@@ -36,6 +37,7 @@ def of_run(run: Run, *, name: str | None = None, several_commits: bool = False) 
     return _document(name, subject, runs, Comparisons())
 
 
+@once.reading()
 def of_matrix(
     matrix: Matrix,
     cells: Sequence[Cell],

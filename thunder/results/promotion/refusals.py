@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from thunder.ground import files, run_files, wording
+from thunder.ground import wording
 from thunder.jobs import inputs, mixed
 from thunder.jobs.kinds import KINDS
 from thunder.results.promotion.candidates import Candidate
-from thunder.runs import store
+from thunder.runs import manifest, store
 
 _SHOWN_FAULTS = 5
 
@@ -81,8 +81,7 @@ def _of_proof(one: Candidate) -> Iterator[str]:
     shown = wording.some_lines(faults, _SHOWN_FAULTS)
     yield from (f"run {one.label}: {fault}" for fault in shown)
     if not faults:
-        artifacts = files.read_json(one.run.folder / run_files.MANIFEST)["artifacts"]
-        listed = {artifact["path"] for artifact in artifacts}
+        listed = manifest.listed(one.run.folder, one.run.id)
         wanted = KINDS[one.run.kind].artifacts
         if lacking := [name for name in wanted if name not in listed]:
             yield f"run {one.label}: lacks {', '.join(lacking)}"

@@ -8,8 +8,8 @@ from thunder.jobs import kinds
 from thunder.jobs.matrix import Cell
 from thunder.jobs.matrix_file import Matrix
 from thunder.results.promotion.candidates import Candidate
-from thunder.results.promotion.comparison import Comparisons, Measure
-from thunder.results.tables import summary
+from thunder.results.promotion.comparison import Comparisons
+from thunder.results.tables import summary, unreadable
 
 Numbers = Mapping[str, float | None]
 Interval = Sequence[float]  # [low, high]
@@ -26,7 +26,7 @@ def _as_they_are(_: Candidate, numbers: Numbers) -> tuple[Numbers, Mapping[str, 
 def _checked(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:
     """Compare nothing, but refuse what the table of the matrix refuses."""
     if "table" in matrix.spec:
-        summary.build(matrix, cells, outputs)
+        unreadable.refuse_any(summary.build(matrix, cells, outputs))
     return Comparisons()
 
 
@@ -40,7 +40,6 @@ class Support:
         definitions: the words that it uses in a sense of its own, each with its meaning.
         numbers: the numbers of the run as they are claimed, and the 95 % intervals that it has.
         comparisons: those that a matrix names; a ThunderError refuses the promotion.
-        measure: what they are of; a lane that compares has one.
     """
 
     limits: Callable[[Candidate], Iterable[str]] = _nothing
@@ -48,7 +47,6 @@ class Support:
     definitions: Callable[[Candidate], Iterable[tuple[str, str]]] = _nothing
     numbers: Callable[[Candidate, Numbers], tuple[Numbers, Mapping[str, Interval]]] = _as_they_are
     comparisons: Callable[[Matrix, Sequence[Cell], Path], Comparisons] = _checked
-    measure: Measure | None = None
 
 
 def of_kind(kind: str) -> Support:

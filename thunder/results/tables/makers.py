@@ -14,7 +14,10 @@ class Maker(Protocol):
     """What a module that makes tables has."""
 
     def build(self, matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any]:
-        """Return the tables as one document of plain data."""
+        """Return the tables as one document of plain data.
+
+        Its `unreadable` says which runs cannot be believed, and why: rows without numbers.
+        """
 
     def write(self, document: Mapping[str, Any], folder: Path) -> list[Path]:
         """Write every file that follows from a document."""

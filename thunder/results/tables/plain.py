@@ -7,7 +7,7 @@ from typing import Any
 from thunder.jobs.matrix import Cell
 from thunder.jobs.matrix_file import Matrix
 from thunder.results.tables import summary
-from thunder.results.tables.render import render_markdown as render_brief
+from thunder.results.tables.render import render_brief as render_brief
 from thunder.results.tables.render import stale as stale
 from thunder.results.tables.render import write as write
 

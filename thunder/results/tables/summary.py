@@ -2,17 +2,19 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import Faults, ThunderError, message_of
 from thunder.ground.wording import nearest
 from thunder.jobs import comparable, inputs, mixed
 from thunder.jobs.kinds import KINDS
 from thunder.jobs.matrix import Cell
 from thunder.jobs.matrix_file import Matrix
+from thunder.results.tables import unreadable
 from thunder.runs import reading, store
 from thunder.runs.run import Run
 
@@ -26,11 +28,18 @@ class Part:
     record: Mapping[str, Any]
     values: Mapping[str, float | None]
     reason: str | None  # why there are no values
+    document: Mapping[str, Any] = field(default_factory=dict)
+    is_unreadable: bool = False
 
     @property
     def name(self) -> str:
         """The id behind the numbers."""
         return self.run.folder.name
+
+    @property
+    def missing(self) -> str:
+        """The cell with the reason why it has no values."""
+        return f"{self.name} ({self.cell.label}): {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,8 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
     """Return the table of a matrix as plain data, the one source of every rendering.
 
     Raises:
-        ThunderError: the matrix has no `table:`, an artifact is not what its manifest says, or
-            runs of different snapshots would be compared.
+        ThunderError: the matrix has no `table:`, runs of different snapshots would be compared, or
+            there are runs and none can be read.
     """
     if "metrics" not in matrix.spec.get("table", {}):
         raise ThunderError(
@@ -56,10 +65,12 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
     metrics, over = settings["metrics"], over_of(matrix)
     parts = [_part(cell, outputs, metrics) for cell in cells]
     present = [part for part in parts if part.reason is None]
-    _refuse_unknown_metrics(metrics, [part for part in parts if part.record])
+    lost = [_named(part) for part in parts if part.is_unreadable]
+    if lost and not present:
+        unreadable.refuse_all(matrix.name, lost)
+    _refuse_unknown_metrics(metrics, [part.run for part in parts if part.record])
     _refuse_mixed_inputs(matrix, present)
-    documents = [(part.cell.label, part.run.document()) for part in present]
-    comparable.check(matrix.name, matrix.spec, documents)
+    comparable.check(matrix.name, matrix.spec, [(one.cell.label, one.document) for one in present])
     return {
         "name": matrix.name,
         "question": matrix.question,
@@ -67,7 +78,12 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         "metrics": metrics,
         "rows": [_summary(row, metrics) for row in _rows(parts, over)],
         "code": code_states([(part.name, part.record) for part in present]),
+        "unreadable": lost,
     }
+
+
+def _named(part: Part) -> str:
+    return unreadable.named(part.run, part.cell.label, part.reason or "")
 
 
 def _foremost(cells: Sequence[Cell]) -> str:
@@ -81,7 +97,7 @@ def with_table(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Matrix:
     if not _is_sweep(matrix):
         return matrix
     runs = [_run(cell, outputs) for cell in cells]
-    known = {name for run in runs if run.exists() for name in run.metrics()}
+    known = _measured([run for run in runs if run.exists()])
     metrics = sorted(known - {*matrix.axes})
     if not metrics:
         raise ThunderError(f"{matrix.name}: no run has numbers yet; run it first")
@@ -121,24 +137,26 @@ def code_states(runs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str,
 def _part(cell: Cell, outputs: Path, metrics: Sequence[str]) -> Part:
     run, goal = _run(cell, outputs), cell.job.goal
     so_far = reading.of(run, goal)
-    if not so_far.has_result:
+    if so_far.fault is None and not so_far.has_result:
         return Part(cell, run, so_far.record, {}, so_far.in_words)
-    numbers = _numbers(run, goal)
+    try:
+        if so_far.fault is not None:
+            raise ThunderError(so_far.fault, "verification")
+        numbers, document = _numbers(run, goal), run.document()
+    except (ThunderError, OSError) as error:
+        why = unreadable.reason(run, message_of(error))
+        return Part(cell, run, {}, {}, why, is_unreadable=True)
     values = {metric: numbers.get(metric) for metric in metrics}
-    if all(value is None for value in values.values()):
-        reason = f"the run is at step {so_far.step}; nothing for {goal}"
-        return Part(cell, run, so_far.record, {}, reason)
-    return Part(cell, run, so_far.record, values, None)
+    nothing = f"the run is at step {so_far.step}; nothing for {goal}"
+    reason = nothing if all(value is None for value in values.values()) else None
+    return Part(cell, run, so_far.record, {} if reason else values, reason, document)
 
 
 def _numbers(run: Run, goal: int | None) -> dict[str, float | None]:
     """Read what the run wrote for a step, proven by its manifest."""
     if faults := store.verify_numbers(run, has_steps=goal is not None):
-        raise Faults(
-            f"{run.folder}: not what its manifest says (restore it, or move the folder away):",
-            faults,
-            "verification",
-        )
+        title = "not what its manifest says (restore it, or move the folder away):"
+        raise Faults(f"{run.folder}: {title}", faults, "verification")
     return run.metrics() if goal is None else run.at_step(goal)
 
 
@@ -146,8 +164,17 @@ def _run(cell: Cell, outputs: Path) -> Run:
     return store.find(outputs, cell.job.kind, cell.job.id)
 
 
-def _refuse_unknown_metrics(metrics: Sequence[str], begun: Sequence[Part]) -> None:
-    known = {name for part in begun for name in part.run.metrics()}
+def _measured(runs: Iterable[Run]) -> set[str]:
+    """Return the metrics that runs have; one whose numbers cannot be read has none."""
+    known: set[str] = set()
+    for run in runs:
+        with suppress(ThunderError):
+            known |= run.metrics().keys()
+    return known
+
+
+def _refuse_unknown_metrics(metrics: Sequence[str], begun: Iterable[Run]) -> None:
+    known = _measured(begun)
     unknown = [metric for metric in metrics if known and metric not in known]
     if unknown:
         measured = sorted(known)
@@ -219,9 +246,7 @@ def _summary(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
             metric: _spread([part.values[metric] for part in present]) for metric in metrics
         },
         "runs": [part.name for part in present],
-        "missing": [
-            f"{part.name} ({part.cell.label}): {part.reason}" for part in row.parts if part.reason
-        ],
+        "missing": [part.missing for part in row.parts if part.reason],
     }
 
 

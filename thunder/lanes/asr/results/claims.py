@@ -7,13 +7,16 @@ from typing import Any
 from thunder.ground import files
 from thunder.jobs.matrix import Cell
 from thunder.jobs.matrix_file import Matrix
-from thunder.lanes.asr.artifacts import RESULTS, references
+from thunder.lanes.asr.artifacts import RESULTS, predictions, references
 from thunder.lanes.asr.model.definitions import words
 from thunder.results.promotion.candidates import Candidate
 from thunder.results.promotion.comparison import Comparisons, Measure
 from thunder.results.promotion.support import Interval, Numbers, Support
 
 CER = Measure("CER", "utterances", least="bridge_cer", brought_by="the bridge alone")
+WER = Measure("WER", "utterances", least="bridge_wer", brought_by="the bridge alone")
+MEASURES = {"": CER, "wer_": WER}  # by what their columns begin with in a table
+_WER = "test_wer"
 _MICRO = ("test_cer", "test_cer_micro")  # by these names a run has what cer_ci95 is of
 
 
@@ -52,24 +55,34 @@ def _definitions(run: Candidate) -> Iterator[tuple[str, str]]:
 
 
 def _numbers(run: Candidate, numbers: Numbers) -> tuple[Numbers, Mapping[str, Interval]]:
+    from thunder.scoring.score import MAIN  # numpy, which not all promotions need
+
     results = _results(run)
     name = next((name for name in _MICRO if name in numbers), _MICRO[0])
-    interval = results["cer_ci95"] if _has_enough_units(run) else None
-    return {**numbers, name: results["test_cer"]}, {name: interval} if interval else {}
+    of_words = _interval_of_words(run)
+    known = {} if of_words is None else {name: results["cer_ci95"], _WER: of_words}
+    rates = {name: results["test_cer"], _WER: results["test"][MAIN]["wer_micro"]}
+    return {**numbers, **rates}, known
 
 
-def _has_enough_units(run: Candidate) -> bool:
-    """Say whether the interval of a run is over so many units that it is as wide as it should."""
-    from thunder.scoring.intervals import FEWEST  # numpy, which much of a promotion needs not
+def _interval_of_words(run: Candidate) -> Interval | None:
+    """Return the interval of the WER; None over so few units that it would be too narrow."""
+    from thunder.scoring import dumps, intervals, score
 
-    rows = files.read_jsonl(run.run.folder / references("test"))
-    return len({row.get("cluster", row["feat_id"]) for row in rows}) >= FEWEST
+    folder = run.run.folder
+    dump = dumps.read(folder / predictions("test"), folder / references("test"))
+    rows = score.counts(dump.references, dump.hypotheses, dump.form, score.MAIN)
+    units = score.grouped(rows, dump.clusters)
+    if len(units.edits) < intervals.FEWEST:
+        return None
+    samples = int(run.document["evaluate"]["bootstrap"])
+    return intervals.bootstrap(score.of_words(units), samples)
 
 
 def _comparisons(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> Comparisons:
     from thunder.lanes.asr.results.bundle import compared  # numpy, which a single run needs not
 
-    return compared.of_matrix(matrix, cells, outputs, CER)
+    return compared.of_matrix(matrix, cells, outputs, MEASURES)
 
 
 SUPPORT = Support(
@@ -78,5 +91,4 @@ SUPPORT = Support(
     definitions=_definitions,
     numbers=_numbers,
     comparisons=_comparisons,
-    measure=CER,
 )

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -247,7 +248,7 @@ def test_every_rendering_says_that_the_bridge_compares_nothing(tmp_path: Path) -
 
 def test_no_claim_goes_by_way_of_a_bad_bridge(tmp_path: Path) -> None:
     matrix, _ = bad_bridge(tmp_path)
-    found = compared.of_matrix(matrix, bundle_runs.cells(matrix), tmp_path, CER)
+    found = compared.of_matrix(matrix, bundle_runs.cells(matrix), tmp_path, {"": CER})
     assert {one.table for one in found.made} == {"T11_adaptation"}
     (missing,) = [one for one in found.missing if "T2" in one.label]
     assert missing.reason.startswith("one alphabet: n/a, the bridge alone")
@@ -291,8 +292,14 @@ def test_hypotheses_that_an_adaptation_changes_are_counted(tmp_path: Path) -> No
     valid = list(files.read_jsonl(run.folder / "valid_predictions.jsonl"))
     off = [{**row, "asr_text": "ߊ"} if place < 7 else row for place, row in enumerate(valid)]
     bundle_runs.rewrite(run, "valid_predictions_ttt_off.jsonl", files.render_jsonl(off))
-    shown = rows(built(tmp_path, matrix), "T11_adaptation")
+    document = built(tmp_path, matrix)
+    shown = rows(document, "T11_adaptation")
     assert (shown[0]["valid_changed"], shown[0]["valid_rows"]) == (7, len(valid))
+    (table,) = (one for one in document["tables"] if one["name"] == "T11_adaptation")
+    for rendered in (bundle.render_markdown(document), bundle.render_brief(document),
+                     latex.render(document, table)):  # fmt: skip
+        assert "changed of valid" in rendered
+        assert re.search(rf"TTT on\b.*\ball\b.*\b7\b.*\b{len(valid)}\b", rendered)
     assert {row["valid_rows"] for row in shown[1:]} == {None}
     on, without = (
         {row["feat_id"]: row["asr_text"] for row in files.read_jsonl(run.folder / name)}

@@ -16,6 +16,7 @@ class Bridge:
 
     version: str
     error: float  # micro CER of the Latin references as N'Ko against the N'Ko references
+    word_error: float  # micro WER of the same
     rows: int
 
 
@@ -45,7 +46,7 @@ def _measured(version: str, references: Mapping[str, References]) -> Bridge:
     both = [name for name in latin.ids if name in nko.place]
     texts = [latin.texts[latin.place[name]] for name in both]
     wanted = [nko.texts[nko.place[name]] for name in both]
-    error = measures.cer(measures.bridged(wanted, texts, version, measures.MAIN))
-    if error is None:
+    rates = measures.summary(measures.bridged(wanted, texts, version, measures.MAIN))
+    if not both:
         raise ThunderError("the runs of the two scripts have no test row in common", "verification")
-    return Bridge(version, error, len(both))
+    return Bridge(version, rates["cer_micro"], rates["wer_micro"], len(both))

@@ -19,22 +19,25 @@ from thunder.lanes.asr.results.bundle import (
 from thunder.lanes.asr.results.bundle.columns import LABEL
 from thunder.lanes.asr.results.bundle.families import SEED
 from thunder.results.promotion.comparison import Comparison, Comparisons, Measure, Missing
+from thunder.results.tables import unreadable
 
+Measures = Mapping[str, Measure]
 _Sides = tuple[list[str], str, str]  # runs; the two sides in words
 
 
 def of_matrix(
-    matrix: Matrix, cells: Sequence[Cell], outputs: Path, measure: Measure
+    matrix: Matrix, cells: Sequence[Cell], outputs: Path, measures_of: Measures
 ) -> Comparisons:
     """Return the comparisons of T2, T3 and T11: those made, and those missing with a reason.
 
     Args:
-        measure: what they are of, in words.
+        measures_of: what they are of, each by what its columns begin with.
 
     Raises:
-        ThunderError: what the tables refuse: files that disagree, inputs that do not match.
+        ThunderError: a run cannot be believed, or what the tables refuse: inputs that differ.
     """
     bundle = document.build(matrix, cells, outputs)
+    unreadable.refuse_any(bundle)
     unit = gather.unit(cells)
     made: list[Comparison] = []
     missing: list[Missing] = []
@@ -45,7 +48,10 @@ def of_matrix(
             reason = _reason(row)
             if reason is None:
                 sides = _sides(matrix, bundle["bridge"], table, row)
-                made.append(_comparison(measure, table, row, sides, unit))
+                made += [
+                    _comparison(measure, prefix, table, row, sides, unit)
+                    for prefix, measure in measures_of.items()
+                ]
             elif not _is_absent(table, row):
                 missing.append(Missing(f"{_point(table, row)} ({table['name']})", reason))
     return Comparisons(made, missing)
@@ -71,11 +77,12 @@ def _is_absent(table: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def _comparison(
-    measure: Measure, table: Mapping[str, Any], row: Mapping[str, Any], sides: _Sides, unit: str
-) -> Comparison:
+    measure: Measure, prefix: str, table: Mapping[str, Any], row: Mapping[str, Any],
+    sides: _Sides, unit: str,
+) -> Comparison:  # fmt: skip
     values, (runs, label, reference) = row["values"], sides
-    difference = values["difference"]
-    low, high = values["interval"]
+    difference = values[f"{prefix}difference"]
+    low, high = values[f"{prefix}interval"]
     is_mean = row["kind"] == "mean"
     return Comparison(
         measure,
@@ -87,9 +94,9 @@ def _comparison(
         difference["mean"] if is_mean else difference,
         low,
         high,
-        values["p_value"],
-        values["p_value_holm"],
-        values["bridge_error"] if table["name"] == effects.SCRIPT else None,
+        values[f"{prefix}p_value"],
+        values[f"{prefix}p_value_holm"],
+        values[f"{prefix}bridge_error"] if table["name"] == effects.SCRIPT else None,
         values["units"],
         "pairs of trainings" if is_mean else unit,
         _refused(table, row, unit),

@@ -58,6 +58,7 @@ def build(matrix: Matrix, cells: Sequence[Cell], outputs: Path) -> dict[str, Any
         "bridge": gathered.bridge and gathered.bridge.version,
         "definitions": _definitions(gathered),
         "warnings": _warnings(gathered),
+        "unreadable": [arm.unreadable for arm in gathered.arms if arm.unreadable],
         "code": code_states([(one.name, one.record) for one in gathered.present]),
         "tables": tables,
         "figures": figures.build(gathered, tables),

@@ -18,6 +18,10 @@ _SCRIPT_MEASURED = {
     comparisons.WER: "WER in one alphabet",
     _LETTERS: "CER in two alphabets",
 }
+_LETTERS_DIFFER = (
+    "The CERs of two alphabets are not directly comparable: one spelling needs more letters than "
+    "the other. Compare N'Ko CER with Latin via bridge CER."
+)
 _TWO_ALPHABETS = (
     "Error rates of two alphabets are not of one unit: a letter of one may say more than a letter "
     "of the other. No bridge takes these scripts to one alphabet; compare words, too (Δ WER)."
@@ -32,13 +36,14 @@ def script(gathered: Gathered, reference: str, over: str | None) -> dict[str, An
         comparisons.made([_script_row(pair, gathered, reference) for pair in pairs]), over,
         [column["key"] for column in axes],
         ("cer_nko", "cer_latin", "cer_bridged", *families.differences(_SCRIPT_MEASURED)),
-        ["run_nko", "run_latin"], families.over_seeds(over, _SCRIPT_MEASURED, "bridge_error"),
+        ["run_nko", "run_latin"],
+        families.over_seeds(over, _SCRIPT_MEASURED, "bridge_error", "wer_bridge_error"),
     )  # fmt: skip
     title = "Script effect: N'Ko against Latin, same utterances"
     return columns.table(
         SCRIPT, title, [*axes, *_script_columns()], families.adjust(rows, _SCRIPT_MEASURED),
         _script_notes(gathered, reference),
-        [*_bridge_caveats(gathered), *families.of_trainings(rows),
+        [_LETTERS_DIFFER, *_bridge_caveats(gathered), *families.of_trainings(rows),
          *families.caveats(rows, _SCRIPT_MEASURED)],
         gathered.unit,
     )  # fmt: skip
@@ -97,6 +102,7 @@ def _script_columns() -> list[dict[str, Any]]:
         columns.column("cer_latin", "Latin CER", columns.RATE),
         columns.column("cer_bridged", "Latin via bridge CER", columns.RATE),
         columns.column("bridge_error", "bridge alone CER", columns.RATE, is_printed=False),
+        columns.column("wer_bridge_error", "bridge alone WER", columns.RATE, is_printed=False),
         *one_alphabet,
         columns.column("letters_difference", "Δ CER, two alphabets", columns.DIFFERENCE),
         columns.column(
@@ -127,6 +133,7 @@ def _script_row(pair: Pair, gathered: Gathered, reference: str) -> Asked:
     values |= {
         "cer_bridged": measures.cer(latin.bridged.counts[measures.MAIN]),
         "bridge_error": gathered.bridge.error,
+        "wer_bridge_error": gathered.bridge.word_error,
     }
     dumps = {_LETTERS: (nko.test, latin.test), "": (nko.test, latin.bridged)}
     if gathered.bridge.error > WORST_BRIDGE:
@@ -142,9 +149,8 @@ def _script_notes(gathered: Gathered, reference: str) -> list[str]:
     other = "N'Ko" if reference == "latin" else "Latin"
     base = "Latin" if reference == "latin" else "N'Ko"
     notes = [
-        "The CERs of two alphabets are not directly comparable: one spelling needs more letters "
-        "than the other. Compare N'Ko CER with Latin via bridge: the Latin hypotheses written in "
-        "N'Ko and scored against the N'Ko references of the same utterances.",
+        "Latin via bridge: the Latin hypotheses written in N'Ko and scored against the N'Ko "
+        "references of the same utterances.",
         f"Δ CER: {other} minus {base}, in percentage points; Δ WER: the same of words, in one "
         "alphabet.",
         measures.paired_note(gathered.unit),
@@ -153,8 +159,8 @@ def _script_notes(gathered: Gathered, reference: str) -> list[str]:
         bridge = gathered.bridge
         notes.append(
             f"bridge: {bridge.version}. It brings an error of its own: the Latin references as "
-            f"N'Ko differ from the N'Ko references by a CER of {100 * bridge.error:.2f} % "
-            f"({bridge.rows:,} utterances)."
+            f"N'Ko differ from the N'Ko references by a CER of {100 * bridge.error:.2f} % and a "
+            f"WER of {100 * bridge.word_error:.2f} % ({bridge.rows:,} utterances)."
         )
     return notes
 

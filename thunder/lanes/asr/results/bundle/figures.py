@@ -55,7 +55,7 @@ def _heads(gathered: Gathered) -> list[dict[str, Any]]:
             "script": arm.script,
             "mode": arm.mode,
             "run": arm.evidence.name if arm.evidence else None,
-            "reason": arm.reason,
+            "reason": "the run is unreadable" if arm.unreadable else arm.reason,
             "stand_in": arm.is_stand_in,
         }
         for arm in gathered.arms

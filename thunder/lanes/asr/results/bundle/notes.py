@@ -5,6 +5,7 @@ from typing import Any
 
 from thunder.ground import wording
 from thunder.lanes.asr.results.bundle import adaptation
+from thunder.results.tables.render import code as code
 
 _MEANT = {"trajectory": "trajectory", "tar": "TAR (mode tar)", "ttt": "TTT", "suta": "SUTA"}
 STAND_IN_NOTE = (
@@ -48,18 +49,6 @@ def definitions(document: Mapping[str, Any], *, has_suta: bool = True) -> list[s
         f"{_MEANT[one['word']]}: {one['meaning']}"
         + (f" (runs {' '.join(one['runs'])})" if words.count(one["word"]) > 1 else "")
         for one in shown
-    ]
-
-
-def code(document: Mapping[str, Any]) -> list[str]:
-    """Return the states of code, when there are several or one that was not committed."""
-    states = document["code"]
-    if len(states) < 2 and not any(state["dirty"] for state in states):
-        return []
-    return [
-        f"code {state['commit'][:12]}{', with uncommitted changes' if state['dirty'] else ''}: "
-        + " ".join(state["runs"])
-        for state in states
     ]
 
 

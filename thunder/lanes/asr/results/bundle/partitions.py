@@ -18,14 +18,20 @@ def build(gathered: Gathered, samples: int) -> dict[str, Any]:
     rows = [row for arm in gathered.arms for row in _rows(arm, samples)]
     notes = [
         "partition: what the router calls an utterance by the model's own telemetry; its "
-        "thresholds were fitted on the validation rows of the same run, so rows change partition "
-        "from run to run and the CERs of a partition are over different utterances.",
+        "thresholds were fitted on the validation rows of the same run.",
         f"CER: micro, on normalised text; 95 % bootstrap interval over {gathered.unit} "
         f"({samples:,} samples).",
     ]
     return columns.table(NAME, "Partitions of the test split, by run",
-                   [*columns.coordinates(gathered), *_columns()], rows, notes,
-                   unit=gathered.unit)  # fmt: skip
+                   [*columns.coordinates(gathered), *_columns()], rows, notes, _caveats(gathered),
+                   gathered.unit)  # fmt: skip
+
+
+def _caveats(gathered: Gathered) -> list[str]:
+    return [
+        "Rows change partition from run to run, so the CERs of one partition are over different "
+        "utterances in each run and are no comparison of runs."
+    ] * (len(gathered.present) > 1)
 
 
 def _columns() -> list[dict[str, Any]]:
