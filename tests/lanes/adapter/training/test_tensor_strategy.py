@@ -27,6 +27,7 @@ MODELS = {
     "llama": {"tie_word_embeddings": False, "num_key_value_heads": 4},
     "qwen2": {"tie_word_embeddings": True},
     "qwen3": {"tie_word_embeddings": False},
+    "qwen3, bfloat16": {"tie_word_embeddings": True, "dtype": "bfloat16"},
 }
 
 
@@ -69,8 +70,11 @@ def test_a_split_model_has_the_losses_and_gradients_of_a_whole_one(
     for count in (1, world):
         ranks.train_window(request(tiny, model, tmp_path / f"on {count}", 6, count), silent)
     one, split = tmp_path / "on 1", tmp_path / f"on {world}"
-    for key in ("loss", "valid_loss", "grad_norm"):
+    for key in ("loss", "valid_loss"):
         assert steps(split, key) == pytest.approx(steps(one, key), rel=1e-4), key
+    # The gradient of the head is summed over ranks, each part of it rounded to the model's type.
+    rel = 1e-2 if "bfloat16" in name else 1e-4
+    assert steps(split, "grad_norm") == pytest.approx(steps(one, "grad_norm"), rel=rel)
     assert steps(split, "tokens") == steps(one, "tokens")
     assert steps(one, "valid_loss")[-1] < steps(one, "valid_loss")[0] - 1e-3  # it has learned
     assert len(peaks(split, 6)) == world
