@@ -42,12 +42,11 @@ def write(folder: Path, model_type: str, dtype: str = "float32", **settings: Any
     model_class, arguments = _get_classes(config)
     model = model_class(arguments.from_dict(config))
     chance = np.random.default_rng(0)
-    weights = {
-        name: mx.array(chance.normal(0, 0.1, array.shape).astype(np.float32)).astype(
-            getattr(mx, dtype)
-        )
-        for name, array in sorted(tree_flatten(model.parameters()))
-    }
+    weights = {}
+    for name, array in sorted(tree_flatten(model.parameters())):
+        # Vectors are scales, most of them of norms: about 1, or nothing would come through.
+        drawn = chance.normal(float(array.ndim == 1), 0.1, array.shape).astype(np.float32)
+        weights[name] = mx.array(drawn).astype(getattr(mx, dtype))
     folder.mkdir(parents=True)
     mx.save_safetensors(str(folder / "model.safetensors"), weights)
     files.write_json(folder / "config.json", config)

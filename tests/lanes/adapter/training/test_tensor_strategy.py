@@ -36,6 +36,7 @@ MODELS = {
     "qwen3": {"tie_word_embeddings": False},
     "qwen3, bfloat16": {"tie_word_embeddings": True, "dtype": "bfloat16"},
 }
+TOLERANCE = 1e-4
 
 
 def silent(event: dict[str, Any]) -> None:
@@ -77,14 +78,17 @@ def test_a_split_model_has_the_losses_and_gradients_of_a_whole_one(
     for count in (1, world):
         ranks.train_window(request(tiny, model, tmp_path / f"on {count}", 6, count), silent)
     one, split = tmp_path / "on 1", tmp_path / f"on {world}"
+    # The head's gradient is a sum over ranks, each part of it rounded to the model's type.
+    rel = 10 * TOLERANCE if "bfloat16" in name else TOLERANCE
     for key in ("loss", "valid_loss"):
-        assert steps(split, key) == pytest.approx(steps(one, key), rel=1e-4), key
+        assert steps(split, key) == pytest.approx(steps(one, key), rel=rel), key
+        assert steps(split, key)[0] == pytest.approx(steps(one, key)[0], rel=1e-6), key
     # What differs in the last digits, AdamW lets grow from step to step: the first gradient counts.
-    # The head's is a sum over ranks, each part of it rounded to the model's type.
-    rel = 1e-2 if "bfloat16" in name else 1e-4
     assert steps(split, "grad_norm")[0] == pytest.approx(steps(one, "grad_norm")[0], rel=rel)
     assert steps(split, "tokens") == steps(one, "tokens")
-    assert steps(one, "valid_loss")[-1] < steps(one, "valid_loss")[0] - 1e-3  # it has learned
+    # A training that moved nothing would have equal losses as well.
+    first, last = (steps(one, "valid_loss")[place] for place in (0, -1))
+    assert abs(last - first) > 10 * TOLERANCE * first
     assert len(peaks(split, 6)) == world
 
 
