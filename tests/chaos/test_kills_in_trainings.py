@@ -25,7 +25,7 @@ TINY = [
 def trained(outputs: Path) -> dict[str, Any]:
     """Return all that a training comes to, but for how long it took."""
     run = running.only_run(outputs)
-    timed = ("seconds", "tokens_per_second", "train_seconds")
+    timed = ("seconds", "tokens_per_second", "train_seconds", "peak_memory_bytes")
     numbers = [run.metrics(), *run.rows()]
     return {
         "numbers": [{k: v for k, v in row.items() if k not in timed} for row in numbers],

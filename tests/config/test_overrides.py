@@ -156,7 +156,15 @@ def test_a_key_that_is_given_twice_is_refused(words: tuple[str, str]) -> None:
         (["+profile=smoke", "window=0"], "'window=0': runtime.window: 0 is less than the minimum"),
         (["+profile=smoke", "train.rank_weights=[1]"], "train.rank_weights: 1 weights for 2 ranks"),
         (["+profile=smoke", "train.rank_weights=[1,a]"], "train.rank_weights[1]: 'a' is a string"),
-        (["+profile=smoke", "train.strategy=tensor"], "train.strategy: 'tensor' is not allowed"),
+        (["+profile=smoke", "train.strategy=tens"], "train.strategy: 'tens' is not allowed"),
+        (
+            ["+profile=smoke", "train.strategy=tensor", "train.rank_weights=[2,1]"],
+            "train.rank_weights: [2, 1], but with strategy tensor every rank sees every row; write",
+        ),
+        (
+            ["+profile=smoke", "train.strategy=tensor", "train.ranks=1", "train.rank_weights=[1]"],
+            "train.ranks: 1, but strategy tensor splits a model over 2 or more; use data",
+        ),
     ],
 )
 def test_a_mistake_on_the_command_line_names_the_word(words: list[str], message: str) -> None:

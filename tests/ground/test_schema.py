@@ -89,7 +89,9 @@ def test_every_fault_is_told_at_once() -> None:
     text = str(caught.value)
     assert text.startswith("somewhere breaks schemas/adapter.json:")
     assert "train.stesp: not a key here (did you mean 'steps'?); allowed: batch_size" in text
-    assert "train.strategy: 'dat' is not allowed (did you mean 'data'?); allowed: data" in text
+    assert (
+        "train.strategy: 'dat' is not allowed (did you mean 'data'?); allowed: data, tensor" in text
+    )
     assert "adapter.rank: 0 is less than the minimum of 1" in text
     assert "seed: 'one' is a string, not an integer" in text
     assert "model.source.hidden: true is a boolean, not an integer" in text

@@ -332,12 +332,32 @@ def test_rows_longer_than_the_window_are_refused_when_the_rule_says_so(outputs: 
     assert "longer than sequence_length 48" in result.stdout
 
 
-def test_the_tensor_strategy_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    result = thunder(*MAIN, "train.strategy=tensor", outputs=tmp_path / "outputs")
+def test_the_tensor_strategy_says_what_is_split_and_what_each_rank_took(tmp_path: Path) -> None:
+    result = thunder("+profile=smoke", "train.strategy=tensor", outputs=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    run = only_run(tmp_path)
+    document = files.read_json(run / "report.json")
+    (row,) = (r for r in document["model_cache"]["checks"] if r["check"] == "split over the ranks")
+    assert row["status"] == "PASS"
+    assert re.fullmatch(r"[\d.]+ MB over 2 ranks, [\d.]+ MB on each", row["measured"])
+    peaks = document["peak_memory_bytes"]
+    assert len(peaks) == 2
+    assert document["metrics"]["peak_memory_bytes"] == max(peaks)
+    text = (run / "report.md").read_text(encoding="utf-8")
+    assert re.search(r"Peak memory of arrays .*: [\d.]+ MB on rank 0, [\d.]+ MB on rank 1", text)
+
+
+def test_a_model_that_cannot_be_split_is_refused_by_its_type_before_it_is_trained(
+    outputs: Path, tmp_path: Path
+) -> None:
+    folder = copy_of(outputs, "model", tmp_path / "model")
+    config = files.read_json(folder / "config.json")
+    files.write_json(folder / "config.json", config | {"model_type": "mamba2"})
+    words = ("model=folder", f"model.source.folder={folder}", "train.strategy=tensor")
+    result = thunder("+profile=smoke", *words, outputs=tmp_path / "outputs")
     assert result.returncode == 1
-    assert "train.strategy" in result.stderr
-    assert "use data" in result.stderr
-    assert not (tmp_path / "outputs").exists()
+    assert "cannot split a model of type 'mamba2', only gemma4, gemma4_text" in result.stdout
+    assert not list((tmp_path / "outputs").rglob("checkpoints"))
 
 
 def test_smoke_validates_and_saves_every_two_steps(outputs: Path) -> None:

@@ -1,6 +1,7 @@
 """Every check of the preflight can fail, and a failed one names the class of its cause."""
 
 import importlib.metadata
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +64,8 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     sums(monkeypatch, 3.0)
 
     def check(**changes: Any) -> Checks:
-        train = {"ranks": 2, "rank_weights": [1, 1], "batch_size": 4, "sequence_length": 64}
+        train = {"strategy": changes.get("strategy", "data"), "ranks": 2, "rank_weights": [1, 1]}
+        train |= {"batch_size": 4, "sequence_length": 64}
         source = {"folder": str(data)}
         if "digest" in changes:
             source["digest"] = changes["digest"]
@@ -254,6 +256,40 @@ def test_lora_deeper_than_the_model_is_refused(check: Check) -> None:
     reason = "adapter.layers is 5, tiny has 4"
     assert_refused(check(layers=5), "LoRA fits the model", "user", reason)
     assert check(layers=4).passed("LoRA fits the model")
+
+
+def write_table(model: Path, model_type: str, rows: int = 4) -> None:
+    """Give a model a type, and a table of some rows and 40 MB."""
+    config = files.read_json(model / "config.json")
+    files.write_json(model / "config.json", config | {"model_type": model_type})
+    table = {"dtype": "F32", "shape": [rows, 10_000_000 // rows], "data_offsets": [0, 40_000_000]}
+    header = json.dumps({"model.embed_tokens.weight": table}).encode()
+    with (model / "model.safetensors").open("wb") as stream:
+        stream.write(len(header).to_bytes(8, "little") + header)
+        stream.truncate(8 + len(header) + 40_000_000)
+
+
+def test_a_split_model_is_measured_and_needs_less_memory(check: Check, tmp_path: Path) -> None:
+    write_table(tmp_path / "model", "llama")
+    whole, split = check(), check(strategy="tensor")
+    assert split.passed("split over the ranks")
+    measured = {row["check"]: row["measured"] for row in split.rows}
+    assert measured["split over the ranks"] == "40.0 MB over 2 ranks, 0.0 MB on each"
+    # Two ranks, each with a fifth more than its weights and 300 MiB.
+    assert "about 677.1 MB needed" in measured["free memory"]
+    assert any("about 725.1 MB needed" in row["measured"] for row in whole.rows)
+    assert "split over the ranks" not in reasons(whole)
+
+
+def test_a_model_that_cannot_be_split_is_refused_with_its_type_or_its_numbers(
+    check: Check, tmp_path: Path
+) -> None:
+    write_table(tmp_path / "model", "mamba2")
+    reason = "cannot split a model of type 'mamba2', only gemma4, "
+    assert_refused(check(strategy="tensor"), "split over the ranks", "user", reason)
+    write_table(tmp_path / "model", "llama", rows=1)
+    reason = "model.embed_tokens has 1 rows, too few for 2 ranks; use fewer"
+    assert_refused(check(strategy="tensor"), "split over the ranks", "user", reason)
 
 
 def test_rows_that_the_rule_refuses_keep_the_cause_of_their_error(

@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 
 from thunder.ground.kind import Config, Fault, Kind
+from thunder.lanes.adapter import strategy
 from thunder.lanes.adapter.artifacts import REPORT
 
 
 def _rules(config: Config) -> Iterator[Fault]:
-    train = config["train"]
-    weights, ranks = len(train["rank_weights"]), train["ranks"]
-    if weights != ranks:
-        yield ("train", "rank_weights"), f"{weights} weights for {ranks} ranks"
+    yield from strategy.faults(config["train"])
 
 
 KINDS = {
@@ -23,6 +21,7 @@ KINDS = {
             "valid_loss", "valid_loss_start", "valid_loss_drop", "valid_tokens", "train_loss",
             "tokens_seen", "tokens_per_second", "grad_norm_max", "trainable_parameters",
             "train_seconds", "loss", "learning_rate", "grad_norm", "tokens", "seconds",
+            "peak_memory_bytes",
         ),
         alike=("data", "model"),
         timed_by=(("model", "data", "train"), ("model", "data")),

@@ -64,6 +64,6 @@ def _free_memory() -> int | None:
 
 
 def _memory_need(context: Context) -> int:
-    """Estimate: weights once per rank, and room for Python, activations and gradients."""
-    weights = context.counts.get("model_bytes", 0)
+    """Estimate: weights that each rank holds, and room for Python, activations and gradients."""
+    weights = context.counts.get("rank_bytes", context.counts.get("model_bytes", 0))
     return int(context.config["train"]["ranks"] * (1.2 * weights + (300 << 20)))

@@ -7,10 +7,10 @@ from typing import Any
 from thunder.corpora import corpus
 from thunder.ground import digest, folders
 from thunder.ground.errors import Faults, ThunderError
-from thunder.lanes.adapter import machine
+from thunder.lanes.adapter import machine, strategy
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import supervision, tokens
-from thunder.lanes.adapter.model import model_folder, vocabulary
+from thunder.lanes.adapter.model import model_folder, split_plan, vocabulary
 from thunder.lanes.adapter.training import ranks, state
 from thunder.training import checkpoints
 from thunder.training.preflight import Checks, Skip, megabytes
@@ -25,6 +25,7 @@ ROWS_FIT = "rows fit the window"
 MODEL_COMPLETE = "model complete"
 VOCABULARY = "token ids of the model"
 LORA_FITS = "LoRA fits the model"
+SPLIT = "split over the ranks"
 MODEL_REHASHED = "model bytes re-hashed"
 EARLIER_CHECKPOINT = "earlier checkpoint"
 HOSTS_REACH = "hosts reach each other"
@@ -95,6 +96,8 @@ def _model(context: Context, checks: Checks) -> None:
         if wanted > depth:
             name = context.config["model"]["name"]
             raise ThunderError(f"adapter.layers is {wanted}, {name} has {depth}; choose fewer")
+    if strategy.splits_model(context.config["train"]):
+        _split(context, checks)
     with checks.check(MODEL_REHASHED, "model") as measured:
         if not deep:
             raise Skip("deep=true re-hashes every byte of a hub snapshot")
@@ -102,6 +105,16 @@ def _model(context: Context, checks: Checks) -> None:
             raise Skip("a plain folder has no digests to compare with")
         checks.needs(MODEL_COMPLETE)
         measured("every hash is the hub's")
+
+
+def _split(context: Context, checks: Checks) -> None:
+    place, world = context.inputs.model, context.config["train"]["ranks"]
+    with checks.check(SPLIT, "user") as measured:
+        checks.needs(LORA_FITS)
+        depth = vocabulary.setting(place, "num_hidden_layers") or 0
+        plan = split_plan.of(place, depth - context.config["adapter"]["layers"], world)
+        context.counts["rank_bytes"] = plan.per_rank(world)
+        measured(f"{megabytes(plan.split)} over {world} ranks, {megabytes(plan.whole)} on each")
 
 
 def _model_digest(source: Mapping[str, Any], place: Path) -> str:
@@ -161,7 +174,7 @@ def _same_digest(source: Mapping[str, Any], content: str, place: Path) -> None:
 
 def _nontrivial(splits: Mapping[str, Any], train: Mapping[str, Any]) -> str:
     answers = {row["messages"][-1]["content"] for row in splits["train"]}
-    per_step = train["batch_size"] * sum(train["rank_weights"])
+    per_step = train["batch_size"] * sum(strategy.turns(train))
     rows = len(splits["train"])
     if rows < per_step or len(answers) < 2:
         raise ThunderError(

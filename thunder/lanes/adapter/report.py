@@ -24,6 +24,7 @@ MODEL_CHECKS = (
     preflight.MODEL_COMPLETE,
     preflight.VOCABULARY,
     preflight.LORA_FITS,
+    preflight.SPLIT,
     preflight.MODEL_REHASHED,
 )
 # They do not apply: no limit.
@@ -47,6 +48,7 @@ def window_numbers(folder: Path, record: Mapping[str, Any]) -> dict[str, float |
         "grad_norm_max": max((row["grad_norm"] for row in steps), default=None),
         "trainable_parameters": record["trainable_parameters"],
         "train_seconds": sum(row["seconds"] for row in steps),
+        "peak_memory_bytes": max(record.get("peak_memory_bytes", []), default=None),
     }
 
 
@@ -66,7 +68,9 @@ def write(
         record: the window's checkpoint.json.
     """
     document = _document(context, checks, record["step"], record["step"], numbers)
-    return _write(context.folder, {**document, "verification": list(verification)})
+    peaks = record.get("peak_memory_bytes", [])
+    found = {"verification": list(verification), "peak_memory_bytes": peaks}
+    return _write(context.folder, {**document, **found})
 
 
 def write_failed(context: Context, checks: Sequence[Row], goal: int, error: ThunderError) -> Path:
@@ -105,6 +109,7 @@ def _document(
         "checkpoint_reached": step >= goal,
         "preflight": list(checks),
         "verification": [],
+        "peak_memory_bytes": [],
         "metrics": dict(numbers),
         "remaining_limits": _limits(context, checks, numbers, total - step),
     }

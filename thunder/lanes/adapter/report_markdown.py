@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thunder.ground import markdown
+from thunder.training.preflight import megabytes
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -27,7 +28,7 @@ def render(report: Mapping[str, Any]) -> str:
         ),
         *_section("Preflight", _check_table(_others(report))),
         *_section("Verification, read again from disk", _check_table(report["verification"])),
-        *_section("Metrics", _metric_table(report["metrics"])),
+        *_section("Metrics", [*_metric_table(report["metrics"]), *_peaks(report)]),
         *_section("Remaining limits", [f"- {limit}" for limit in report["remaining_limits"]]),
     ]
     return "\n".join(lines) + "\n"
@@ -61,6 +62,12 @@ def _others(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _metric_table(numbers: Mapping[str, float | None]) -> list[str]:
     rows = [[name, _number(value)] for name, value in sorted(numbers.items())]
     return [markdown.row(cells) for cells in (["metric", "value"], ["---"] * 2, *rows)]
+
+
+def _peaks(report: Mapping[str, Any]) -> list[str]:
+    peaks = enumerate(report["peak_memory_bytes"])
+    each = ", ".join(f"{megabytes(size)} on rank {rank}" for rank, size in peaks)
+    return ["", f"Peak memory of arrays since the window began: {each}."] if each else []
 
 
 def _check_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

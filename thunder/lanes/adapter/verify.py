@@ -40,6 +40,7 @@ def _strange(request: Request, checkpoint: Checkpoint) -> list[str]:
     wanted = {
         "seed": config["seed"],
         "total_steps": train["steps"],
+        "strategy": train["strategy"],
         "world_size": train["ranks"],
         "rank_weights": list(train["rank_weights"]),
         "batch_size": train["batch_size"],

@@ -61,10 +61,10 @@ def test_every_rank_draws_its_own_dropout() -> None:
     keys = {
         (seed, tuple(pair))
         for seed in (0, 1)
-        for pair in snapshot.fresh(trainer, seed, 4)[-8:].reshape(4, 2).tolist()
+        for pair in snapshot.fresh(trainer, seed, range(4))[-8:].reshape(4, 2).tolist()
     }
     assert len({pair for _, pair in keys}) == 8
-    assert (snapshot.fresh(trainer, 0, 4) == snapshot.fresh(trainer, 0, 4)).all()
+    assert (snapshot.fresh(trainer, 0, range(4)) == snapshot.fresh(trainer, 0, range(4))).all()
 
 
 @pytest.mark.parametrize("is_edited", [False, True])

@@ -1,6 +1,6 @@
 """A frozen model with LoRA layers, whose trainable numbers are one flat vector."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -11,6 +11,7 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 
 from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter.model import split
 
 LEAVES = {"lora_a", "lora_b"}
 PROBE_TOKENS = 8
@@ -36,7 +37,12 @@ class _Selecting:
 
 @dataclass
 class Adapted:
-    """A model and the names, shapes and places behind its flat vector of trainable numbers."""
+    """A model and the names, shapes and places behind its flat vector of trainable numbers.
+
+    Args:
+        cross_entropy: of logits and targets; of a split model a rank has some logits alone.
+        is_split: whether to compute with the model is to wait for other ranks.
+    """
 
     model: Any
     names: list[str]
@@ -44,6 +50,8 @@ class Adapted:
     places: list[tuple[Any, str]]
     selecting: _Selecting | None
     dtype: str
+    cross_entropy: Callable[[mx.array, mx.array], mx.array] = nn.losses.cross_entropy
+    is_split: bool = False
 
     def vector(self) -> mx.array:
         """Return the trainable numbers of the model as one vector."""
@@ -65,6 +73,10 @@ class Adapted:
         for (module, leaf), part in zip(self.places, self.named(vector).values(), strict=True):
             module[leaf] = part
 
+    def losses(self, inputs: mx.array, positions: mx.array, targets: mx.array) -> mx.array:
+        """Return the cross-entropy of the targets at some places of the flattened inputs."""
+        return self.cross_entropy(self.logits(inputs, positions), targets)
+
     def logits(self, inputs: mx.array, positions: mx.array) -> mx.array:
         """Return the logits at some places of the flattened inputs, in float32."""
         if self.selecting is None:
@@ -77,8 +89,12 @@ class Adapted:
             self.selecting.positions = None
 
 
-def load(folder: Path, adapter: Mapping[str, Any], seed: int) -> Adapted:
-    """Load a model, freeze it and give its last layers LoRA weights made from the seed alone."""
+def load(folder: Path, adapter: Mapping[str, Any], seed: int, group: Any = None) -> Adapted:
+    """Load a model, freeze it and give its last layers LoRA weights made from the seed alone.
+
+    Args:
+        group: the ring to split the frozen layers over; None for a whole model.
+    """
     model, config = _load(folder)
     depth = len(model.layers)
     if adapter["layers"] > depth:
@@ -89,10 +105,14 @@ def load(folder: Path, adapter: Mapping[str, Any], seed: int) -> Adapted:
     shapes = {name: value.shape for name, value in tree_flatten(model.trainable_parameters())}
     if strange := sorted(name for name in shapes if name.rsplit(".", 1)[-1] not in LEAVES):
         raise ThunderError(f"trainable beside lora_a and lora_b: {', '.join(strange)}", "training")
-    names = sorted(shapes)
+    names, dtype, cross_entropy = sorted(shapes), _dtype(model, config), nn.losses.cross_entropy
+    if group is not None:
+        cross_entropy = split.split(model, folder, depth - adapter["layers"], group)
     mx.eval(model.parameters())
-    sizes, dtype = [shapes[name] for name in names], _dtype(model, config)
-    return Adapted(model, names, sizes, _places(model, names), _selecting(model), dtype)
+    sizes, places = [shapes[name] for name in names], _places(model, names)
+    return Adapted(
+        model, names, sizes, places, _selecting(model), dtype, cross_entropy, group is not None
+    )
 
 
 def _load(folder: Path) -> tuple[Any, dict[str, Any]]:

@@ -218,11 +218,10 @@ def _more(names: list[str]) -> str:
     return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
-def shapes(folder: Path) -> dict[str, list[int]]:
-    """Return the shape of every tensor that is loaded from a folder without faults."""
-    present = _present(folder)
-    headers = [_header(folder / name, present[name])[0] for name in _loaded(present)]
-    return {name: entry.get("shape", []) for header in headers for name, entry in header.items()}
+def headers(folder: Path) -> dict[Path, tuple[dict[str, Any], int]]:
+    """Return what each file of a sound folder's weights says of them, and where data begins."""
+    paths = (folder / name for name in _loaded(_present(folder)))
+    return {path: _header(path, path.stat().st_size) for path in paths}
 
 
 def _tensors(path: Path, size: int) -> Sizes:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import files, input_files
-from thunder.lanes.adapter.model import model_folder
+from thunder.lanes.adapter.model import stored
 
 # What architectures call the table of their tokens; the first that there is.
 TABLES = (
@@ -31,11 +31,11 @@ class Vocabulary:
 def of(folder: Path) -> Vocabulary | None:
     """Return the vocabulary of a complete model; its weights decide, not what its config says."""
     rows = {
-        name.removesuffix(".weight"): shape[0]
-        for name, shape in model_folder.shapes(folder).items()
-        if name.endswith(".weight") and shape
+        name.removesuffix(".weight"): tensor.shape[0]
+        for name, tensor in stored.tensors(folder).items()
+        if name.endswith(".weight") and tensor.shape
     }
-    tables = {name: count for name, count in rows.items() if not _is_of_other_input(name)}
+    tables = {name: count for name, count in rows.items() if not is_of_other_input(name)}
     for table in TABLES:
         if any(_last(name) == table for name in tables):
             sizes = {n: count for n, count in tables.items() if _last(n) in (table, *BESIDE)}
@@ -74,7 +74,8 @@ def _settings(path: Path) -> Mapping[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
-def _is_of_other_input(name: str) -> bool:
+def is_of_other_input(name: str) -> bool:
+    """Return whether a tensor is not of the text model."""
     return any(word in name for word in OTHER_INPUTS)
 
 

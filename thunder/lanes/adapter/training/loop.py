@@ -6,7 +6,6 @@ from math import cos, isfinite, pi
 from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
 import mlx.optimizers as optim
 import numpy as np
 
@@ -62,7 +61,7 @@ class Trainer:
             most = int(mx.device_info()["max_recommended_working_set_size"])
             mx.set_wired_limit(int(WIRED_SHARE * most / train["ranks"]))
         gradient = mx.value_and_grad(self._loss)
-        if self.on_gpu:
+        if self.on_gpu and not adapted.is_split:
             # The collective stays outside: what is compiled must never wait for another rank.
             random = mx.random.state
             gradient = mx.compile(gradient, inputs=random, outputs=random)
@@ -82,8 +81,7 @@ class Trainer:
         weights: mx.array,
     ) -> mx.array:
         self.adapted.bind(vector)
-        logits = self.adapted.logits(inputs, positions)
-        return (nn.losses.cross_entropy(logits, targets) * weights).sum()
+        return (self.adapted.losses(inputs, positions, targets) * weights).sum()
 
     def advance(self, batch: Batch) -> Outcome:
         """Train one step on this rank's share of the global batch."""
@@ -103,9 +101,7 @@ class Trainer:
         count = mx.array([batch.supervised], mx.float32)
         packed = mx.concatenate([gradient, loss.reshape(1), count])
         if self.group is not None:
-            if self.on_gpu:
-                # A GPU's command buffer may wait five seconds; a rank may wait longer for another.
-                mx.eval(packed)
+            # Of a split model as well, where all are equal: ranks on other hardware stay alike.
             packed = ring.all_sum(packed, self.group)
         gradient = packed[:-2] / packed[-1]
         norm = mx.sqrt(mx.square(gradient).sum())
@@ -134,7 +130,7 @@ class Trainer:
                 beat()
         self.adapted.model.train()
         gathered = mx.array(sums)
-        if self.group is not None:
+        if len(weights) > 1:
             gathered = ring.all_sum(gathered, self.group)
         total = float(np.array(gathered).astype(np.float64).sum()) / int(rows.supervised.sum())
         if not isfinite(total):

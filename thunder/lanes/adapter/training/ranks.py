@@ -11,6 +11,7 @@ from typing import Any
 
 from thunder.ground import folders, run_files
 from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter import strategy
 from thunder.training import events
 from thunder.training.events import Emit
 from thunder.training.rank import NotMet
@@ -67,9 +68,10 @@ def train_window(
 
 
 def evaluate(request: Request, step: int, emit: Emit) -> dict[str, Any]:
-    """Return what a fresh single process finds in the checkpoint of a step."""
-    orders = _orders(request, "verify", 1)
-    return _supervise([{**orders[0], "stop": step}], emit, None)[0]
+    """Return what fresh processes find in the checkpoint of a step: one, if it holds the model."""
+    train = request.config["train"]
+    orders = _orders(request, "verify", train["ranks"] if strategy.splits_model(train) else 1)
+    return _supervise([{**order, "stop": step} for order in orders], emit, None)[0]
 
 
 def ring_smoke(world: int, cache: Path, seconds: float = 30.0) -> list[dict[str, Any]]:

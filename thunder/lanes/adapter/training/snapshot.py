@@ -1,5 +1,6 @@
 """The whole state of a training as one vector of words, broadcast and read back to the bit."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -12,9 +13,9 @@ from thunder.lanes.adapter.training.loop import Trainer
 from thunder.training.checkpoints import Checkpoint
 
 
-def fresh(trainer: Trainer, seed: int, world: int) -> Words:
-    """Return the state before the first step, with a key of random numbers for each rank."""
-    seeds = [np.random.SeedSequence([seed, rank]) for rank in range(world)]
+def fresh(trainer: Trainer, seed: int, turns: Sequence[int]) -> Words:
+    """Return the state before the first step, with a key of random numbers for each rank's turn."""
+    seeds = [np.random.SeedSequence([seed, turn]) for turn in turns]
     keys = np.concatenate([seed.generate_state(2, np.uint32) for seed in seeds])
     vector = np.array(trainer.vector)
     return _words(0, vector, np.zeros_like(vector), np.zeros_like(vector), keys)

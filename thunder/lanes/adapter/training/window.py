@@ -13,6 +13,7 @@ from thunder.backends.mlx import ring
 from thunder.backends.mlx.ring import Words
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter import strategy
 from thunder.lanes.adapter.data import batches, token_rows
 from thunder.lanes.adapter.model import lora
 from thunder.lanes.adapter.training import record, snapshot, state
@@ -40,13 +41,16 @@ class Window:
         self.request, self.config, self.group, self.tell = request, config, group, tell
         self.train, self.run = config["train"], Path(request["folder"])
         self.rank, self.world = request["rank"], request["world"]
-        self.weights = self.train["rank_weights"][: self.world]
+        self.turns = strategy.turns(self.train)[: self.world]
+        self.turn = self.rank % len(self.turns)
         folder = Path(request["tokens"])
         self.rows = token_rows.load(folder / "train.npz")
         self.valid = token_rows.load(folder / "valid.npz").first(self.train["valid_rows"])
-        adapted = lora.load(Path(request["model_folder"]), config["adapter"], config["seed"])
+        ring_of_model = group if strategy.splits_model(self.train) else None
+        place = Path(request["model_folder"])
+        adapted = lora.load(place, config["adapter"], config["seed"], ring_of_model)
         self.trainer = Trainer(adapted, self.train, peak(config), group)
-        rows = self.train["batch_size"] * sum(self.weights)
+        rows = self.train["batch_size"] * sum(self.turns)
         self.order = batches.Order(tuple(self.rows.lengths.tolist()), config["seed"], rows)
         self.fingerprint = self._fingerprint(blas)
         self.tokens_seen = 0
@@ -69,8 +73,11 @@ class Window:
 
     def evaluate_checkpoint(self, step: int) -> dict[str, Any]:
         """Load a checkpoint as a fresh process does; return its loss and what its weights are."""
-        checkpoint = checkpoints.read(checkpoints.folder_of(self.run, step), state.LAYOUT)
-        snapshot.restore(snapshot.stored(checkpoint, self.trainer), self.trainer, self.rank)
+        words = self._fresh()
+        if self.rank == 0:
+            checkpoint = checkpoints.read(checkpoints.folder_of(self.run, step), state.LAYOUT)
+            words = snapshot.stored(checkpoint, self.trainer)
+        snapshot.restore(ring.broadcast(words, self.group), self.trainer, self.rank)
         parts = self.trainer.adapted.named(self.trainer.vector)
         updated = [value for name, value in parts.items() if name.endswith("lora_b")]
         finite = bool(mx.isfinite(self.trainer.vector).all().item())
@@ -84,7 +91,7 @@ class Window:
 
     def _restore(self, stop: int) -> tuple[int, bool]:
         """Agree on rank 0's newest checkpoint; return its step and whether it must be validated."""
-        words, unvalidated = snapshot.fresh(self.trainer, self.config["seed"], self.world), True
+        words, unvalidated = self._fresh(), True
         if self.rank == 0:
             checkpoint, warnings = checkpoints.latest(self.run, state.LAYOUT)
             for warning in warnings:
@@ -100,6 +107,10 @@ class Window:
         shared = ring.broadcast(np.append(words, np.uint32(unvalidated)), self.group)
         snapshot.restore(shared[:-1], self.trainer, self.rank)
         return self.trainer.step, bool(shared[-1])
+
+    def _fresh(self) -> Words:
+        turns = [rank % len(self.turns) for rank in range(self.world)]
+        return snapshot.fresh(self.trainer, self.config["seed"], turns)
 
     def _resume(self, checkpoint: Checkpoint) -> Words:
         state.refuse_other_inputs(checkpoint, self.request["inputs"])
@@ -118,7 +129,7 @@ class Window:
     def _step(self, stop: int) -> None:
         begun = time.perf_counter()
         numbers = self.order.batch(self.trainer.step)
-        share = batches.split(numbers, self.order.lengths, self.weights)[self.rank]
+        share = batches.split(numbers, self.order.lengths, self.turns)[self.turn]
         outcome = self.trainer.advance(batches.collate(self.rows, share, self.trainer.grid))
         seconds = time.perf_counter() - begun
         count = sum(self.order.lengths[n] - 1 for n in numbers if n != batches.NO_ROW)
@@ -162,18 +173,19 @@ class Window:
 
     def _evaluate(self) -> float:
         beat = lambda: self.tell(**events.beat())  # noqa: E731
-        return self.trainer.evaluate(self.valid, self.rank, self.weights, beat)
+        return self.trainer.evaluate(self.valid, self.turn, self.turns, beat)
 
     def _save(self, kept: bool) -> None:
         self._refuse_strays()
         keys = ring.gather(snapshot.key(), self.group)
+        peaks = ring.gather(_peak_memory(), self.group)
         if self.rank == 0:
             tensors = {**self.trainer.tensors(), "rng": {"keys": mx.array(keys)}}
             adapter = record.of_adapter(self.config)
-            folder = state.save(self.run, tensors, adapter, self._record(kept))
+            folder = state.save(self.run, tensors, adapter, self._record(kept, peaks))
             self.tell(**events.saved(self.trainer.step, folder))
 
-    def _record(self, kept: bool) -> dict[str, Any]:
+    def _record(self, kept: bool, peaks: Words) -> dict[str, Any]:
         return {
             **record.of_checkpoint(self.request, self.trainer),
             "kept": kept,
@@ -181,6 +193,7 @@ class Window:
             "valid_loss": self.valid_loss,
             "valid_tokens": int(self.valid.supervised.sum()),
             "tokens_seen": self.tokens_seen,
+            "peak_memory_bytes": peaks.view(np.uint64).ravel().tolist(),
             "fingerprint": self.fingerprint,
         }
 
@@ -210,6 +223,11 @@ def peak(config: Mapping[str, Any]) -> float:
 
 def _is_due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
+
+
+def _peak_memory() -> Words:
+    """Return the bytes that arrays have taken at most in this process, as words."""
+    return np.array([mx.get_peak_memory()], np.uint64).view(np.uint32)
 
 
 def _digest_words(data: bytes) -> Words:
