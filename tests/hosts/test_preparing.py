@@ -124,7 +124,7 @@ def test_what_no_index_has_is_named_and_nothing_half_made_is_taken_for_an_enviro
 def test_a_host_without_a_way_to_the_index_is_told_as_that(lab: Lab, way: Connection) -> None:
     config = lab["mac4"].home / ".config/pip/pip.conf"
     config.write_text(
-        "[global]\nindex-url = https://192.0.2.1/simple\nextra-index-url =\nretries = 0\n"
+        "[global]\nindex-url = https://192.0.2.1/simple\nextra-index-url =\nretries = 1\n"
     )
     with pytest.raises(ThunderError, match="no way from there to the package index"):
         preparing.prepare(way, _small("thing==7"), print)
@@ -144,10 +144,10 @@ def test_what_installs_and_cannot_be_imported_is_no_environment(
 def test_a_preparation_that_takes_too_long_is_ended_there(
     lab: Lab, way: Connection, wheels: Path
 ) -> None:
-    parts = _small(wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("time; time.sleep(99)",))
+    parts = _small(wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("time; time.sleep(99); import thing",))
     with pytest.raises(ThunderError, match=r"not ended in time"):
         preparing.prepare(way, parts, print, seconds=1.0)
-    assert not [row for row in lab["mac4"].processes() if "env/" in row]
+    assert not [row for row in lab["mac4"].processes() if f"{lab['mac4'].home}/thunder/env" in row]
 
 
 def test_who_asks_a_second_time_follows_what_goes_on(
@@ -155,7 +155,7 @@ def test_who_asks_a_second_time_follows_what_goes_on(
 ) -> None:
     """The first one lost its way: what it had begun goes on there."""
     parts = _small(
-        wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("thing, time; time.sleep(3)",)
+        wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("time; time.sleep(3); import thing",)
     )
 
     def cut(*_: object) -> None:

@@ -61,10 +61,13 @@ def script(every: Mapping[str, Part]) -> str:
     return f"import {', '.join(names)}, sys; print(sys.version.split()[0])"
 
 
-def direct() -> list[str]:
-    """Return the names of what thunder and its extras ask for by themselves."""
-    lines = [line for wanted in _declared().values() for line in wanted]
-    return sorted({canonicalize_name(Requirement(line).name) for line in lines})
+def direct() -> dict[str, str]:
+    """Return what thunder asks for by itself: each package, with the extra that it is of."""
+    return {
+        canonicalize_name(Requirement(line).name): extra
+        for extra, lines in sorted(_declared().items())
+        for line in lines
+    }
 
 
 def version(name: str) -> str | None:
