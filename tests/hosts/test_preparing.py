@@ -144,7 +144,10 @@ def test_what_installs_and_cannot_be_imported_is_no_environment(
 def test_a_preparation_that_takes_too_long_is_ended_there(
     lab: Lab, way: Connection, wheels: Path
 ) -> None:
-    parts = _small(wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("time; time.sleep(99); import thing",))
+    parts = _small(
+        wheelhouse.of_nothing(wheels, "thing", "1.0"),
+        imports=("time; time.sleep(99); import thing",),
+    )
     with pytest.raises(ThunderError, match=r"not ended in time"):
         preparing.prepare(way, parts, print, seconds=1.0)
     assert not [row for row in lab["mac4"].processes() if f"{lab['mac4'].home}/thunder/env" in row]
@@ -155,7 +158,8 @@ def test_who_asks_a_second_time_follows_what_goes_on(
 ) -> None:
     """The first one lost its way: what it had begun goes on there."""
     parts = _small(
-        wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("time; time.sleep(3); import thing",)
+        wheelhouse.of_nothing(wheels, "thing", "1.0"),
+        imports=("time; time.sleep(3); import thing",),
     )
 
     def cut(*_: object) -> None:

@@ -1,6 +1,7 @@
 """What one host is and has, asked through its open way: plain data, with faults and warnings."""
 
 import json
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +16,7 @@ CLOCK_SECONDS = 2.0  # a difference that is told
 # A difference of these can change what is computed; one of the others is told, and no more.
 COMPUTING = ("mlx", "mlx-lm", "numpy", "tokenizers", "transformers", "torch")
 _ROUNDS = 9
-_VERSION_SECONDS = 30.0
-_BACKEND_SECONDS = 120.0
+_SECONDS = 120.0  # of a backend that is loaded for the first time
 _GRACE_SECONDS = 5.0
 _VERSIONS = """
 import importlib.metadata, json, sys
@@ -46,6 +46,8 @@ def of(way: Connection) -> Found:
     except ThunderError as error:
         return {**found, "environment": None, "warnings": warnings, "faults": [str(error)]}
     faults, told = _differences(inner["versions"])
+    if "fault" in inner["backend"]:
+        faults.append(f"its backend cannot be used: {inner['backend']['fault']}")
     return {**found, **inner, "warnings": [*warnings, *told], "faults": faults}
 
 
@@ -97,8 +99,8 @@ def _environment(way: Connection) -> Found:
 def _asked(way: Connection, words: Sequence[str], more: Sequence[str]) -> Found:
     """Return the JSON that a program there prints, or its last words as `fault`."""
     done = way.call(
-        "run", words=[*words, *more], seconds=_BACKEND_SECONDS,
-        within=_BACKEND_SECONDS + _GRACE_SECONDS,
+        "run", words=[*words, *more], seconds=_SECONDS,
+        within=_SECONDS + _GRACE_SECONDS,
     )  # fmt: skip
     last = (done["err"].strip().splitlines() or ["it said nothing"])[-1]
     try:
@@ -109,7 +111,11 @@ def _asked(way: Connection, words: Sequence[str], more: Sequence[str]) -> Found:
 
 def _differences(versions: Mapping[str, str | None]) -> tuple[list[str], list[str]]:
     """Return which packages are of other versions than here: what counts, and the rest."""
-    faults, told = [], []
+    faults: list[str] = []
+    told: list[str] = []
+    ours, theirs = platform.python_version(), versions["python"] or ""
+    if ours.split(".")[:2] != theirs.split(".")[:2]:
+        told.append(f"Python is {theirs} there, {ours} here")
     for name, extra in requirements.direct().items():
         here, there = requirements.version(name), versions.get(name)
         if there is None and extra != CORE:

@@ -1,6 +1,6 @@
 """The ring's link, measured between the hosts themselves, and shares of rows for their speeds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thunder.ground.errors import ThunderError
@@ -38,15 +38,12 @@ def _link(one: Connection, other: Connection, address: str) -> dict[str, Any]:
     except ThunderError as error:
         why = f"{other.host.name} cannot listen at {address}: {_reason(error)}"
         return {**row, "ms": None, "fault": f"{why}; is it the address of its end of the link?"}
-    return {**row, **_pinged(lambda: one.call("ping", address=address, port=port,
-                                              rounds=_ROUNDS, seconds=_CONNECT_SECONDS))}  # fmt: skip
-
-
-def _pinged(ping: Callable[[], float]) -> dict[str, Any]:
+    asked = {"address": address, "port": port, "rounds": _ROUNDS, "seconds": _CONNECT_SECONDS}
     try:
-        return {"ms": ping(), "fault": ""}
+        return {**row, "ms": one.call("ping", **asked), "fault": ""}
     except ThunderError as error:
-        return {"ms": None, "fault": f"{_reason(error)}; is the cable in, and the link up?"}
+        why = f"{_reason(error)}; is the cable in, and the link up?"
+        return {**row, "ms": None, "fault": why}
 
 
 def _reason(error: ThunderError) -> str:

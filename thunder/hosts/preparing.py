@@ -9,16 +9,18 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.hosts import environment, requirements
+from thunder.hosts import connection, environment, requirements
 from thunder.hosts.connection import Connection
 from thunder.hosts.far import builder
 from thunder.hosts.far.environments import WHOLE
+from thunder.hosts.host import Host
 from thunder.hosts.requirements import CORE, Part
 
 SECONDS = 1800.0
@@ -82,6 +84,35 @@ def prepare(
         raise _failure(way, making, outcome)
     way.call("remove", path=making, below=place)
     return Prepared(f"{place}/{name}", True, time.monotonic() - begun)
+
+
+def on_hosts(
+    hosts: Mapping[str, Host], parts: Mapping[str, Part], tell: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Prepare hosts side by side; return of each what was done, or why nothing could be.
+
+    Args:
+        tell: is given each line, with the name of its host before it.
+    """
+    width = max(map(len, hosts))
+
+    def on(host: Host) -> dict[str, Any]:
+        def say(line: str) -> None:
+            tell(f"{host.name:<{width}}  {line}")
+
+        row: dict[str, Any] = {"host": host.name, "fault": ""}
+        try:
+            with connection.opened(host) as way:
+                made = prepare(way, parts, say)
+        except ThunderError as error:
+            say(f"FAIL  {error}")
+            return row | {"fault": str(error)}
+        how = f"made in {made.seconds:.0f} s" if made.is_new else "is there already: nothing to do"
+        say(f"PASS  {made.folder} {how}")
+        return row | asdict(made)
+
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        return list(pool.map(on, hosts.values()))
 
 
 def _python(way: Connection) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def brief(hosts: Mapping[str, Host]) -> dict[str, str]:
 def _opened(
     hosts: Mapping[str, Host],
 ) -> Iterator[tuple[dict[str, Connection], dict[str, Row]]]:
-    """Yield the open ways by host, and a row for each host: where it has no way, with the reason."""
+    """Yield the open ways by host, and a row for each host, with the reason where it has none."""
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(max(1, len(hosts))) as pool:
 
         def opened(host: Host) -> Connection | ThunderError:
