@@ -1,28 +1,30 @@
 """The hosts of a site: which are meant, what they have, what was prepared; for people."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import overrides
+from thunder.config.sources import Sources
 from thunder.ground import schema, schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import host as described
 from thunder.hosts.host import Host
 
 _SITE = {"$ref": "common.json#/$defs/runtime/properties/site"}
+_KEYS = "runtime.site."
 _NONE = "–"
 
 
-def site(name: str, words: Sequence[str], config_dir: Path | None) -> dict[str, Any]:
+def site(name: str, words: Sequence[str], places: Sources) -> dict[str, Any]:
     """Return a site by its name, or the one that words or conf/local.yaml choose, checked.
 
     Raises:
         ThunderError: there is none of that name, or it breaks its schema.
     """
-    places = configs.sources(config_dir)
     parsed = overrides.parse(words, places)
+    if strange := [w for k, w in parsed.spelt.items() if k != "site" and not k.startswith(_KEYS)]:
+        raise ThunderError(f"{strange[0]!r} says nothing of hosts; site=NAME does, or {_KEYS}KEY=…")
     choices = {**parsed.choices, **({"site": name} if name else {})}
     runtime: dict[str, Any] = configs.compose(choices, places).fill(parsed.values)["runtime"]
     chosen: dict[str, Any] = runtime["site"]
@@ -60,13 +62,18 @@ def render(report: Mapping[str, Any]) -> str:
     table = [cells for cells in table if set(cells[1:]) != {_NONE}]
     lines = [wording.columns(["host", *(row["host"] for row in rows)], table)]
     lines += [_link_line(link) for link in report["links"]]
-    lines += [f"WARNING  {row['host']}  {text}" for row in rows for text in row["warnings"]]
-    lines += [f"FAIL     {row['host']}  {text}" for row in rows for text in row["faults"]]
+    lines += [f"WARNING  host {row['host']}: {text}" for row in rows for text in row["warnings"]]
+    lines += [f"FAIL     {_of_host(row, text)}" for row in rows for text in row["faults"]]
     if report["rank_weights"]:
         weights = ",".join(map(str, report["rank_weights"]))
         lines.append(f"speeds differ: train.rank_weights=[{weights}] gives each its share of rows; "
                      "the id becomes another one")  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _of_host(row: Mapping[str, Any], fault: str) -> str:
+    name = f"host {row['host']}"
+    return fault if fault.startswith(name) else f"{name}: {fault}"
 
 
 def _cell(show: Any, row: Mapping[str, Any]) -> str:
@@ -92,7 +99,12 @@ def _state(row: Mapping[str, Any]) -> str:
 def _python(row: Mapping[str, Any]) -> str:
     version = row["versions"]["python"]
     kind = "prepared" if row["is_prepared"] else "the site's"
-    return " ".join([version, kind, *(f"with {extra}" for extra in row["extras"])])
+    return ", ".join([version, kind, *(f"with {extra}" for extra in row["extras"])])
+
+
+def _environment(row: Mapping[str, Any]) -> str:
+    python: str | None = row["environment"]
+    return python.replace(row["home"], "~", 1) if python else _NONE
 
 
 def _gpu_users(row: Mapping[str, Any]) -> str:
@@ -113,7 +125,7 @@ _SHOWN = {
     "disk free": lambda row: f"{row['free_disk'] / 1e9:.1f} GB",
     "GPU used by": _gpu_users,
     "Python": _python,
-    "environment": lambda row: row["environment"] or _NONE,
+    "environment": _environment,
     "mlx": lambda row: row["versions"]["mlx"] or _NONE,
     "device": lambda row: row["backend"]["device"],
     "BLAS": lambda row: row["backend"]["blas"],

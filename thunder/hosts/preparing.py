@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, environment, requirements
+from thunder.hosts import connection, environment, lending, requirements
 from thunder.hosts.connection import Connection
 from thunder.hosts.far import builder
 from thunder.hosts.far.environments import WHOLE
@@ -31,7 +32,7 @@ _POLL_SECONDS = 10.0
 _BEGIN_SECONDS = 15.0
 _LOOK_SECONDS = 0.2
 _WIDTH = 100
-_SHOWN = re.compile(r"Collecting |Downloading |Building |Installing |ERROR: |WARNING: ")
+_SHOWN = re.compile(r"Downloading |Building |Installing |ERROR: |WARNING: ")
 _NO_WAY = ("NewConnectionError", "name resolution", "Network is unreachable", "ConnectTimeout")
 
 
@@ -53,12 +54,15 @@ def prepare(
     way: Connection,
     parts: Mapping[str, Part],
     tell: Callable[[str], None],
+    *,
+    lends_network: bool = False,
     seconds: float = SECONDS,
 ) -> Prepared:
     """Make an environment there, unless one of these parts is whole and can be used.
 
     Args:
         tell: is given what happens meanwhile, line by line.
+        lends_network: whether pip there goes through this machine.
         seconds: after which it is given up.
 
     Raises:
@@ -74,12 +78,13 @@ def prepare(
     name = content[: environment.ID]
     place = f"{environment.workspace(way)}/env"
     making = way.call("folder", path=f"{place}/.making-{name}")
-    if way.call("is_locked", path=f"{making}/{builder.LOCK}"):
-        tell("is being made already; following it")
-    else:
-        plan = _plan(f"{place}/{name}", making, python, parts) | {"seconds": seconds}
-        _begin(way, making, parts, plan)
-    outcome = _followed(way, making, tell, seconds)
+    with _network(way, lends_network) as variables:
+        if way.call("is_locked", path=f"{making}/{builder.LOCK}"):
+            tell("is being made already; following it")
+        else:
+            plan = _plan(f"{place}/{name}", making, python, parts) | {"seconds": seconds}
+            _begin(way, making, plan, parts, variables)
+        outcome = _followed(way, making, tell, seconds)
     if outcome["code"]:
         raise _failure(way, making, outcome)
     way.call("remove", path=making, below=place)
@@ -87,7 +92,11 @@ def prepare(
 
 
 def on_hosts(
-    hosts: Mapping[str, Host], parts: Mapping[str, Part], tell: Callable[[str], None]
+    hosts: Mapping[str, Host],
+    parts: Mapping[str, Part],
+    tell: Callable[[str], None],
+    *,
+    lends_network: bool = False,
 ) -> list[dict[str, Any]]:
     """Prepare hosts side by side; return of each what was done, or why nothing could be.
 
@@ -103,9 +112,9 @@ def on_hosts(
         row: dict[str, Any] = {"host": host.name, "fault": ""}
         try:
             with connection.opened(host) as way:
-                made = prepare(way, parts, say)
+                made = prepare(way, parts, say, lends_network=lends_network)
         except ThunderError as error:
-            say(f"FAIL  {error}")
+            say(f"FAIL  {str(error).removeprefix(f'host {host.name}: ')}")
             return row | {"fault": str(error)}
         how = f"made in {made.seconds:.0f} s" if made.is_new else "is there already: nothing to do"
         say(f"PASS  {made.folder} {how}")
@@ -163,7 +172,11 @@ def _plan(
 
 
 def _begin(
-    way: Connection, making: str, parts: Mapping[str, Part], plan: Mapping[str, Any]
+    way: Connection,
+    making: str,
+    plan: Mapping[str, Any],
+    parts: Mapping[str, Part],
+    variables: Mapping[str, str],
 ) -> None:
     for name in (builder.LOG, builder.OUTCOME):
         way.call("remove", path=f"{making}/{name}", below=making)
@@ -174,7 +187,11 @@ def _begin(
     way.call("write", path=f"{making}/{builder.PLAN}", text=json.dumps(plan))
     program = Path(builder.__file__).read_text(encoding="utf-8")
     words = [plan["program"], "-u", "-c", program, making]
-    way.call("spawn", words=words, folder=making, log=builder.LOG)
+    way.call("spawn", words=words, folder=making, log=builder.LOG, environment=variables)
+
+
+def _network(way: Connection, lends: bool) -> AbstractContextManager[dict[str, str]]:
+    return lending.network(way) if lends else nullcontext({})
 
 
 def _followed(
@@ -207,9 +224,11 @@ def _failure(way: Connection, making: str, outcome: Mapping[str, Any]) -> Thunde
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     last = [*errors[:1], *reversed(lines), "it said nothing"][0]
+    if isinstance(outcome["code"], str):
+        last = outcome["code"]
     if any(word in said for word in _NO_WAY):
-        last = f"no way from there to the package index ({last})"
-    return _refused(way, f"{outcome['step']}: {last} ({outcome['code']}); all of it is in {log}")
+        last = "no way from there to the package index (--lend-network: through this machine)"
+    return _refused(way, f"{outcome['step']}: {last}; all that was said is in {log}")
 
 
 def _refused(way: Connection, reason: str) -> ThunderError:
