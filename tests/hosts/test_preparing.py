@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import wheelhouse
 from lab import Lab
 
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import Stopped, ThunderError
 from thunder.hosts import connection, environment, host, preparing, requirements
 from thunder.hosts.connection import Connection
 from thunder.hosts.far import builder
@@ -150,7 +151,7 @@ def test_a_preparation_that_takes_too_long_is_ended_there(
     )
     with pytest.raises(ThunderError, match=r"not ended in time"):
         preparing.prepare(way, parts, print, seconds=1.0)
-    assert not [row for row in lab["mac4"].processes() if f"{lab['mac4'].home}/thunder/env" in row]
+    assert not _working(lab, lab["mac4"].home / "thunder/env")
 
 
 def test_who_asks_a_second_time_follows_what_goes_on(
@@ -195,3 +196,28 @@ def test_a_host_whose_python_is_too_old_to_run_thunder_is_told_what_was_found(
         ),
     ):
         preparing.prepare(way, parts, print)
+
+
+def test_what_is_stopped_is_ended_there_too(
+    lab: Lab, way: Connection, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing = wheelhouse.of_nothing(wheels, "thing", "1.0")
+    parts = _small(thing, imports=("time; time.sleep(99); import thing",))
+    said: list[str] = []
+
+    def has_begun() -> bool:
+        return any(line.startswith("Installing") for line in said)
+
+    with pytest.raises(Stopped, match="host mac4: stopped while an environment was made"):
+        preparing.prepare(way, parts, said.append, stop=has_begun)
+    deadline = time.monotonic() + 10
+    folder = lab["mac4"].home / "thunder/env"
+    while time.monotonic() < deadline and _working(lab, folder):
+        time.sleep(0.1)
+    assert not _working(lab, folder)
+    assert environment.prepared(way, parts) is None
+    assert not [*folder.glob("[!.]*")]
+
+
+def _working(lab: Lab, folder: Path) -> list[str]:
+    return [row for row in lab["mac4"].processes() if str(folder) in row]

@@ -129,5 +129,5 @@ _SHOWN = {
     "mlx": lambda row: row["versions"]["mlx"] or _NONE,
     "device": lambda row: row["backend"]["device"],
     "BLAS": lambda row: row["backend"]["blas"],
-    "speed": lambda row: f"{row['gigaflops']:,.0f} GFLOP/s",
+    "speed": lambda row: row["speed"].get("fault") or f"{row['gigaflops']:,.0f} GFLOP/s",
 }

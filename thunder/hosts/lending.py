@@ -18,6 +18,7 @@ from thunder.hosts.connection import Connection
 _HEAD_BYTES = 1 << 14
 _CONNECT_SECONDS = 20.0
 _FORWARD_SECONDS = 20.0
+_LOOK_SECONDS = 0.5
 _PORT = 443  # the only one that is led to
 _ASKED = re.compile(rb"CONNECT ([\w.-]+):(\d+) HTTP/1\.[01]\r\n")
 
@@ -31,15 +32,16 @@ def network(way: Connection) -> Iterator[dict[str, str]]:
     Raises:
         ThunderError: its ssh server allows no forwarding.
     """
+    ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_serve, args=(server,), daemon=True).start()
-        there = _forwarded(way, server.getsockname()[1])
-        url = f"http://127.0.0.1:{there}"
+        serving = threading.Thread(target=_serve, args=(server, ended), daemon=True)
+        serving.start()
         try:
+            url = f"http://127.0.0.1:{_forwarded(way, server.getsockname()[1])}"
             yield {"HTTPS_PROXY": url, "https_proxy": url}
         finally:
-            with contextlib.suppress(OSError):
-                server.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
+            ended.set()
+            serving.join()
 
 
 def _forwarded(way: Connection, port: int) -> int:
@@ -64,9 +66,10 @@ def _forwarded(way: Connection, port: int) -> int:
     return int(out)
 
 
-def _serve(server: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # closed: nothing is lent any more
-        while True:
+def _serve(server: socket.socket, ended: threading.Event) -> None:
+    server.settimeout(_LOOK_SECONDS)
+    while not ended.is_set():
+        with contextlib.suppress(TimeoutError):
             near, _ = server.accept()
             threading.Thread(target=_connect, args=(near,), daemon=True).start()
 

@@ -7,6 +7,7 @@ follows what goes on.
 import json
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import Stopped, ThunderError
 from thunder.hosts import connection, environment, lending, requirements
 from thunder.hosts.connection import Connection
 from thunder.hosts.far import builder
@@ -28,7 +29,7 @@ SECONDS = 1800.0
 _SERIES = ("3.13", "3.12", "3.11")  # for which everything that thunder needs is published
 _OLDEST = (3, 11)
 _SEARCH_SECONDS = 120.0
-_POLL_SECONDS = 10.0
+_POLL_SECONDS = 1.0
 _BEGIN_SECONDS = 15.0
 _LOOK_SECONDS = 0.2
 _WIDTH = 100
@@ -57,6 +58,7 @@ def prepare(
     *,
     lends_network: bool = False,
     seconds: float = SECONDS,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Prepared:
     """Make an environment there, unless one of these parts is whole and can be used.
 
@@ -64,9 +66,10 @@ def prepare(
         tell: is given what happens meanwhile, line by line.
         lends_network: whether pip there goes through this machine.
         seconds: after which it is given up.
+        stop: asked now and then; what was begun here is ended there.
 
     Raises:
-        ThunderError: it cannot be made, why, and what to do instead.
+        ThunderError: it cannot be made, why, and what to do instead; or it was stopped.
     """
     begun = time.monotonic()
     folder = environment.prepared(way, parts)
@@ -79,12 +82,17 @@ def prepare(
     place = f"{environment.workspace(way)}/env"
     making = way.call("folder", path=f"{place}/.making-{name}")
     with _network(way, lends_network) as variables:
+        pid = None
         if way.call("is_locked", path=f"{making}/{builder.LOCK}"):
             tell("is being made already; following it")
         else:
             plan = _plan(f"{place}/{name}", making, python, parts) | {"seconds": seconds}
-            _begin(way, making, plan, parts, variables)
-        outcome = _followed(way, making, tell, seconds)
+            pid = _begin(way, making, plan, parts, variables)
+        outcome = _followed(way, making, tell, stop, seconds)
+    if outcome is None:
+        if pid is not None:
+            way.call("run", words=["kill", str(pid)], seconds=_LOOK_SECONDS * 10)
+        raise Stopped(f"host {way.host.name}: stopped while an environment was made")
     if outcome["code"]:
         raise _failure(way, making, outcome)
     way.call("remove", path=making, below=place)
@@ -103,7 +111,7 @@ def on_hosts(
     Args:
         tell: is given each line, with the name of its host before it.
     """
-    width = max(map(len, hosts))
+    width, stopping = max(map(len, hosts)), threading.Event()
 
     def on(host: Host) -> dict[str, Any]:
         def say(line: str) -> None:
@@ -112,7 +120,7 @@ def on_hosts(
         row: dict[str, Any] = {"host": host.name, "fault": ""}
         try:
             with connection.opened(host) as way:
-                made = prepare(way, parts, say, lends_network=lends_network)
+                made = prepare(way, parts, say, lends_network=lends_network, stop=stopping.is_set)
         except ThunderError as error:
             say(f"FAIL  {str(error).removeprefix(f'host {host.name}: ')}")
             return row | {"fault": str(error)}
@@ -121,7 +129,10 @@ def on_hosts(
         return row | asdict(made)
 
     with ThreadPoolExecutor(len(hosts)) as pool:
-        return list(pool.map(on, hosts.values()))
+        try:
+            return list(pool.map(on, hosts.values()))
+        finally:
+            stopping.set()  # Ctrl-C: the others are not waited for
 
 
 def _python(way: Connection) -> dict[str, Any]:
@@ -177,7 +188,8 @@ def _begin(
     plan: Mapping[str, Any],
     parts: Mapping[str, Part],
     variables: Mapping[str, str],
-) -> None:
+) -> int:
+    """Start a builder; return its number."""
     for name in (builder.LOG, builder.OUTCOME):
         way.call("remove", path=f"{making}/{name}", below=making)
     wanted = {line for part in parts.values() for line in part.wanted}
@@ -187,7 +199,9 @@ def _begin(
     way.call("write", path=f"{making}/{builder.PLAN}", text=json.dumps(plan))
     program = Path(builder.__file__).read_text(encoding="utf-8")
     words = [plan["program"], "-u", "-c", program, making]
-    way.call("spawn", words=words, folder=making, log=builder.LOG, environment=variables)
+    return int(
+        way.call("spawn", words=words, folder=making, log=builder.LOG, environment=variables)
+    )
 
 
 def _network(way: Connection, lends: bool) -> AbstractContextManager[dict[str, str]]:
@@ -195,17 +209,20 @@ def _network(way: Connection, lends: bool) -> AbstractContextManager[dict[str, s
 
 
 def _followed(
-    way: Connection, making: str, tell: Callable[[str], None], seconds: float
-) -> dict[str, Any]:
-    """Tell what a builder says until it has ended; return its outcome."""
+    way: Connection,
+    making: str,
+    tell: Callable[[str], None],
+    stop: Callable[[], bool],
+    seconds: float,
+) -> dict[str, Any] | None:
+    """Tell what a builder says until it has ended; return its outcome, None: to be stopped."""
     log, lock = f"{making}/{builder.LOG}", f"{making}/{builder.LOCK}"
     offset, deadline = 0, time.monotonic() + seconds + _BEGIN_SECONDS
     heard = time.monotonic()  # when it was seen at work
     while time.monotonic() < deadline and time.monotonic() - heard < _BEGIN_SECONDS:
-        part = way.call(
-            "follow", path=log, offset=offset, seconds=_POLL_SECONDS, lock=lock,
-            within=2 * _POLL_SECONDS,
-        )  # fmt: skip
+        if stop():
+            return None
+        part = way.call("follow", path=log, offset=offset, seconds=_POLL_SECONDS, lock=lock)
         offset = part["offset"]
         for line in filter(_SHOWN.match, map(str.strip, part["text"].splitlines())):
             tell(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…")

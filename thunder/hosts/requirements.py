@@ -93,7 +93,7 @@ def _part(name: str) -> Part:
     return Part(
         tuple(declared[name]),
         tuple(_pins(declared[name])),
-        tuple(sorted(packages)) if name else (*_IMPORTS, "mlx.core"),
+        tuple(sorted(packages)) if name else _IMPORTS,
     )
 
 

@@ -32,7 +32,8 @@ def of_hosts(
                 rows[name] |= found
         ring = links.measured(ways, ranks)
         for name, way in ways.items() if speed else ():
-            rows[name] |= examination.speed(way) if rows[name]["environment"] else {}
+            if rows[name]["environment"]:
+                rows[name] |= examination.speed(way)
     for row in rows.values():
         row["ready"] = row["reachable"] and not row["faults"]
     is_ready = all(row["ready"] for row in rows.values()) and not any(one["fault"] for one in ring)
