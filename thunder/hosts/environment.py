@@ -101,11 +101,14 @@ def workspace(way: Connection) -> str:
 @functools.cache
 def _code() -> tuple[Sequence[str], str]:
     """Return the files of thunder, and their digest."""
-    folders = ["thunder"] if SHIPPED.is_relative_to(_ROOT / "thunder") else ["thunder", *_SHIPPED]
+    is_wheel = SHIPPED.is_relative_to(_ROOT / "thunder")
+    folders = ["thunder"] if is_wheel else ["thunder", *_SHIPPED]
+    # Beside the code, what it needs: a host may be one that has to ask others.
+    needs = _ROOT.glob("thunder-*.dist-info/METADATA" if is_wheel else "pyproject.toml")
+    inner = (path for folder in folders for path in (_ROOT / folder).rglob("*"))
     names = sorted(
         path.relative_to(_ROOT).as_posix()
-        for folder in folders
-        for path in (_ROOT / folder).rglob("*")
+        for path in [*inner, *needs]
         if path.is_file() and "__pycache__" not in path.parts and path.name != "local.yaml"
     )
     return names, digest.of_folder(_ROOT, names)
