@@ -9,7 +9,7 @@ import yaml
 from lab import Lab
 
 from thunder.commands import doctor, tasks
-from thunder.hosts import preparing, requirements, survey
+from thunder.hosts import base_python, requirements, survey
 from thunder.hosts.requirements import CORE, Part
 
 
@@ -71,8 +71,9 @@ def test_what_is_prepared_is_said_and_what_cannot_be_ends_with_1(
     assert [(row["host"], row["is_new"]) for row in rows] == [("mac4", True), ("mac5", True)]
     assert tasks.main(["hosts", "prepare", "mac5", *site]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line == f"mac5  PASS  {rows[1]['folder']} is there already: nothing to do"
-    monkeypatch.setattr(preparing, "_OLDEST", (4, 0))
+    name = Path(rows[1]["folder"]).name
+    assert line == f"mac5  PASS  ~/thunder/env/{name} is there already: nothing to do"
+    monkeypatch.setattr(base_python, "_OLDEST", (4, 0))
     parts[CORE] = Part(("nothing",), (), ("sys",))
     assert tasks.main(["hosts", "prepare", "mac5", *site]) == 1
     assert "mac5  FAIL  no environment could be made: no Python" in capsys.readouterr().out

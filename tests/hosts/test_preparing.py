@@ -11,7 +11,7 @@ import wheelhouse
 from lab import Lab
 
 from thunder.ground.errors import Stopped, ThunderError
-from thunder.hosts import connection, environment, host, preparing, requirements
+from thunder.hosts import base_python, connection, environment, host, preparing, requirements
 from thunder.hosts.connection import Connection
 from thunder.hosts.far import builder
 from thunder.hosts.requirements import CORE, Part
@@ -187,7 +187,7 @@ def test_a_host_whose_python_is_too_old_to_run_thunder_is_told_what_was_found(
         f'#!/bin/sh\ncase "$2" in *ensurepip*) echo \'{answer}\'; exit;; esac\nexec {PYTHON} "$@"\n'
     )
     old.chmod(0o755)
-    monkeypatch.setattr(preparing, "_SERIES", ())
+    monkeypatch.setattr(base_python, "_SERIES", ())
     described = dataclasses.replace(host.Host("mac5", "mac5"), python=str(old))
     with (
         connection.opened(described) as way,

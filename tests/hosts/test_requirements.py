@@ -81,8 +81,8 @@ def test_an_extra_that_there_is_not_is_named() -> None:
 
 def test_a_wheel_asks_for_the_same_as_its_checkout(wheel: None) -> None:
     parts = requirements.parts(["sound"])
-    assert parts[CORE].wanted == ("mlx>=0.3; sys_platform == 'darwin'", "numpy<3,>=2")
-    assert parts["sound"].wanted == ("psutil", "rich; (sys_platform == 'linux')")
+    assert parts[CORE].wanted == ('mlx>=0.3; sys_platform == "darwin"', "numpy<3,>=2")
+    assert parts["sound"].wanted == ("psutil", 'rich; sys_platform == "linux"')
     assert requirements.direct() == {
         "mlx": CORE, "numpy": CORE, "psutil": "sound", "rich": "sound",
     }  # fmt: skip

@@ -85,6 +85,16 @@ def fault(way: Connection, python: str, parts: Mapping[str, Part]) -> str:
     return last if done["code"] else ""
 
 
+def unmade(way: Connection, reason: str) -> ThunderError:
+    """Return what is told where no environment can be made."""
+    name = way.host.name
+    return ThunderError(
+        f"host {name}: no environment could be made: {reason}; or name a Python there that has "
+        f"what thunder needs by hosts.{name}.environment of the site",
+        "environment",
+    )
+
+
 def bring_code(way: Connection) -> str:
     """Have this very code on a host, in a folder named after its content; returns the folder."""
     names, content = _code()

@@ -6,7 +6,6 @@ follows what goes on.
 
 import json
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,22 +17,20 @@ from typing import Any
 
 from thunder.ground import digest
 from thunder.ground.errors import Stopped, ThunderError
-from thunder.hosts import connection, environment, lending, requirements
+from thunder.hosts import base_python, connection, environment, lending, requirements
 from thunder.hosts.connection import Connection
 from thunder.hosts.far import builder
 from thunder.hosts.far.environments import WHOLE
 from thunder.hosts.host import Host
-from thunder.hosts.requirements import CORE, Part
+from thunder.hosts.requirements import Part
 
 SECONDS = 1800.0
-_SERIES = ("3.13", "3.12", "3.11")  # for which everything that thunder needs is published
-_OLDEST = (3, 11)
-_SEARCH_SECONDS = 120.0
 _POLL_SECONDS = 1.0
 _BEGIN_SECONDS = 15.0
 _LOOK_SECONDS = 0.2
+_KILL_SECONDS = 5.0
 _WIDTH = 100
-_SHOWN = re.compile(r"Downloading |Building |Installing |ERROR: |WARNING: ")
+_TELLING = re.compile(r"Downloading |Building |Installing |ERROR: |WARNING: ")
 _NO_WAY = ("NewConnectionError", "name resolution", "Network is unreachable", "ConnectTimeout")
 
 
@@ -49,6 +46,23 @@ class Prepared:
     folder: str
     is_new: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An environment that is being made.
+
+    Args:
+        python: that it is made with.
+        target: where it will be.
+        folder: of who makes it: the plan, the log, the outcome.
+    """
+
+    way: Connection
+    parts: Mapping[str, Part]
+    python: Mapping[str, Any]
+    target: str
+    folder: str
 
 
 def prepare(
@@ -72,31 +86,24 @@ def prepare(
         ThunderError: it cannot be made, why, and what to do instead; or it was stopped.
     """
     begun = time.monotonic()
-    folder = environment.prepared(way, parts)
-    if folder and not environment.fault(way, environment.python_in(folder), parts):
-        return Prepared(folder, False, time.monotonic() - begun)
-    python = _python(way)
-    tell(f"Python {python['version']}, {python['path']}")
-    content = digest.of_value([*(part.digest for part in parts.values()), python["version"]])
-    name = content[: environment.ID]
-    place = f"{environment.workspace(way)}/env"
-    making = way.call("folder", path=f"{place}/.making-{name}")
+    there = environment.prepared(way, parts)
+    if there and not environment.fault(way, environment.python_in(there), parts):
+        return Prepared(there, False, time.monotonic() - begun)
+    work = _work(way, parts)
+    tell(f"Python {work.python['version']}, {work.python['path']}")
     with _network(way, lends_network) as variables:
         pid = None
-        if way.call("is_locked", path=f"{making}/{builder.LOCK}"):
+        if way.call("is_locked", path=f"{work.folder}/{builder.LOCK}"):
             tell("is being made already; following it")
         else:
-            plan = _plan(f"{place}/{name}", making, python, parts) | {"seconds": seconds}
-            pid = _begin(way, making, plan, parts, variables)
-        outcome = _followed(way, making, tell, stop, seconds)
+            pid = _begin(work, seconds, variables)
+        outcome = _followed(work, tell, stop, time.monotonic() + seconds + _BEGIN_SECONDS)
     if outcome is None:
-        if pid is not None:
-            way.call("run", words=["kill", str(pid)], seconds=_LOOK_SECONDS * 10)
-        raise Stopped(f"host {way.host.name}: stopped while an environment was made")
+        raise _stopped(way, pid)
     if outcome["code"]:
-        raise _failure(way, making, outcome)
-    way.call("remove", path=making, below=place)
-    return Prepared(f"{place}/{name}", True, time.monotonic() - begun)
+        raise _failure(work, outcome)
+    way.call("remove", path=work.folder, below=way.host.workspace)
+    return Prepared(work.target, True, time.monotonic() - begun)
 
 
 def on_hosts(
@@ -125,7 +132,7 @@ def on_hosts(
             say(f"FAIL  {str(error).removeprefix(f'host {host.name}: ')}")
             return row | {"fault": str(error)}
         how = f"made in {made.seconds:.0f} s" if made.is_new else "is there already: nothing to do"
-        say(f"PASS  {made.folder} {how}")
+        say(f"PASS  {_shown(host, made.folder)} {how}")
         return row | asdict(made)
 
     with ThreadPoolExecutor(len(hosts)) as pool:
@@ -135,73 +142,50 @@ def on_hosts(
             stopping.set()  # Ctrl-C: the others are not waited for
 
 
-def _python(way: Connection) -> dict[str, Any]:
-    """Return the Python to make it with: the site's, else one as here, else the newest."""
-    ours = ".".join(map(str, sys.version_info[:2]))
-    series = sorted(_SERIES, key=lambda name: name != ours)
-    seen = way.call("pythons", first=way.host.python, series=series, within=_SEARCH_SECONDS)
-    new = [row for row in seen if _series(row["version"]) >= _OLDEST]
-    if fits := [row for row in new if not row["lacks"]]:
-        return dict(fits[0])
-    found = ", ".join(f"{row['version']} at {row['path']}" for row in seen)
-    advice = "install one (macOS: brew install python@3.12), or name it by hosts.{}.python"
-    reason = f"no Python 3.11 or later there, only {found}; {advice}"
-    if new:
-        reason = (
-            f"Python {new[0]['version']} at {new[0]['path']} lacks {new[0]['lacks']}, with "
-            "which an environment is made; install it (Debian: apt-get install python3-venv)"
-        )
-    raise _refused(way, reason.format(way.host.name))
+def _work(way: Connection, parts: Mapping[str, Part]) -> _Work:
+    python = base_python.of(way)
+    content = digest.of_value([*(part.digest for part in parts.values()), python["version"]])
+    name = content[: environment.ID]
+    place = f"{environment.workspace(way)}/env"
+    folder = way.call("folder", path=f"{place}/.making-{name}")
+    return _Work(way, parts, python, f"{place}/{name}", folder)
 
 
-def _series(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")[:2]))
-
-
-def _plan(
-    target: str, making: str, python: Mapping[str, Any], parts: Mapping[str, Part]
-) -> dict[str, Any]:
-    inner = environment.python_in(target)
+def _plan(work: _Work, seconds: float) -> dict[str, Any]:
+    inner = environment.python_in(work.target)
     pip = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     pip += ["--progress-bar", "off"]
-    lists = ["-r", f"{making}/requirements.txt", "-c", f"{making}/constraints.txt"]
+    lists = ["-r", f"{work.folder}/requirements.txt", "-c", f"{work.folder}/constraints.txt"]
     return {
-        "target": target,
-        "program": python["path"],
+        "target": work.target,
+        "seconds": seconds,
         "steps": [
-            ["venv", [python["path"], "-m", "venv", target]],
+            ["venv", [work.python["path"], "-m", "venv", work.target]],
             ["pip", [inner, *pip, *lists]],
-            ["import", [inner, "-c", requirements.script(parts)]],
+            ["import", [inner, "-c", requirements.script(work.parts)]],
         ],
         "whole": WHOLE,
         "says": {
-            "parts": {name: part.digest for name, part in parts.items()},
-            "extras": [name for name in parts if name != CORE],
-            "python": python["version"],
+            "parts": {name: part.digest for name, part in work.parts.items()},
+            "python": work.python["version"],
         },
     }
 
 
-def _begin(
-    way: Connection,
-    making: str,
-    plan: Mapping[str, Any],
-    parts: Mapping[str, Part],
-    variables: Mapping[str, str],
-) -> int:
+def _begin(work: _Work, seconds: float, variables: Mapping[str, str]) -> int:
     """Start a builder; return its number."""
+    way, folder = work.way, work.folder
     for name in (builder.LOG, builder.OUTCOME):
-        way.call("remove", path=f"{making}/{name}", below=making)
-    wanted = {line for part in parts.values() for line in part.wanted}
-    pins = {line for part in parts.values() for line in part.pins}
+        way.call("remove", path=f"{folder}/{name}", below=folder)
+    wanted = {line for part in work.parts.values() for line in part.wanted}
+    pins = {line for part in work.parts.values() for line in part.pins}
     for name, lines in (("requirements", wanted), ("constraints", pins)):
-        way.call("write", path=f"{making}/{name}.txt", text="\n".join([*sorted(lines), ""]))
-    way.call("write", path=f"{making}/{builder.PLAN}", text=json.dumps(plan))
+        way.call("write", path=f"{folder}/{name}.txt", text="\n".join([*sorted(lines), ""]))
+    way.call("write", path=f"{folder}/{builder.PLAN}", text=json.dumps(_plan(work, seconds)))
     program = Path(builder.__file__).read_text(encoding="utf-8")
-    words = [plan["program"], "-u", "-c", program, making]
-    return int(
-        way.call("spawn", words=words, folder=making, log=builder.LOG, environment=variables)
-    )
+    words = [work.python["path"], "-u", "-c", program, folder]
+    pid = way.call("spawn", words=words, folder=folder, log=builder.LOG, environment=variables)
+    return int(pid)
 
 
 def _network(way: Connection, lends: bool) -> AbstractContextManager[dict[str, str]]:
@@ -209,35 +193,37 @@ def _network(way: Connection, lends: bool) -> AbstractContextManager[dict[str, s
 
 
 def _followed(
-    way: Connection,
-    making: str,
-    tell: Callable[[str], None],
-    stop: Callable[[], bool],
-    seconds: float,
+    work: _Work, tell: Callable[[str], None], stop: Callable[[], bool], deadline: float
 ) -> dict[str, Any] | None:
     """Tell what a builder says until it has ended; return its outcome, None: to be stopped."""
-    log, lock = f"{making}/{builder.LOG}", f"{making}/{builder.LOCK}"
-    offset, deadline = 0, time.monotonic() + seconds + _BEGIN_SECONDS
+    way, lock = work.way, f"{work.folder}/{builder.LOCK}"
+    log, offset = f"{work.folder}/{builder.LOG}", 0
     heard = time.monotonic()  # when it was seen at work
     while time.monotonic() < deadline and time.monotonic() - heard < _BEGIN_SECONDS:
         if stop():
             return None
         part = way.call("follow", path=log, offset=offset, seconds=_POLL_SECONDS, lock=lock)
         offset = part["offset"]
-        for line in filter(_SHOWN.match, map(str.strip, part["text"].splitlines())):
+        for line in filter(_TELLING.match, map(str.strip, part["text"].splitlines())):
             tell(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…")
         if part["held"] or part["text"]:
             heard = time.monotonic()
-        elif outcome := way.call("read", path=f"{making}/{builder.OUTCOME}"):
+        elif outcome := way.call("read", path=f"{work.folder}/{builder.OUTCOME}"):
             return dict(json.loads(outcome))
         else:
             time.sleep(_LOOK_SECONDS)
     return {"step": "builder", "code": "gone without a word"}
 
 
-def _failure(way: Connection, making: str, outcome: Mapping[str, Any]) -> ThunderError:
-    log = f"{making}/{builder.LOG}"
-    said = way.call("read", path=log) or ""
+def _stopped(way: Connection, pid: int | None) -> Stopped:
+    """End the builder, if it was started here, and return what is told."""
+    if pid is not None:
+        way.call("run", words=["kill", str(pid)], seconds=_KILL_SECONDS)
+    return Stopped(f"host {way.host.name}: stopped while an environment was made")
+
+
+def _failure(work: _Work, outcome: Mapping[str, Any]) -> ThunderError:
+    said = work.way.call("read", path=f"{work.folder}/{builder.LOG}") or ""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     last = [*errors[:1], *reversed(lines), "it said nothing"][0]
@@ -245,13 +231,11 @@ def _failure(way: Connection, making: str, outcome: Mapping[str, Any]) -> Thunde
         last = outcome["code"]
     if any(word in said for word in _NO_WAY):
         last = "no way from there to the package index (--lend-network: through this machine)"
-    return _refused(way, f"{outcome['step']}: {last}; all that was said is in {log}")
+    where = f"{_shown(work.way.host, work.folder)}/{builder.LOG}"
+    reason = f"{outcome['step']}: {last}; all that was said is in {where}"
+    return environment.unmade(work.way, reason)
 
 
-def _refused(way: Connection, reason: str) -> ThunderError:
-    name = way.host.name
-    return ThunderError(
-        f"host {name}: no environment could be made: {reason}; or name a Python there that has "
-        f"what thunder needs by hosts.{name}.environment of the site",
-        "environment",
-    )
+def _shown(host: Host, folder: str) -> str:
+    """Return a folder of environments as it can be typed there."""
+    return f"{host.workspace}/env/{folder.rpartition('/')[2]}"

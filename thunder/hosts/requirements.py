@@ -107,7 +107,12 @@ def _declared() -> dict[str, list[str]]:
         names = importlib.metadata.metadata("thunder").get_all("Provides-Extra") or []
         declared = {name: [*_of_extra(lines, name)] for name in names}
         declared[CORE] = [line for line in lines if "extra ==" not in line]
-    return {name: sorted(lines) for name, lines in declared.items() if name != _NEVER_THERE}
+    # As packaging writes them: a wheel has the same words in another order than a checkout.
+    return {
+        name: sorted(str(Requirement(line)) for line in lines)
+        for name, lines in declared.items()
+        if name != _NEVER_THERE
+    }
 
 
 def _of_extra(lines: Sequence[str], extra: str) -> list[str]:
