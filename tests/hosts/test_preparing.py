@@ -11,7 +11,15 @@ import wheelhouse
 from lab import Lab
 
 from thunder.ground.errors import Stopped, ThunderError
-from thunder.hosts import base_python, connection, environment, host, preparing, requirements
+from thunder.hosts import (
+    base_python,
+    connection,
+    environment,
+    examination,
+    host,
+    preparing,
+    requirements,
+)
 from thunder.hosts.connection import Connection
 from thunder.hosts.far import builder
 from thunder.hosts.requirements import CORE, Part
@@ -73,6 +81,10 @@ def test_what_is_made_runs_this_very_code_and_is_not_made_twice(
     assert done["out"] == "adapter\n", done["err"]
     again = preparing.prepare(way, parts, said.append)
     assert (again.folder, again.is_new) == (made.folder, False)
+    seen = examination.of(way)
+    assert (seen["environment"], seen["is_prepared"]) == (python, True)
+    here = requirements.version("mlx")
+    assert f"mlx is missing there, {here} here" in seen["faults"]  # not one of these parts
     assert sorted(path.name for path in Path(made.folder).parent.iterdir()) == [
         Path(made.folder).name
     ]
