@@ -12,6 +12,7 @@ from typing import Any
 
 from thunder.commands import hosts as views
 from thunder.config import compose as configs
+from thunder.config import sources
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.hosts import survey
@@ -33,7 +34,7 @@ def examine(config_dir: Path | None, outputs: Path, *, asks_hosts: bool = False)
     Args:
         asks_hosts: whether the hosts of the sites are asked if they can be reached.
     """
-    places = configs.sources(config_dir)
+    places = sources.sources(config_dir)
     return {
         "python": sys.version.split()[0],
         "host": provenance.host(),
@@ -109,7 +110,7 @@ def _outputs(outputs: Path) -> str:
     return f"{outputs.absolute()} ({free_gb:.1f} GB free{writable})"
 
 
-def _site(name: str, places: configs.Sources) -> list[str]:
+def _site(name: str, places: sources.Sources) -> list[str]:
     """Return what a site lacks for the models and data sets that it names."""
     try:
         template = configs.compose({"site": name}, places)
@@ -123,7 +124,7 @@ def _site(name: str, places: configs.Sources) -> list[str]:
     return list(dict.fromkeys(faults))  # what the site itself lacks, each of them says
 
 
-def _hosts(places: configs.Sources, *, is_asked: bool) -> dict[str, dict[str, str]]:
+def _hosts(places: sources.Sources, *, is_asked: bool) -> dict[str, dict[str, str]]:
     """Return what is known of the hosts of each site that has any: by default, their names."""
     states = {}
     for name in places.groups.get("site", []):
