@@ -298,7 +298,8 @@ def test_only_provenance_calls_git() -> None:
 def test_few_modules_start_programs_and_those_say_what_they_do_without_them() -> None:
     """Beside Python itself: git, which is asked for the state of the code, and a C compiler.
 
-    On a host, what its system and its GPU say of themselves; not known where they do not.
+    On a host, what its system and its GPU say of themselves; not known where they do not. There,
+    the steps of an environment that is made as well; one that fails is its outcome.
     """
     starts = (
         r"subprocess\.(run|Popen|call|check_\w+)\(|posix_spawn\(|os\.(system|popen|exec|spawn|fork)"
@@ -309,7 +310,7 @@ def test_few_modules_start_programs_and_those_say_what_they_do_without_them() ->
         if re.search(rf"{starts}|shutil\.which", path.read_text(encoding="utf-8"))
     }
     of_python_alone = {"hosts.process", "hosts.lease", "commands.doctor"}
-    of_hosts = {"hosts.far.machine", "hosts.far.processes"}
+    of_hosts = {"hosts.far.builder", "hosts.far.machine", "hosts.far.processes"}
     assert found == {*of_python_alone, *of_hosts, "runs.provenance", "backends.mlx.blas"}
 
 

@@ -24,8 +24,8 @@ from thunder.runs.run import Run
 
 PYTHON = os.path.realpath(sys.executable)
 TASKS = {
-    "check", "corpus", "diff", "doctor", "plan", "report", "show", "status", "table", "verify",
-    "why",
+    "check", "corpus", "diff", "doctor", "hosts", "plan", "report", "show", "status", "table",
+    "verify", "why",
 }  # fmt: skip
 
 
@@ -434,10 +434,12 @@ def test_report_prints_the_report_or_says_there_is_none(
 @pytest.mark.slow
 def test_doctor_says_what_is_installed_and_what_each_site_has(outputs: Outputs) -> None:
     found = outputs.json("doctor")
-    assert set(found) == {"python", "host", "packages", "backend", "outputs", "sites"}
+    assert set(found) == {"python", "host", "packages", "backend", "outputs", "sites", "hosts"}
     assert found["packages"]["mlx"]
     assert found["sites"]["local"] == []
     assert found["sites"]["mac_pair"]
+    told = "described; thunder hosts --site mac_pair asks it"
+    assert found["hosts"] == {"mac_pair": {"mac4": told, "mac5": told}}
     assert "site local" in outputs.ask("doctor")
 
 
@@ -655,7 +657,7 @@ def test_a_mistake_in_the_options_is_told(
     assert captured.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("task", sorted(TASKS - {"check", "doctor", "corpus"}))
+@pytest.mark.parametrize("task", sorted(TASKS - {"check", "doctor", "corpus", "hosts"}))
 def test_an_empty_word_is_no_name_and_no_beginning_of_an_id(outputs: Outputs, task: str) -> None:
     assert f"{task}: an empty word stands for nothing; usage: thunder {task}" in outputs.mistake(
         task, "", *([""] if task == "diff" else [])

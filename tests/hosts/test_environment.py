@@ -7,7 +7,7 @@ import pytest
 from lab import Lab
 
 from thunder.ground.errors import Faults, ThunderError
-from thunder.hosts import connection, delivery, environment, host, transfer
+from thunder.hosts import connection, delivery, environment, host, requirements, transfer
 from thunder.hosts.connection import Connection
 
 
@@ -29,6 +29,12 @@ def test_this_very_code_runs_there_and_is_brought_once(lab: Lab, mac4: Connectio
     assert code.is_relative_to(lab["mac4"].home / "thunder")
     assert not [*code.rglob("local.yaml")]
     assert (code / "schemas/common.json").is_file()
+
+
+def test_what_thunder_asks_for_is_known_there_as_it_is_here(mac4: Connection) -> None:
+    script = "from thunder.hosts import requirements; print(requirements.parts()[''].digest)"
+    said = mac4.call("run", words=[*environment.command(mac4), "-c", script], seconds=30)
+    assert said["out"].strip() == requirements.parts()[""].digest
 
 
 def test_an_environment_that_lacks_what_is_needed_is_named(lab: Lab) -> None:

@@ -6,13 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from thunder.commands import hosts as views
 from thunder.config import compose as configs
 from thunder.config import sources
 from thunder.ground import wording
 from thunder.ground.errors import ThunderError
+from thunder.hosts import survey
 from thunder.jobs import inputs
 from thunder.jobs.kinds import KINDS
 from thunder.runs import provenance
@@ -25,8 +28,12 @@ OF_EXTRAS = {name: kind.extra for kind in KINDS.values() for name in kind.packag
 _BACKEND_SECONDS = 120
 
 
-def examine(config_dir: Path | None, outputs: Path) -> dict[str, Any]:
-    """Return what was found, as plain data."""
+def examine(config_dir: Path | None, outputs: Path, *, asks_hosts: bool = False) -> dict[str, Any]:
+    """Return what was found, as plain data.
+
+    Args:
+        asks_hosts: whether the hosts of the sites are asked if they can be reached.
+    """
     places = sources.sources(config_dir)
     return {
         "python": sys.version.split()[0],
@@ -35,6 +42,7 @@ def examine(config_dir: Path | None, outputs: Path) -> dict[str, Any]:
         "backend": _backends(),
         "outputs": _outputs(outputs),
         "sites": {name: _site(name, places) for name in places.groups.get("site", [])},
+        "hosts": _hosts(places, is_asked=asks_hosts),
     }
 
 
@@ -54,6 +62,8 @@ def render(report: dict[str, Any]) -> str:
     ]
     for name, faults in report["sites"].items():
         rows += [[f"site {name}", fault] for fault in faults] or [[f"site {name}", "ready"]]
+    for name, hosts in report["hosts"].items():
+        rows += [[f"site {name} host {host}", state] for host, state in hosts.items()]
     return wording.columns(["what", "found"], rows) + "\n"
 
 
@@ -112,6 +122,17 @@ def _site(name: str, places: sources.Sources) -> list[str]:
         for key, source in runtime["site"][kind].items():
             faults += _faults({"runtime": runtime, word: {"name": key, "source": source}})
     return list(dict.fromkeys(faults))  # what the site itself lacks, each of them says
+
+
+def _hosts(places: sources.Sources, *, is_asked: bool) -> dict[str, dict[str, str]]:
+    """Return what is known of the hosts of each site that has any: by default, their names."""
+    states = {}
+    for name in places.groups.get("site", []):
+        with suppress(ThunderError):  # told as the site's fault
+            if hosts := views.chosen(views.site(name, [], places), ""):
+                offline = dict.fromkeys(hosts, f"described; thunder hosts --site {name} asks it")
+                states[name] = survey.brief(hosts) if is_asked else offline
+    return states
 
 
 def _faults(config: dict[str, Any]) -> list[str]:

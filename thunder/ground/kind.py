@@ -30,6 +30,7 @@ class Kind:
         packages: what must be installed besides thunder itself.
         extra: the extra of thunder that installs the packages.
         backend: module that prints as JSON, run by itself, what this machine computes with.
+        speed: module that prints as JSON how fast that is, `gigaflops`; it is given a cache folder.
         metrics: the numbers that its runs write, at their end or on the way, the foremost first.
         headline: the metric that a run of it is about.
         told_by: keys that tell its runs apart in a list, besides the profile.
@@ -69,6 +70,7 @@ class Kind:
     packages: Sequence[str] = ()
     extra: str | None = None
     backend: str | None = None
+    speed: str | None = None
     metrics: Sequence[str] = ()
     headline: str | None = None
     told_by: Sequence[str] = ()

@@ -1,57 +1,96 @@
 """What thunder is run with on a host: this very code, and a Python that has its packages."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
 from thunder.ground.places import SHIPPED
-from thunder.hosts import delivery
-from thunder.hosts.connection import Connection
+from thunder.hosts import delivery, requirements
+from thunder.hosts.connection import Connection, Lost
+from thunder.hosts.requirements import Part
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _SHIPPED = ("conf", "matrices", "schemas")
 _ASK_SECONDS = 60.0
-_ID = 12  # digits of a digest in the name of a folder
-# Fails where a package is missing that the core of thunder needs.
-_ASK = "import jsonschema_rs, rfc8785, psutil, yaml, numpy, sys; print(sys.version.split()[0])"
+ID = 12  # digits of a digest in the name of a folder
 
 
-def command(way: Connection) -> list[str]:
+def command(way: Connection, extras: Sequence[str] = ()) -> list[str]:
     """Return the words that this very code is run with there: a module or `-c` follows them.
 
     The code is brought if it is not there yet: what is changed here is never run as it was.
 
+    Args:
+        extras: of thunder, whose packages are needed as well.
+
     Raises:
         ThunderError: the host has no Python with what thunder needs.
     """
-    python = python_of(way)
+    python = python_of(way, extras)
     return ["env", f"PYTHONPATH={bring_code(way)}", python]
 
 
-def python_of(way: Connection) -> str:
+def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
     """Return the Python of a host that has what thunder needs.
+
+    One that was prepared for these very versions comes before the one that the site names.
 
     Raises:
         ThunderError: there is none, and what to do.
     """
-    host = way.host
-    if host.environment is not None:
-        asked = way.call(
-            "run", words=[host.environment, "-c", _ASK], seconds=_ASK_SECONDS, within=_ASK_SECONDS
-        )
-        if asked["code"] == 0:
-            return host.environment
-        reason = (asked["err"].strip().splitlines() or [f"it ended with {asked['code']}"])[-1]
+    host, parts = way.host, requirements.parts(extras)
+    again = " ".join(["thunder hosts prepare", host.name, *(f"--extra {name}" for name in extras)])
+    if folder := prepared(way, parts):
+        if reason := fault(way, python_in(folder), parts):
+            text = f"{folder} cannot run thunder any more: {reason}; {again}"
+            raise ThunderError(f"host {host.name}: {text}", "environment")
+        return python_in(folder)
+    if host.environment is None:
+        text = f"host {host.name} has nothing that thunder can be run with yet: {again}"
+        raise ThunderError(text, "environment")
+    if reason := fault(way, host.environment, parts):
         raise ThunderError(
             f"host {host.name}: hosts.{host.name}.environment of the site, {host.environment}, "
             f"cannot run thunder: {reason}",
             "environment",
         )
-    raise ThunderError(
-        f"host {host.name} has nothing that thunder can be run with yet: "
-        f"thunder hosts prepare {host.name}",
+    return host.environment
+
+
+def prepared(way: Connection, parts: Mapping[str, Part]) -> str | None:
+    """Return the folder of an environment that was made of these parts, in these versions."""
+    for row in way.call("environments", folder=f"{way.host.workspace}/env"):
+        if all(row["parts"].get(name) == part.digest for name, part in parts.items()):
+            return str(row["path"])
+    return None
+
+
+def python_in(folder: str) -> str:
+    """Return the Python of an environment."""
+    return f"{folder}/bin/python"
+
+
+def fault(way: Connection, python: str, parts: Mapping[str, Part]) -> str:
+    """Say why a Python there cannot run thunder; nothing where it can."""
+    words = [python, "-c", requirements.script(parts)]
+    try:
+        done = way.call("run", words=words, seconds=_ASK_SECONDS, within=_ASK_SECONDS + 1)
+    except Lost:
+        raise
+    except ThunderError as error:  # it is not there, or does not end
+        return str(error).partition(": ")[2]
+    last = (done["err"].strip().splitlines() or [f"it ended with {done['code']}"])[-1]
+    return last if done["code"] else ""
+
+
+def unmade(way: Connection, reason: str) -> ThunderError:
+    """Return what is told where no environment can be made."""
+    name = way.host.name
+    return ThunderError(
+        f"host {name}: no environment could be made: {reason}; or name a Python there that has "
+        f"what thunder needs by hosts.{name}.environment of the site",
         "environment",
     )
 
@@ -59,7 +98,7 @@ def python_of(way: Connection) -> str:
 def bring_code(way: Connection) -> str:
     """Have this very code on a host, in a folder named after its content; returns the folder."""
     names, content = _code()
-    target = f"{workspace(way)}/code/{content[:_ID]}"
+    target = f"{workspace(way)}/code/{content[:ID]}"
     delivery.bring(way, _ROOT, names, target)
     return target
 
@@ -72,11 +111,14 @@ def workspace(way: Connection) -> str:
 @functools.cache
 def _code() -> tuple[Sequence[str], str]:
     """Return the files of thunder, and their digest."""
-    folders = ["thunder"] if SHIPPED.is_relative_to(_ROOT / "thunder") else ["thunder", *_SHIPPED]
+    is_wheel = SHIPPED.is_relative_to(_ROOT / "thunder")
+    folders = ["thunder"] if is_wheel else ["thunder", *_SHIPPED]
+    # Beside the code, what it needs: a host may be one that has to ask others.
+    needs = _ROOT.glob("thunder-*.dist-info/METADATA" if is_wheel else "pyproject.toml")
+    inner = (path for folder in folders for path in (_ROOT / folder).rglob("*"))
     names = sorted(
         path.relative_to(_ROOT).as_posix()
-        for folder in folders
-        for path in (_ROOT / folder).rglob("*")
+        for path in [*inner, *needs]
         if path.is_file() and "__pycache__" not in path.parts and path.name != "local.yaml"
     )
     return names, digest.of_folder(_ROOT, names)

@@ -17,7 +17,7 @@ class Host:
         port: of its sshd, where neither 22 nor the alias's.
         python: the Python there that everything starts with, 3.9 or later.
         workspace: the folder there that is thunder's: environments, inputs, runs.
-        environment: a Python there that has what thunder needs, used where none can be made.
+        environment: a Python there that has what thunder needs, used where none was prepared.
         data: where data sets lie there, by their logical names; elsewhere as on this machine.
         models: where models lie there, likewise.
     """

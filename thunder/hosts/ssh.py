@@ -40,6 +40,7 @@ _MEANINGS = (
     ("No route to host", "the way there is down: is it awake, and on this network?"),
     ("Network is unreachable", "the way there is down: is this machine on its network?"),
     ("timed out", "it does not answer: is it awake, and on this network?"),
+    (" is too old", "3.9 or later is needed: name one by hosts.{name}.python of the site"),
 )  # fmt: skip
 
 

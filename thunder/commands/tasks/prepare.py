@@ -15,12 +15,15 @@ from thunder.ground.errors import ThunderError
 from thunder.jobs import kinds
 
 
-@cli.task()
-def doctor(outputs: str | None = None, config_dir: str = "", json: bool = False) -> int | None:
+@cli.task(hosts="ask the hosts of all sites whether they can be reached")
+def doctor(
+    hosts: bool = False, outputs: str | None = None, config_dir: str = "", json: bool = False
+) -> int | None:
     """Say what is installed, which BLAS and backend there are, and what each site has."""
     from thunder.commands import doctor as doctors
 
-    report = doctors.examine(places_dir(config_dir), outputs_dir(outputs, config_dir))
+    folder = outputs_dir(outputs, config_dir)
+    report = doctors.examine(places_dir(config_dir), folder, asks_hosts=hosts)
     print(files.render_json(report) if json else doctors.render(report), end="")
     return None
 

@@ -40,6 +40,11 @@ def facts(folder: str) -> dict[str, Any]:
     }
 
 
+def clock() -> float:
+    """Return the seconds since 1970 that it is there."""
+    return time.time()
+
+
 def boot() -> str:
     """Return what is another one after each start of this machine."""
     if sys.platform == "darwin":

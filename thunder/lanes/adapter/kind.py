@@ -17,6 +17,7 @@ KINDS = {
         1,
         report=REPORT,
         backend="thunder.backends.mlx.describe",
+        speed="thunder.backends.mlx.speed",
         metrics=(
             "valid_loss", "valid_loss_start", "valid_loss_drop", "valid_tokens", "train_loss",
             "tokens_seen", "tokens_per_second", "grad_norm_max", "trainable_parameters",

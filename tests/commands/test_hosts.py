@@ -1,0 +1,120 @@
+"""`thunder hosts`: the hosts of a site for people and for scripts, and its mistakes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lab import Lab
+
+from thunder.commands import doctor, tasks
+from thunder.hosts import base_python, requirements, survey
+from thunder.hosts.requirements import CORE, Part
+
+
+@pytest.fixture
+def site(lab: Lab, tmp_path: Path) -> list[str]:
+    """The words that name a site of the lab's hosts."""
+    folder = tmp_path / "conf"
+    (folder / "site").mkdir(parents=True)
+    described = yaml.safe_dump(lab.site(ranks_on=["mac4", "mac5"]))
+    (folder / "site/lab.yaml").write_text(f"# @package runtime.site\n# The lab.\n{described}")
+    return ["--config-dir", str(folder), "site=lab"]
+
+
+def _mistake(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert tasks.main(["hosts", *words]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("thunder: ")
+    return captured.err
+
+
+@pytest.mark.slow
+def test_hosts_are_shown_side_by_side_with_the_ways_between_them(
+    lab: Lab, site: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tasks.main(["hosts", *site]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[0].split() == ["host", "mac4", "mac5"]
+    assert shown.splitlines()[2].split() == ["state", "ready", "ready"]
+    assert f"PASS     mac4 → mac5 ({lab['mac5'].ring})" in shown
+    assert "FAIL" not in shown
+
+
+@pytest.mark.slow
+def test_a_host_that_is_not_reached_is_told_beside_one_that_is_and_ends_with_1(
+    lab: Lab, site: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = "runtime.site.hosts.mac5.port=23"
+    assert tasks.main(["hosts", *site, wrong]) == 1
+    shown = capsys.readouterr().out
+    assert ["state", "ready", "not", "reached"] in [line.split() for line in shown.splitlines()]
+    assert "FAIL     host mac5 (mac5): ssh: connect to host" in shown
+    assert tasks.main(["hosts", *site, wrong, "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert [row["reachable"] for row in report["hosts"]] == [True, False]
+    assert (report["site"], report["ready"]) == ("lab", False)
+    assert tasks.main(["hosts", "mac4", *site, wrong]) == 0
+    assert "mac5" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_is_prepared_is_said_and_what_cannot_be_ends_with_1(
+    lab: Lab, site: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {CORE: Part((), (), ("sys",))}
+    monkeypatch.setattr(requirements, "parts", lambda extras: parts)
+    assert tasks.main(["hosts", "prepare", *site, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["host"], row["is_new"]) for row in rows] == [("mac4", True), ("mac5", True)]
+    assert tasks.main(["hosts", "prepare", "mac5", *site]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    name = Path(rows[1]["folder"]).name
+    assert line == f"mac5  PASS  ~/thunder/env/{name} is there already: nothing to do"
+    monkeypatch.setattr(base_python, "_OLDEST", (4, 0))
+    parts[CORE] = Part(("nothing",), (), ("sys",))
+    assert tasks.main(["hosts", "prepare", "mac5", *site]) == 1
+    assert "mac5  FAIL  no environment could be made: no Python" in capsys.readouterr().out
+
+
+def test_a_site_without_hosts_says_what_has_some(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--site mac_pair" in _mistake(capsys)
+
+
+def test_a_host_that_the_site_does_not_have_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    message = _mistake(capsys, "mac6", "--site", "mac_pair")
+    assert "site 'mac_pair' has no host 'mac6' (did you mean 'mac5'?); hosts: mac4, mac5" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["remove", "mac5"], "hosts 'remove': not an action; actions: prepare; or one host"),
+        (["seed=1"], "'seed=1' says nothing of hosts"),
+        (["--site", "nowhere"], "nowhere"),
+        (["prepare", "--extra", "asr,sound"], "no extra 'sound'; extras: asr"),
+        (
+            ["runtime.site.hosts.mac5.prot=2"],
+            "hosts.mac5.prot: not a key here (did you mean 'port'",
+        ),
+    ],
+)
+def test_a_mistake_is_one_message(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    site = [] if "--site" in words else ["--site", "mac_pair"]
+    assert message in _mistake(capsys, *words, *site)
+
+
+@pytest.mark.slow
+def test_doctor_asks_hosts_when_it_is_told_to_and_not_before(
+    site: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(site[1])
+    found: dict[str, Any] = doctor.examine(folder, tmp_path, asks_hosts=True)
+    assert found["hosts"]["lab"] == {"mac4": "reachable", "mac5": "reachable"}
+    monkeypatch.delattr(survey, "brief")
+    found = doctor.examine(folder, tmp_path)
+    assert found["hosts"]["lab"]["mac4"] == "described; thunder hosts --site lab asks it"

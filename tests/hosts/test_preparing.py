@@ -1,0 +1,235 @@
+"""An environment is made on a host by venv and pip there, once, whole, or not at all."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import wheelhouse
+from lab import Lab
+
+from thunder.ground.errors import Stopped, ThunderError
+from thunder.hosts import (
+    base_python,
+    connection,
+    environment,
+    examination,
+    host,
+    preparing,
+    requirements,
+)
+from thunder.hosts.connection import Connection
+from thunder.hosts.far import builder
+from thunder.hosts.requirements import CORE, Part
+
+pytestmark = pytest.mark.slow
+
+PACKAGES = ("jsonschema-rs", "rfc8785", "psutil", "PyYAML", "numpy")
+IMPORTS = ("jsonschema_rs", "rfc8785", "psutil", "yaml", "numpy")
+PYTHON = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("wheels")
+
+
+@pytest.fixture(scope="module")
+def parts(wheels: Path) -> dict[str, Part]:
+    """What thunder itself imports, all from wheels that lie on this machine."""
+    pins = tuple(wheelhouse.make(wheels, PACKAGES))
+    return {CORE: Part(PACKAGES, pins, IMPORTS)}
+
+
+@pytest.fixture
+def way(
+    lab: Lab, wheels: Path, parts: dict[str, Part], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Connection]:
+    monkeypatch.setattr(requirements, "parts", lambda extras=(): parts)
+    wheelhouse.configure(lab["mac4"].home, wheels)
+    with connection.opened(host.Host("mac4", "mac4", python=PYTHON)) as opened:
+        yield opened
+        opened.call("remove", path="~/thunder/env", below="~/thunder")
+
+
+def _small(*wanted: str, imports: tuple[str, ...] = ("sys",)) -> dict[str, Part]:
+    return {CORE: Part(wanted, wanted, imports)}
+
+
+def test_what_is_made_runs_this_very_code_and_is_not_made_twice(
+    lab: Lab, way: Connection, parts: dict[str, Part]
+) -> None:
+    said: list[str] = []
+    made = preparing.prepare(way, parts, said.append)
+    assert made.is_new
+    assert said[0].endswith(PYTHON)
+    assert any(line.startswith("Installing collected packages") for line in said)
+    python = environment.python_of(way)
+    assert python == f"{made.folder}/bin/python"
+    assert Path(made.folder).parent == lab["mac4"].home / "thunder/env"
+    done = way.call(
+        "run",
+        words=[
+            *environment.command(way),
+            "-c",
+            "import thunder.ground.schema as s; print(s.names()[0])",
+        ],
+        seconds=30,
+    )
+    assert done["out"] == "adapter\n", done["err"]
+    again = preparing.prepare(way, parts, said.append)
+    assert (again.folder, again.is_new) == (made.folder, False)
+    seen = examination.of(way)
+    assert (seen["environment"], seen["is_prepared"]) == (python, True)
+    here = requirements.version("mlx")
+    assert f"mlx is missing there, {here} here" in seen["faults"]  # not one of these parts
+    assert sorted(path.name for path in Path(made.folder).parent.iterdir()) == [
+        Path(made.folder).name
+    ]
+
+
+def test_other_versions_here_make_another_environment_and_the_old_one_is_not_believed(
+    lab: Lab, way: Connection, wheels: Path
+) -> None:
+    old, new = (
+        _small(wheelhouse.of_nothing(wheels, "thing", v), imports=("thing",))
+        for v in ("1.0", "2.0")
+    )
+    first = preparing.prepare(way, old, print)
+    assert environment.prepared(way, old) == first.folder
+    assert environment.prepared(way, new) is None
+    second = preparing.prepare(way, new, print)
+    done = way.call(
+        "run",
+        words=[f"{second.folder}/bin/python", "-c", "import thing; print(thing.version)"],
+        seconds=9,
+    )
+    assert done["out"] == "2.0\n"
+
+
+def test_an_environment_that_no_longer_runs_is_named_and_made_anew(
+    way: Connection, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = _small(wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("thing",))
+    monkeypatch.setattr(requirements, "parts", lambda extras=(): parts)
+    made = preparing.prepare(way, parts, print)
+    (Path(made.folder) / "bin/python").unlink()
+    with pytest.raises(ThunderError, match=r"cannot run thunder any more: .*hosts prepare mac4"):
+        environment.python_of(way)
+    again = preparing.prepare(way, parts, print)
+    assert (again.folder, again.is_new) == (made.folder, True)
+    assert environment.python_of(way) == f"{made.folder}/bin/python"
+
+
+def test_what_no_index_has_is_named_and_nothing_half_made_is_taken_for_an_environment(
+    lab: Lab, way: Connection
+) -> None:
+    parts = _small("nowhere-to-be-found==1.0")
+    with pytest.raises(ThunderError, match=r"hosts\.mac4\.environment of the site") as refused:
+        preparing.prepare(way, parts, print)
+    assert "pip: Cannot install nowhere-to-be-found==1.0" in str(refused.value)
+    assert environment.prepared(way, parts) is None
+    assert not [*(lab["mac4"].home / "thunder/env").glob("[!.]*")]
+
+
+def test_a_host_without_a_way_to_the_index_is_told_as_that(lab: Lab, way: Connection) -> None:
+    config = lab["mac4"].home / ".config/pip/pip.conf"
+    config.write_text(
+        "[global]\nindex-url = https://192.0.2.1/simple\nextra-index-url =\nretries = 1\n"
+    )
+    with pytest.raises(ThunderError, match="no way from there to the package index"):
+        preparing.prepare(way, _small("thing==7"), print)
+
+
+def test_what_installs_and_cannot_be_imported_is_no_environment(
+    way: Connection, wheels: Path
+) -> None:
+    parts = _small(wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("another_thing",))
+    with pytest.raises(
+        ThunderError, match="import: ModuleNotFoundError: No module named 'another_thing'"
+    ):
+        preparing.prepare(way, parts, print)
+    assert environment.prepared(way, parts) is None
+
+
+def test_a_preparation_that_takes_too_long_is_ended_there(
+    lab: Lab, way: Connection, wheels: Path
+) -> None:
+    parts = _small(
+        wheelhouse.of_nothing(wheels, "thing", "1.0"),
+        imports=("time; time.sleep(99); import thing",),
+    )
+    with pytest.raises(ThunderError, match=r"not ended in time"):
+        preparing.prepare(way, parts, print, seconds=1.0)
+    assert not _working(lab, lab["mac4"].home / "thunder/env")
+
+
+def test_who_asks_a_second_time_follows_what_goes_on(
+    lab: Lab, way: Connection, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one lost its way: what it had begun goes on there."""
+    parts = _small(
+        wheelhouse.of_nothing(wheels, "thing", "1.0"),
+        imports=("time; time.sleep(3); import thing",),
+    )
+
+    def cut(*_: object) -> None:
+        raise connection.Lost("cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "_followed", cut)
+        with pytest.raises(connection.Lost):
+            preparing.prepare(way, parts, print)
+    lock = next((lab["mac4"].home / "thunder/env").glob(".making-*")) / builder.LOCK
+    while not way.call("is_locked", path=str(lock)):
+        pass
+    said: list[str] = []
+    assert preparing.prepare(way, parts, said.append).is_new
+    assert "is being made already; following it" in said
+
+
+def test_a_host_whose_python_is_too_old_to_run_thunder_is_told_what_was_found(
+    lab: Lab, tmp_path: Path, parts: dict[str, Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "python3"
+    answer = '{"version": "3.10.4", "lacks": ""}'
+    old.write_text(
+        f'#!/bin/sh\ncase "$2" in *ensurepip*) echo \'{answer}\'; exit;; esac\nexec {PYTHON} "$@"\n'
+    )
+    old.chmod(0o755)
+    monkeypatch.setattr(base_python, "_SERIES", ())
+    described = dataclasses.replace(host.Host("mac5", "mac5"), python=str(old))
+    with (
+        connection.opened(described) as way,
+        pytest.raises(
+            ThunderError, match=r"no Python 3.11 or later there, only 3.10.4 at .*hosts.mac5.python"
+        ),
+    ):
+        preparing.prepare(way, parts, print)
+
+
+def test_what_is_stopped_is_ended_there_too(
+    lab: Lab, way: Connection, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing = wheelhouse.of_nothing(wheels, "thing", "1.0")
+    parts = _small(thing, imports=("time; time.sleep(99); import thing",))
+    said: list[str] = []
+
+    def has_begun() -> bool:
+        return any(line.startswith("Installing") for line in said)
+
+    with pytest.raises(Stopped, match="host mac4: stopped while an environment was made"):
+        preparing.prepare(way, parts, said.append, stop=has_begun)
+    deadline = time.monotonic() + 10
+    folder = lab["mac4"].home / "thunder/env"
+    while time.monotonic() < deadline and _working(lab, folder):
+        time.sleep(0.1)
+    assert not _working(lab, folder)
+    assert environment.prepared(way, parts) is None
+    assert not [*folder.glob("[!.]*")]
+
+
+def _working(lab: Lab, folder: Path) -> list[str]:
+    return [row for row in lab["mac4"].processes() if str(folder) in row]

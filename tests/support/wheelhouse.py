@@ -1,0 +1,49 @@
+"""Wheels of what is installed here, for a pip that reaches no index."""
+
+import importlib.metadata
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def make(folder: Path, names: Sequence[str]) -> list[str]:
+    """Write a wheel of each of these packages; returns their exact versions as requirements."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = [importlib.metadata.distribution(name) for name in names]
+    for distribution in found:
+        _write(folder, distribution)
+    return [f"{one.metadata['Name']}=={one.version}" for one in found]
+
+
+def of_nothing(folder: Path, name: str, version: str) -> str:
+    """Write a wheel with one module of this name, which has the version in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", f"version = {version!r}\n")
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    return f"{name}=={version}"
+
+
+def configure(home: Path, folder: Path) -> None:
+    """Let the pip of a home know this folder, and no index."""
+    path = home / ".config/pip/pip.conf"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"[global]\nno-index = true\nfind-links = {folder}\n")
+
+
+def _write(folder: Path, distribution: importlib.metadata.Distribution) -> None:
+    about = distribution.read_text("WHEEL") or ""
+    tags = [line.partition(": ")[2] for line in about.splitlines() if line.startswith("Tag: ")]
+    name = distribution.metadata["Name"].replace("-", "_")
+    with zipfile.ZipFile(folder / f"{name}-{distribution.version}-{tags[0]}.whl", "w") as wheel:
+        for file in distribution.files or ():
+            inner = str(file)
+            if not inner.startswith("..") and not inner.endswith(".pyc"):
+                wheel.write(str(distribution.locate_file(file)), inner)

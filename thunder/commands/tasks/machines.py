@@ -1,0 +1,52 @@
+"""Tasks about machines behind ssh: what they are and have, and to prepare them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from thunder.commands import cli
+from thunder.commands.selection import places_dir
+from thunder.config import sources
+from thunder.ground import files
+from thunder.ground.errors import ThunderError
+
+_PREPARE = "prepare"
+
+
+@cli.task(
+    "action", "host", action="prepare, or the name of a host to ask (default: ask every one)",
+    host="prepare: the host to make an environment on (default: every one)",
+    site="a site that has hosts (default: conf/local.yaml's); site=NAME means the same",
+    extra="prepare: extras of thunder that it needs as well, with commas between",
+    lend_network="prepare: pip there goes through this machine, where the host has no internet",
+    speed="measure how fast each multiplies matrices, and advise shares of rows",
+)  # fmt: skip
+def hosts(
+    action: str = "", host: str = "", site: str = "", extra: str = "", speed: bool = False,
+    lend_network: bool = False,
+    set: Sequence[str] | None = None, config_dir: str = "", json: bool = False,
+) -> int | None:  # fmt: skip
+    """Say what the hosts of a site are and have; `hosts prepare` makes environments there."""
+    from thunder.commands import hosts as views
+
+    if host and action != _PREPARE:
+        raise ThunderError(f"hosts {action!r}: not an action; actions: {_PREPARE}; or one host")
+    chosen = views.site(site, set or (), sources.sources(places_dir(config_dir)))
+    wanted = views.chosen(chosen, host or (action if action != _PREPARE else ""))
+    if action == _PREPARE:
+        return _prepared(wanted, extra, lends_network=lend_network, is_json=json)
+    from thunder.hosts import survey
+
+    report = {"site": chosen["name"]} | survey.of_hosts(wanted, chosen["ranks_on"], speed=speed)
+    print(files.render_json(report) if json else views.render(report), end="")
+    return None if report["ready"] else 1
+
+
+def _prepared(wanted: Any, extra: str, *, lends_network: bool, is_json: bool) -> int | None:
+    from thunder.hosts import preparing, requirements
+
+    parts = requirements.parts(extra.split(",") if extra else [])
+    tell = (lambda line: None) if is_json else (lambda line: print(line, flush=True))
+    rows = preparing.on_hosts(wanted, parts, tell, lends_network=lends_network)
+    if is_json:
+        print(files.render_json(rows), end="")
+    return 1 if any(row["fault"] for row in rows) else None
