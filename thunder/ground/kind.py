@@ -47,6 +47,10 @@ class Kind:
         stand_ins: inputs of a config that stand in for real ones, wherever they come from.
         reads: `module:function` of inputs of which not every file in their folder counts; it
             returns the names of those that do, and so name the input.
+        lacks: `module:function` of inputs of which a part could be taken for the whole; it returns
+            what a folder lacks.
+        there: module that checks, run by itself on a host, what a run's ranks need there; see
+            `training.host_checks`.
         recipes: `module:function` of each recipe that builds an input in place; it returns the
             digest of the code and words behind it.
         imports: `module:function` of each action that makes a data folder of what a person has:
@@ -80,6 +84,8 @@ class Kind:
     inspects: str | None = None
     stand_ins: Callable[[Config], Sequence[str]] = _nothing
     reads: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    there: str | None = None
     recipes: Mapping[str, str] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
     tables: str | None = None

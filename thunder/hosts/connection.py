@@ -30,7 +30,7 @@ _BOOT = (
     "m.serve()"
 )
 _PARENTS = ("thunder", "thunder.hosts", "thunder.hosts.far")
-_MODULES = ("refusal", "machine", "filesystem", "processes", "link", "agent")
+_MODULES = ("refusal", "machine", "filesystem", "landing", "processes", "link", "agent")
 
 
 class Lost(ThunderError):

@@ -191,7 +191,7 @@ def _bind_one(
         folder = Path(os.path.expanduser(source["folder"])).absolute()
         if not folder.is_dir():
             raise _Missing(f"no folder {folder}")
-        return {"digest": _folder_digest(folder, cache, reads)}, folder
+        return {"digest": folder_digest(folder, cache, reads)}, folder
     if "file" in source:
         file = Path(os.path.expanduser(source["file"])).absolute()
         if not file.is_file():
@@ -231,7 +231,7 @@ def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
+def folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
     """Return the digest of the files in a folder that count, all visible ones where none is told.
 
     Args:

@@ -15,16 +15,17 @@ import select
 import threading
 from typing import Any
 
-from thunder.hosts.far import filesystem, link, machine, processes
+from thunder.hosts.far import filesystem, landing, link, machine, processes
 from thunder.hosts.far.refusal import Refused
 
 SILENT_SECONDS = 60.0
 OPS = {
     function.__name__: function
     for function in (
-        machine.facts, filesystem.read, filesystem.write, filesystem.folder, filesystem.listing,
-        filesystem.rename, filesystem.remove, processes.run, processes.spawn, processes.is_locked,
-        processes.follow, processes.state, link.listen, link.ping,
+        machine.facts, machine.hub_cache, filesystem.read, filesystem.write, filesystem.folder,
+        filesystem.listing, filesystem.rename, filesystem.remove, landing.land, landing.link,
+        landing.size, processes.run, processes.spawn, processes.is_locked, processes.follow,
+        processes.state, link.listen, link.ping,
     )
 }  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)

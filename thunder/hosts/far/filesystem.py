@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from thunder.hosts.far.refusal import Refused
@@ -60,7 +61,9 @@ def listing(
     if not os.path.isdir(place):
         return None
     asked = sorted(_names(place) if names is None else names)
-    return [_row(place, name, hashed) for name in asked if os.path.lexists(f"{place}/{name}")]
+    there = [name for name in asked if os.path.lexists(f"{place}/{name}")]
+    with ThreadPoolExecutor(os.cpu_count() if hashed else 1) as pool:
+        return list(pool.map(lambda name: _row(place, name, hashed), there))
 
 
 def rename(source: str, target: str) -> None:
