@@ -14,7 +14,7 @@ from typing import Any
 from thunder.ground import command, wording
 from thunder.ground.errors import ThunderError
 from thunder.hosts import connection, environment, host, inputs, sync
-from thunder.hosts.connection import Connection
+from thunder.hosts.connection import Connection, Lost
 from thunder.hosts.far import link
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
@@ -121,7 +121,7 @@ def _host(work: _Work, one: host.Host, ways: ExitStack) -> tuple[Checks, Connect
         return checks, way
     rows = _checked(work, way, order)
     is_cold = not {*_COLD}.isdisjoint(rows.causes)
-    if is_cold and work.runtime["mend"] and _mend(work, way, places, checks):
+    if is_cold and work.runtime.get("mend") and _mend(work, way, places, checks):
         rows = _checked(work, way, order)
     _advise(work, rows)
     checks.rows += rows.rows
@@ -224,17 +224,27 @@ def _reach(
             ends = [opened.get(end["name"], HERE) for end in (one, other)]
             if None in ends:
                 raise Skip(f"needs: {ANSWERS}")
-            milliseconds = _ping(ends[0], ends[1], other["address"])
+            milliseconds = _ping(ends[0], ends[1], one["name"], other)
             measured(f"{other['address']} in {milliseconds:.2f} ms, there and back")
         checks.rows += between.rows
         checks.causes += between.causes
 
 
-def _ping(one: Any, other: Any, address: str) -> float:
-    port = _asked(other, "listen", address=address, seconds=2 * _PING_SECONDS)
-    return float(
-        _asked(one, "ping", address=address, port=port, rounds=_ROUNDS, seconds=_PING_SECONDS)
-    )
+def _ping(one: Any, end: Any, name: str, other: Mapping[str, str]) -> float:
+    address, within = other["address"], _PING_SECONDS
+    try:
+        port = _asked(end, "listen", address=address, seconds=2 * within)
+        return float(
+            _asked(one, "ping", address=address, port=port, rounds=_ROUNDS, seconds=within)
+        )
+    except Lost:
+        raise
+    except ThunderError as error:
+        raise ThunderError(
+            f"{name} does not reach {other['name']} at {address}: {error}; is the cable in, and "
+            "the address in the site's ranks_on the one of that link?",
+            "ranks",
+        ) from error
 
 
 def _asked(end: Any, op: str, **arguments: Any) -> Any:
