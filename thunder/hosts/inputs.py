@@ -9,6 +9,7 @@ from typing import Any
 
 from thunder.ground import digest
 from thunder.hosts.connection import Connection
+from thunder.hosts.host import Host
 from thunder.jobs import inputs as bound
 from thunder.jobs import kinds
 
@@ -97,10 +98,9 @@ def place(way: Connection, item: Input, site: Mapping[str, Any]) -> Place:
     A path of its own for the host comes first, then the folder that the site names, then the hub's
     cache there, and last thunder's own folder.
     """
-    group = "data" if item.name == "data" else "models"
-    said = site[group].get(item.label, {})
+    said = site["data" if item.name == "data" else "models"].get(item.label, {})
     if _is_of_site(item, said):
-        own = getattr(way.host, group).get(item.label)
+        own = of_host(way.host, item.name).get(item.label)
         if own or str(said.get("folder", "")).startswith(_ABSOLUTE):
             return Place(own or said["folder"])
     if "hub" in item.source:
@@ -109,6 +109,11 @@ def place(way: Connection, item: Input, site: Mapping[str, Any]) -> Place:
     folder = f"{way.host.workspace}/{FOLDER}/{item.digest[:_DIGITS]}"
     is_file = item.here is not None and item.here.is_file()
     return Place(f"{folder}/{item.here.name}" if is_file and item.here else folder, is_ours=True)
+
+
+def of_host(host: Host, name: str) -> Mapping[str, str]:
+    """Return the paths that a site says of a host alone, for what a section reads."""
+    return host.data if name == "data" else host.models
 
 
 def _is_of_site(item: Input, said: Mapping[str, Any]) -> bool:

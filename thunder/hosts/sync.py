@@ -11,7 +11,7 @@ from typing import Any
 from thunder.ground import command, digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import delivery, goods, transfer
-from thunder.hosts.connection import Connection, Lost
+from thunder.hosts.connection import Connection
 from thunder.hosts.goods import Goods
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
@@ -182,7 +182,7 @@ def _bring(
     sent = {name: wanted.files[name].relative_to(root).as_posix() for name in names}
     beside = way.call("folder", path=delivery.incoming(wanted.target))
     total = sum(wanted.files[name].stat().st_size for name in names)
-    with _shown(way, beside, total, show):
+    with shown(lambda: way.call("size", folder=beside), total, show):
         transfer.push(way.host, root, [*dict.fromkeys(sent.values())], beside, stop)
         rows = _listed(way, beside, [*dict.fromkeys(sent.values())], total)
         arrived = {row["path"]: row.get("sha256") for row in rows}
@@ -200,15 +200,15 @@ def _bring(
 
 
 @contextmanager
-def _shown(way: Connection, beside: str, total: int, show: Show) -> Iterator[None]:
-    """Tell now and then how much of it is there, while the block runs."""
+def shown(size: Callable[[], int], total: int, show: Show) -> Iterator[None]:
+    """Tell now and then how much is there of what the block brings."""
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(_LOOK_SECONDS):
             try:
-                show(min(total, way.call("size", folder=beside)), total)
-            except (Lost, ThunderError):  # whoever waits for the files hears of it
+                show(min(total, size()), total)
+            except ThunderError:  # whoever waits for the files hears of it
                 return
 
     looking = threading.Thread(target=look, daemon=True)

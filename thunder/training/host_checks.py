@@ -60,7 +60,7 @@ class _Work:
 
 def far_ranks(config: Mapping[str, Any]) -> list[str]:
     """Return the host of each rank that is behind ssh, in the order of the ranks."""
-    site, ranks = config["runtime"]["site"], config["train"]["ranks"]
+    site, ranks = config["runtime"]["site"], config.get("train", {}).get("ranks", 1)
     names = [str(one["name"]) for one in site["ranks_on"]]
     every = names * ranks if len(names) == 1 else names[:ranks]
     return [name for name in every if name in site.get("hosts", {})]
@@ -71,11 +71,13 @@ def run(
     here: Mapping[str, Path],
     checks: Checks,
     emit: Emit = lambda event: None,
+    names: Sequence[str] = (),
 ) -> None:
     """Check every host that ranks of a job run on; its rows join those of this machine.
 
     Args:
         here: where the job's inputs lie on this machine, by section.
+        names: the hosts that are checked, where these are not those of the ranks.
     """
     hosts = host.of_site(config["runtime"]["site"])
     said: list[str] = []
@@ -83,14 +85,14 @@ def run(
     # What is stopped closes the ways first: then who works in the pool comes to its end.
     with ThreadPoolExecutor(len(hosts)) as pool, ExitStack() as ways:
         ways.callback(work.ended.set)
-        names = dict.fromkeys(far_ranks(config))
-        every = {name: pool.submit(_host, work, hosts[name], ways) for name in names}
+        asked = dict.fromkeys(names or far_ranks(config))
+        every = {name: pool.submit(_host, work, hosts[name], ways) for name in asked}
         opened: dict[str, Connection | None] = {}
         for name, future in every.items():
             own, opened[name] = _awaited(future, checks.beat, said, emit)
             checks.rows += own.rows
             checks.causes += own.causes
-        _reach(config["runtime"]["site"]["ranks_on"][: config["train"]["ranks"]], opened, checks)
+        _reach(_ring(config, opened), opened, checks)
 
 
 def _awaited(future: "Future[Any]", beat: Callable[[], None], said: list[str], emit: Emit) -> Any:
@@ -116,6 +118,9 @@ def _host(work: _Work, one: host.Host, ways: ExitStack) -> tuple[Checks, Connect
     site = work.runtime["site"]
     places = {item.name: inputs.place(way, item, site) for item in work.items}
     _bring_own(work, way, places, checks)
+    if not kinds.KINDS[work.config["kind"]].there:
+        _compare(work, way, places, checks)
+        return checks, way
     order = _order(work, way, places, checks)
     if order is None:
         return checks, way
@@ -142,6 +147,23 @@ def _bring_own(work: _Work, way: Connection, places: Mapping[str, Place], checks
 
 def _brought(before: sync.State) -> str:
     return "is there" if before.is_whole else f"brought, {megabytes(before.bytes)}"
+
+
+def _compare(work: _Work, way: Connection, places: Mapping[str, Place], checks: Checks) -> None:
+    """Check that a host has what this machine has, where a kind of job knows no more than that."""
+    own = Checks(way.host.name)
+    for item in work.items:
+        with own.check(f"{item.name} whole", item.cause) as measured:
+            measured(places[item.name].path)
+            state = sync.state(way, item, places[item.name])
+            faults = [*(f"{name}: missing" for name in state.lacking),
+                      *(f"{name}: another file" for name in state.differing)]  # fmt: skip
+            if faults:
+                more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+                raise ThunderError(f"{faults[0]}{more}")
+    _advise(work, own)
+    checks.rows += own.rows
+    checks.causes += own.causes
 
 
 def _order(
@@ -211,11 +233,17 @@ def sync_command(config: Mapping[str, Any], name: str) -> str:
     return command.line("thunder", "sync", *shlex.split(again), "--to", name)
 
 
+def _ring(config: Mapping[str, Any], opened: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Return the hosts of the ring, if those that are behind ssh were all asked for."""
+    ring = config["runtime"]["site"]["ranks_on"][: config.get("train", {}).get("ranks", 1)]
+    return ring if {*far_ranks(config)} <= {*opened} else []
+
+
 def _reach(
     ring: Sequence[Mapping[str, str]], opened: Mapping[str, Connection | None], checks: Checks
 ) -> None:
     """Measure the links that the ring will use, from each host to the next."""
-    pairs = list(zip(ring, [*ring[1:], ring[0]], strict=True))
+    pairs = list(zip(ring, [*ring[1:], *ring[:1]], strict=True))
     for one, other in pairs[:1] if len(ring) == 2 else pairs:
         between = Checks(f"{one['name']} → {other['name']}", checks.beat)
         with between.check(HOSTS_REACH, "ranks") as measured:
