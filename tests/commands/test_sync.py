@@ -205,7 +205,7 @@ def test_what_a_run_would_find_on_the_hosts_is_shown_and_nothing_is_brought(
     sync("--to", "mac5")
     said = sync("--check", code=1)
     assert re.search(r"FAIL +mac4 +data set present .*no such folder; bring it: thunder sync", said)
-    assert re.search(r"PASS +mac5 +model complete +4 files, 1.0 MB", said)
+    assert re.search(r"PASS +mac5 +model complete +/.*c0ffee.* \(4 files, 1.0 MB\)", said)
     assert "--to mac4" in said
     assert has(lab, "mac4") == (False, False)
     sync()

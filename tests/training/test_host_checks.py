@@ -88,7 +88,8 @@ def test_hosts_that_have_everything_pass_and_are_measured_one_by_one(
         assert "8 train, 8 valid, 8 test; sha256 " in measured(
             checks, name, "data set rows and digests"
         )
-        assert measured(checks, name, "model complete") == "4 files, 1.0 MB"
+        place = snapshot(lab, name)
+        assert measured(checks, name, "model complete") == f"{place} (4 files, 1.0 MB)"
         assert "mlx-lm" in measured(checks, name, "versions")
         assert measured(checks, name, there.CODE).startswith("sha256 ")
         for other in ("free disk", "free memory", host_checks.ANSWERS):

@@ -140,9 +140,9 @@ def _bring_own(work: _Work, way: Connection, places: Mapping[str, Place], checks
     if not own:
         return
     with checks.check(OWN_INPUTS, "environment") as measured:
-        for item in own:
-            before = sync.bring(way, item, places[item.name], stop=work.ended.is_set)
-            measured(f"{item.name} {_brought(before)};")
+        every = [sync.bring(way, one, places[one.name], stop=work.ended.is_set) for one in own]
+        told = zip(own, every, strict=True)
+        measured("; ".join(f"{one.name} {_brought(before)}" for one, before in told))
 
 
 def _brought(before: sync.State) -> str:
@@ -204,18 +204,18 @@ def _checked(work: _Work, way: Connection, order: Mapping[str, Any]) -> Checks:
 
 def _mend(work: _Work, way: Connection, places: Mapping[str, Place], checks: Checks) -> bool:
     """Bring what the host lacks; says whether anything was brought."""
-    is_changed = False
+    done: list[str] = []
     with checks.check(MENDED, "environment") as measured:
         for item in work.items:
             name = f"{item.name} {item.label}"
             work.say(f"host {way.host.name}: looking what it lacks of {name}")
             before = sync.bring(way, item, places[item.name], stop=work.ended.is_set)
             if not before.is_whole:
-                is_changed = True
                 text = f"{name} {_brought(before)}, {wording.count(len(before.lacking), 'file')}"
                 work.say(f"host {way.host.name}: {text}")
-                measured(f"{text};")
-    return is_changed
+                done.append(text)
+        measured("; ".join(done))
+    return bool(done)
 
 
 def _advise(work: _Work, checks: Checks) -> None:
