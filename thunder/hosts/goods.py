@@ -17,8 +17,9 @@ class Goods:
 
     Args:
         target: the folder there.
-        files: where each file really lies on this machine.
+        files: where each file really lies on this machine; a link would be sent as one.
         sha256: of those whose name says it.
+        digest: of all files, from the sha256 of each; None where nothing is known of them together.
         links: what each link there leads to.
         notes: files of which the host may have its own: one that differs stays, and is told.
     """
@@ -26,23 +27,34 @@ class Goods:
     target: str
     files: Mapping[str, Path]
     sha256: Mapping[str, str] = field(default_factory=dict)
+    digest: str | None = None
     links: Mapping[str, str] = field(default_factory=dict)
     notes: frozenset[str] = frozenset()
 
     @property
-    def root(self) -> Path:
+    def root(self) -> str:
         """The folder here that all files are below."""
-        return Path(os.path.commonpath([path.parent for path in self.files.values()]))
+        return os.path.commonpath([*{os.path.dirname(path) for path in self.files.values()}])
 
 
 def of(item: Input, place: Place) -> Goods:
     """Return what an input is made of at its place on a host."""
     if place.hub is not None and item.here is not None:
         return _of_hub(item.here, place.hub)
-    files = {name: path.resolve() for name, path in item.files().items()}
-    is_file = item.here is not None and item.here.is_file()
-    target = os.path.dirname(place.path) if is_file else place.path
-    return Goods(target, files, {n: p.name for n, p in files.items() if _is_blob(p)})
+    files = _resolved(item.files())
+    known = {name: path.name for name, path in files.items() if _is_blob(path)}
+    if item.here is not None and item.here.is_file():
+        return Goods(os.path.dirname(place.path), files, known)
+    return Goods(place.path, files, known, None if "hub" in item.source else item.digest)
+
+
+def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return where files really lie: their folders looked at once, as there may be thousands."""
+    folders = {path.parent: path.parent.resolve() for path in files.values()}
+    return {
+        name: path.resolve() if path.is_symlink() else folders[path.parent] / path.name
+        for name, path in files.items()
+    }
 
 
 def _of_hub(snapshot: Path, target: str) -> Goods:
@@ -63,7 +75,7 @@ def _of_hub(snapshot: Path, target: str) -> Goods:
             files[path.relative_to(root).as_posix()] = path
     sha256 = {name: path.name for name, path in files.items() if _is_blob(path)}
     notes = frozenset(name for name in files if not name.startswith(("blobs/", "snapshots/")))
-    return Goods(target, files, sha256, links, notes)
+    return Goods(target, files, sha256, None, links, notes)
 
 
 def _references(root: Path, commit: str) -> list[Path]:

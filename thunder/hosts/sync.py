@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from thunder.ground import command, digest
@@ -62,9 +63,7 @@ def check_here(item: Input) -> None:
 
 def state(way: Connection, item: Input, place: Place) -> State:
     """Return what of an input is on a host; every file that is there is hashed."""
-    wanted = goods.of(item, place)
-    with _hashes(wanted) as hashes:
-        return _state(way, wanted, hashes)
+    return _state(way, goods.of(item, place))[0]
 
 
 def bring(
@@ -83,59 +82,58 @@ def bring(
     """
     check_here(item)
     wanted = goods.of(item, place)
-    with _hashes(wanted) as hashes:
-        before = _state(way, wanted, hashes)
-        if before.differing:
-            raise _taken(way, wanted, before.differing, item)
-        if files := [name for name in before.lacking if name in wanted.files]:
-            _room(way, wanted.target, before.bytes)
-            _bring(way, wanted, files, hashes, show, stop)
+    before, right = _state(way, wanted)
+    if before.differing:
+        raise _taken(way, wanted, before.differing, item)
+    if files := [name for name in before.lacking if name in wanted.files]:
+        _room(way, wanted.target, before.bytes)
+        _bring(way, wanted, files, before.bytes, right, show, stop)
     links = {name: to for name, to in wanted.links.items() if name in before.lacking}
     if links:  # last: there is no moment at which one leads to nothing
         way.call("link", folder=wanted.target, links=links)
     return before
 
 
-class _Hashes:
-    """The sha256 of files here, found out beside other work; a name that says it is believed."""
-
-    def __init__(self, wanted: Goods, pool: ThreadPoolExecutor) -> None:
-        self._known = wanted.sha256
-        self._found = {
-            name: pool.submit(digest.of_file, path)
-            for name, path in wanted.files.items()
-            if name not in wanted.sha256
-        }
-
-    def __getitem__(self, name: str) -> str:
-        return self._known.get(name) or self._found[name].result()
+def _hashes(wanted: Goods, names: Sequence[str]) -> dict[str, str]:
+    """Return the sha256 of files here; a name that says it is believed, what arrived is not."""
+    asked = [name for name in names if name not in wanted.sha256]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(digest.of_file, (wanted.files[name] for name in asked))
+        return {**wanted.sha256, **dict(zip(asked, found, strict=True))}
 
 
-@contextmanager
-def _hashes(wanted: Goods) -> Iterator[_Hashes]:
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        yield _Hashes(wanted, pool)
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _unlike(wanted: Goods, there: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """Return which files of a host are not those of here.
+
+    Args:
+        there: the sha256 of all files that the host has.
+        names: those that are compared.
+    """
+    is_all = len(there) == len(wanted.files)
+    if is_all and wanted.digest is not None and digest.of_value(dict(there)) == wanted.digest:
+        return []  # without a second reading of what planning has read
+    hashes = _hashes(wanted, names)
+    return [name for name in names if there.get(name) != hashes[name]]
 
 
-def _state(way: Connection, wanted: Goods, hashes: _Hashes) -> State:
+def _state(way: Connection, wanted: Goods) -> tuple[State, dict[str, str]]:
+    """Return what is on a host, and the sha256 of the files that are right there."""
     asked = None if wanted.links else [*wanted.files]  # of a cache, what else is there is told
     everything = way.call("listing", folder=wanted.target, names=asked) or []
     there = {row["path"]: row for row in everything}
     sizes = {name: path.stat().st_size for name, path in wanted.files.items()}
     same = [n for n in wanted.files if n in there and there[n]["bytes"] == sizes[n]]
-    rows = _listed(way, wanted.target, same, sum(sizes[n] for n in same)) if same else []
-    sha256 = {row["path"]: row.get("sha256") for row in rows}
-    other = [n for n in wanted.files if n in there and sha256.get(n) != hashes[n]]
+    sha256 = _listed(way, wanted.target, same, sum(sizes[n] for n in same)) if same else {}
+    unlike = _unlike(wanted, sha256, same)
+    other = [n for n in wanted.files if n in there and (n not in sha256 or n in unlike)]
     other += [n for n, to in wanted.links.items() if n in there and there[n]["link"] != to]
     files = [name for name in wanted.files if name not in there]
     lacking = [*files, *(name for name in wanted.links if name not in there)]
     notes = [f"{name}: another one is there, and stays" for name in other if name in wanted.notes]
     notes += [_unfinished(row) for row in everything if row["path"].endswith(_UNFINISHED)]
     differing = [name for name in other if name not in wanted.notes]
-    return State(lacking, sum(sizes[name] for name in files), differing, notes)
+    state = State(lacking, sum(sizes[name] for name in files), differing, notes)
+    return state, {name: sha256[name] for name in same if name not in unlike}
 
 
 def _unfinished(row: Mapping[str, Any]) -> str:
@@ -143,9 +141,11 @@ def _unfinished(row: Mapping[str, Any]) -> str:
     return f"{row['path']}: left of a download that stopped, {size / 1e6:,.1f} MB; it stays"
 
 
-def _listed(way: Connection, folder: str, names: Sequence[str], size: int) -> list[dict[str, Any]]:
+def _listed(way: Connection, folder: str, names: Sequence[str], size: int) -> dict[str, str]:
+    """Return the sha256 of files there that are there."""
     within = delivery.hash_seconds(size)
-    return way.call("listing", folder=folder, names=list(names), hashed=True, within=within) or []
+    rows = way.call("listing", folder=folder, names=list(names), hashed=True, within=within)
+    return {row["path"]: row["sha256"] for row in rows or () if "sha256" in row}
 
 
 def _taken(way: Connection, wanted: Goods, names: Sequence[str], item: Input) -> Faults:
@@ -161,7 +161,7 @@ def _taken(way: Connection, wanted: Goods, names: Sequence[str], item: Input) ->
 
 
 def _room(way: Connection, target: str, size: int) -> None:
-    free = way.call("facts", folder=target)["free_disk"]
+    free = way.call("room", folder=target)
     if free < size + _SPARE_BYTES:
         raise ThunderError(
             f"host {way.host.name}: {target}: {size / 1e6:,.0f} MB to bring, and its disk has "
@@ -174,29 +174,30 @@ def _bring(
     way: Connection,
     wanted: Goods,
     names: Sequence[str],
-    hashes: _Hashes,
+    total: int,
+    right: Mapping[str, str],
     show: Show,
     stop: Callable[[], bool],
 ) -> None:
     root = wanted.root
-    sent = {name: wanted.files[name].relative_to(root).as_posix() for name in names}
+    sent = {name: os.path.relpath(wanted.files[name], root) for name in names}
+    every = [*dict.fromkeys(sent.values())]
     beside = way.call("folder", path=delivery.incoming(wanted.target))
-    total = sum(wanted.files[name].stat().st_size for name in names)
-    with shown(lambda: way.call("size", folder=beside), total, show):
-        transfer.push(way.host, root, [*dict.fromkeys(sent.values())], beside, stop)
-        rows = _listed(way, beside, [*dict.fromkeys(sent.values())], total)
-        arrived = {row["path"]: row.get("sha256") for row in rows}
-        wrong = [name for name in names if arrived.get(sent[name]) != hashes[name]]
-        if wrong:
-            way.call("remove", path=beside, below=os.path.dirname(beside))
-            raise Faults(
-                f"host {way.host.name}: {wanted.target}: nothing was put there: what arrived has "
-                "not the sha256 that it has, or is named by, here:",
-                [str(wanted.files[name]) for name in wrong],
-                "write",
-            )
-        moves = [[sent[name], name] for name in names]
-        way.call("land", source=beside, target=wanted.target, moves=moves)
+    ahead = {"folder": beside, "names": every, "within": delivery.hash_seconds(total)}
+    with shown(lambda: way.call("arrived", **ahead), total, show):
+        transfer.push(way.host, Path(root), every, beside, stop)
+    arrived = _listed(way, beside, every, total)
+    there = {**right, **{name: arrived[sent[name]] for name in names if sent[name] in arrived}}
+    if wrong := _unlike(wanted, there, names):
+        way.call("remove", path=beside, below=os.path.dirname(beside))
+        raise Faults(
+            f"host {way.host.name}: {wanted.target}: nothing was put there: what arrived has "
+            "not the sha256 that it has, or is named by, here:",
+            [str(wanted.files[name]) for name in wrong],
+            "write",
+        )
+    moves = [[sent[name], name] for name in names]
+    way.call("land", source=beside, target=wanted.target, moves=moves)
 
 
 @contextmanager

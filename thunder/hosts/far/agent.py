@@ -24,8 +24,8 @@ OPS = {
     for function in (
         machine.facts, machine.hub_cache, filesystem.read, filesystem.write, filesystem.folder,
         filesystem.listing, filesystem.rename, filesystem.remove, landing.land, landing.link,
-        landing.size, processes.run, processes.spawn, processes.is_locked, processes.follow,
-        processes.state, link.listen, link.ping,
+        landing.arrived, landing.room, processes.run, processes.spawn, processes.is_locked,
+        processes.follow, processes.state, link.listen, link.ping,
     )
 }  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)

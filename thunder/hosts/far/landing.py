@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import Counter
 
-from thunder.hosts.far.filesystem import placed
+from thunder.hosts.far.filesystem import placed, sha256
 from thunder.hosts.far.refusal import Refused
 
 
@@ -49,8 +49,21 @@ def link(folder: str, links: dict[str, str]) -> None:
         os.symlink(to, path)
 
 
+def arrived(folder: str, names: list[str]) -> int:
+    """Return the bytes of all files in a folder, also of those that are on their way to it.
+
+    Args:
+        names: what it will have; those that are there are hashed, so that it is done at the end.
+    """
+    place = placed(folder)
+    for name in names:
+        if os.path.isfile(os.path.join(place, name)):
+            sha256(os.path.join(place, name))
+    return size(place)
+
+
 def size(folder: str) -> int:
-    """Return the bytes of all files in a folder, also of those that are on their way to it."""
+    """Return the bytes of all files in a folder."""
     found = 0
     for root, _, names in os.walk(placed(folder)):
         for name in names:
@@ -59,6 +72,14 @@ def size(folder: str) -> int:
             except FileNotFoundError:  # renamed since
                 continue
     return found
+
+
+def room(folder: str) -> int:
+    """Return the bytes that are free where a folder is, or will be."""
+    place = placed(folder)
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    return shutil.disk_usage(place).free
 
 
 def _keep(folder: str, names: set[str]) -> None:
