@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -130,6 +131,10 @@ def test_a_file_that_is_another_one_is_named_and_stays(job: Job) -> None:
     assert told.value.cause == "data"
     assert (job.home / DATA / "valid.jsonl").read_text() == "mine\n"
     assert not (job.home / DATA / "test.jsonl").exists()
+    subprocess.run(told.value.faults[-1].partition("away: ")[2], shell=True, check=True)
+    assert (job.home / DATA / "valid.jsonl.old").read_text() == "mine\n"
+    job.bring(job.data)
+    assert job.state(job.data).is_whole
 
 
 @pytest.mark.parametrize("fault", ["truncated", "flipped"])

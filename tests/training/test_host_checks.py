@@ -17,6 +17,7 @@ from thunder.training.preflight import Checks
 HUB = ".cache/huggingface/hub/models--org--tiny"
 DATA = "sets/rows"
 HOSTS = ("mac4", "mac5")
+HUB_MODEL = {"hub": host_inputs.REPOSITORY, "commit": "main"}
 
 Check = Callable[..., Checks]
 
@@ -39,7 +40,7 @@ def check(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         site = lab.site(
             ranks_on=ring,
             data={"rows": {"folder": f"~/{DATA}"}},
-            models={"tiny": {"hub": host_inputs.REPOSITORY, "commit": "main"}},
+            models={"tiny": runtime.pop("model", HUB_MODEL)},
         )
         site["hosts"]["mac5"] |= runtime.pop("mac5", {})
         words = {"reproduce": "python -m thunder +profile=mine site=lab", **runtime}
@@ -163,6 +164,20 @@ def test_a_flipped_bit_is_found_by_deep_alone(lab: Lab, check: Check) -> None:
     weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     assert failures(check()) == {}
     assert_cold(check(deep=True), "model complete", "model", "its bytes hash to")
+
+
+def test_a_model_in_a_plain_folder_is_compared_with_the_jobs_content(
+    lab: Lab, check: Check, tmp_path: Path
+) -> None:
+    here = tmp_path / "home" / HUB / "snapshots" / host_inputs.COMMIT
+    for home in (tmp_path / "home", *(lab[name].home for name in HOSTS)):
+        shutil.copytree(here, home / "sets/model")
+    model = {"folder": "~/sets/model"}
+    assert failures(check(model=model)) == {}
+    weights = lab["mac4"].home / "sets/model/model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert_cold(check(model=model), "model complete", "model", "another content than when the job")
 
 
 def test_a_host_that_is_down_is_named_and_the_others_are_checked(lab: Lab, check: Check) -> None:

@@ -74,14 +74,14 @@ class Place:
 
 
 def of_job(config: Mapping[str, Any], here: Mapping[str, Path] | None = None) -> list[Input]:
-    """Return what a job reads from disk.
+    """Return what a job reads from disk, data first.
 
     Args:
         here: where inputs that were built in place lie on this machine, by section.
     """
     paths = {**config["runtime"]["paths"], **(here or {})}
     kind = kinds.KINDS[config["kind"]]
-    return [
+    found = [
         Input(
             name, str(section.get("name", name)), section["source"],
             Path(paths[name]) if name in paths else None,
@@ -90,6 +90,7 @@ def of_job(config: Mapping[str, Any], here: Mapping[str, Path] | None = None) ->
         for name, section in bound.sources_of(config).items()
         if name in paths or "recipe" in section["source"]
     ]  # fmt: skip
+    return sorted(found, key=lambda item: item.name != "data")
 
 
 def place(way: Connection, item: Input, site: Mapping[str, Any]) -> Place:

@@ -149,8 +149,8 @@ def _listed(way: Connection, folder: str, names: Sequence[str], size: int) -> di
 
 
 def _taken(way: Connection, wanted: Goods, names: Sequence[str], item: Input) -> Faults:
-    first = f"{wanted.target}/{names[0]}"
-    away = command.line("ssh", way.host.ssh, f"mv {command.line(first)} {command.line(first)}.old")
+    first = command.line(f"{way.call('folder', path=wanted.target)}/{names[0]}")
+    away = command.line("ssh", way.host.ssh, f"mv {first} {first}.old")
     more = [f"… and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
     return Faults(
         f"host {way.host.name}: {wanted.target}: {item.name} {item.label!r} would take the place "
