@@ -64,19 +64,21 @@ def visible_files(folder: Path) -> list[str]:
     Raises:
         ThunderError: a link leads nowhere, or back to a folder that it lies in.
     """
-    return sorted(path.relative_to(folder).as_posix() for path in _files_in(folder, ()))
+    beginning = len(os.path.join(folder, ""))
+    return sorted(path[beginning:] for path in _files_in(os.fspath(folder), ()))
 
 
-def _files_in(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+def _files_in(folder: str, above: tuple[str, ...]) -> Iterator[str]:
     here = os.path.realpath(folder)
     if here in above:
         raise ThunderError(f"{folder}: a link back to a folder that it lies in", "data")
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith("."):
+    for entry in [*os.scandir(folder)] if os.path.isdir(folder) else []:
+        if entry.name.startswith("."):
             continue
-        if path.is_dir():
-            yield from _files_in(path, (*above, here))
-        elif path.is_file():
-            yield path
-        elif path.is_symlink():
-            raise ThunderError(f"{path}: a link to nothing, {os.readlink(path)!r}", "data")
+        if entry.is_dir():
+            yield from _files_in(entry.path, (*above, here))
+        elif entry.is_file():
+            yield entry.path
+        elif entry.is_symlink():
+            target = os.readlink(entry.path)
+            raise ThunderError(f"{entry.path}: a link to nothing, {target!r}", "data")

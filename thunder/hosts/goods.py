@@ -50,7 +50,7 @@ def of(item: Input, place: Place) -> Goods:
 
 def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
     """Return where files really lie: their folders looked at once, as there may be thousands."""
-    folders = {path.parent: path.parent.resolve() for path in files.values()}
+    folders = {parent: parent.resolve() for parent in {path.parent for path in files.values()}}
     return {
         name: path.resolve() if path.is_symlink() else folders[path.parent] / path.name
         for name, path in files.items()

@@ -180,7 +180,8 @@ def _bring(
     stop: Callable[[], bool],
 ) -> None:
     root = wanted.root
-    sent = {name: os.path.relpath(wanted.files[name], root) for name in names}
+    beginning = len(os.path.join(root, ""))
+    sent = {name: str(wanted.files[name])[beginning:] for name in names}
     every = [*dict.fromkeys(sent.values())]
     beside = way.call("folder", path=delivery.incoming(wanted.target))
     ahead = {"folder": beside, "names": every, "within": delivery.hash_seconds(total)}
