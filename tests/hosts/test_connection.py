@@ -14,7 +14,7 @@ import pytest
 from lab import Lab
 
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, host
+from thunder.hosts import connection, host, ssh
 from thunder.hosts.connection import Connection, Lost
 
 FAR = Path(connection.__file__).parent / "far"
@@ -212,3 +212,12 @@ def test_what_is_said_of_every_host_holds_where_a_host_does_not_say_otherwise() 
     assert [every[name].workspace for name in "ab"] == ["/w", "/own"]
     assert every["a"].ssh == "a"
     assert dataclasses.asdict(host.of_site({"hosts": {"c": {}}})["c"])["python"] == "python3"
+
+
+def test_the_fast_ciphers_are_offered_first_and_none_that_a_person_left_out() -> None:
+    own = "chacha20-poly1305@openssh.com,aes256-ctr,aes256-gcm@openssh.com"
+    assert ssh.fastest_first(own) == (
+        "aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr"
+    )
+    (offered,) = [word for word in ssh.transport(host.Host("a", "a")) if "Ciphers=" in word]
+    assert offered.startswith("Ciphers=aes128-gcm@openssh.com,aes256-gcm@openssh.com,")

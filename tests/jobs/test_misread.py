@@ -94,7 +94,8 @@ def test_a_list_without_brackets_is_told_with_them(project: Project) -> None:
     said = "'seed=1,2' is a sweep; add -m to run all its values"
     assert fault(project, "+profile=smoke", "seed=1,2") == said
     said = fault(project, "+profile=smoke", word, sweep=True)
-    assert "not a list (one share of rows per rank); a list has brackets: [1,1]" in said
+    assert "not a list (one share of rows per rank; 1 for each with strategy tensor); " in said
+    assert "; a list has brackets: [1,1]" in said
     assert "a list has brackets: [1]" in fault(project, "+profile=smoke", "train.rank_weights=1")
 
 

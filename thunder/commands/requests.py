@@ -43,11 +43,24 @@ class Request:
 def read(words: Sequence[str], *, config_dir: Path | None = None, sweep: bool = False) -> Request:
     """Read a command line: a profile, a matrix, or an ad-hoc sweep."""
     places = sources.sources(config_dir)
+    names, parsed = _split(words, places)
+    return _read(names, parsed, places, sweep=sweep)
+
+
+def unbound(words: Sequence[str], *, config_dir: Path | None = None) -> list[dict[str, Any]]:
+    """Return the configs of a command line before what they read is looked for, unchecked."""
+    places = sources.sources(config_dir)
+    names, parsed = _split(words, places)
+    matrix = matrix_file.load(names[-1], places) if names else None
+    return matrices.unbound(matrix, parsed, places)
+
+
+def _split(words: Sequence[str], places: sources.Sources) -> tuple[list[str], overrides.Words]:
+    """Return the matrices that words name, and the other words."""
     plus = [word.removeprefix("+") for word in words]
     names = [word.partition("=")[2] for word in plus if word.startswith("matrix=")]
     rest = [word for word in words if not word.removeprefix("+").startswith("matrix=")]
-    parsed = overrides.parse(rest, places)
-    return _read(names, parsed, places, sweep=sweep)
+    return names, overrides.parse(rest, places)
 
 
 def named(

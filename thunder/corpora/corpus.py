@@ -23,6 +23,11 @@ SHAPE = '{"messages": [{"role": "user", "content": …}, {"role": "assistant", "
 
 def load(folder: Path) -> "dict[str, Dataset]":
     """Return the rows of every split, or name everything that is broken."""
+    return _data_sets(read(folder))
+
+
+def read(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every split as they are, without a library; as `load`."""
     check_is_complete(folder)
     manifest = _manifest(folder)
     data = {split: json_lines.read(folder / f"{split}.jsonl") for split in SPLITS}
@@ -36,7 +41,7 @@ def load(folder: Path) -> "dict[str, Dataset]":
     empty = [f"{split}.jsonl" for split in SPLITS if not rows[split]]
     if empty:
         raise ThunderError(f"corpus {folder}: no rows in {', '.join(empty)}", "data")
-    return _data_sets(rows)
+    return rows
 
 
 def digest(folder: Path) -> str:
@@ -50,11 +55,16 @@ def names(folder: Path) -> list[str]:
     return [name for name in NAMES if (folder / name).is_file()]
 
 
+def lacks(folder: Path) -> list[str]:
+    """Return what a folder lacks of the four files."""
+    return [f"{name}: missing" for name in NAMES if not (folder / name).is_file()]
+
+
 def check_is_complete(folder: Path) -> None:
     """Refuse a folder that lacks one of the four files."""
     if not folder.is_dir():
         raise ThunderError(f"corpus {folder}: no such folder", "data")
-    missing = sorted({*NAMES} - {*names(folder)}, key=NAMES.index)
+    missing = [name for name in NAMES if not (folder / name).is_file()]
     if missing:
         hint = f"; a {MANIFEST} of {{}} is enough" if MANIFEST in missing else ""
         raise ThunderError(f"corpus {folder}: missing {', '.join(missing)}{hint}", "data")

@@ -49,6 +49,10 @@ class Kind:
         reads: `module:function` of inputs of which fewer files count than a loader might open:
             all but hidden ones and prose (`prose.is_prose`). It returns the names of those
             that do, and so name the input; no other file of its folder is read.
+        lacks: `module:function` of inputs of which a part could be taken for the whole; it returns
+            what a folder lacks.
+        there: module that checks, run by itself on a host, what a run's ranks need there; see
+            `training.host_checks`.
         recipes: `module:function` of each recipe that builds an input in place; it returns the
             digest of the code and words behind it.
         imports: `module:function` of each action that makes a data folder of what a person has:
@@ -83,6 +87,8 @@ class Kind:
     inspects: str | None = None
     stand_ins: Callable[[Config], Sequence[str]] = _nothing
     reads: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    there: str | None = None
     recipes: Mapping[str, str] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
     tables: str | None = None

@@ -30,7 +30,9 @@ _BOOT = (
     "m.serve()"
 )
 _PARENTS = ("thunder", "thunder.hosts", "thunder.hosts.far")
-_MODULES = ("refusal", "machine", "filesystem", "processes", "link", "environments", "agent")
+_MODULES = (
+    "refusal", "machine", "filesystem", "landing", "processes", "link", "environments", "agent",
+)  # fmt: skip
 
 
 class Lost(ThunderError):

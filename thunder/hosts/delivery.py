@@ -10,7 +10,7 @@ from thunder.hosts import transfer
 from thunder.hosts.connection import Connection
 
 _INCOMING = ".incoming"  # hidden: no part of what lies around it
-_SECONDS_PER_GIGABYTE = 30.0  # to hash it, on a slow disk
+_SECONDS_PER_GIGABYTE = 30.0
 _HASH_SECONDS = 60.0
 
 
@@ -101,14 +101,20 @@ def incoming(target: str) -> str:
 def differing(way: Connection, source: Path, names: Sequence[str], folder: str) -> list[str]:
     """Return what files of a host's folder are not those of a folder here, by sha256."""
     size = sum((source / name).stat().st_size for name in names)
-    within = _HASH_SECONDS + _SECONDS_PER_GIGABYTE * size / 1e9
-    rows = way.call("listing", folder=folder, hashed=True, names=list(names), within=within)
+    rows = way.call(
+        "listing", folder=folder, hashed=True, names=list(names), within=hash_seconds(size)
+    )
     there = {row["path"]: row.get("sha256") for row in rows or ()}
     return [
         f"{name}: {'missing' if there.get(name) is None else 'its sha256 differs'}"
         for name in names
         if there.get(name) != digest.of_file(source / name)
     ]
+
+
+def hash_seconds(size: int) -> float:
+    """Return how long a host may take to hash so many bytes, on a slow disk."""
+    return _HASH_SECONDS + _SECONDS_PER_GIGABYTE * size / 1e9
 
 
 def _digest_here(path: Path) -> str | None:

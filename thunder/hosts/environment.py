@@ -108,6 +108,16 @@ def workspace(way: Connection) -> str:
     return str(way.call("folder", path=way.host.workspace))
 
 
+def code_digest() -> str:
+    """Return the digest of the code that this is part of."""
+    return _code()[1]
+
+
+def code_folder() -> Path:
+    """Return the folder of the code that this is part of."""
+    return _ROOT
+
+
 @functools.cache
 def _code() -> tuple[Sequence[str], str]:
     """Return the files of thunder, and their digest."""

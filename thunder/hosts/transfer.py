@@ -19,7 +19,7 @@ from thunder.hosts.host import Host
 STALL_SECONDS = 60  # without a byte
 PARTIAL = ".part"  # the folder that keeps what a cut transfer had brought
 _LOOK_SECONDS = 0.2
-_LOST = (10, 12, 30, 35, ssh.REFUSED)
+_LOST = (10, 12, 20, 30, 35, ssh.REFUSED)
 
 
 def push(

@@ -121,7 +121,7 @@ def recipes_of(config: Mapping[str, Any]) -> list[str]:
 
 def hub_snapshot(repository: str, commit: str) -> Path | None:
     """Return the folder of a hub model in this machine's cache, without asking the network."""
-    root = _hub_folder(repository)
+    root = hub_folder(repository)
     reference = root / "refs" / commit
     is_inside = (root / "refs") in Path(os.path.normpath(reference)).parents
     is_known = is_inside and reference.is_file()  # a branch may have a / in its name
@@ -130,14 +130,15 @@ def hub_snapshot(repository: str, commit: str) -> Path | None:
     return folder if _COMMIT.fullmatch(full_commit) and folder.is_dir() else None
 
 
-def _hub_folder(repository: str) -> Path:
+def hub_folder(repository: str) -> Path:
+    """Return the folder of a repository in the hub's cache on this machine."""
     return hub_cache() / f"models--{repository.replace('/', '--')}"
 
 
 def _no_snapshot(repository: str, commit: str) -> str:
     """Return that this machine has not got a hub model, and the command that brings it."""
     if re.fullmatch(r"[0-9a-f]{4,39}", commit):
-        have = sorted(path.name for path in _hub_folder(repository).glob(f"snapshots/{commit}*"))
+        have = sorted(path.name for path in hub_folder(repository).glob(f"snapshots/{commit}*"))
         whole = f": {', '.join(have)}" if have else ""
         return f"{commit} is the beginning of a commit of {repository}; give all 40 digits{whole}"
     fetch = command.line("hf", "download", repository, "--revision", commit)
@@ -191,7 +192,7 @@ def _bind_one(
         folder = Path(os.path.expanduser(source["folder"])).absolute()
         if not folder.is_dir():
             raise _Missing(f"no folder {folder}")
-        return {"digest": _folder_digest(folder, cache, reads)}, folder
+        return {"digest": folder_digest(folder, cache, reads)}, folder
     if "file" in source:
         file = Path(os.path.expanduser(source["file"])).absolute()
         if not file.is_file():
@@ -231,7 +232,7 @@ def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
+def folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
     """Return the digest of the files in a folder that count.
 
     Args:

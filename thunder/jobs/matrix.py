@@ -68,6 +68,14 @@ def expand(matrix: Matrix, words: overrides.Words, places: Sources) -> list[Cell
     return cells
 
 
+def unbound(matrix: Matrix | None, words: overrides.Words, places: Sources) -> list[dict[str, Any]]:
+    """Return the configs of cells as they are before their inputs are looked for, unchecked."""
+    if matrix is None:
+        return [configs.compose(words.choices, places).fill(words.values)]
+    expansion = _Expansion(matrix, words, places)
+    return [expansion.config(*expansion.sides(point)) for point in axes.points(matrix.spec)]
+
+
 def single(words: overrides.Words, places: Sources) -> Cell:
     """Return the one cell of a command line without a matrix."""
     template = configs.compose(words.choices, places)

@@ -4,16 +4,21 @@ Rich writes control characters of its own, so every word from outside is escaped
 """
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Column, Table
 from rich.text import Text
@@ -122,6 +127,19 @@ class Terminal:
         """Leave a bar as it is, so that what follows comes below it."""
         self.progress.stop()
         self.progress.remove_task(self.tasks.pop(name))
+
+
+@contextmanager
+def moving(label: str, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Show files on their way as a bar; yields what is told of how many bytes are there."""
+    console = console or Console(file=raw_output(), highlight=False, emoji=False)
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=None),
+        DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(printable(label), total=None)
+        yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 def _label(planned: Planned) -> str:

@@ -5,13 +5,14 @@ import sys
 from thunder.commands import cli
 from thunder.commands.tasks.ask import diff, plan, show, status, why
 from thunder.commands.tasks.machines import hosts
+from thunder.commands.tasks.move import sync
 from thunder.commands.tasks.prepare import check, corpus, doctor
 from thunder.commands.tasks.prove import errors, promote, report, score, table, verify
 
 TASKS = (
     plan, status, show, why, diff,
     verify, table, score, report, errors, promote,
-    doctor, hosts, check, corpus,
+    doctor, hosts, sync, check, corpus,
 )  # fmt: skip
 
 

@@ -15,15 +15,16 @@ import select
 import threading
 from typing import Any
 
-from thunder.hosts.far import environments, filesystem, link, machine, processes
+from thunder.hosts.far import environments, filesystem, landing, link, machine, processes
 from thunder.hosts.far.refusal import Refused
 
 SILENT_SECONDS = 60.0
 OPS = {
     function.__name__: function
     for function in (
-        machine.facts, machine.clock, filesystem.read, filesystem.write, filesystem.folder,
-        filesystem.listing, filesystem.rename, filesystem.remove, processes.run, processes.spawn,
+        machine.facts, machine.clock, machine.hub_cache, filesystem.read, filesystem.write,
+        filesystem.folder, filesystem.listing, filesystem.rename, filesystem.remove, landing.land,
+        landing.link, landing.arrived, landing.room, processes.run, processes.spawn,
         processes.is_locked, processes.follow, processes.state, link.listen, link.ping,
         environments.pythons, environments.environments,
     )

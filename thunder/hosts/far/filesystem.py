@@ -6,11 +6,14 @@ import hashlib
 import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from thunder.hosts.far.refusal import Refused
 
 _CHUNK = 1 << 20
+_THREADS = os.cpu_count() or 1
+_hashed: dict[tuple[int, ...], str] = {}
 
 
 def read(path: str) -> str | None:
@@ -60,7 +63,13 @@ def listing(
     if not os.path.isdir(place):
         return None
     asked = sorted(_names(place) if names is None else names)
-    return [_row(place, name, hashed) for name in asked if os.path.lexists(f"{place}/{name}")]
+    there = [name for name in asked if os.path.lexists(f"{place}/{name}")]
+    if not hashed:
+        return [_row(place, name) for name in there]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        every = range(_THREADS)
+        parts = pool.map(lambda n: [_row(place, name, True) for name in there[n::_THREADS]], every)
+        return sorted((row for part in parts for row in part), key=lambda row: str(row["path"]))
 
 
 def rename(source: str, target: str) -> None:
@@ -92,14 +101,14 @@ def placed(path: str) -> str:
     return os.path.expanduser(path)
 
 
-def _row(folder: str, name: str, hashed: bool) -> dict[str, Any]:
+def _row(folder: str, name: str, hashed: bool = False) -> dict[str, Any]:
     path = os.path.join(folder, name)
     link = os.readlink(path) if os.path.islink(path) else None
     row: dict[str, Any] = {"path": name, "bytes": None, "link": link}
     if os.path.isfile(path):
         row["bytes"] = os.path.getsize(path)
         if hashed:
-            row["sha256"] = _sha256(path)
+            row["sha256"] = sha256(path)
     return row
 
 
@@ -111,9 +120,14 @@ def _names(folder: str) -> list[str]:
     return found
 
 
-def _sha256(path: str) -> str:
-    found = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+def sha256(path: str) -> str:
+    """Return the digest of a file; while it stays as it is, it is read once."""
+    at = os.stat(path)
+    stamp = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+    if stamp not in _hashed:
+        found = hashlib.sha256()
+        with open(path, "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                found.update(chunk)
+        _hashed[stamp] = found.hexdigest()
+    return _hashed[stamp]

@@ -45,6 +45,14 @@ def clock() -> float:
     return time.time()
 
 
+def hub_cache() -> str:
+    """Return where the hub's cache lies there: as its own client finds it."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or os.path.join(home, "huggingface")
+    cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
+    return os.path.expanduser(os.path.expandvars(cache))
+
+
 def boot() -> str:
     """Return what is another one after each start of this machine."""
     if sys.platform == "darwin":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.lanes.adapter.inputs import Inputs
+from thunder.training.host_checks import HERE
 
 
 @dataclass(frozen=True)
@@ -29,5 +30,7 @@ class Context:
 
     @property
     def host(self) -> str:
-        """The name of the host that is worked on."""
-        return str(self.config["runtime"]["site"]["ranks_on"][0]["name"])
+        """The name of this machine among the hosts of the site."""
+        site = self.config["runtime"]["site"]
+        name = str(site["ranks_on"][0]["name"])
+        return HERE if name in site.get("hosts", {}) else name

@@ -46,7 +46,7 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
 def _check(context: Context, checks: Checks, library: Mapping[str, Any], emit: Emit) -> None:
     """Run the preflight and show it, as far as it came."""
     try:
-        preflight.run(context, checks, library)
+        preflight.run(context, checks, library, emit)
     finally:
         emit(events.checks("preflight", checks.rows))
     preflight.refuse(checks)

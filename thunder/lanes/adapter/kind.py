@@ -28,6 +28,11 @@ KINDS = {
         timed_by=(("model", "data", "train"), ("model", "data")),
         rules=_rules,
         reads={"data": "thunder.corpora.corpus:names"},
+        lacks={
+            "data": "thunder.corpora.corpus:lacks",
+            "model": "thunder.lanes.adapter.input_checks:model_lacks",
+        },
+        there="thunder.lanes.adapter.there",
         recipes={
             "sentences": "thunder.corpora.build:builder_digest",
             "tiny_gemma4": "thunder.lanes.adapter.model.standin:builder_digest",

@@ -5,42 +5,50 @@ from pathlib import Path
 from typing import Any
 
 from thunder.corpora import corpus
-from thunder.ground import digest, folders
-from thunder.ground.errors import Faults, ThunderError
-from thunder.lanes.adapter import machine, strategy
+from thunder.ground import folders
+from thunder.ground.errors import ThunderError
+from thunder.lanes.adapter import input_checks, machine, strategy
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import supervision, tokens
-from thunder.lanes.adapter.model import model_folder, split_plan, vocabulary
+from thunder.lanes.adapter.input_checks import DATA_ROWS, MODEL_COMPLETE
+from thunder.lanes.adapter.model import split_plan, vocabulary
 from thunder.lanes.adapter.training import ranks, state
-from thunder.training import checkpoints
+from thunder.training import checkpoints, events, host_checks
+from thunder.training.events import Emit
 from thunder.training.preflight import Checks, Skip, megabytes
 
-SPLITS = ("train", "valid", "test")
-
 # Checks that others need, or that the report has a place for.
-DATA_PRESENT = "data set present"
-DATA_ROWS = "data set rows and digests"
 DATA_NONTRIVIAL = "data set nontrivial"
 ROWS_FIT = "rows fit the window"
-MODEL_COMPLETE = "model complete"
 VOCABULARY = "token ids of the model"
 LORA_FITS = "LoRA fits the model"
 SPLIT = "split over the ranks"
-MODEL_REHASHED = "model bytes re-hashed"
 EARLIER_CHECKPOINT = "earlier checkpoint"
-HOSTS_REACH = "hosts reach each other"
 
 
-def run(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
-    """Check everything and tokenise the corpus; digests, counts and warnings go into the context.
+def run(
+    context: Context,
+    checks: Checks,
+    blas: Mapping[str, Any],
+    emit: Emit = lambda event: None,
+) -> None:
+    """Check everything, also on the hosts of the ranks, and tokenise the corpus.
 
-    The caller shows the rows and raises if one has failed: see `refuse`.
+    Digests, counts and warnings go into the context. The caller shows the rows and raises if one
+    has failed: see `refuse`.
     """
     splits = _data(context, checks)
     _model(context, checks)
     _fit(context, checks, splits)
-    machine.check(context, checks, blas)
+    ranks_here = context.config["train"]["ranks"] - len(host_checks.far_ranks(context.config))
+    machine.versions(checks)
+    machine.blas(checks, blas)
+    machine.room(checks, context.folder)
+    # One process reads the checkpoint again here, wherever it was trained.
+    weights = context.counts.get("rank_bytes", context.counts.get("model_bytes", 0))
+    machine.memory(checks, weights, max(1, ranks_here))
     _checkpoint(context, checks)
+    _hosts(context, checks, emit)
     _ring(context, checks)
 
 
@@ -50,21 +58,10 @@ def refuse(checks: Checks) -> None:
 
 
 def _data(context: Context, checks: Checks) -> dict[str, Any]:
-    place = context.inputs.data
-    splits: dict[str, Any] = {}
-    with checks.check(DATA_PRESENT, "data") as measured:
-        corpus.check_is_complete(place)
-        size = sum((place / name).stat().st_size for name in corpus.NAMES)
-        measured(f"{place} ({megabytes(size)})")
-    with checks.check(DATA_ROWS, "data") as measured:
-        checks.needs(DATA_PRESENT)
-        splits.update(corpus.load(place))
-        content = corpus.digest(place)
-        _same_digest(context.config["data"]["source"], content, place)
-        context.digests["data"] = content
-        context.counts["rows"] = {split: len(splits[split]) for split in SPLITS}
-        counts = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
-        measured(f"{counts}; sha256 {content[:12]}")
+    source = context.config["data"]["source"]
+    found: dict[str, Any] = {}
+    splits = input_checks.data(checks, context.inputs.data, source, found, corpus.load)
+    _keep(context, found)
     with checks.check(DATA_NONTRIVIAL, "data") as measured:
         checks.needs(DATA_ROWS)
         measured(_nontrivial(splits, context.config["train"]))
@@ -73,13 +70,10 @@ def _data(context: Context, checks: Checks) -> dict[str, Any]:
 
 def _model(context: Context, checks: Checks) -> None:
     deep, place = context.config["runtime"]["deep"], context.inputs.model
-    with checks.check(MODEL_COMPLETE, "model") as measured:
-        faults, facts = model_folder.check(place, deep=deep)
-        context.counts["model_bytes"] = facts.get("bytes", 0)
-        measured(f"{facts.get('files', 0)} files, {megabytes(facts.get('bytes', 0))}")
-        if faults:
-            raise Faults(f"{place}:", faults, "model")
-        context.digests["model"] = _model_digest(context.config["model"]["source"], place)
+    found: dict[str, Any] = {}
+    source = context.config["model"]["source"]
+    facts = input_checks.model(checks, place, source, found, deep=deep)
+    _keep(context, found)
     with checks.check(VOCABULARY, "model") as measured:
         checks.needs(MODEL_COMPLETE)
         known = vocabulary.of(place)
@@ -98,32 +92,22 @@ def _model(context: Context, checks: Checks) -> None:
             raise ThunderError(f"adapter.layers is {wanted}, {name} has {depth}; choose fewer")
     if strategy.splits_model(context.config["train"]):
         _split(context, checks)
-    with checks.check(MODEL_REHASHED, "model") as measured:
-        if not deep:
-            raise Skip("deep=true re-hashes every byte of a hub snapshot")
-        if not facts["deep"]:
-            raise Skip("a plain folder has no digests to compare with")
-        checks.needs(MODEL_COMPLETE)
-        measured("every hash is the hub's")
+    input_checks.rehashed(checks, facts, deep=deep)
 
 
 def _split(context: Context, checks: Checks) -> None:
     place, world = context.inputs.model, context.config["train"]["ranks"]
     with checks.check(SPLIT, "user") as measured:
         checks.needs(LORA_FITS)
-        depth = vocabulary.setting(place, "num_hidden_layers") or 0
-        plan = split_plan.of(place, depth - context.config["adapter"]["layers"], world)
+        plan = split_plan.of_job(place, context.config)
         context.counts["rank_bytes"] = plan.per_rank(world)
         measured(f"{megabytes(plan.split)} over {world} ranks, {megabytes(plan.whole)} on each")
 
 
-def _model_digest(source: Mapping[str, Any], place: Path) -> str:
-    """Return the digest of the model's content, or what names it without reading gigabytes."""
-    if "digest" in source:
-        return str(source["digest"])
-    if "hub" in source:
-        return digest.of_value({"hub": source["hub"], "commit": source["commit"]})
-    return model_folder.digest(place)
+def _keep(context: Context, found: Mapping[str, Any]) -> None:
+    """Keep what was found out of the inputs: digests apart from counts."""
+    for name, value in found.items():
+        (context.digests if name in ("data", "model") else context.counts)[name] = value
 
 
 def _fit(context: Context, checks: Checks, splits: Mapping[str, Any]) -> None:
@@ -149,27 +133,29 @@ def _checkpoint(context: Context, checks: Checks) -> None:
         measured("; ".join([f"step {newest.step if newest else 0}", *warnings]))
 
 
+def _hosts(context: Context, checks: Checks, emit: Emit) -> None:
+    """Check the hosts behind ssh that ranks run on, by what was found here."""
+    here = {"data": context.inputs.data, "model": context.inputs.model}
+    if host_checks.far_ranks(context.config):
+        emit(events.phase("preflight", "the hosts of the ranks"))
+        host_checks.run(context.config, here, checks, emit)
+        return
+    with checks.check(host_checks.HOSTS_REACH, "ranks"):
+        raise Skip("all ranks are on this host")
+
+
 def _ring(context: Context, checks: Checks) -> None:
     world = context.config["train"]["ranks"]
     with checks.check("ring smoke", "ranks") as measured:
         if world == 1:
             raise Skip("one rank needs no ring")
+        if host_checks.far_ranks(context.config):
+            raise Skip("ranks on hosts form their ring when the window starts")
         results = ranks.ring_smoke(
             world, Path(context.config["runtime"]["outputs"]) / folders.CACHE
         )
         latency = max(result["latency_ms"] for result in results)
         measured(f"size {world} on all {world} ranks, all-sum right, {latency:.2f} ms")
-    with checks.check(HOSTS_REACH, "ranks"):
-        raise Skip("all ranks are on this host")
-
-
-def _same_digest(source: Mapping[str, Any], content: str, place: Path) -> None:
-    if "digest" in source and source["digest"] != content:
-        raise ThunderError(
-            f"{place}: the content changed since the job was named: "
-            f"sha256 {content[:12]}, the job has {source['digest'][:12]}",
-            "data",
-        )
 
 
 def _nontrivial(splits: Mapping[str, Any], train: Mapping[str, Any]) -> str:

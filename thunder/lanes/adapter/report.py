@@ -7,28 +7,28 @@ from typing import Any
 
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter import preflight, report_markdown
+from thunder.lanes.adapter import input_checks, preflight, report_markdown
 from thunder.lanes.adapter.artifacts import REPORT
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.training import state
-from thunder.training import checkpoints, metrics
+from thunder.training import checkpoints, host_checks, metrics
 from thunder.training.preflight import Row
 
 DATA_CHECKS = (
-    preflight.DATA_PRESENT,
-    preflight.DATA_ROWS,
+    input_checks.DATA_PRESENT,
+    input_checks.DATA_ROWS,
     preflight.DATA_NONTRIVIAL,
     preflight.ROWS_FIT,
 )
 MODEL_CHECKS = (
-    preflight.MODEL_COMPLETE,
+    input_checks.MODEL_COMPLETE,
     preflight.VOCABULARY,
     preflight.LORA_FITS,
     preflight.SPLIT,
-    preflight.MODEL_REHASHED,
+    input_checks.MODEL_REHASHED,
 )
 # They do not apply: no limit.
-NEEDLESS = (preflight.EARLIER_CHECKPOINT, preflight.HOSTS_REACH)
+NEEDLESS = (preflight.EARLIER_CHECKPOINT, host_checks.HOSTS_REACH)
 
 
 def window_numbers(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:

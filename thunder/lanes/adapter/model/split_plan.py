@@ -1,9 +1,10 @@
 """Which weights of a model are split over the ranks, by their names; loads no backend."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from thunder.ground import files, input_files
 from thunder.ground.errors import ThunderError
@@ -35,6 +36,12 @@ def is_split(path: str, first_adapted: int) -> bool:
     if match := PROJECTION.search(path):
         return int(match[1]) < first_adapted
     return path.rpartition(".")[2] in TABLES
+
+
+def of_job(folder: Path, config: Mapping[str, Any]) -> Plan:
+    """Return what of a job's model is split, or raise ThunderError if it cannot be."""
+    depth = vocabulary.setting(folder, "num_hidden_layers") or 0
+    return of(folder, depth - config["adapter"]["layers"], config["train"]["ranks"])
 
 
 def of(folder: Path, first_adapted: int, world: int) -> Plan:

