@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import IO, Any
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNFINISHED = ".thunder-tmp"  # ends the names of what is being written, and of nothing of others
+LARGEST_BYTES = 1 << 28  # of a file that is read whole
 _FRESH_SECONDS = 60.0  # younger than this, a file may have an owner that does not hold it yet
 _swept: set[Path] = set()
 
@@ -70,13 +72,34 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, render_json(value))
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file to be read.
+
+    Raises:
+        OSError: it cannot be, or is a pipe or a device, which may never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file, with a byte order mark or without.
 
     Raises:
-        ValueError: it is not JSON, or nested too deep to be read.
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is not JSON, nested too deep to be read, or too large.
     """
-    return parse_json(path.read_text(encoding="utf-8-sig"))
+    with open_regular(path) as stream:
+        if (size := os.fstat(stream.fileno()).st_size) > LARGEST_BYTES:
+            raise ValueError(f"{size:,} bytes, above the {LARGEST_BYTES:,} that are read whole")
+        return parse_json(stream.read().decode("utf-8-sig"))
 
 
 def parse_json(source: str | bytes) -> Any:
@@ -113,9 +136,9 @@ def read_jsonl(path: Path) -> Iterator[Any]:
     """Yield the rows of a JSON Lines file of our own; a torn last line is left out."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as stream:
+    with open_regular(path) as stream:
         for line in stream:
-            if line.endswith("\n"):
+            if line.endswith(b"\n"):
                 yield parse_json(line)
 
 
