@@ -13,11 +13,22 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 UNFINISHED = ".thunder-tmp"  # ends the names of what is being written, and of nothing of others
 LARGEST_BYTES = 1 << 28  # of a file that is read whole
 _FRESH_SECONDS = 60.0  # younger than this, a file may have an owner that does not hold it yet
 _swept: set[Path] = set()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an error of a full or broken disk say where: a write to a stream does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -27,7 +38,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     sweep(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with naming(path), os.fdopen(descriptor, "wb") as stream:
             hold(descriptor)
             yield stream
             stream.flush()
@@ -35,9 +46,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.chmod(name, 0o644)
         os.replace(name, path)
         _sync(path.parent)
-    except BaseException as error:
+    except BaseException:
         Path(name).unlink(missing_ok=True)
-        _name(error, path)
         raise
 
 
@@ -122,14 +132,15 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, render_jsonl(rows))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add text to a file, in one write."""
+    with naming(path), path.open("a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
 def append_jsonl(path: Path, row: Any) -> None:
     """Add one row to a JSON Lines file, in one write."""
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(render_jsonl([row]))
-    except OSError as error:
-        _name(error, path)
-        raise
+    append_text(path, render_jsonl([row]))
 
 
 def read_jsonl(path: Path) -> Iterator[Any]:
@@ -199,16 +210,11 @@ def _remove_unheld(path: Path) -> None:
         os.close(descriptor)
 
 
-def _name(error: BaseException, path: Path) -> None:
-    """Have an error of a full disk say where: a write to a stream does not."""
-    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
-        error.filename = str(path)
-
-
 def _sync(path: Path) -> None:
     """Have a file, or the names in a folder, on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -43,7 +43,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 def spooling(folder: Path) -> Iterator["Spool"]:
     """Yield an empty spool, whose file has no name and is gone with it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as stream:
+    with files.naming(folder), tempfile.TemporaryFile(dir=folder) as stream:
         yield Spool(stream)
 
 

@@ -95,7 +95,8 @@ class Writer:
             "duration_s": round(float(duration_s), 6),
         }
         schema.check("features_index_row", row, feat_id, cause="crash")
-        self._stream.write(data)
+        with files.naming(self._beside):
+            self._stream.write(data)
         self._sha256.update(data)
         self.index.append(row)
         self.frames += len(frames)
@@ -114,12 +115,13 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._stream.close()
-            self._beside.unlink(missing_ok=True)
+        with files.naming(self._beside):
+            try:
+                if kind is None:
+                    self._finish()
+            finally:
+                self._beside.unlink(missing_ok=True)
+                self._stream.close()
 
     def _finish(self) -> None:
         self._stream.flush()
