@@ -105,6 +105,9 @@ def test_a_key_of_another_form_of_a_source_is_told_with_the_whole(project: Proje
         "'model.source={hub:…,commit:…}'; in a file choose an option that has it: "
         "override /model: NAME"
     )
+    said = fault(project, "+profile=asr_ctc", "alphabet.source.file=x")
+    assert "'alphabet.source={file:…}'" in said
+    assert said.endswith("override /script: NAME")
     assert "data.source={folder:…}" in fault(project, "+profile=smoke", "data.source.folder=/x")
     said = fault(project, "+profile=smoke", "model.source={hub:a/b,commit:main}")
     assert "no snapshot of a/b (main)" in said
