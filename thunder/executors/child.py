@@ -14,7 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
-from thunder.ground import run_files
+from thunder.ground import owned, run_files
 from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of, of_os_error
 from thunder.hosts import lease
 from thunder.hosts.pipe import emitter
@@ -32,10 +32,12 @@ def main(arguments: list[str]) -> int:
     """Run the job of a run folder.
 
     Args:
-        arguments: the run folder, the lane function as `module:function`, and the descriptor
-            that events are written to.
+        arguments: the run folder, the lane function as `module:function`, the descriptor that
+            events are written to, and that of the run's lock if it has one.
     """
     folder, function, descriptor = Path(arguments[0]), arguments[1], int(arguments[2])
+    for lock in map(int, arguments[3:]):
+        owned.keep(str(folder / run_files.LOCK), lock)
     emit = emitter(descriptor)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from thunder.ground import owned
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 UNFINISHED = ".thunder-tmp"  # ends the names of what is being written, and of nothing of others
 LARGEST_BYTES = 1 << 28  # of a file that is read whole
@@ -34,6 +36,7 @@ def naming(path: Path) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that takes a path's name in one step when the block ends well."""
+    owned.check()
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
@@ -134,6 +137,7 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 def append_text(path: Path, text: str) -> None:
     """Add text to a file, in one write."""
+    owned.check()
     with naming(path), path.open("a", encoding="utf-8") as stream:
         stream.write(text)
 
@@ -159,6 +163,7 @@ def fresh_folder(target: Path) -> Iterator[Path]:
 
     A target that appeared meanwhile is kept, and the new folder is dropped.
     """
+    owned.check()
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
     name = tempfile.mkdtemp(prefix=f".{target.name}.", suffix=UNFINISHED, dir=target.parent)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, owned, schema
 
 # Of the data set, rejected ones among them: which row is in which shard is known before.
 ROWS = 1024
@@ -71,6 +71,7 @@ class Writer:
         self._counts = {"cut": 0, "padded": 0}
 
     def __enter__(self) -> "Writer":
+        owned.check()
         self._beside.parent.mkdir(parents=True, exist_ok=True)
         self._stream = self._beside.open("wb")
         files.hold(self._stream.fileno())
