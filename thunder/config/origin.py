@@ -13,6 +13,7 @@ from thunder.ground import wording
 from thunder.ground.places import shown as shown
 
 Key = tuple[str | int, ...]
+_SWEEP = re.compile(r"\s*(range|choice|interval|glob|shuffle|sort|tag)\(")  # functions of Hydra
 
 
 class Place(str):
@@ -96,6 +97,8 @@ def misread(place: str | None, value: Any, wants: str) -> str:
         value: what was read.
         wants: text or list, what is right there.
     """
+    if isinstance(value, str) and _SWEEP.match(value):
+        return "; that is for the command line, with -m: in a file, axes have lists, as [1, 2, 3]"
     written = getattr(place, "written", "")
     if wants == "list":
         is_sweep = "," in written and written[0] not in "[{"
