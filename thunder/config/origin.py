@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,9 @@ def told(
         wants: what is right there, where it may be that something else was read.
     """
     place = find(origins, path)
-    hint = misread(place, wording.at(config, path), wants) if wants else ""
+    hint = ""
+    with suppress(KeyError, IndexError, TypeError):  # what is missing was not read as anything
+        hint = misread(place, wording.at(config, path), wants)
     words = [*([place] if place else []), *([wording.dotted(path)] if path else []), message]
     return ": ".join(words) + hint
 
