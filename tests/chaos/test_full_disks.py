@@ -101,6 +101,13 @@ def test_stand_ins_that_find_no_room_say_where_and_are_built_with_room(
         chaos.tally["full disks"] += 1
 
 
+def test_speech_that_finds_no_room_says_where(chaos: Chaos, tmp_path: Path) -> None:
+    for kib in chaos.sample([400, 1_000, 2_000, 4_000], short=1):
+        first, _, _ = on_disk(kib, tmp_path, "+profile=asr_features", is_mended=False)
+        assert assert_said(first, tmp_path)
+        chaos.tally["full disks"] += 1
+
+
 def of_three(folder: Path) -> tuple[list[str], list[str]]:
     """Make three runs; return the words of their matrix, and those of its table."""
     conf = str(running.write_matrix(folder, "three", MATRIX))

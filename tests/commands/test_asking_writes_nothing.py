@@ -118,6 +118,27 @@ def test_a_matrix_that_is_reached_needs_no_room_for_its_plan(
     assert len(store.all_runs(Path("outputs"))) == 2
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"name": 1}', "[" * 100_000])
+def test_a_broken_plan_is_a_memory_lost_and_bars_nothing(
+    project: Project, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    project.matrix(QUESTION)
+    assert run(project) == 0
+    path = plans.path_of(Path("outputs"), "question")
+    path.write_text(content)
+    capsys.readouterr()
+    assert tasks.main(["plan", "question", "--config-dir", "conf"]) == 0
+    out = capsys.readouterr().out
+    assert f"not compared with the last plan: {path}: " in out
+    assert "since the last plan" not in out
+    assert path.read_text() == content
+    assert run(project) == 0
+    out = capsys.readouterr().out
+    assert f"not compared with the last plan: {path}: " in out
+    assert "question: 2 reached" in out
+    assert plans.read(Path("outputs"), "question") is not None
+
+
 def running_fails(project: Project) -> str:
     with pytest.raises(ThunderError) as raised:
         run(project)

@@ -216,6 +216,13 @@ def test_what_is_there_is_not_replaced(tmp_path: Path, make: Callable[[Path], No
         build.build_from_file(source, "bam", tmp_path / "c", script="latin", seed=0)
 
 
+def test_a_folder_that_no_config_can_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"text": "ߒ"}\n', encoding="utf-8")
+    with pytest.raises(ThunderError, match="begins a reference in every config"):
+        build.build_from_file(tmp_path / "texts.jsonl", "text", tmp_path / "${x}", script="nko",
+                              seed=0)  # fmt: skip
+
+
 def test_a_missing_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(ThunderError, match=r"none\.jsonl: No such file or directory"):
         build.build_from_file(tmp_path / "none.jsonl", "x", tmp_path / "c", script="nko", seed=0)

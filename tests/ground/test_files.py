@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import running
 
 from thunder.ground import files
 
@@ -139,6 +140,14 @@ def test_several_files_appear_together_or_not_at_all(
     assert caught.value.filename == str(tmp_path / "b.md")
     assert {path: path.read_bytes() for path in old} == old
     assert sorted(os.listdir(tmp_path)) == ["a.json", "b.md", "c.csv"]
+
+
+def test_a_stream_that_finds_no_room_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    for write in (files.append_text, files.write_text):
+        with running.no_file_above(10), pytest.raises(OSError, match="too large") as caught:
+            write(path, "more than ten bytes")
+        assert caught.value.filename == str(path)
 
 
 def age(path: Path) -> None:

@@ -149,6 +149,13 @@ def _slow(name: str) -> Draft202012Validator:
     return Draft202012Validator(schema.load(name), registry=registry)
 
 
+def test_an_alternative_that_needs_no_key_is_explained_too() -> None:
+    for number in range(200):
+        config = dict(json.loads(_smoke()))
+        _edit(config, number, "set", {})
+        assert all(fault.message for fault in schema.faults("adapter", config))
+
+
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 2**40), st.floats(-1e9, 1e9), st.text(max_size=4),
     st.just([]), st.just({}), st.lists(st.integers(-1, 3), max_size=3),

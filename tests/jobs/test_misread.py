@@ -99,6 +99,18 @@ def test_a_list_without_brackets_is_told_with_them(project: Project) -> None:
     assert "a list has brackets: [1]" in fault(project, "+profile=smoke", "train.rank_weights=1")
 
 
+@pytest.mark.parametrize("sweep", ["range(1,1000000000)", "choice(1,2)", "interval(0, 1)"])
+def test_a_sweep_of_the_command_line_in_a_file_is_told_with_a_list(
+    project: Project, sweep: str
+) -> None:
+    advice = "that is for the command line, with -m: in a file, axes have lists, as [1, 2, 3]"
+    for axes in (f'"{sweep}"', f'["{sweep}"]'):
+        project.matrix(f"profile: mine\naxes: {{seed: {axes}}}\n")
+        assert advice in fault(project, "matrix=question")
+    project.matrix("profile: mine\naxes: {seed: [1, 2, 3]}\n")
+    assert len(project.read("matrix=question").cells) == 3
+
+
 def test_a_key_of_another_form_of_a_source_is_told_with_the_whole(project: Project) -> None:
     said = fault(project, "+profile=smoke", "model.source.hub=a/b")
     assert said.endswith(
@@ -106,6 +118,9 @@ def test_a_key_of_another_form_of_a_source_is_told_with_the_whole(project: Proje
         "'model.source={hub:…,commit:…}'; in a file choose an option that has it: "
         "override /model: NAME"
     )
+    said = fault(project, "+profile=asr_ctc", "alphabet.source.file=x")
+    assert "'alphabet.source={file:…}'" in said
+    assert said.endswith("override /script: NAME")
     assert "data.source={folder:…}" in fault(project, "+profile=smoke", "data.source.folder=/x")
     said = fault(project, "+profile=smoke", "model.source={hub:a/b,commit:main}")
     assert "no snapshot of a/b (main)" in said

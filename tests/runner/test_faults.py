@@ -11,7 +11,7 @@ import pytest
 import running
 from running import begin, ended, thunder
 
-from thunder.commands import views
+from thunder.commands import requests, views
 from thunder.runner import loop as runner
 from thunder.runs import store
 
@@ -226,7 +226,8 @@ def test_a_disk_that_fills_up_is_one_message_and_a_rerun_with_room_completes(
     assert done.stderr == ""
     print(done.stdout)
     assert "cause   write" in done.stdout
-    assert "No space left on device" in done.stdout
+    (job,) = requests.read(["+profile=dry"]).cells
+    assert f"{tmp_path}/dry/{job.job.id}: No space left on device" in done.stdout
     assert done.stdout.count("code 1") == 1
     assert done.stdout.count("code 0") == 1
     assert "1 of 1 run proven" in done.stdout

@@ -53,6 +53,35 @@ def test_a_run_whose_place_is_taken_away_fails_by_name_and_bars_nothing(
     assert running.thunder(*words, lane="gated").returncode == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", [remove, move, replace, unlock])
+def test_what_works_on_a_run_writes_nothing_more_when_its_place_is_taken_away(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    outputs = tmp_path / "outputs"
+    words = ["+profile=dry", f"outputs={outputs}"]
+    with running.begin(*words, lane="writes_on") as runner:
+        running.wait_for(lambda: [*outputs.glob("dry/*/began")], "the run begins")
+        folder = running.only_run(outputs).folder
+        spoil(folder)
+        before = running.names_in(folder) if folder.exists() else None
+        (outputs / "go").touch()
+        assert running.ended(runner)[0] == 1
+    after = running.names_in(folder) if folder.exists() else None
+    assert after == before
+    assert not [*outputs.rglob("report.json")]
+
+
+@pytest.mark.slow
+def test_a_run_whose_place_was_taken_away_is_not_tried_again(tmp_path: Path) -> None:
+    words = ["+profile=dry", f"outputs={tmp_path}", "retries=2"]
+    done = running.thunder(*words, lane="leaves_its_place")
+    assert done.returncode == 1
+    assert "was moved or removed while the run went on" in done.stdout
+    assert "retry" not in done.stdout
+    assert [*(tmp_path / "dry").iterdir()] == []
+
+
 def test_a_lock_removed_by_hand_is_seen_before_anything_is_recorded(tmp_path: Path) -> None:
     with lock.owned(tmp_path / "run") as held:
         held.check()

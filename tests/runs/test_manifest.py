@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from thunder.ground import files, run_files
+from thunder.ground.errors import ThunderError
 from thunder.runs import manifest
 
 ID = "0123456789ab"
@@ -102,3 +103,13 @@ def test_kept_entries_stay_as_they_were(folder: Path) -> None:
     (folder / "run.log").write_text("more")
     manifest.write(folder, ID, leave_out=("run.json",), keep=("metrics.json",))
     assert faults(folder) == ["metrics.json: 8 bytes, the manifest has 15"]
+
+
+def test_a_broken_manifest_is_not_replaced_by_one_that_keeps_what_it_cannot_know(
+    folder: Path,
+) -> None:
+    (folder / "metrics.json").write_text("tampered")
+    (folder / run_files.MANIFEST).write_text("{")
+    with pytest.raises(ThunderError, match=r"manifest\.json: cannot be read"):
+        manifest.write(folder, ID, leave_out=("run.json",), keep=("metrics.json",))
+    assert (folder / run_files.MANIFEST).read_text() == "{"

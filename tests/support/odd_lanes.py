@@ -1,14 +1,18 @@
 """Lanes that misbehave, run in real child processes in place of the dry one."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.training import events
 
@@ -22,6 +26,35 @@ def gated(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     while not (Path(config["runtime"]["outputs"]) / "go").exists():
         time.sleep(0.01)
     return NUMBERS
+
+
+def writes_on(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Write in every way, itself and by a process of its own, without an event, after the gate."""
+    gated(config, folder, emit)
+
+    def folder_of_files() -> None:
+        with files.fresh_folder(folder / "checkpoints" / "one") as work:
+            (work / "weights").touch()
+
+    code = "from thunder.ground import files; from pathlib import Path; "
+    code += f"files.write_text(Path({str(folder)!r}, 'ranks', 'rank.json'), 'more')"
+    for write in (
+        lambda: files.write_json(folder / "deep" / "report.json", {}),
+        lambda: files.append_jsonl(folder / "metrics.jsonl", {"step": 1}),
+        folder_of_files,
+    ):
+        with contextlib.suppress(ThunderError):
+            write()
+    subprocess.run([sys.executable, "-c", code], check=False)
+    return NUMBERS
+
+
+def leaves_its_place(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Have its own folder removed, once, and fail for a cause that may pass."""
+    if not (marker := Path(config["runtime"]["outputs"]) / "tried").exists():
+        marker.touch()
+        shutil.rmtree(folder)
+    raise ThunderError("the host is down", "environment")
 
 
 def garbage(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Thunder run by tests: in this process, or as a command whose processes can be killed."""
 
+import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,17 @@ def in_namespace(script: str, *, folder: Path) -> subprocess.CompletedProcess[st
         timeout=2 * DEADLINE_SECONDS,
         check=False,
     )
+
+
+@contextlib.contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Let the system refuse what makes a file larger, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class Silent:

@@ -30,6 +30,7 @@ class Prospect:
         seconds_before: that each of what comes first will take.
         plan: of a whole matrix, as it is kept when it is run; else None.
         changes: cells that an edit of the matrix added, kept and orphaned since it was last run.
+        forgotten: why the plan that was kept then cannot be read: it is but a memory.
     """
 
     planned: list[Planned]
@@ -38,6 +39,7 @@ class Prospect:
     seconds_before: list[float | None]
     plan: dict[str, Any] | None
     changes: dict[str, list[dict[str, Any]]]
+    forgotten: str | None
 
 
 def prospect(request: Request, *, force: bool = False, is_whole: bool = True) -> Prospect:
@@ -54,11 +56,12 @@ def prospect(request: Request, *, force: bool = False, is_whole: bool = True) ->
     first = [row for _, rows in earlier for row in rows]
     every = estimate.seconds_left([*planned, *first], request.outputs)
     seconds, before = every[: len(planned)], every[len(planned) :]
-    plan, changes = None, {}
+    plan, changes, forgotten = None, {}, None
     if request.matrix is not None and is_whole:
         plan = plans.document(request.matrix, planned, seconds)
-        changes = plans.changes(plans.read(request.outputs, request.matrix.name), plan)
-    return Prospect(planned, earlier, seconds, before, plan, changes)
+        last, forgotten = plans.remembered(request.outputs, request.matrix.name)
+        changes = plans.changes(last, plan)
+    return Prospect(planned, earlier, seconds, before, plan, changes, forgotten)
 
 
 def run(request: Request) -> int:
@@ -160,10 +163,13 @@ def _matrix_lines(request: Request, now: Prospect, kept: str | None) -> list[str
     name = request.matrix.name if request.matrix else ""
     left = left_text(request, now)
     changes = ", ".join(f"{len(cells)} {word}" for word, cells in now.changes.items())
+    since = f"not compared with the last plan: {now.forgotten}"
+    if now.forgotten is None:
+        since = f"since the last plan: {changes}"
     return [
         f"{screen.summary(name, now.planned)}; {request.outputs.absolute()}",
         *([left] if left else []),
-        f"since the last plan: {changes}" + (f"; {kept}" if kept else ""),
+        since + (f"; {kept}" if kept else ""),
     ]
 
 

@@ -155,7 +155,7 @@ def verified(run: Run) -> dict[str, Any]:
     so_far = reading.of(run, None)
     faults = [] if so_far.fault is None else [so_far.fault]
     is_over = so_far.status not in ("running", "lost")
-    if not faults and not (is_over and store.is_proven(run)):
+    if not faults and not (is_over and store.has_manifest(run)):
         faults = [f"the run is {so_far.status}"]
         return {"run": run.folder.name, "result": "SKIPPED", "faults": faults}
     faults = faults or store.verify(run)

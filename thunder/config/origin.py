@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from thunder.ground import wording
 from thunder.ground.places import shown as shown
 
 Key = tuple[str | int, ...]
+_SWEEP = re.compile(r"\s*(range|choice|interval|glob|shuffle|sort|tag)\(")  # functions of Hydra
 
 
 class Place(str):
@@ -96,6 +98,8 @@ def misread(place: str | None, value: Any, wants: str) -> str:
         value: what was read.
         wants: text or list, what is right there.
     """
+    if isinstance(value, str) and _SWEEP.match(value):
+        return "; that is for the command line, with -m: in a file, axes have lists, as [1, 2, 3]"
     written = getattr(place, "written", "")
     if wants == "list":
         is_sweep = "," in written and written[0] not in "[{"
@@ -118,7 +122,9 @@ def told(
         wants: what is right there, where it may be that something else was read.
     """
     place = find(origins, path)
-    hint = misread(place, wording.at(config, path), wants) if wants else ""
+    hint = ""
+    with suppress(KeyError, IndexError, TypeError):  # what is missing was not read as anything
+        hint = misread(place, wording.at(config, path), wants)
     words = [*([place] if place else []), *([wording.dotted(path)] if path else []), message]
     return ": ".join(words) + hint
 

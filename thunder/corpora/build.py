@@ -11,7 +11,7 @@ from thunder.corpora.corpus import (
     MOST_LEFT_OUT,
     SPLITS,
     check_left_out,
-    refuse_existing,
+    check_target,
 )
 from thunder.ground import digest, files, json_lines, schema
 from thunder.ground.errors import ThunderError
@@ -65,7 +65,7 @@ def build_from_file(
         license: of the text, as the manifest shall say it.
         most_left_out: the share of the rows that may be left out.
     """
-    refuse_existing(target)
+    check_target(target)
     data = json_lines.read(path)
     numbered, faults = json_lines.rows(data)
     _check_columns(path, numbered, column, id_column)

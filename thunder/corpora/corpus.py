@@ -161,8 +161,13 @@ def _columns(row: dict[str, Any]) -> dict[str, Any]:
     return {"messages": messages, "meta": row.get("meta", {}), "line": row["line"]}
 
 
-def refuse_existing(folder: Path) -> None:
-    """Raise when a folder that is to be made is there."""
+def check_target(folder: Path) -> None:
+    """Raise when a folder that is to be made is there, or could not be named to a job."""
+    if "${" in (path := os.path.abspath(folder)):
+        raise ThunderError(
+            f"{path}: ${{ begins a reference in every config, so that no job could be told of this "
+            "folder: name another one"
+        )
     if os.path.lexists(folder):
         raise ThunderError(
             f"{folder} exists; a corpus is never built over another: name a new folder"

@@ -14,8 +14,8 @@ import sys
 import threading
 from pathlib import Path
 
-from thunder.ground import run_files
-from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of
+from thunder.ground import owned, run_files
+from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of, of_os_error
 from thunder.hosts import lease
 from thunder.hosts.pipe import emitter
 
@@ -32,10 +32,12 @@ def main(arguments: list[str]) -> int:
     """Run the job of a run folder.
 
     Args:
-        arguments: the run folder, the lane function as `module:function`, and the descriptor
-            that events are written to.
+        arguments: the run folder, the lane function as `module:function`, the descriptor that
+            events are written to, and that of the run's lock if it has one.
     """
     folder, function, descriptor = Path(arguments[0]), arguments[1], int(arguments[2])
+    for lock in map(int, arguments[3:]):
+        owned.keep(str(folder / run_files.LOCK), lock)
     emit = emitter(descriptor)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -43,14 +45,17 @@ def main(arguments: list[str]) -> int:
     lease.watch(_stop_main, lambda: emit({"event": "alive"}), _BEAT_SECONDS)
     try:
         result = _call(function, folder, emit)
+        sys.stdout.flush()  # to the log, while it can still be told that this has no room
         emit({"event": "result", **result})
     except BaseException as error:
-        return _fail(emit, error)
+        return _fail(emit, error, folder)
     return 0
 
 
-def _fail(emit: Callable[[dict[str, Any]], None], error: BaseException) -> int:
+def _fail(emit: Callable[[dict[str, Any]], None], error: BaseException, folder: Path) -> int:
     message, cause = message_of(error), cause_of(error)
+    if isinstance(error, OSError) and cause == "write" and not error.filename:
+        message = of_os_error(error, folder)  # of a stream, which does not say where
     try:
         if not isinstance(error, ThunderError):
             _print_traceback()

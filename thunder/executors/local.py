@@ -46,7 +46,7 @@ def start(order: Order) -> Child:
         with (order.folder / run_files.LOG).open("ab") as log:
             command = [sys.executable, *CHILD, str(order.folder), order.function]
             child = process.start(
-                [*command, str(write_end)],
+                [*command, str(write_end), str(order.lock)],
                 stdout=log,
                 stderr=log,
                 descriptors=(write_end, order.lock),

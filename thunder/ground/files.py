@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,20 +13,35 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from thunder.ground import owned
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 UNFINISHED = ".thunder-tmp"  # ends the names of what is being written, and of nothing of others
+LARGEST_BYTES = 1 << 28  # of a file that is read whole
 _FRESH_SECONDS = 60.0  # younger than this, a file may have an owner that does not hold it yet
 _swept: set[Path] = set()
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an error of a full or broken disk say where: a write to a stream does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that takes a path's name in one step when the block ends well."""
+    owned.check()
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with naming(path), os.fdopen(descriptor, "wb") as stream:
             hold(descriptor)
             yield stream
             stream.flush()
@@ -33,9 +49,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.chmod(name, 0o644)
         os.replace(name, path)
         _sync(path.parent)
-    except BaseException as error:
+    except BaseException:
         Path(name).unlink(missing_ok=True)
-        _name(error, path)
         raise
 
 
@@ -70,13 +85,34 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, render_json(value))
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file to be read.
+
+    Raises:
+        OSError: it cannot be, or is a pipe or a device, which may never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file, with a byte order mark or without.
 
     Raises:
-        ValueError: it is not JSON, or nested too deep to be read.
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is not JSON, nested too deep to be read, or too large.
     """
-    return parse_json(path.read_text(encoding="utf-8-sig"))
+    with open_regular(path) as stream:
+        if (size := os.fstat(stream.fileno()).st_size) > LARGEST_BYTES:
+            raise ValueError(f"{size:,} bytes, above the {LARGEST_BYTES:,} that are read whole")
+        return parse_json(stream.read().decode("utf-8-sig"))
 
 
 def parse_json(source: str | bytes) -> Any:
@@ -99,23 +135,25 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, render_jsonl(rows))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add text to a file, in one write."""
+    owned.check()
+    with naming(path), path.open("a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
 def append_jsonl(path: Path, row: Any) -> None:
     """Add one row to a JSON Lines file, in one write."""
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(render_jsonl([row]))
-    except OSError as error:
-        _name(error, path)
-        raise
+    append_text(path, render_jsonl([row]))
 
 
 def read_jsonl(path: Path) -> Iterator[Any]:
     """Yield the rows of a JSON Lines file of our own; a torn last line is left out."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as stream:
+    with open_regular(path) as stream:
         for line in stream:
-            if line.endswith("\n"):
+            if line.endswith(b"\n"):
                 yield parse_json(line)
 
 
@@ -125,6 +163,7 @@ def fresh_folder(target: Path) -> Iterator[Path]:
 
     A target that appeared meanwhile is kept, and the new folder is dropped.
     """
+    owned.check()
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
     name = tempfile.mkdtemp(prefix=f".{target.name}.", suffix=UNFINISHED, dir=target.parent)
@@ -176,16 +215,11 @@ def _remove_unheld(path: Path) -> None:
         os.close(descriptor)
 
 
-def _name(error: BaseException, path: Path) -> None:
-    """Have an error of a full disk say where: a write to a stream does not."""
-    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
-        error.filename = str(path)
-
-
 def _sync(path: Path) -> None:
     """Have a file, or the names in a folder, on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

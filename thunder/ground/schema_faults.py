@@ -115,21 +115,30 @@ def _alternatives(error: Any, path: tuple[str | int, ...], common: dict[str, Any
         return [Fault(path, f"one of these keys is needed: {', '.join(keys)}")]
     faults = [fault for inner in by_branch[meant] for fault in _faults_of(inner, common)]
     others = [branch for index, branch in enumerate(branches) if index != meant]
-    return [_of_another(fault, path, branches[meant], others) for fault in faults]
+    group = error.schema.get("group", path[0] if path else "")
+    return [_of_another(fault, path, branches[meant], others, group) for fault in faults]
 
 
 def _of_another(
-    fault: Fault, path: tuple[str | int, ...], meant: dict[str, Any], others: list[dict[str, Any]]
+    fault: Fault,
+    path: tuple[str | int, ...],
+    meant: dict[str, Any],
+    others: list[dict[str, Any]],
+    group: str | int,
 ) -> Fault:
-    """Explain a key that belongs to another alternative: two of them cannot be mixed."""
-    by_first = {branch["required"][0]: branch["required"] for branch in others}
+    """Explain a key that belongs to another alternative: two of them cannot be mixed.
+
+    Args:
+        group: whose options set the place.
+    """
+    by_first = {keys[0]: keys for branch in others if (keys := branch.get("required"))}
     needed = by_first.get(fault.path[-1]) if fault.path[:-1] == path else None
-    if needed is None:
+    if needed is None or not meant.get("required"):
         return fault
     whole = f"{dotted(path)}={{{','.join(f'{key}:…' for key in needed)}}}"
     message = (
         f"does not go with {meant['required'][0]}; on the command line give all of it, in quotes: "
-        f"'{whole}'; in a file choose an option that has it: override /{path[0]}: NAME"
+        f"'{whole}'; in a file choose an option that has it: override /{group}: NAME"
     )
     return replace(fault, message=message)
 

@@ -159,9 +159,12 @@ def _ended_badly(
 
 def _again(row: Planned) -> Planned:
     """Look again at a run that is ours now: another runner may have finished it, or died in it."""
-    if not row.run.exists():
+    read = reading.of(row.run, row.cell.job.goal)
+    if read.fault is not None:
+        raise ThunderError(read.fault, "verification")
+    if read.status == "planned":
         return row
-    record = row.run.record()
+    record = dict(read.record)
     is_ended = record["status"] != "running"
     begun = replace(
         row,

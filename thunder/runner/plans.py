@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground import files, folders, names, schema
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, reason_of
+from thunder.ground.wording import some
 from thunder.jobs.job import IDENTITY
 from thunder.jobs.matrix_file import Matrix
 from thunder.runs.cells import Planned
+
+_SHOWN_FAULTS = 3
 
 
 def folder_of(outputs: Path) -> Path:
@@ -72,18 +75,31 @@ def write(outputs: Path, plan: dict[str, Any]) -> Path:
 
 
 def read(outputs: Path, name: str) -> dict[str, Any] | None:
-    """Read the last plan of a matrix, None when none of that name was kept."""
+    """Read the last plan of a matrix, None when none of that name was kept.
+
+    Raises:
+        ThunderError: it cannot be read.
+    """
+    plan, fault = remembered(outputs, name)
+    if fault is not None:
+        raise ThunderError(f"{fault}; move it away to plan afresh")
+    return plan
+
+
+def remembered(outputs: Path, name: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the last plan of a matrix, if there is one, and why it cannot be read."""
     # Looked up, not joined: a name is a word of the command line, and may be a path.
     if name not in kept_names(outputs):
-        return None
+        return None, None
     path = path_of(outputs, name)
-    advice = "move it away to plan afresh"
     try:
         plan = files.read_json(path)
-    except ValueError as error:
-        raise ThunderError(f"{path}: not JSON: {error}; {advice}") from error
-    schema.check("plan", plan, f"{path} ({advice})")
-    return dict(plan)
+    except (OSError, ValueError) as error:
+        return None, f"{path}: cannot be read: {reason_of(error)}"
+    if broken := schema.faults("plan", plan):
+        named = some([f"{fault.key}: {fault.message}" for fault in broken], _SHOWN_FAULTS)
+        return None, f"{path}: no plan: {named}"
+    return dict(plan), None
 
 
 def changes(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

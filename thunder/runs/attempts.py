@@ -10,7 +10,6 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
 from thunder.runs import manifest, store
 from thunder.runs.run import AWAY, Run
-from thunder.runs.store import is_proven
 
 
 def start(
@@ -120,7 +119,7 @@ def _write_manifest(run: Run, keep: Sequence[str] = ()) -> None:
 
 def _refresh_manifest(run: Run) -> None:
     """List what an attempt that did not end well added to a run that has results."""
-    if is_proven(run):
+    if store.has_manifest(run):
         # No such attempt writes these: were they listed anew, a changed one would pass for proven.
         _write_manifest(run, keep=(run_files.CONFIG, run_files.METRICS, run_files.ROWS))
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from thunder.ground import run_files
 from thunder.ground.errors import ThunderError, reason_of
 from thunder.ground.places import check_outputs
 
-_LOCK = ".lock"
 _LOCK_TRIES = 5
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
@@ -45,16 +45,16 @@ class Lock:
             if os.path.samestat(held, self.path.stat()):
                 return
         raise Moved(
-            f"{self.path.parent}: the folder or its {_LOCK} was moved or removed while the run "
-            "went on; nothing more is written there: if no other run has it by now (thunder "
-            "status), move away what is left of it, then run again",
-            "write",
+            f"{self.path.parent}: the folder or its {run_files.LOCK} was moved or removed while "
+            "the run went on; nothing more is written there: if no other run has it by now "
+            "(thunder status), move away what is left of it, then run again",
+            "verification",  # no cause that passes: a retry would not find what it goes on from
         )
 
 
 def is_held(folder: Path) -> bool:
     """Say whether a living process owns the run of a folder."""
-    path = folder / _LOCK
+    path = folder / run_files.LOCK
     if not path.is_file():
         return False
     descriptor = os.open(path, os.O_RDONLY)
@@ -83,7 +83,7 @@ def owned(folder: Path) -> Iterator[Lock]:
     except (FileExistsError, NotADirectoryError):
         check_outputs(folder)
         raise
-    path = folder / _LOCK
+    path = folder / run_files.LOCK
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, path)

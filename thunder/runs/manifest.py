@@ -1,13 +1,17 @@
 """Every artifact of a run with its size and digest, and the proof that they are still those."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest, files, run_files, schema
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, reason_of
+from thunder.ground.wording import some
 from thunder.runs import once
+
+_SHOWN_FAULTS = 3
 
 
 def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()) -> None:
@@ -16,13 +20,20 @@ def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence
     Args:
         keep: files whose entry in the manifest of before stays as it is.
     """
-    before = _read(folder, run_id)[0] if keep else {}
+    before, wrong = _read(folder, run_id) if keep else ({}, [])
+    if wrong:  # a new one would vouch for whatever lies there now
+        raise ThunderError(wrong[0], "verification")
     kept = {name: before[name] for name in keep if name in before}
     present = {name: _artifact(folder, name) for name in _names(folder, leave_out)}
     artifacts = [artifact for _, artifact in sorted({**present, **kept}.items())]
     listing = {"id": run_id, "artifacts": artifacts}
     schema.check("manifest", listing, str(folder / run_files.MANIFEST), cause="crash")
     files.write_json(folder / run_files.MANIFEST, listing)
+
+
+def fault(folder: Path, run_id: str) -> str | None:
+    """Return why the manifest vouches for nothing, None when it can be read and is of the run."""
+    return next(iter(_read(folder, run_id)[1]), None)
 
 
 def faults(
@@ -57,7 +68,7 @@ def faults_of(folder: Path, run_id: str, names: Sequence[str]) -> list[str]:
 
 def bytes_of(folder: Path, run_id: str, name: str) -> int:
     """Return how many bytes of an artifact the manifest vouches for: 0 where it lists none."""
-    if not (folder / run_files.MANIFEST).is_file():
+    if not os.path.lexists(folder / run_files.MANIFEST):
         return 0
     expected, unread = _read(folder, run_id)
     if unread:
@@ -85,9 +96,13 @@ def _read(folder: Path, run_id: str) -> tuple[dict[str, Any], Sequence[str]]:
     path = folder / run_files.MANIFEST
     try:
         content = files.read_json(path)
-        schema.check("manifest", content, str(path))
-    except (ThunderError, OSError, ValueError) as error:
-        return {}, (f"{path}: {error}",)
+    except FileNotFoundError:
+        return {}, (f"{path}: missing, so that nothing vouches for its numbers",)
+    except (OSError, ValueError) as error:
+        return {}, (f"{path}: cannot be read: {reason_of(error)}",)
+    if broken := schema.faults("manifest", content):
+        named = some([f"{fault.key}: {fault.message}" for fault in broken], _SHOWN_FAULTS)
+        return {}, (f"{path}: no manifest of a run: {named}",)
     if content["id"] != run_id:
         return {}, (f"{path}: it is of run {content['id']}",)
     return {artifact["path"]: artifact for artifact in content["artifacts"]}, ()

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from thunder.ground import run_files
 from thunder.ground.errors import ThunderError, message_of
-from thunder.runs import once, store
+from thunder.runs import manifest, once
 from thunder.runs.run import AWAY, Run, Status
 
 
@@ -71,9 +70,9 @@ def of(run: Run, goal: int | None) -> Reading:
         reading = Reading(run, goal, run.status(record), record["step"], record)
     except (ThunderError, OSError) as error:
         return unreadable(run, goal, message_of(error))
-    if (reading.has_result or reading.step) and not store.is_proven(run):
-        why = "missing, so that nothing vouches for its numbers"
-        return unreadable(run, goal, f"{run.folder / run_files.MANIFEST}: {why}; {AWAY}")
+    is_proof_needed = reading.has_result or reading.step
+    if is_proof_needed and (fault := manifest.fault(run.folder, run.id)):
+        return unreadable(run, goal, f"{fault}; {AWAY}")
     return reading
 
 

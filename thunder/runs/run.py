@@ -187,9 +187,9 @@ def _is_of_a_start(name: str) -> bool:
 def _rows(path: Path, start: int, end: int | None) -> Iterator[dict[str, Any]]:
     """Yield the rows between two offsets; what a crash tore off at the end is left out."""
     try:
-        with path.open("rb") as stream:
+        with files.open_regular(path) as stream:
             stream.seek(start)
-            lines = stream.read(None if end is None else end - start).splitlines(keepends=True)
+            lines = stream.read(-1 if end is None else end - start).splitlines(keepends=True)
         yield from (files.parse_json(line) for line in lines if line.endswith(b"\n"))
     except FileNotFoundError:
         return

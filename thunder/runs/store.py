@@ -78,9 +78,9 @@ def by_prefix(outputs: Path, word: str) -> Run:
     raise ThunderError(f"no run {word!r} in {outputs.absolute()}{hint}; runs: {_shown(have)}")
 
 
-def is_proven(run: Run) -> bool:
-    """Say whether the run has a manifest, so that it can be verified."""
-    return (run.folder / run_files.MANIFEST).is_file()
+def has_manifest(run: Run) -> bool:
+    """Say whether the run has a manifest, readable or not, so that `verify` has an answer."""
+    return os.path.lexists(run.folder / run_files.MANIFEST)
 
 
 def verify(run: Run) -> list[str]:

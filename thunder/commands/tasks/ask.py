@@ -35,9 +35,10 @@ def plan(
         print(left)
     if request.matrix is not None:
         print(screen.summary(request.matrix.name, now.planned))
-        if now.plan is None:
-            print(f"not compared with the last plan: {selection.NOT_WHOLE}")
-    for line in views.change_lines(now.changes):
+        why_not = selection.NOT_WHOLE if now.plan is None else now.forgotten
+        if why_not is not None:
+            print(f"not compared with the last plan: {why_not}")
+    for line in [] if now.forgotten else views.change_lines(now.changes):
         print(line)
     return None
 

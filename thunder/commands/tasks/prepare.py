@@ -94,7 +94,7 @@ def corpus(
             most_left_out=corpora.share(most_left_out),
         )  # fmt: skip
     else:
-        corpora.refuse_existing(folder)
+        corpora.check_target(folder)
         recipe = {"recipe": "sentences", "rows": rows, "seed": seed, "script": script or "nko"}
         manifest = build.build_recipe(recipe, folder)
     _print_counts(folder, manifest["counts"])

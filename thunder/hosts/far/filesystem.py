@@ -36,9 +36,10 @@ def write(path: str, text: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(beside, place)
-    except OSError:
+    except OSError as error:
         if os.path.exists(beside):
             os.remove(beside)
+        error.filename = error.filename or place  # a write to a stream does not say where
         raise
 
 

@@ -10,7 +10,7 @@ from adapter_fixtures import Tiny, tiny  # noqa: F401
 from transformers import AutoTokenizer
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter.data import token_rows, tokens
+from thunder.lanes.adapter.data import template, token_rows, tokens
 
 
 def row(question: str, answer: str) -> dict[str, Any]:
@@ -94,6 +94,39 @@ def test_a_template_that_fails_is_named_with_its_line_and_the_row(
     with pytest.raises(ThunderError) as caught:
         tokens.prepare({"train": rows, "valid": rows}, model, 128, "refuse", tmp_path)
     assert str(caught.value) == f"{place}: the chat template refuses train.jsonl:7: {why}"
+    assert caught.value.cause == "model"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_template_that_begins_with_a_byte_order_mark_is_refused(
+    tiny: Tiny, tmp_path: Path, own: bool
+) -> None:
+    source = (tiny.model / "chat_template.jinja").read_text()
+    model = _with_template(tiny, tmp_path, "\ufeff" + source, own=own)
+    with pytest.raises(ThunderError, match="begins with a byte order mark") as caught:
+        tokens.prepare({"train": [], "valid": []}, model, 128, "refuse", tmp_path)
+    name = "chat_template.jinja" if own else "tokenizer_config.json: chat_template"
+    assert str(caught.value).startswith(f"{model}/{name}: ")
+    assert caught.value.cause == "model"
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "{% for a in range(100000000) %}{% endfor %}",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    ],
+)
+def test_a_template_without_end_is_a_fault_of_the_model(
+    tiny: Tiny, tmp_path: Path, loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template, "ROW_SECONDS", 0.2)
+    model = _with_template(tiny, tmp_path, f"{{{{ bos_token }}}}\n{loop}", own=True)
+    rows = {"train": [row("ߊ", "ߋ")], "valid": [row("ߊ", "ߋ")]}
+    with pytest.raises(ThunderError) as caught:
+        tokens.prepare(rows, model, 128, "refuse", tmp_path / "tokens")
+    named = f"{model}/chat_template.jinja:2: the chat template refuses train.jsonl:1: "
+    assert str(caught.value).startswith(named)
     assert caught.value.cause == "model"
 
 

@@ -159,6 +159,16 @@ def test_a_target_that_is_there_is_refused(prompt_folder: Path) -> None:
         _import(prompt_folder)
 
 
+@pytest.mark.parametrize("name", ["${x}", "${now:}", "a${x}/b"])
+def test_a_target_that_no_config_can_name_is_refused_at_the_start(
+    prompt_folder: Path, name: str
+) -> None:
+    asked = [listing.Asked(prompt_folder / "list.txt")]
+    with pytest.raises(ThunderError, match="begins a reference in every config"):
+        prompts.import_speech(prompt_folder / "sounds", asked, prompt_folder / "new" / name)
+    assert not (prompt_folder / "new").exists()
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a: text")
     with pytest.raises(ThunderError, match="no such folder"):

@@ -1,5 +1,6 @@
 """Lists of transcripts in the formats that people have: told by name or by --format."""
 
+import json
 import re
 from pathlib import Path
 
@@ -27,6 +28,7 @@ FILES = {
     "validated.tsv": ("tsv", COMMON_VOICE),
     "core-sounds-en.txt": ("colon", COLON),
     "metadata.jsonl": ("jsonl", JSONL),
+    "metadata.json": ("jsonl", JSONL),
 }
 
 
@@ -66,6 +68,16 @@ def test_a_list_of_no_known_format_is_one_message_that_says_which_are_read(
     assert re.search(r"line \d: no `name: text`", said)
     assert all(f"{name} (" in said for name in transcript_formats.FORMATS)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["list.json", "list.jsonl", "list.txt"])
+def test_a_json_list_is_one_sentence_however_it_is_called(tmp_path: Path, name: str) -> None:
+    rows = [{"path": f"a{number}", "text": "ni taa"} for number in range(30)]
+    with pytest.raises(Faults) as caught:
+        transcripts.read(_write(tmp_path, name, json.dumps(rows, indent=1)))
+    assert caught.value.faults == [
+        f"{name}:1: this is one JSON list; JSON Lines is needed, one object on each line"
+    ]
 
 
 def test_a_format_that_there_is_not_is_named(tmp_path: Path) -> None:

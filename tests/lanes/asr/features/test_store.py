@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import running
 from asr_fixtures import making, write_store
 
 from thunder.ground import digest, files
@@ -205,3 +206,15 @@ def test_memory_does_not_grow_with_the_shards(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_a_shard_that_finds_no_room_says_where(tmp_path: Path) -> None:
+    frames = np.zeros((4_000, 4), np.float32)
+    with (
+        running.no_file_above(1_000),
+        pytest.raises(OSError, match="too large") as caught,
+        shards.Writer(tmp_path, 0, making()) as writer,
+    ):
+        writer.add("a", frames, 1.0)
+    assert str(caught.value.filename).startswith(f"{tmp_path / shards.FOLDER}/")
+    assert [*(tmp_path / shards.FOLDER).iterdir()] == []

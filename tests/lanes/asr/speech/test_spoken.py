@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import running
 
 from thunder.ground import digest, files, schema
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import ThunderError, cause_of
 from thunder.lanes.asr.data import pairs
 from thunder.lanes.asr.speech import sounds, spoken
 from thunder.language import bridge
@@ -31,6 +32,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
     return list(files.read_jsonl(folder / "pairs.jsonl"))
+
+
+def test_a_disk_that_is_full_while_it_speaks_is_named_and_nothing_stays(tmp_path: Path) -> None:
+    with running.no_file_above(20_000), pytest.raises(OSError, match="too large") as caught:
+        spoken.build(RECIPE, tmp_path / "data")
+    assert cause_of(caught.value) == "write"
+    assert str(caught.value.filename).startswith(str(tmp_path))
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_two_builds_are_the_same_byte_by_byte(built: Path, tmp_path: Path) -> None:

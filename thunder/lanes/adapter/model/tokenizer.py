@@ -33,7 +33,26 @@ def load(folder: Path) -> Any:
             f"{TEMPLATE} into a copy of the folder: model=folder model.source.folder=COPY",
             "model",
         )
+    if _default(tokenizer.chat_template).startswith("\ufeff"):
+        raise ThunderError(
+            f"{place_of_template(folder)}: begins with a byte order mark, which would stand in "
+            "every prompt; save it as UTF-8 without one, of a hub model in a copy of the folder",
+            "model",
+        )
     return tokenizer
+
+
+def place_of_template(folder: Path, line: int | None = None) -> str:
+    """Return where the chat template of a folder stands."""
+    own = folder / TEMPLATE
+    if own.is_file():
+        return str(own) if line is None else f"{own}:{line}"
+    return f"{folder / CONFIG}: chat_template" + ("" if line is None else f", its line {line}")
+
+
+def _default(templates: str | dict[str, str]) -> str:
+    """Return the template that is used where a model has several, by name."""
+    return templates if isinstance(templates, str) else templates.get("default", "")
 
 
 def _culprit(folder: Path, error: Exception) -> str:

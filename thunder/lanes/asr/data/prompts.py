@@ -90,7 +90,7 @@ def _check_left_out(
 
 
 def _check(folder: Path, target: Path) -> None:
-    corpus.refuse_existing(target)
+    corpus.check_target(target)
     if not folder.is_dir():
         raise ThunderError(f"{folder}: no such folder", "data")
     missing = [name for name in ("soundfile", "soxr") if importlib.util.find_spec(name) is None]

@@ -24,9 +24,10 @@ FORMATS = {
     "ljspeech": "metadata.csv: `name|text|normalised text`",
     "kaldi": "text: `name text`",
     "trn": "*.trn: `text (name)`, of NIST",
-    "jsonl": "*.jsonl: objects with a path and a text",
+    "jsonl": "*.jsonl, *.json: objects with a path and a text, one a line",
 }
 _MANY = 3  # times as many broken lines as others: the file is of another format
+_OF_JSON = re.compile(rb"\s*(\[\s*)?\{")  # what begins so is no list of names, however it is called
 _TRN = re.compile(r"(.*)\(([^()\s]+)\)\s*", re.DOTALL)
 
 
@@ -68,6 +69,8 @@ def _told(path: Path, data: bytes) -> str:
         first = data.splitlines()[0].decode("utf-8-sig", "replace") if data else ""
         heads = [cell.strip().lower() for cell in first.split(",")]
         return "ljspeech" if "|" in first and _column(heads, PATH_NAMES) is None else "csv"
+    if suffix == "json" or _OF_JSON.match(data.removeprefix(json_lines.MARK)):
+        return "jsonl"
     return suffix if dot and suffix in ("tsv", "trn", "jsonl") else "colon"
 
 

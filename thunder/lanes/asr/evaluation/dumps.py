@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from thunder.ground import files, schema
+from thunder.ground import files, owned, schema
 from thunder.ground.errors import ThunderError
 
 TEXTS = ("asr_text", "reference_text", "reference_norm")
@@ -42,8 +42,9 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 @contextmanager
 def spooling(folder: Path) -> Iterator["Spool"]:
     """Yield an empty spool, whose file has no name and is gone with it."""
+    owned.check()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as stream:
+    with files.naming(folder), tempfile.TemporaryFile(dir=folder) as stream:
         yield Spool(stream)
 
 

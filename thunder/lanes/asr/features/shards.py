@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thunder.ground import digest, files, schema
+from thunder.ground import digest, files, owned, schema
 
 # Of the data set, rejected ones among them: which row is in which shard is known before.
 ROWS = 1024
@@ -71,6 +71,7 @@ class Writer:
         self._counts = {"cut": 0, "padded": 0}
 
     def __enter__(self) -> "Writer":
+        owned.check()
         self._beside.parent.mkdir(parents=True, exist_ok=True)
         self._stream = self._beside.open("wb")
         files.hold(self._stream.fileno())
@@ -95,7 +96,8 @@ class Writer:
             "duration_s": round(float(duration_s), 6),
         }
         schema.check("features_index_row", row, feat_id, cause="crash")
-        self._stream.write(data)
+        with files.naming(self._beside):
+            self._stream.write(data)
         self._sha256.update(data)
         self.index.append(row)
         self.frames += len(frames)
@@ -114,12 +116,13 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._stream.close()
-            self._beside.unlink(missing_ok=True)
+        with files.naming(self._beside):
+            try:
+                if kind is None:
+                    self._finish()
+            finally:
+                self._beside.unlink(missing_ok=True)
+                self._stream.close()
 
     def _finish(self) -> None:
         self._stream.flush()

@@ -119,7 +119,7 @@ def _spoken(utterance: Utterance, folder: Path) -> dict[str, Any]:
 
 def _write_wave(path: Path, samples: "NDArray[Any]", rate_hz: int) -> None:
     """Write 16-bit samples; the standard library writes the same bytes for ever."""
-    with wave.open(str(path), "wb") as stream:
+    with files.naming(path), wave.open(str(path), "wb") as stream:
         stream.setnchannels(1)
         stream.setsampwidth(2)
         stream.setframerate(rate_hz)

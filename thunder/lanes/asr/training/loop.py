@@ -12,6 +12,7 @@ import torch
 
 from thunder.backends.torch.machine import Machine
 from thunder.backends.torch.peers import Peers
+from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.asr import artifacts
 from thunder.lanes.asr.model import ctc
@@ -169,5 +170,4 @@ def _opening(run: Run, saved: Saved | None) -> str:
 def _log(run: Run, text: str) -> None:
     if run.peers.leads:
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        with (run.folder / artifacts.LOG).open("a", encoding="utf-8") as stream:
-            stream.write(f"{stamp}  {text}\n")
+        files.append_text(run.folder / artifacts.LOG, f"{stamp}  {text}\n")
