@@ -17,6 +17,7 @@ from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.inputs import Inputs
 from thunder.lanes.adapter.training import ranks
 from thunder.training import checkpoints
+from thunder.training.placement import Seat
 from thunder.training.preflight import Checks
 
 BLAS = {"name": "a blas", "version": "1.0"}
@@ -77,7 +78,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         }
         context = Context(config, run, Inputs(model, data, ()), tmp_path / "tokens")
         checks = Checks(context.host, changes.get("beat", lambda: None))
-        preflight.run(context, checks, BLAS)
+        preflight.run(context, checks, BLAS, [Seat()] * config["train"]["ranks"])
         return checks
 
     return check
@@ -275,7 +276,7 @@ def test_a_ring_with_a_wrong_sum_is_refused(
 
 
 def test_a_ring_that_never_forms_is_refused(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    def smoke(*_: Any) -> None:
+    def smoke(*_: Any, **__: Any) -> None:
         raise ThunderError("rank 1 (pid 1) was killed by SIGKILL", "ranks")
 
     monkeypatch.setattr(ranks, "ring_smoke", smoke)

@@ -23,8 +23,9 @@ OPS = {
     function.__name__: function
     for function in (
         machine.facts, filesystem.read, filesystem.write, filesystem.folder, filesystem.listing,
-        filesystem.rename, filesystem.remove, processes.run, processes.spawn, processes.is_locked,
-        processes.follow, processes.state, link.listen, link.ping,
+        filesystem.rename, filesystem.remove, filesystem.placed, processes.run, processes.spawn,
+        processes.is_locked, processes.follow, processes.state, link.free_ports, link.listen,
+        link.ping,
     )
 }  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)

@@ -7,6 +7,8 @@ from typing import Any
 
 from thunder.lanes.adapter.inputs import Inputs
 
+HERE = "localhost"
+
 
 @dataclass(frozen=True)
 class Context:
@@ -16,6 +18,7 @@ class Context:
         tokens: the folder that the tokenised rows go to.
         digests: of the content of model and data.
         counts: rows by split, and the model's bytes.
+        hosts: this machine and those behind ssh, each with its ranks and what lies where.
         warnings: what does not stop the training, and should be known of its result.
     """
 
@@ -25,9 +28,12 @@ class Context:
     tokens: Path
     digests: dict[str, str] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    hosts: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property
     def host(self) -> str:
-        """The name of the host that is worked on."""
-        return str(self.config["runtime"]["site"]["ranks_on"][0]["name"])
+        """The name of this machine: the site's where the ranks are here, too."""
+        site = self.config["runtime"]["site"]
+        name = str(site["ranks_on"][0]["name"])
+        return HERE if name in site.get("hosts", {}) else name

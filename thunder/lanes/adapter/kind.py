@@ -11,6 +11,10 @@ def _rules(config: Config) -> Iterator[Fault]:
     weights, ranks = len(train["rank_weights"]), train["ranks"]
     if weights != ranks:
         yield ("train", "rank_weights"), f"{weights} weights for {ranks} ranks"
+    hosts = [host["name"] for host in config["runtime"]["site"]["ranks_on"]]
+    if ranks % len(hosts):
+        named = f"{len(hosts)} hosts ({', '.join(hosts)})"
+        yield ("train", "ranks"), f"{ranks} ranks over {named}: use a multiple of {len(hosts)}"
 
 
 KINDS = {

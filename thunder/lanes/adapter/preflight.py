@@ -1,6 +1,7 @@
 """What must hold before training starts: each check measured, a failed one named by its cause."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from thunder.lanes.adapter import machine
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import supervision, tokens
 from thunder.lanes.adapter.model import model_folder, vocabulary
-from thunder.lanes.adapter.training import ranks, state
-from thunder.training import checkpoints
+from thunder.lanes.adapter.training import crew, ranks, state
+from thunder.training import checkpoints, placement
+from thunder.training.placement import Seat
 from thunder.training.preflight import Checks, Skip, megabytes
 
 SPLITS = ("train", "valid", "test")
@@ -30,7 +32,12 @@ EARLIER_CHECKPOINT = "earlier checkpoint"
 HOSTS_REACH = "hosts reach each other"
 
 
-def run(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
+def run(
+    context: Context,
+    checks: Checks,
+    blas: Mapping[str, Any],
+    seats: Sequence[Seat],
+) -> None:
     """Check everything and tokenise the corpus; digests, counts and warnings go into the context.
 
     The caller shows the rows and raises if one has failed: see `refuse`.
@@ -40,7 +47,7 @@ def run(context: Context, checks: Checks, blas: Mapping[str, Any]) -> None:
     _fit(context, checks, splits)
     machine.check(context, checks, blas)
     _checkpoint(context, checks)
-    _ring(context, checks)
+    _ring(context, checks, seats)
 
 
 def refuse(checks: Checks) -> None:
@@ -136,18 +143,24 @@ def _checkpoint(context: Context, checks: Checks) -> None:
         measured("; ".join([f"step {newest.step if newest else 0}", *warnings]))
 
 
-def _ring(context: Context, checks: Checks) -> None:
-    world = context.config["train"]["ranks"]
+def _ring(context: Context, checks: Checks, seats: Sequence[Seat]) -> None:
+    world, cache = len(seats), Path(context.config["runtime"]["outputs"]) / folders.CACHE
+    hosts = [seat.host for seat in placement.by_host(seats)]
+    if placement.is_far(seats):
+        checks = replace(checks, host=", ".join(hosts))
+    with checks.check(HOSTS_REACH, "ranks") as measured:
+        if len(hosts) == 1:
+            raise Skip("all ranks are on this host")
+        times = placement.latencies(seats)
+        measured(", ".join(f"{way} {taken:.2f} ms" for way, taken in times.items()))
     with checks.check("ring smoke", "ranks") as measured:
         if world == 1:
             raise Skip("one rank needs no ring")
-        results = ranks.ring_smoke(
-            world, Path(context.config["runtime"]["outputs"]) / folders.CACHE
-        )
+        if len(hosts) > 1:
+            checks.needs(HOSTS_REACH)
+        results = ranks.ring_smoke(world, cache, crew=crew.of(seats))
         latency = max(result["latency_ms"] for result in results)
         measured(f"size {world} on all {world} ranks, all-sum right, {latency:.2f} ms")
-    with checks.check(HOSTS_REACH, "ranks"):
-        raise Skip("all ranks are on this host")
 
 
 def _same_digest(source: Mapping[str, Any], content: str, place: Path) -> None:

@@ -26,6 +26,10 @@ MODEL_CHECKS = (
     preflight.LORA_FITS,
     preflight.MODEL_REHASHED,
 )
+UNLIKE = (
+    "the ranks do not compute alike (ranks_alike: false in checkpoint.json): another BLAS, chip or "
+    "version on one host; windows repeat within 1e-3 of the validation loss, not to the bit"
+)
 # They do not apply: no limit.
 NEEDLESS = (preflight.EARLIER_CHECKPOINT, preflight.HOSTS_REACH)
 
@@ -57,6 +61,7 @@ def write(
     verification: Sequence[Row],
     numbers: Mapping[str, float | None],
     record: Mapping[str, Any],
+    copies: Mapping[str, str],
 ) -> Path:
     """Write the report of a verified window; returns its path.
 
@@ -64,9 +69,14 @@ def write(
         checks: the rows of the preflight.
         verification: those of the verification.
         record: the window's checkpoint.json.
+        copies: the digest of the checkpoint on each host that has it.
     """
     document = _document(context, checks, record["step"], record["step"], numbers)
-    return _write(context.folder, {**document, "verification": list(verification)})
+    hosts = [{**host, "checkpoint": copies.get(host["host"])} for host in document["hosts"]]
+    found = {"verification": list(verification), "hosts": hosts}
+    alike = record["fingerprint"]["ranks_alike"]
+    limits = [*([] if alike else [UNLIKE]), *document["remaining_limits"]]
+    return _write(context.folder, {**document, **found, "remaining_limits": limits})
 
 
 def write_failed(context: Context, checks: Sequence[Row], goal: int, error: ThunderError) -> Path:
@@ -105,6 +115,7 @@ def _document(
         "checkpoint_reached": step >= goal,
         "preflight": list(checks),
         "verification": [],
+        "hosts": [{**host, "checkpoint": None} for host in context.hosts],
         "metrics": dict(numbers),
         "remaining_limits": _limits(context, checks, numbers, total - step),
     }
