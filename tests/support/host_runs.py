@@ -1,6 +1,5 @@
 """Adapter runs with their ranks on the hosts of a lab: a site of it, commands, what they leave."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ class Desk:
     """A folder of a person's own: conf/ with sites of the lab, outputs/.
 
     Args:
-        here: a site for two ranks on this machine.
+        site: the one that its commands name.
     """
 
     root: Path
@@ -77,23 +76,36 @@ def desk(root: Path, lab: Lab) -> Desk:
     return made
 
 
-def wait_for_line(runner: "subprocess.Popen[str]", beginning: str) -> list[str]:
+def wait_for_line(runner: "subprocess.Popen[str]", beginning: str) -> None:
     """Read what a runner prints up to a line; what follows is still under way."""
-    lines = []
+    told = read_to(runner, beginning, 1)
+    assert told.splitlines()[-1].startswith(beginning), told
+
+
+def read_to(runner: "subprocess.Popen[str]", beginning: str, count: int) -> str:
+    """Read what a runner prints up to the n-th line that begins so, or to its end."""
+    lines: list[str] = []
     for line in runner.stdout or ():
         lines.append(line)
-        if line.startswith(beginning):
-            return lines
-    raise AssertionError(f"the runner ended without {beginning!r}:\n{''.join(lines)}")
+        count -= line.startswith(beginning)
+        if count == 0:
+            break
+    return "".join(lines)
 
 
-def rank_on(machine: Machine) -> str:
-    """The number of the rank's process in its machine."""
-    (row,) = [
-        row for row in machine.processes() if RANK in row and "hosts.keeper" not in row
-        and " -c " not in row
-    ]  # fmt: skip
-    return row.split()[0]
+def ranks_on(machine: Machine) -> list[str]:
+    """The numbers of the processes of ranks in a machine; their keepers and guards left out."""
+    rows = [row for row in machine.processes() if RANK in row]
+    return [row.split()[0] for row in rows if "hosts.keeper" not in row and " -c " not in row]
+
+
+def strike(lab: Lab, runner: "subprocess.Popen[str]", victim: str) -> None:
+    """Kill -9 the launcher, or a rank on a host; where there is none just now, the launcher."""
+    numbers = ranks_on(lab[victim]) if victim in lab.machines else []
+    if numbers:
+        lab[victim].run("kill", "-9", *numbers)
+    else:
+        runner.kill()
 
 
 def are_empty(*machines: Machine, within: float = 45.0) -> bool:
@@ -106,9 +118,3 @@ def comes(claim: Callable[[], bool], seconds: float) -> bool:
     while not claim() and time.monotonic() < deadline:
         time.sleep(0.1)
     return claim()
-
-
-def kill(runner: "subprocess.Popen[str]") -> None:
-    """Kill -9 a runner, and its child as a closed laptop does: all at once."""
-    runner.send_signal(signal.SIGKILL)
-    runner.communicate(timeout=SECONDS)

@@ -1,12 +1,16 @@
 """Ranks on two hosts behind ssh: the same bytes as on one, and what befalls the hosts meanwhile."""
 
 import os
+import random
 import re
+import shutil
+import signal
+import time
 from pathlib import Path
 
 import host_runs
 import pytest
-from host_runs import JOB, Desk, are_empty, comes, kill, rank_on, wait_for_line
+from host_runs import JOB, Desk, are_empty, comes, ranks_on, wait_for_line
 from lab import Lab
 
 from thunder.ground import digest, files, schema
@@ -14,6 +18,8 @@ from thunder.ground import digest, files, schema
 pytestmark = pytest.mark.slow
 # Steps enough that none ends by itself before a test has done its harm.
 LONG = ("+profile=smoke", "train.steps=4000", "eval_every=5000", "save_every=50")
+KILLS = 20
+MOMENTS = ("preflight", "train   step", "note    saved step", "verification")
 DEADLINE = ("stall_seconds=8", "start_seconds=60")
 
 
@@ -102,7 +108,7 @@ def test_four_ranks_are_two_on_each_host_in_blocks(lab: Lab, desk: Desk) -> None
 def test_a_rank_that_is_killed_is_named_with_its_host(lab: Lab, desk: Desk, name: str) -> None:
     with desk.start(*LONG) as runner:
         wait_for_line(runner, "train   step ")
-        lab[name].run("kill", "-9", rank_on(lab[name]))
+        lab[name].run("kill", "-9", *ranks_on(lab[name]))
         told = runner.communicate(timeout=60)[0]
     number = ["mac4", "mac5"].index(name)
     assert re.search(rf"rank {number} \(pid \d+ on {name}\) was killed by SIGKILL", told), told
@@ -113,7 +119,7 @@ def test_a_rank_that_is_killed_is_named_with_its_host(lab: Lab, desk: Desk, name
 def test_a_rank_that_is_stopped_is_named_with_its_host(lab: Lab, desk: Desk) -> None:
     with desk.start(*LONG, *DEADLINE) as runner:
         wait_for_line(runner, "train   step ")
-        lab["mac5"].run("kill", "-STOP", rank_on(lab["mac5"]))
+        lab["mac5"].run("kill", "-STOP", *ranks_on(lab["mac5"]))
         told = runner.communicate(timeout=60)[0]
     assert re.search(r"rank 1 \(pid \d+ on mac5\) is stopped", told), told
     assert_left_alone(lab)
@@ -176,7 +182,8 @@ def test_a_launcher_that_is_killed_goes_on_from_what_the_hosts_have(
 ) -> None:
     with desk.start(*JOB, "target=20") as runner:
         wait_for_line(runner, "train   step 7/20")
-        kill(runner)
+        runner.kill()
+        runner.communicate(timeout=host_runs.SECONDS)
     done = desk.thunder(*JOB, "target=20")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not re.search(r"train   step [1-6]/20", done.stdout)
@@ -233,9 +240,51 @@ def test_a_full_disk_of_the_first_rank_is_the_cause_with_host_and_path(
 def test_a_checkpoint_that_is_replaced_while_it_is_pulled_does_no_harm(
     lab: Lab, desk: Desk, shared: Desk
 ) -> None:
-    with lab["mac4"].slow(4):  # each pull takes longer than the steps to the next save
-        done = desk.thunder(*JOB, "target=20", "save_every=1")
+    device = ("tc", "qdisc", "replace", "dev", "eth0", "root")
+    slow = ("tbf", "rate", "4mbit", "burst", "64kb", "latency", "200ms")
+    assert lab["mac4"].run(*device, *slow).returncode == 0
+    try:  # each pull takes longer than the steps to the next save
+        done = desk.thunder(*JOB[:-1], "target=20", "save_every=1")
+    finally:
+        lab["mac4"].run("tc", "qdisc", "delete", "dev", "eth0", "root")
     assert done.returncode == 0, done.stdout + done.stderr
+    told = re.findall(r"saved step (\d+)", done.stdout)
+    assert 1 < len(told) < 20
+    assert told[-1] == "20"
     assert desk.tensors(20) == shared.tensors(20)
     assert [path.name for path in (desk.run / "checkpoints").iterdir()] == ["step-0000020"]
+    assert_left_alone(lab)
+
+
+def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(lab: Lab, desk: Desk) -> None:
+    with desk.start(*LONG) as runner:
+        wait_for_line(runner, "note    saved step 50")
+        runner.send_signal(signal.SIGTERM)
+        told = runner.communicate(timeout=60)[0]
+    assert runner.returncode == 130, told
+    assert_left_alone(lab)
+    assert (desk.run / "checkpoints").is_dir()
+
+
+def test_twenty_random_kills_leave_the_bytes_of_an_undisturbed_walk(
+    lab: Lab, desk: Desk, shared: Desk
+) -> None:
+    words = (*JOB, "window=5", "target=20")
+    chance, kills = random.Random(9), 0
+    while kills < KILLS:
+        with desk.start(*words) as runner:
+            moment = chance.choice(MOMENTS)
+            told = host_runs.read_to(runner, moment, chance.randint(1, 4))
+            if told.splitlines()[-1].startswith(moment):
+                time.sleep(chance.uniform(0.0, 0.4))
+                host_runs.strike(lab, runner, chance.choice(["launcher", "mac4", "mac5"]))
+                kills += 1
+            told += runner.communicate(timeout=host_runs.SECONDS)[0]
+        assert "Traceback" not in told, told
+        if runner.returncode == 0:  # it was done before it was struck, or was not struck at all
+            assert desk.tensors(20) == shared.tensors(20)
+            shutil.rmtree(desk.run)
+    done = desk.thunder(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert desk.tensors(20) == shared.tensors(20)
     assert_left_alone(lab)

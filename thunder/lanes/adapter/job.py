@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,18 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     emit(events.backend({"blas": library}))
     if library["warning"]:
         emit(events.warning(library["warning"]))
-    inputs, tokens = locate(config, emit), folder / ".tokens"
+    inputs, tokens, site = locate(config, emit), folder / ".tokens", config["runtime"]["site"]
     context = Context(config, folder, inputs, tokens)
     checks = Checks(context.host, lambda: emit(events.beat()))
     try:
-        with placement.seated(config["runtime"]["site"], config["train"]["ranks"]) as seats:
-            mirror = _settled(context, seats[0], emit)
+        with ExitStack() as ways:
+            with beating(emit):
+                seats = ways.enter_context(placement.seated(site, config["train"]["ranks"]))
+                mirror = _settled(context, seats[0], emit)
             _check(context, checks, library, seats, emit)
-            with crews.supplied(context, seats, mirror) as crew:
-                return _walk(context, crew, checks.rows, emit)
+            with beating(emit):
+                crew = ways.enter_context(crews.supplied(context, seats, mirror))
+            return _walk(context, crew, checks.rows, emit)
     except ThunderError as error:
         with suppress(OSError):  # a full disk has no room for a report of it
             path = report.write_failed(context, checks.rows, _goal(config), error)
@@ -55,10 +58,8 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
 def _settled(context: Context, seat: Seat, emit: Emit) -> Mirror | None:
     """Have what a host of rank 0 has newer here, and what is newer here there."""
     mirror = mirrors.of(seat, context.folder, context.config["kind"], state.LAYOUT)
-    if mirror:
-        with beating(emit):
-            for line in mirror.settle():
-                emit(events.note(line))
+    for line in mirror.settle() if mirror else ():
+        emit(events.note(line))
     return mirror
 
 
@@ -106,9 +107,11 @@ def _window(
     """Train one window in processes of its own, verify it, publish it; returns its numbers."""
     request = _request(context, stop)
     emit(events.phase("train", f"window to step {stop}"))
-    crew.bring()
+    with beating(emit):
+        crew.bring()
     ranks.train_window(request, emit, crew=crew)
-    copies = crew.fetch(stop)
+    with beating(emit):
+        copies = crew.fetch(stop)
     rows = verify.verify(request, stop, emit, crew)
     emit(events.checks(f"verification of step {stop}", rows))
     checkpoint = checkpoints.read(checkpoints.folder_of(context.folder, stop), state.LAYOUT)
