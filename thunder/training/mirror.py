@@ -7,7 +7,7 @@ before anybody is told of it, so that no record names what is not here.
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,6 +27,10 @@ _LOCK = ".lock"
 _FREE_SECONDS = keeper.SILENT_SECONDS + 15.0
 _LOOK_SECONDS = 0.5
 _HASH_SECONDS = 300.0
+
+
+class Damaged(ThunderError):
+    """A checkpoint on a host is not what was saved."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,12 @@ class Mirror:
         newest, _ = checkpoints.latest(self.here, self.layout)
         step = newest.step if newest else -1
         for newer in (one for one in self._steps() if one > step):
-            if self.fetch(newer):
+            try:
+                found = self.fetch(newer)
+            except Damaged as damaged:  # rank 0 sets it aside
+                yield f"passed over a damaged checkpoint: {damaged}"
+                continue
+            if found:
                 yield f"step {newer} brought home from host {self.way.host.name}"
                 break
 
@@ -67,11 +76,15 @@ class Mirror:
         """Bring the checkpoint of a step home, with the rows of numbers up to it.
 
         Returns its folder here; None: a newer one has taken its place there.
+
+        Raises:
+            Damaged: it is not what was saved.
         """
         target = checkpoints.folder_of(self.here, step)
         wanted = self.digests(step)
         if not wanted:
             return None
+        self._refuse_damaged(step, wanted)
         self._fetch_rows()
         try:
             self._fetch_files(step, wanted, target)
@@ -127,6 +140,13 @@ class Mirror:
             checkpoints.set_aside(target)
         with files.fresh_folder(target) as work:
             delivery.fetch(self.way, self._folder(step), wanted, work)
+
+    def _refuse_damaged(self, step: int, held: Mapping[str, str]) -> None:
+        path = f"{self._folder(step)}/{self.layout.record}"
+        recorded = json.loads(self.way.call("read", path=path) or "{}").get("sha256", held)
+        if broken := [name for name in self.layout.hashed if held.get(name) != recorded.get(name)]:
+            place = f"host {self.way.host.name}: {self._folder(step)}"
+            raise Damaged(f"{place}: not what was saved: {', '.join(broken)}", "verification")
 
     def _fetch_rows(self) -> None:
         rows = self.way.call("read", path=f"{self.there}/{run_files.ROWS}") or ""
