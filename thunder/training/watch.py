@@ -181,7 +181,7 @@ class Watch:
         """Name the first host that there is no way to any more, if any."""
         for rank in ranks:
             if reason := rank.lost():
-                message = f"rank {rank.number} is out of reach: {reason}; {self.phrases.again}"
+                message = f"rank {rank.number} is out of reach: {reason.rstrip('.')}; {self.phrases.again}"
                 raise ThunderError(message, "ranks")
 
     def _silence(self) -> dict[str, Any]:
