@@ -16,9 +16,10 @@ from thunder.training.rank_process import Start
 
 LOCAL = "127.0.0.1"
 _KEEPER = ("-m", "thunder.hosts.keeper")
-_LISTEN_SECONDS = 10.0
+_LISTEN_SECONDS = 5.0
 _PING_SECONDS = 3.0
 _PINGS = 20
+_REMOVE_SECONDS = 5.0  # a host that is out of reach is not waited for
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ def remove(seat: Seat, folder: str) -> None:
     """Remove what was brought for a run alone, if there is still a way to its host."""
     if seat.way is not None:
         with suppress(ThunderError):
-            seat.way.call("remove", path=folder, below=seat.way.host.workspace)
+            below = seat.way.host.workspace
+            seat.way.call("remove", path=folder, below=below, within=_REMOVE_SECONDS)
 
 
 def workspace(seat: Seat) -> str:

@@ -181,8 +181,8 @@ class Watch:
         """Name the first host that there is no way to any more, if any."""
         for rank in ranks:
             if reason := rank.lost():
-                message = f"rank {rank.number} is out of reach: {reason.rstrip('.')}; {self.phrases.again}"
-                raise ThunderError(message, "ranks")
+                told = f"rank {rank.number} is out of reach: {reason.rstrip('.')}"
+                raise ThunderError(f"{told}; {self.phrases.again}", "ranks")
 
     def _silence(self) -> dict[str, Any]:
         silent = [n for n in self.heard_at if n not in self.ended and self._left_of(n) <= 0]

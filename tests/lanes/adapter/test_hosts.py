@@ -5,6 +5,7 @@ import random
 import re
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_two_hosts_leave_the_bytes_and_the_id_of_two_ranks_on_one(
     record = files.read_json(shared.run / "checkpoint.json")
     assert record["fingerprint"]["ranks_alike"] is True
     assert_left_alone(lab)
+
+
+def test_hosts_that_do_not_compute_alike_are_told_with_the_tolerance(lab: Lab, desk: Desk) -> None:
+    other = desk.root / "python"  # another processor, as far as its BLAS knows
+    other.write_text(f'#!/bin/sh\nOPENBLAS_CORETYPE=Sandybridge exec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    desk.write_site(
+        "unlike", ["mac4", "mac5"], hosts={"mac4": {}, "mac5": {"environment": str(other)}}
+    )
+    desk = Desk(desk.root, lab, "unlike")
+    done = desk.thunder("+profile=smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert files.read_json(desk.run / "checkpoint.json")["fingerprint"]["ranks_alike"] is False
+    assert "within 0.001 (other machine or BLAS)" in done.stdout
+    limits = files.read_json(desk.run / "report.json")["remaining_limits"]
+    assert any(limit.startswith("the ranks do not compute alike") for limit in limits)
 
 
 def test_the_report_says_host_by_host_where_what_lies(lab: Lab, shared: Desk) -> None:
