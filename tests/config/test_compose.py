@@ -180,7 +180,6 @@ def test_what_this_machine_misses_is_told_at_once(project: Project) -> None:
     assert "site 'mac_pair' is not ready on this machine" in message
     assert "no snapshot of mlx-community/gemma-4-e2b-4bit (main) in" in message
     assert f"no folder {project.root / 'nowhere'}" in message
-    assert "hosts mac4, mac5: ranks cannot be started over ssh yet; use site=local" in message
 
 
 def test_local_yaml_sets_the_site_and_runtime_of_this_machine(project: Project) -> None:

@@ -126,7 +126,7 @@ def test_a_rank_that_is_killed_is_named_with_its_host(lab: Lab, desk: Desk, name
     with desk.start(*LONG) as runner:
         wait_for_line(runner, "train   step ")
         lab[name].run("kill", "-9", *ranks_on(lab[name]))
-        told = runner.communicate(timeout=60)[0]
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
     number = ["mac4", "mac5"].index(name)
     assert re.search(rf"rank {number} \(pid \d+ on {name}\) was killed by SIGKILL", told), told
     assert "cause   ranks" in told
@@ -137,7 +137,7 @@ def test_a_rank_that_is_stopped_is_named_with_its_host(lab: Lab, desk: Desk) -> 
     with desk.start(*LONG, *DEADLINE) as runner:
         wait_for_line(runner, "train   step ")
         lab["mac5"].run("kill", "-STOP", *ranks_on(lab["mac5"]))
-        told = runner.communicate(timeout=60)[0]
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
     assert re.search(r"rank 1 \(pid \d+ on mac5\) is stopped", told), told
     assert_left_alone(lab)
 
@@ -148,7 +148,7 @@ def test_a_host_without_power_is_named_and_no_other_keeps_anything(lab: Lab, des
         for link in ("ring", "ssh"):  # first: a kernel that ends would still close what it had open
             lab["mac5"].cut(link)
         lab["mac5"].die()
-        told = runner.communicate(timeout=90)[0]
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
     lab["mac5"].boot()
     assert re.search(r"rank 1 is out of reach: host mac5 \(mac5\): ", told), told
     assert "cause   ranks" in told
@@ -159,7 +159,7 @@ def test_an_ssh_link_that_is_cut_for_good_ends_both_sides(lab: Lab, desk: Desk) 
     with desk.start(*LONG, *DEADLINE) as runner:
         wait_for_line(runner, "train   step ")
         lab["mac5"].cut("ssh")
-        told = runner.communicate(timeout=90)[0]
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
     try:
         assert re.search(r"host mac5 \(mac5\): ", told), told
         # Nobody can tell it that it is over: it sees that nothing comes any more.
@@ -188,7 +188,7 @@ def test_a_ring_cable_that_is_out_for_good_is_named(lab: Lab, desk: Desk) -> Non
         wait_for_line(runner, "train   step ")
         lab["mac5"].cut("ring")
         try:
-            told = runner.communicate(timeout=90)[0]
+            told = runner.communicate(timeout=host_runs.SECONDS)[0]
         finally:
             lab["mac5"].heal("ring")
     assert "cause   ranks" in told
@@ -247,7 +247,7 @@ def test_a_full_disk_of_the_first_rank_is_the_cause_with_host_and_path(
         with desk.start(*LONG) as runner:
             wait_for_line(runner, "train   step ")
             lab["mac4"].run("sh", "-c", f"head -c 24m /dev/zero > {small}/fill")
-            told = runner.communicate(timeout=90)[0]
+            told = runner.communicate(timeout=host_runs.SECONDS)[0]
     finally:
         assert are_empty(lab["mac4"])
         lab["mac4"].run("umount", str(small))
@@ -279,7 +279,7 @@ def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(lab: Lab, desk: Desk) 
     with desk.start(*LONG) as runner:
         wait_for_line(runner, "note    saved step 50")
         runner.send_signal(signal.SIGTERM)
-        told = runner.communicate(timeout=60)[0]
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
     assert runner.returncode == 130, told
     assert_left_alone(lab)
     assert (desk.run / "checkpoints").is_dir()
