@@ -19,11 +19,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/support"))
 
 import lab as labs
+from host_runs import Desk, desk, read_to
 
 from thunder.ground import digest
 from thunder.hosts import connection, host, inputs, sync
 
 PAIRS = 5
+WINDOWS = 5  # of each side
+JOB = ("+profile=partial_real_stage1_stable", "window=10")
 LARGE = (4, 125_000_000)  # files, bytes of each
 SMALL = (2000, 10_000)
 
@@ -78,7 +81,33 @@ def _ours(lab: labs.Lab, source: Path, known: str) -> None:
         sync.bring(way, item, inputs.place(way, item, site))
 
 
-QUESTIONS = {"sync": syncing}
+def windows(lab: labs.Lab, folder: Path) -> None:
+    """Compare windows of two ranks on two hosts with the same ones on this machine."""
+    sides = {name: Desk(desk(folder / name, lab).root, lab, name) for name in ("alone", "both")}
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(WINDOWS + 1):
+        for name, side in sides.items():
+            seconds = _window(side, 10 * (number + 1))
+            taken[name] += [seconds] if number else []  # the first builds and brings what it reads
+    alone, both = (statistics.median(taken[name]) for name in ("alone", "both"))
+    print(
+        f"window of two ranks: {both:.2f} s on two hosts, {alone:.2f} s on one, {both / alone:.2f}×"
+    )
+
+
+def _window(side: Desk, target: int) -> float:
+    """Return the seconds of a window, from its first word until it is verified."""
+    with side.start(*JOB, f"target={target}") as runner:
+        read_to(runner, "train   window", 1)
+        begun = time.perf_counter()
+        told = read_to(runner, "verification", 1)
+        seconds = time.perf_counter() - begun
+        told += runner.communicate()[0]
+    assert runner.returncode == 0, told
+    return seconds
+
+
+QUESTIONS = {"sync": syncing, "windows": windows}
 
 
 def main() -> None:

@@ -59,7 +59,6 @@ def test_the_site_of_two_macs_names_everything_that_is_missing(
         "--revision main",
         "  data 'partial_real': no folder "
         f"{tmp_path}/projects/thunder-train/data/agp-nko-partial-real",
-        "  hosts mac4, mac5: ranks cannot be started over ssh yet; use site=local",
     ]
     assert os.listdir(tmp_path) == []
 

@@ -11,7 +11,7 @@ import pytest
 from thunder.ground.errors import ThunderError
 from thunder.training import rank_process, ranks
 from thunder.training.rank import NotMet
-from thunder.training.rank_process import Inbox
+from thunder.training.rank_process import Inbox, Start
 from thunder.training.watch import Phrases
 
 pytestmark = pytest.mark.slow
@@ -41,8 +41,8 @@ def supervise(body: str, world: int = 2, seconds: float = 20.0) -> tuple[list[An
     order = {"start_seconds": 20.0, "stall_seconds": seconds}
     orders = [{**order, "rank": number} for number in range(world)]
     events: list[Any] = []
-    command = (sys.executable, "-c", HEAD + body + TAIL)
-    return ranks.supervise(orders, command, PHRASES, events.append), events
+    starts = [Start((sys.executable, "-c", HEAD + body + TAIL))] * world
+    return ranks.supervise(orders, starts, PHRASES, events.append), events
 
 
 def fault(body: str, **settings: Any) -> ThunderError:
@@ -119,7 +119,7 @@ time.sleep(0.3)
 os.write(1, b'ep"}\\nno event at all\\n')
 """
     inbox: Inbox = SimpleQueue()
-    started = rank_process.Process(0, {}, inbox, (sys.executable, "-c", code))
+    started = rank_process.Process(0, {}, inbox, Start((sys.executable, "-c", code)))
     events = [inbox.get(timeout=20) for _ in range(3)]
     rank_process.end([started])
     assert events == [(0, {"event": "valid"}), (0, {"event": "step"}), (0, None)]

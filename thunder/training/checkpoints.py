@@ -6,7 +6,7 @@ stays when a newer one is in place.
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,11 @@ def folder_of(run: Path, step: int) -> Path:
 
 def steps(run: Path) -> list[int]:
     """Return the steps of all checkpoint folders, the newest first."""
-    names = (path.name for path in run.glob("checkpoints/step-*"))
+    return steps_of(path.name for path in run.glob("checkpoints/step-*"))
+
+
+def steps_of(names: Iterable[str]) -> list[int]:
+    """Return the steps that names of checkpoint folders have, the newest first."""
     return sorted((int(name[5:]) for name in names if _FOLDER.fullmatch(name)), reverse=True)
 
 
@@ -124,11 +128,12 @@ def save(
         raise ThunderError(
             f"{target}: the checkpoint could not be written: {error}", "write"
         ) from error
-    _drop_passing(run, record["step"], layout)
+    drop_passing(run, record["step"], layout)
     return target
 
 
-def _drop_passing(run: Path, step: int, layout: Layout) -> None:
+def drop_passing(run: Path, step: int, layout: Layout) -> None:
+    """Drop the checkpoints before a step that windows only passed through."""
     for older in steps(run):
         folder = folder_of(run, older)
         if older < step and _is_passing(folder, layout):
@@ -162,10 +167,11 @@ def clean(run: Path, resumed: int) -> None:
         shutil.rmtree(work, ignore_errors=True)
     for step in steps(run):
         if step > resumed:
-            _set_aside(folder_of(run, step))
+            set_aside(folder_of(run, step))
 
 
-def _set_aside(folder: Path) -> None:
+def set_aside(folder: Path) -> None:
+    """Take a folder from among the checkpoints, and keep it for who wants to look into it."""
     target = folder.with_name(f".damaged-{folder.name}")
     shutil.rmtree(target, ignore_errors=True)
     folder.rename(target)

@@ -5,10 +5,12 @@ up, and an end of file when the supervisor is gone. Its stdout carries events.
 """
 
 import faulthandler
+import fcntl
 import json
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,6 +25,7 @@ CRASHED, TOLD, NOT_MET, PEER_LOST = 1, 3, 5, 6
 GRACE_SECONDS = 5.0
 FIRST_SECONDS = 15.0
 AFTER_STEP = {"step", "stepped"}
+_LOCK_TRIES, _LOCK_SECONDS = 50, 0.02
 
 
 class NotMet(Exception):
@@ -89,6 +92,21 @@ def greet(channel: Channel, at: str = "") -> str:
     lease.watch(lease.leave)
     lease.guard()
     return place
+
+
+def own(lock: str) -> None:
+    """Be the only one that writes into a folder, from now to the end of this process.
+
+    Args:
+        lock: the file in it that says so: the kernel frees it, however this process ends.
+    """
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    for _ in range(_LOCK_TRIES):  # who asks whether it is held, holds it for an instant
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_SECONDS)
+    raise ThunderError(f"{lock} is held: the ranks of another thunder are at work here", "ranks")
 
 
 def _told(error: Exception, channel: Channel) -> int:

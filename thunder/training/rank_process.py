@@ -8,17 +8,33 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.hosts import pipe, process
+from thunder.hosts import keeper, pipe, process, ssh
+from thunder.hosts.connection import Connection, Lost
 
 Inbox = SimpleQueue[tuple[int, dict[str, Any] | None]]
 
 END_SECONDS = 3.0
 LOG_SECONDS = 0.3
 LAST_LINES = 8
+_ASK_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a rank is started.
+
+    Args:
+        command: its command line here, which over ssh starts with ssh.
+        way: to the host that it runs on; None: this machine.
+    """
+
+    command: Sequence[str]
+    way: Connection | None = None
 
 
 class Process:
@@ -28,15 +44,14 @@ class Process:
         number: its rank.
         request: what it is to do.
         inbox: where its events go as (number, event); an event of None says that it has ended.
-        command: how to start it; a rank on another host would differ in this alone.
     """
 
-    def __init__(
-        self, number: int, request: Mapping[str, Any], inbox: Inbox, command: Sequence[str]
-    ) -> None:
-        self.number, self._inbox = number, inbox
+    def __init__(self, number: int, request: Mapping[str, Any], inbox: Inbox, start: Start) -> None:
+        self.number, self._inbox, self._way = number, inbox, start.way
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
-        self.popen = process.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._silenced, self._writing = threading.Event(), threading.Lock()
+        self.popen = process.start(start.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.pid = self.popen.pid  # until it says it itself, which over ssh is another
         self._readers = [
             threading.Thread(target=read, daemon=True)
             for read in (self._read_events, self._read_log)
@@ -44,21 +59,24 @@ class Process:
         for reader in self._readers:
             reader.start()
         self.order(json.dumps(request))
+        if self._way:
+            threading.Thread(target=self._beat, daemon=True).start()
 
     @property
-    def pid(self) -> int:
-        """Return the process id, which is also its group's."""
-        return self.popen.pid
+    def host(self) -> str:
+        """Return the name of its host, nothing where that is this machine."""
+        return self._way.host.name if self._way else ""
 
     @property
     def code(self) -> int | None:
         """Return the exit code, negative for a signal, or None while it runs."""
-        return process.code(self.popen)
+        code = process.code(self.popen)
+        is_signal = self._way and code is not None and keeper.SIGNALLED < code < ssh.REFUSED
+        return keeper.SIGNALLED - code if is_signal and code else code
 
     def order(self, line: str) -> None:
         """Send one line of orders; a rank that is gone gets none."""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self.popen.stdin.fileno(), f"{line}\n".encode())  # type: ignore[union-attr]
+        self._write(f"{line}\n".encode())
 
     def last_words(self) -> str:
         """Return the end of what an ended rank wrote to its log."""
@@ -67,7 +85,25 @@ class Process:
 
     def is_stopped(self) -> bool:
         """Return whether the process was suspended, as by SIGSTOP."""
-        return self.code is None and process.is_stopped(self.pid)
+        if self._way is None:
+            return self.code is None and process.is_stopped(self.pid)
+        with contextlib.suppress(ThunderError):
+            return str(self._way.call("state", pid=self.pid, within=_ASK_SECONDS)) == "T"
+        return False
+
+    def lost(self) -> str | None:
+        """Return why the way to its host is gone, None where it is not."""
+        try:
+            if self._way:
+                self._way.call("state", pid=self.pid, within=_ASK_SECONDS)
+        except ThunderError as error:
+            return str(error) if isinstance(error, Lost) else None
+        return None
+
+    def silence(self) -> None:
+        """Send nothing more: its pipe is about to be closed, and its number to be another's."""
+        with self._writing:
+            self._silenced.set()
 
     def close(self) -> None:
         """Read what is left of a rank that has ended."""
@@ -77,6 +113,16 @@ class Process:
             reader.join(END_SECONDS)
             if stream and not reader.is_alive():
                 stream.close()
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError), self._writing:
+            if not self._silenced.is_set():
+                os.write(self.popen.stdin.fileno(), data)  # type: ignore[union-attr]
+
+    def _beat(self) -> None:
+        """Say that somebody is here: a link that is cut in silence gives its host no other sign."""
+        while not self._silenced.wait(keeper.BEAT_SECONDS):
+            self._write(keeper.BEAT)
 
     def _read_events(self) -> None:
         for line in self.popen.stdout or ():
@@ -100,6 +146,8 @@ class Process:
 def end(processes: Iterable[Process]) -> None:
     """End all ranks and what they started; return when they are gone."""
     ranks = list(processes)
+    for rank in ranks:
+        rank.silence()
     process.end([rank.popen for rank in ranks], END_SECONDS)
     for rank in ranks:
         rank.close()

@@ -9,13 +9,13 @@ from typing import Any
 
 from thunder.training import rank_process
 from thunder.training.events import Emit
-from thunder.training.rank_process import Inbox, Process
+from thunder.training.rank_process import Inbox, Process, Start
 from thunder.training.watch import STOP, Phrases, Watch
 
 
 def supervise(
     orders: Sequence[Mapping[str, Any]],
-    command: Sequence[str],
+    starts: Sequence[Start],
     phrases: Phrases,
     emit: Emit,
     stop: threading.Event | None = None,
@@ -25,14 +25,14 @@ def supervise(
     Args:
         orders: requests with at least `start_seconds` and `stall_seconds`: how long a rank may be
             silent before its first step and after it.
-        command: how to start a rank.
+        starts: how to start each of them.
 
     Raises:
         ThunderError: what a rank said, or, with the cause `ranks`, that one died or hangs.
         NotMet: they could not meet, but may elsewhere.
     """
     inbox: Inbox = SimpleQueue()
-    with _stoppable(inbox), _started(orders, command, inbox) as processes:
+    with _stoppable(inbox), _started(orders, starts, inbox) as processes:
         watch = Watch(processes, inbox, emit, phrases, stop or threading.Event())
         return watch.results(orders[0]["start_seconds"])
 
@@ -54,12 +54,12 @@ def _stoppable(inbox: Inbox) -> Iterator[None]:
 
 @contextmanager
 def _started(
-    orders: Sequence[Mapping[str, Any]], command: Sequence[str], inbox: Inbox
+    orders: Sequence[Mapping[str, Any]], starts: Sequence[Start], inbox: Inbox
 ) -> Iterator[list[Process]]:
     processes: list[Process] = []
     try:
-        for number, order in enumerate(orders):
-            processes.append(Process(number, order, inbox, command))
+        for number, (order, start) in enumerate(zip(orders, starts, strict=True)):
+            processes.append(Process(number, order, inbox, start))
         yield processes
     finally:
         rank_process.end(processes)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
@@ -115,6 +116,7 @@ class Watch:
         elif name == "joined":
             self.joining.discard(number)
         elif name == "hello":
+            self.processes[number].pid = event["pid"]
             self._greet(number, event["at"])
 
     def _greet(self, number: int, place: str) -> None:
@@ -140,11 +142,13 @@ class Watch:
         if rank.code == PEER_LOST:
             self._raise_suspended()
         if failure:
-            raise ThunderError(failure["message"], failure["cause"])
+            place = f"host {rank.host}: " if rank.host else ""
+            raise ThunderError(f"{place}{failure['message']}", failure["cause"])
+        self._raise_lost([rank])
         how = "lost its peer" if rank.code == PEER_LOST else exit_text(rank.code or 0)
         words = rank.last_words()
         ending = f"; its last words:\n{words}" if words else ""
-        message = f"rank {rank.number} (pid {rank.pid}) {how}{self.phrases.death}{ending}"
+        message = f"{_named(rank)} {how}{self.phrases.death}{ending}"
         raise ThunderError(message, "ranks")
 
     def _blame(self, number: int) -> int:
@@ -158,6 +162,7 @@ class Watch:
 
     def _raise_silence(self) -> NoReturn:
         self._raise_suspended()
+        self._raise_lost(self.processes)
         if self.joining:
             raise NotMet(f"ranks {sorted(self.joining)} waited in vain for the ring")
         raise ThunderError(self.phrases.silence.format(**self._silence()), "ranks")
@@ -166,14 +171,25 @@ class Watch:
         """Name the ranks that are suspended, if any: the others only wait for their share."""
         stopped = [rank for rank in self.processes if rank.is_stopped()]
         if stopped:
-            named = ", ".join(f"rank {rank.number} (pid {rank.pid})" for rank in stopped)
+            named = ", ".join(map(_named, stopped))
             message = self.phrases.suspended.format(
                 number=stopped[0].number, named=named, **self._silence()
             )
             raise ThunderError(message, "ranks")
+
+    def _raise_lost(self, ranks: Sequence[Process]) -> None:
+        """Name the first host that there is no way to any more, if any."""
+        for rank in ranks:
+            if reason := rank.lost():
+                told = f"rank {rank.number} is out of reach: {reason.rstrip('.')}"
+                raise ThunderError(f"{told}; {self.phrases.again}", "ranks")
 
     def _silence(self) -> dict[str, Any]:
         silent = [n for n in self.heard_at if n not in self.ended and self._left_of(n) <= 0]
         now = time.monotonic()
         seconds = max((now - self.heard_at[n] for n in silent), default=0.0)
         return {"silent": silent, "seconds": f"{seconds:.0f}"}
+
+
+def _named(rank: Process) -> str:
+    return f"rank {rank.number} (pid {rank.pid}{f' on {rank.host}' if rank.host else ''})"

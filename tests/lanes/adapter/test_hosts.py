@@ -1,90 +1,309 @@
-"""The main command where ranks are behind ssh: the preflight of every host, and mending."""
+"""Ranks on two hosts behind ssh: the same bytes as on one, and what befalls the hosts meanwhile."""
 
-import json
-import shlex
+import os
+import random
+import re
 import shutil
-import subprocess
+import signal
 import sys
+import time
 from pathlib import Path
 
+import host_runs
 import pytest
-import yaml
+from host_runs import JOB, Desk, are_empty, comes, ranks_on, wait_for_line
 from lab import Lab
 
-from thunder.corpora import build
-from thunder.ground import files
+from thunder.ground import digest, files, schema
 
 pytestmark = pytest.mark.slow
+# Steps enough that none ends by itself before a test has done its harm.
+LONG = ("+profile=smoke", "train.steps=4000", "eval_every=5000", "save_every=50")
+KILLS = 20
+MOMENTS = ("preflight", "train   step", "note    saved step", "verification")
+DEADLINE = ("stall_seconds=8", "start_seconds=60")
 
-DATA = "sets/partial-real"
-STAND_IN = {
-    "recipe": "tiny_gemma4", "hidden": 32, "layers": 4, "vocabulary": 384, "seed": 0,
-    "pretrain_steps": 0, "bits": 0, "learning_rate_factor": 1000,
-}  # fmt: skip
-WORDS = ("+profile=partial_real_stage1_stable", "window=1", "target=1", "site=lab")
-TASK = "import sys; from thunder.commands import tasks; sys.exit(tasks.main(sys.argv[1:]))"
+
+@pytest.fixture(scope="module")
+def shared(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk whose two hosts have walked to step 20 in windows of ten."""
+    desk = host_runs.desk(tmp_path_factory.mktemp("shared"), lab)
+    done = desk.thunder(*JOB, "window=10", "target=20")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return desk
 
 
 @pytest.fixture
-def root(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with conf/ and a home with the data set, which no host has yet."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    recipe = {"recipe": "sentences", "rows": 100, "seed": 0, "script": "nko"}
-    build.build_recipe(recipe, tmp_path / "home" / DATA)
-    site = lab.site(
-        ranks_on=("mac4", "mac5"),
-        data={"partial_real": {"folder": f"~/{DATA}"}},
-        models={"gemma4_e2b": STAND_IN},
+def desk(lab: Lab, tmp_path: Path, shared: Desk) -> Desk:
+    """A desk of one's own on the same hosts, with the stand-ins built already."""
+    (tmp_path / "outputs").mkdir()
+    os.symlink(shared.outputs / "cache", tmp_path / "outputs" / "cache")
+    for machine in (lab["mac4"], lab["mac5"]):
+        assert are_empty(machine)
+    return host_runs.desk(tmp_path, lab)
+
+
+def assert_left_alone(lab: Lab) -> None:
+    assert are_empty(lab["mac4"], lab["mac5"]), [m.processes() for m in lab.machines.values()]
+    for machine in lab.machines.values():  # tokens are of a run alone
+        assert not [*machine.home.glob("thunder/inputs/.incoming*")]
+
+
+def test_two_hosts_leave_the_bytes_and_the_id_of_two_ranks_on_one(
+    lab: Lab, shared: Desk, tmp_path: Path
+) -> None:
+    alone = host_runs.desk(tmp_path, lab)
+    alone = Desk(alone.root, lab, "alone")
+    (tmp_path / "outputs").mkdir()
+    os.symlink(shared.outputs / "cache", tmp_path / "outputs" / "cache")
+    done = alone.thunder(*JOB, "target=20")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert alone.run.name == shared.run.name
+    assert alone.tensors(20) == shared.tensors(20)
+    record = files.read_json(shared.run / "checkpoint.json")
+    assert record["fingerprint"]["ranks_alike"] is True
+    assert_left_alone(lab)
+
+
+def test_hosts_that_do_not_compute_alike_are_told_with_the_tolerance(lab: Lab, desk: Desk) -> None:
+    other = desk.root / "python"  # another processor, as far as its BLAS knows
+    other.write_text(f'#!/bin/sh\nOPENBLAS_CORETYPE=Sandybridge exec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    desk.write_site(
+        "unlike", ["mac4", "mac5"], hosts={"mac4": {}, "mac5": {"environment": str(other)}}
     )
-    files.write_text(
-        tmp_path / "conf/site/lab.yaml", f"# @package runtime.site\n{yaml.safe_dump(site)}"
-    )
-    for name in lab.machines:
-        shutil.rmtree(lab[name].home / "sets", ignore_errors=True)
-    return tmp_path
+    desk = Desk(desk.root, lab, "unlike")
+    done = desk.thunder("+profile=smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert files.read_json(desk.run / "checkpoint.json")["fingerprint"]["ranks_alike"] is False
+    assert "within 0.001 (other machine or BLAS)" in done.stdout
+    limits = files.read_json(desk.run / "report.json")["remaining_limits"]
+    assert any(limit.startswith("the ranks do not compute alike") for limit in limits)
 
 
-def run(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, *words], cwd=root, text=True, capture_output=True, timeout=200, check=False
-    )
+def test_the_report_says_host_by_host_where_what_lies(lab: Lab, shared: Desk) -> None:
+    report = files.read_json(shared.run / "report.json")
+    schema.check("report", report, "report.json")
+    here, mac4, mac5 = report["hosts"]
+    there = lab["mac4"].home / "thunder/outputs/adapter" / shared.run.name
+    assert (here["host"], here["ranks"]) == ("localhost", [])
+    assert (mac4["host"], mac4["ranks"], mac4["run_folder"]) == ("mac4", [0], str(there))
+    assert (mac5["host"], mac5["ranks"], mac5["run_folder"]) == ("mac5", [1], None)
+    checkpoint = shared.run / "checkpoints/step-0000020"
+    assert here["checkpoint"] == mac4["checkpoint"] == digest.of_folder(checkpoint)
+    assert digest.of_folder(there / "checkpoints/step-0000020") == mac4["checkpoint"]
+    assert (shared.run / "report.md").read_text(encoding="utf-8").count(str(there)) == 1
+    evaluated = {row["check"]: row["host"] for row in report["verification"]}
+    assert evaluated["validation loss comes back"] == "mac4"
 
 
-def preflight(root: Path) -> dict[tuple[str, str], str]:
-    (report,) = (root / "outputs/adapter").glob("*/report.json")
-    rows = json.loads(report.read_text(encoding="utf-8"))["preflight"]
-    return {(row["host"], row["check"]): row["status"] for row in rows}
-
-
-def test_a_cold_host_is_refused_with_the_command_that_warms_it(lab: Lab, root: Path) -> None:
-    flags = ("--config-dir", str(root / "conf"))
-    done = run(root, "-m", "thunder", *WORDS, *flags)
-    assert done.returncode == 1, done.stdout
-    statuses = preflight(root)
-    assert statuses["localhost", "data set present"] == "PASS"
-    assert statuses["mac4", "data set present"] == statuses["mac5", "data set present"] == "FAIL"
-    assert statuses["mac4", "model complete"] == "PASS"  # a stand-in: thunder's own to bring
-    assert statuses["mac4 → mac5", "hosts reach each other"] == "PASS"
-    (record,) = (root / "outputs/adapter").glob("*/run.json")
-    error = files.read_json(record)["attempts"][-1]["error"]
-    assert error["cause"] == "data"
-    hints = [part for part in error["message"].split("bring it: ") if part.startswith("thunder")]
-    for hint in hints:
-        words = shlex.split(hint.splitlines()[0])
-        assert words[:2] == ["thunder", "sync"]
-        synced = run(root, "-c", TASK, *words[1:])
-        assert synced.returncode == 0, synced.stderr
-    assert len(hints) == 2
+def test_nothing_of_a_run_stays_on_hosts_but_its_mirror(lab: Lab, shared: Desk) -> None:
+    assert not [*lab["mac5"].home.glob("thunder/outputs/*/*")]
     for name in ("mac4", "mac5"):
-        assert (lab[name].home / DATA / "train.jsonl").is_file()
-    checked = run(root, "-c", TASK, "sync", "--data", *WORDS, *flags)
-    assert checked.stdout.endswith("nothing to do; whole on mac4, mac5\n")
+        assert not [*lab[name].home.glob("thunder/inputs/tokens-*")]
 
 
-def test_mend_warms_the_hosts_and_goes_on(lab: Lab, root: Path) -> None:
-    done = run(root, "-m", "thunder", *WORDS, "mend=true", "--config-dir", str(root / "conf"))
-    assert "host mac4: data partial_real brought, 0.1 MB, 4 files" in done.stdout, done.stderr
-    statuses = preflight(root)
-    for name in ("mac4", "mac5"):
-        assert statuses[name, "mended"] == statuses[name, "data set present"] == "PASS"
-    assert done.returncode == 0, done.stdout
+def test_ranks_that_cannot_be_spread_evenly_are_refused_by_name(desk: Desk) -> None:
+    refused = desk.thunder("+profile=smoke", "train.ranks=3", "train.rank_weights=[1,1,1]")
+    assert refused.returncode == 1
+    assert "3 ranks over 2 hosts (mac4, mac5): use a multiple of 2" in refused.stderr
+
+
+def test_four_ranks_are_two_on_each_host_in_blocks(lab: Lab, desk: Desk) -> None:
+    words = ("train.ranks=4", "train.rank_weights=[1,1,1,1]")
+    done = desk.thunder("+profile=smoke", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    hosts = files.read_json(desk.run / "report.json")["hosts"]
+    assert [(host["host"], host["ranks"]) for host in hosts[1:]] == [
+        ("mac4", [0, 1]),
+        ("mac5", [2, 3]),
+    ]
+    assert_left_alone(lab)
+
+
+@pytest.mark.parametrize("name", ["mac4", "mac5"])
+def test_a_rank_that_is_killed_is_named_with_its_host(lab: Lab, desk: Desk, name: str) -> None:
+    with desk.start(*LONG) as runner:
+        wait_for_line(runner, "train   step ")
+        lab[name].run("kill", "-9", *ranks_on(lab[name]))
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
+    number = ["mac4", "mac5"].index(name)
+    assert re.search(rf"rank {number} \(pid \d+ on {name}\) was killed by SIGKILL", told), told
+    assert "cause   ranks" in told
+    assert_left_alone(lab)
+
+
+def test_a_rank_that_is_stopped_is_named_with_its_host(lab: Lab, desk: Desk) -> None:
+    with desk.start(*LONG, *DEADLINE) as runner:
+        wait_for_line(runner, "train   step ")
+        lab["mac5"].run("kill", "-STOP", *ranks_on(lab["mac5"]))
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
+    assert re.search(r"rank 1 \(pid \d+ on mac5\) is stopped", told), told
+    assert_left_alone(lab)
+
+
+def test_a_host_without_power_is_named_and_no_other_keeps_anything(lab: Lab, desk: Desk) -> None:
+    with desk.start(*LONG, *DEADLINE) as runner:
+        wait_for_line(runner, "train   step ")
+        for link in ("ring", "ssh"):  # first: a kernel that ends would still close what it had open
+            lab["mac5"].cut(link)
+        lab["mac5"].die()
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
+    lab["mac5"].boot()
+    assert re.search(r"rank 1 is out of reach: host mac5 \(mac5\): ", told), told
+    assert "cause   ranks" in told
+    assert_left_alone(lab)
+
+
+def test_an_ssh_link_that_is_cut_for_good_ends_both_sides(lab: Lab, desk: Desk) -> None:
+    with desk.start(*LONG, *DEADLINE) as runner:
+        wait_for_line(runner, "train   step ")
+        lab["mac5"].cut("ssh")
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
+    try:
+        assert re.search(r"host mac5 \(mac5\): ", told), told
+        # Nobody can tell it that it is over: it sees that nothing comes any more.
+        assert are_empty(lab["mac4"], lab["mac5"], within=60.0)
+    finally:
+        lab["mac5"].heal("ssh")
+    assert_left_alone(lab)
+
+
+def test_a_ring_cable_that_is_out_for_five_seconds_changes_nothing(
+    lab: Lab, desk: Desk, shared: Desk
+) -> None:
+    with desk.start(*JOB, "target=20") as runner:
+        wait_for_line(runner, "train   step ")
+        lab["mac5"].cut("ring")
+        assert not comes(lambda: runner.poll() is not None, 5.0)
+        lab["mac5"].heal("ring")
+        told = runner.communicate(timeout=120)[0]
+    assert runner.returncode == 0, told
+    assert desk.tensors(20) == shared.tensors(20)
+    assert_left_alone(lab)
+
+
+def test_a_ring_cable_that_is_out_for_good_is_named(lab: Lab, desk: Desk) -> None:
+    with desk.start(*LONG, *DEADLINE) as runner:
+        wait_for_line(runner, "train   step ")
+        lab["mac5"].cut("ring")
+        try:
+            told = runner.communicate(timeout=host_runs.SECONDS)[0]
+        finally:
+            lab["mac5"].heal("ring")
+    assert "cause   ranks" in told
+    assert f"the link mac4 → mac5 ({lab['mac4'].ring} → {lab['mac5'].ring}) is down" in told
+    assert_left_alone(lab)
+
+
+def test_a_launcher_that_is_killed_goes_on_from_what_the_hosts_have(
+    lab: Lab, desk: Desk, shared: Desk
+) -> None:
+    with desk.start(*JOB, "target=20") as runner:
+        wait_for_line(runner, "train   step 7/20")
+        runner.kill()
+        runner.communicate(timeout=host_runs.SECONDS)
+    done = desk.thunder(*JOB, "target=20")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not re.search(r"train   step [1-6]/20", done.stdout)
+    assert desk.tensors(20) == shared.tensors(20)
+    assert_left_alone(lab)
+
+
+def test_what_a_crash_left_on_the_host_alone_comes_home_first(
+    lab: Lab, desk: Desk, shared: Desk
+) -> None:
+    assert desk.thunder(*JOB, "target=10").returncode == 0
+    (step,) = (desk.run / "checkpoints").iterdir()
+    kept = digest.of_folder(step)
+    for path in step.iterdir():
+        path.unlink()
+    step.rmdir()
+    done = desk.thunder(*JOB, "target=20")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "step 10 brought home from host mac4" in done.stdout
+    assert digest.of_folder(step) == kept
+    assert desk.tensors(20) == shared.tensors(20)
+
+
+def test_a_run_that_begins_anew_trusts_no_mirror_of_another(lab: Lab, desk: Desk) -> None:
+    again = desk.thunder(*JOB, "target=4")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "brought home" not in again.stdout
+    assert "train   step 1/4" in again.stdout
+
+
+def test_a_full_disk_of_the_first_rank_is_the_cause_with_host_and_path(
+    lab: Lab, desk: Desk
+) -> None:
+    small = lab["mac4"].home / "small"
+    lab["mac4"].run("mkdir", "-p", str(small))
+    mounted = lab["mac4"].run("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(small))
+    assert mounted.returncode == 0, mounted.stderr
+    hosts = {"mac4": {"workspace": str(small / "thunder")}, "mac5": {}}
+    desk.write_site("small", ["mac4", "mac5"], hosts=hosts)
+    desk = Desk(desk.root, lab, "small")
+    try:
+        with desk.start(*LONG) as runner:
+            wait_for_line(runner, "train   step ")
+            lab["mac4"].run("sh", "-c", f"head -c 24m /dev/zero > {small}/fill")
+            told = runner.communicate(timeout=host_runs.SECONDS)[0]
+    finally:
+        assert are_empty(lab["mac4"])
+        lab["mac4"].run("umount", str(small))
+    assert "cause   write" in told, told
+    assert re.search(rf"host mac4[^\n]*: {small}/thunder/outputs/[^\n]*No space left", told), told
+    assert_left_alone(lab)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_pulled_does_no_harm(
+    lab: Lab, desk: Desk, shared: Desk
+) -> None:
+    device = ("tc", "qdisc", "replace", "dev", "eth0", "root")
+    slow = ("tbf", "rate", "4mbit", "burst", "64kb", "latency", "200ms")
+    assert lab["mac4"].run(*device, *slow).returncode == 0
+    try:  # each pull takes longer than the steps to the next save
+        done = desk.thunder(*JOB[:-1], "target=20", "save_every=1")
+    finally:
+        lab["mac4"].run("tc", "qdisc", "delete", "dev", "eth0", "root")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = re.findall(r"saved step (\d+)", done.stdout)
+    assert 1 < len(told) < 20
+    assert told[-1] == "20"
+    assert desk.tensors(20) == shared.tensors(20)
+    assert [path.name for path in (desk.run / "checkpoints").iterdir()] == ["step-0000020"]
+    assert_left_alone(lab)
+
+
+def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(lab: Lab, desk: Desk) -> None:
+    with desk.start(*LONG) as runner:
+        wait_for_line(runner, "note    saved step 50")
+        runner.send_signal(signal.SIGTERM)
+        told = runner.communicate(timeout=host_runs.SECONDS)[0]
+    assert runner.returncode == 130, told
+    assert_left_alone(lab)
+    assert (desk.run / "checkpoints").is_dir()
+
+
+def test_twenty_random_kills_leave_the_bytes_of_an_undisturbed_walk(
+    lab: Lab, desk: Desk, shared: Desk
+) -> None:
+    words = (*JOB, "window=5", "target=20")
+    chance, kills = random.Random(9), 0
+    while kills < KILLS:
+        with desk.start(*words) as runner:
+            moment = chance.choice(MOMENTS)
+            told = host_runs.read_to(runner, moment, chance.randint(1, 4))
+            if told.splitlines()[-1].startswith(moment):
+                time.sleep(chance.uniform(0.0, 0.4))
+                host_runs.strike(lab, runner, chance.choice(["launcher", "mac4", "mac5"]))
+                kills += 1
+            told += runner.communicate(timeout=host_runs.SECONDS)[0]
+        assert "Traceback" not in told, told
+        if runner.returncode == 0:  # it was done before it was struck, or was not struck at all
+            assert desk.tensors(20) == shared.tensors(20)
+            shutil.rmtree(desk.run)
+    done = desk.thunder(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert desk.tensors(20) == shared.tensors(20)
+    assert_left_alone(lab)

@@ -18,6 +18,7 @@ from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.inputs import Inputs
 from thunder.lanes.adapter.training import ranks
 from thunder.training import checkpoints
+from thunder.training.placement import Seat
 from thunder.training.preflight import Checks
 
 BLAS = {"name": "a blas", "version": "1.0"}
@@ -80,6 +81,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         context = Context(config, run, Inputs(model, data, ()), tmp_path / "tokens")
         checks = Checks(context.host, changes.get("beat", lambda: None))
         preflight.run(context, checks, BLAS)
+        preflight.meet(context, checks, [Seat()] * config["train"]["ranks"])
         return checks
 
     return check
@@ -121,8 +123,8 @@ def test_sound_inputs_on_a_good_machine_are_not_refused(check: Check) -> None:
     assert statuses["FAIL"] == checks.causes == []
     assert statuses["SKIPPED"] == [
         "model bytes re-hashed",
-        "earlier checkpoint",
         "hosts reach each other",
+        "earlier checkpoint",
     ]
     assert len(statuses["PASS"]) == len(checks.rows) - 3
 
@@ -311,7 +313,7 @@ def test_a_ring_with_a_wrong_sum_is_refused(
 
 
 def test_a_ring_that_never_forms_is_refused(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    def smoke(*_: Any) -> None:
+    def smoke(*_: Any, **__: Any) -> None:
         raise ThunderError("rank 1 (pid 1) was killed by SIGKILL", "ranks")
 
     monkeypatch.setattr(ranks, "ring_smoke", smoke)

@@ -23,10 +23,10 @@ OPS = {
     function.__name__: function
     for function in (
         machine.facts, machine.clock, machine.hub_cache, filesystem.read, filesystem.write,
-        filesystem.folder, filesystem.listing, filesystem.rename, filesystem.remove, landing.land,
-        landing.link, landing.arrived, landing.room, processes.run, processes.spawn,
-        processes.is_locked, processes.follow, processes.state, link.listen, link.ping,
-        environments.pythons, environments.environments,
+        filesystem.folder, filesystem.listing, filesystem.rename, filesystem.remove,
+        filesystem.placed, landing.land, landing.link, landing.arrived, landing.room,
+        processes.run, processes.spawn, processes.is_locked, processes.follow, processes.state,
+        link.free_ports, link.listen, link.ping, environments.pythons, environments.environments,
     )
 }  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)

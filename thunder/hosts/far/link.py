@@ -10,6 +10,18 @@ import time
 from thunder.hosts.far.refusal import Refused
 
 
+def free_ports(address: str, count: int) -> list[int]:
+    """Return ports of an address that nobody listens on now; another may still take one."""
+    servers = [socket.socket() for _ in range(count)]
+    try:
+        for server in servers:
+            server.bind((address, 0))
+        return [int(server.getsockname()[1]) for server in servers]
+    finally:
+        for server in servers:
+            server.close()
+
+
 def listen(address: str, seconds: float) -> int:
     """Send back what comes to a free port of an address, for so long; returns the port."""
     server = socket.create_server((address, 0))

@@ -17,6 +17,7 @@ class Context:
         tokens: the folder that the tokenised rows go to.
         digests: of the content of model and data.
         counts: rows by split, and the model's bytes.
+        hosts: this machine and those behind ssh, each with its ranks and what lies where.
         warnings: what does not stop the training, and should be known of its result.
     """
 
@@ -26,6 +27,7 @@ class Context:
     tokens: Path
     digests: dict[str, str] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    hosts: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -2,20 +2,26 @@
 
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from thunder.backends.mlx import blas
-from thunder.ground import folders, steps
+from thunder.ground import digest, folders, steps
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import preflight, report, verify
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.inputs import locate
+from thunder.lanes.adapter.training import crew as crews
 from thunder.lanes.adapter.training import ranks, state
-from thunder.training import checkpoints, events, metrics, windows
+from thunder.lanes.adapter.training.crew import Crew
+from thunder.training import checkpoints, events, host_checks, metrics, placement, windows
+from thunder.training import mirror as mirrors
 from thunder.training.events import Emit
+from thunder.training.mirror import Mirror
+from thunder.training.placement import Seat
 from thunder.training.preflight import Checks, Row
+from thunder.training.progress import beating
 
 
 def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
@@ -28,12 +34,14 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     emit(events.backend({"blas": library}))
     if library["warning"]:
         emit(events.warning(library["warning"]))
-    inputs, tokens = locate(config, emit), folder / ".tokens"
-    context = Context(config, folder, inputs, tokens)
+    context = Context(config, folder, locate(config, emit), folder / ".tokens")
     checks = Checks(context.host, lambda: emit(events.beat()))
     try:
-        _check(context, checks, library, emit)
-        return _walk(context, checks.rows, emit)
+        with ExitStack() as ways:
+            seats, mirror = _checked(context, checks, library, ways, emit)
+            with beating(emit):
+                crew = ways.enter_context(crews.supplied(context, seats, mirror))
+            return _walk(context, crew, checks.rows, emit)
     except ThunderError as error:
         with suppress(OSError):  # a full disk has no room for a report of it
             path = report.write_failed(context, checks.rows, _goal(config), error)
@@ -43,24 +51,48 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
         shutil.rmtree(context.tokens, ignore_errors=True)
 
 
-def _check(context: Context, checks: Checks, library: Mapping[str, Any], emit: Emit) -> None:
-    """Run the preflight and show it, as far as it came."""
+def _settled(context: Context, seat: Seat, emit: Emit) -> Mirror | None:
+    """Have what a host of rank 0 has newer here, and what is newer here there."""
+    mirror = mirrors.of(seat, context.folder, context.config["kind"], state.LAYOUT)
+    for line in mirror.settle() if mirror else ():
+        emit(events.note(line))
+    return mirror
+
+
+def _checked(
+    context: Context, checks: Checks, library: Mapping[str, Any], ways: ExitStack, emit: Emit
+) -> tuple[list[Seat], Mirror | None]:
+    """Run the preflight and show it, as far as it came; returns the places of the ranks.
+
+    Args:
+        ways: keeps the ways to them open.
+    """
+    site, ranks = context.config["runtime"]["site"], context.config["train"]["ranks"]
+    seats: list[Seat] = []
+    mirror = None
     try:
         preflight.run(context, checks, library, emit)
+        # A host that cannot be worked with is a row of the table, which has the others as well.
+        if not (checks.causes and host_checks.far_ranks(context.config)):
+            with beating(emit):
+                seats = ways.enter_context(placement.seated(site, ranks))
+                mirror = _settled(context, seats[0], emit)
+            preflight.meet(context, checks, seats)
     finally:
         emit(events.checks("preflight", checks.rows))
     preflight.refuse(checks)
     for warning in context.warnings:
         emit(events.warning(warning))
+    return seats, mirror
 
 
-def _walk(context: Context, rows: list[Row], emit: Emit) -> dict[str, Any]:
+def _walk(context: Context, crew: Crew, rows: list[Row], emit: Emit) -> dict[str, Any]:
     newest, _ = checkpoints.latest(context.folder, state.LAYOUT)
     start = newest.step if newest else 0
     goal = max(start, _goal(context.config))
     numbers: dict[str, float | None] = {}
     for stop in _stops(context, start, goal):
-        numbers = _window(context, rows, stop, emit)
+        numbers = _window(context, crew, rows, stop, emit)
     return {"metrics": numbers, "step": goal, "inputs": context.digests}
 
 
@@ -75,12 +107,18 @@ def _stops(context: Context, start: int, goal: int) -> list[int]:
     return stops or [goal]
 
 
-def _window(context: Context, checks: list[Row], stop: int, emit: Emit) -> dict[str, float | None]:
+def _window(
+    context: Context, crew: Crew, checks: list[Row], stop: int, emit: Emit
+) -> dict[str, float | None]:
     """Train one window in processes of its own, verify it, publish it; returns its numbers."""
     request = _request(context, stop)
     emit(events.phase("train", f"window to step {stop}"))
-    ranks.train_window(request, emit)
-    rows = verify.verify(request, stop, emit)
+    with beating(emit):
+        crew.bring()
+    ranks.train_window(request, emit, crew=crew)
+    with beating(emit):
+        copies = crew.fetch(stop)
+    rows = verify.verify(request, stop, emit, crew)
     emit(events.checks(f"verification of step {stop}", rows))
     checkpoint = checkpoints.read(checkpoints.folder_of(context.folder, stop), state.LAYOUT)
     state.export(context.folder, checkpoint.folder)
@@ -88,8 +126,9 @@ def _window(context: Context, checks: list[Row], stop: int, emit: Emit) -> dict[
     row = {"step": stop, **numbers}
     if row not in metrics.rows(context.folder):  # one that ended right after it has left it there
         metrics.add(context.folder, row)
+    copies[context.host] = digest.of_folder(checkpoint.folder)
     path = report.write(
-        context, checks, verification=rows, numbers=numbers, record=checkpoint.record
+        context, checks, verification=rows, numbers=numbers, record=checkpoint.record, copies=copies
     )
     # Last, when all that it stands for is on disk: the runner takes it into the record.
     emit(events.checkpoint(stop, checkpoint.folder, metrics=numbers, inputs=context.digests))

@@ -9,6 +9,11 @@ from thunder.lanes.adapter.artifacts import REPORT
 
 def _rules(config: Config) -> Iterator[Fault]:
     yield from strategy.faults(config["train"])
+    ranks = config["train"]["ranks"]
+    hosts = [host["name"] for host in config["runtime"]["site"]["ranks_on"]]
+    if ranks % len(hosts):
+        named = f"{len(hosts)} hosts ({', '.join(hosts)})"
+        yield ("train", "ranks"), f"{ranks} ranks over {named}: use a multiple of {len(hosts)}"
 
 
 KINDS = {

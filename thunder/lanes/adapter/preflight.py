@@ -1,6 +1,7 @@
 """What must hold before training starts: each check measured, a failed one named by its cause."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.data import supervision, tokens
 from thunder.lanes.adapter.input_checks import DATA_ROWS, MODEL_COMPLETE
 from thunder.lanes.adapter.model import split_plan, vocabulary
-from thunder.lanes.adapter.training import ranks, state
-from thunder.training import checkpoints, events, host_checks
+from thunder.lanes.adapter.training import crew, ranks, state
+from thunder.training import checkpoints, events, host_checks, placement
 from thunder.training.events import Emit
+from thunder.training.placement import Seat
 from thunder.training.preflight import Checks, Skip, megabytes
 
 # Checks that others need, or that the report has a place for.
@@ -32,7 +34,7 @@ def run(
     blas: Mapping[str, Any],
     emit: Emit = lambda event: None,
 ) -> None:
-    """Check everything, also on the hosts of the ranks, and tokenise the corpus.
+    """Check everything that is there, also on the hosts of the ranks, and tokenise the corpus.
 
     Digests, counts and warnings go into the context. The caller shows the rows and raises if one
     has failed: see `refuse`.
@@ -47,9 +49,13 @@ def run(
     # One process reads the checkpoint again here, wherever it was trained.
     weights = context.counts.get("rank_bytes", context.counts.get("model_bytes", 0))
     machine.memory(checks, weights, max(1, ranks_here))
-    _checkpoint(context, checks)
     _hosts(context, checks, emit)
-    _ring(context, checks)
+
+
+def meet(context: Context, checks: Checks, seats: Sequence[Seat]) -> None:
+    """Check what the ranks go on from, and that they form a ring at their places."""
+    _checkpoint(context, checks)
+    _ring(context, checks, seats)
 
 
 def refuse(checks: Checks) -> None:
@@ -144,16 +150,15 @@ def _hosts(context: Context, checks: Checks, emit: Emit) -> None:
         raise Skip("all ranks are on this host")
 
 
-def _ring(context: Context, checks: Checks) -> None:
-    world = context.config["train"]["ranks"]
+def _ring(context: Context, checks: Checks, seats: Sequence[Seat]) -> None:
+    world, cache = len(seats), Path(context.config["runtime"]["outputs"]) / folders.CACHE
+    if placement.is_far(seats):
+        hosts = [seat.host for seat in placement.by_host(seats)]
+        checks = replace(checks, host=", ".join(hosts))
     with checks.check("ring smoke", "ranks") as measured:
         if world == 1:
             raise Skip("one rank needs no ring")
-        if host_checks.far_ranks(context.config):
-            raise Skip("ranks on hosts form their ring when the window starts")
-        results = ranks.ring_smoke(
-            world, Path(context.config["runtime"]["outputs"]) / folders.CACHE
-        )
+        results = ranks.ring_smoke(world, cache, crew=crew.of(seats))
         latency = max(result["latency_ms"] for result in results)
         measured(f"size {world} on all {world} ranks, all-sum right, {latency:.2f} ms")
 

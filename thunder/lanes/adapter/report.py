@@ -27,6 +27,10 @@ MODEL_CHECKS = (
     preflight.SPLIT,
     input_checks.MODEL_REHASHED,
 )
+UNLIKE = (
+    "the ranks do not compute alike (ranks_alike: false in checkpoint.json): another BLAS, chip or "
+    "version on one host; windows repeat within 1e-3 of the validation loss, not to the bit"
+)
 # They do not apply: no limit.
 NEEDLESS = (preflight.EARLIER_CHECKPOINT, host_checks.HOSTS_REACH)
 
@@ -59,6 +63,7 @@ def write(
     verification: Sequence[Row],
     numbers: Mapping[str, float | None],
     record: Mapping[str, Any],
+    copies: Mapping[str, str],
 ) -> Path:
     """Write the report of a verified window; returns its path.
 
@@ -66,10 +71,17 @@ def write(
         checks: the rows of the preflight.
         verification: those of the verification.
         record: the window's checkpoint.json.
+        copies: the digest of the checkpoint on each host that has it.
     """
     document = _document(context, checks, record["step"], record["step"], numbers)
-    peaks = record.get("peak_memory_bytes", [])
-    found = {"verification": list(verification), "peak_memory_bytes": peaks}
+    hosts = [{**host, "checkpoint": copies.get(host["host"])} for host in document["hosts"]]
+    alike = record["fingerprint"]["ranks_alike"]
+    found = {
+        "verification": list(verification),
+        "peak_memory_bytes": record.get("peak_memory_bytes", []),
+        "hosts": hosts,
+        "remaining_limits": [*([] if alike else [UNLIKE]), *document["remaining_limits"]],
+    }
     return _write(context.folder, {**document, **found})
 
 
@@ -110,6 +122,7 @@ def _document(
         "preflight": list(checks),
         "verification": [],
         "peak_memory_bytes": [],
+        "hosts": [{**host, "checkpoint": None} for host in context.hosts],
         "metrics": dict(numbers),
         "remaining_limits": _limits(context, checks, numbers, total - step),
     }

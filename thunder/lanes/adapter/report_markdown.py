@@ -26,6 +26,7 @@ def render(report: Mapping[str, Any]) -> str:
         *_section(
             "Model cache", [_place(report["model_cache"]), "", *_checks(report["model_cache"])]
         ),
+        *_section("Hosts", _host_table(report["hosts"])),
         *_section("Preflight", _check_table(_others(report))),
         *_section("Verification, read again from disk", _check_table(report["verification"])),
         *_section("Metrics", [*_metric_table(report["metrics"]), *_peaks(report)]),
@@ -57,6 +58,15 @@ def _others(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the checks of the preflight that have no section of their own."""
     own = [*report["data_set"]["checks"], *report["model_cache"]["checks"]]
     return [row for row in report["preflight"] if row not in own]
+
+
+def _host_table(hosts: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [["host", "ranks", "model", "run folder", "sha256 of the checkpoint"], ["---"] * 5]
+    for host in hosts:
+        ranks = ", ".join(map(str, host["ranks"])) or "none"
+        places = [host["model"], host["run_folder"] or "none", host["checkpoint"] or "none"]
+        lines.append([host["host"], ranks, *places])
+    return [markdown.row(cells) for cells in lines]
 
 
 def _metric_table(numbers: Mapping[str, float | None]) -> list[str]:

@@ -25,12 +25,16 @@ class Ended:
     pid: int = 99999999
     code: int | None = 1
     words: str = ""
+    host: str = ""
 
     def last_words(self) -> str:
         return self.words
 
     def is_stopped(self) -> bool:
         return False
+
+    def lost(self) -> None:
+        """Lose nothing: it was here."""
 
     def order(self, line: str) -> None:
         """Take no notice."""
@@ -50,7 +54,7 @@ def cause(watched: Watch, *events: tuple[int, dict[str, Any] | None]) -> Thunder
 
 
 def hello(number: int) -> tuple[int, dict[str, Any]]:
-    return number, {"event": "hello", "pid": 99999999, "at": ""}
+    return number, {"event": "hello", "pid": 11 + number, "at": ""}
 
 
 def error(number: int, message: str, cause: str) -> tuple[int, dict[str, Any]]:

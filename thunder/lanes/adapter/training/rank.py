@@ -28,6 +28,8 @@ def main() -> None:
 
 
 def _serve(request: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
+    if "lock" in request and request["rank"] == 0:
+        rank.own(request["lock"])
     library = _load_blas(Path(request["cache"]))
     rank.greet(channel)
     try:

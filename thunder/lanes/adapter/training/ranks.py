@@ -1,10 +1,8 @@
 """What the ranks of an adapter are told to do: a window, a checkpoint to look at, a ring."""
 
 import secrets
-import socket
-import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,17 @@ from typing import Any
 from thunder.ground import folders, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import strategy
-from thunder.training import events
+from thunder.lanes.adapter.training import crew as crews
+from thunder.lanes.adapter.training.crew import Crew
+from thunder.training import events, placement
 from thunder.training.events import Emit
+from thunder.training.placement import LinkDown, Seat
 from thunder.training.rank import NotMet
 from thunder.training.ranks import supervise
 from thunder.training.watch import Phrases
 
-LOCAL = "127.0.0.1"
 TRIES = 3
-COMMAND = (sys.executable, "-m", "thunder.lanes.adapter.training.rank")
+WORDS = ("-m", "thunder.lanes.adapter.training.rank")
 AGAIN = "run again to go on from the last checkpoint"
 PHRASES = Phrases(
     again=AGAIN,
@@ -57,34 +57,46 @@ class Request:
 
 
 def train_window(
-    request: Request, emit: Emit, stop: threading.Event | None = None
+    request: Request, emit: Emit, stop: threading.Event | None = None, crew: Crew | None = None
 ) -> dict[str, Any]:
-    """Train a window on all ranks and return {"start", "step", "valid_loss"} as rank 0 saw it."""
+    """Train a window on all ranks and return {"start", "step", "valid_loss"} as rank 0 saw it.
+
+    Args:
+        crew: where the ranks are; on this machine where nothing is said.
+    """
     train = request.config["train"]
     world, weights = train["ranks"], train["rank_weights"]
     if len(weights) != world:
         raise ThunderError(f"train.rank_weights has {len(weights)} entries, train.ranks is {world}")
-    return _supervise(_orders(request, "train", world), emit, stop)[0]
+    crew = crew or crews.here(world)
+    orders = crew.orders(_order(request, "train"))
+    return _supervise(orders, crew.telling(emit), stop, crew.seats)[0]
 
 
-def evaluate(request: Request, step: int, emit: Emit) -> dict[str, Any]:
-    """Return what fresh processes find in the checkpoint of a step: one, if it holds the model."""
+def evaluate(request: Request, step: int, emit: Emit, crew: Crew | None = None) -> dict[str, Any]:
+    """Return what fresh processes find in the checkpoint of a step.
+
+    One where rank 0 is, if it holds the model; else as many as trained it, each at its place.
+    """
     train = request.config["train"]
-    orders = _orders(request, "verify", train["ranks"] if strategy.splits_model(train) else 1)
-    return _supervise([{**order, "stop": step} for order in orders], emit, None)[0]
+    crew = crew or crews.here(train["ranks"])
+    asked = crew if strategy.splits_model(train) else crew.first
+    orders = asked.orders({**_order(request, "verify"), "stop": step})
+    return _supervise(orders, emit, None, asked.seats)[0]
 
 
-def ring_smoke(world: int, cache: Path, seconds: float = 30.0) -> list[dict[str, Any]]:
+def ring_smoke(
+    world: int, cache: Path, seconds: float = 30.0, crew: Crew | None = None
+) -> list[dict[str, Any]]:
     """Form a ring and sum over it; return each rank's {"size", "sum", "latency_ms"}."""
+    crew = crew or crews.here(world)
     order = {
         "mode": "smoke",
-        "world": world,
         "cache": str(cache),
         "start_seconds": seconds,
         "stall_seconds": seconds,
     }
-    orders = [{**order, "rank": rank} for rank in range(world)]
-    results = _supervise(orders, lambda event: None, None)
+    results = _supervise(crew.orders(order), lambda event: None, None, crew.seats)
     expected = world * (world + 1) / 2
     for rank, result in enumerate(results):
         if result["size"] != world or result["sum"] != expected:
@@ -92,41 +104,51 @@ def ring_smoke(world: int, cache: Path, seconds: float = 30.0) -> list[dict[str,
     return results
 
 
-def _orders(request: Request, mode: str, world: int) -> list[dict[str, Any]]:
+def _order(request: Request, mode: str) -> dict[str, Any]:
     runtime = request.config["runtime"]
-    order = {
+    return {
         **asdict(request),
         "mode": mode,
-        "world": world,
         "cache": str(Path(runtime["outputs"]) / folders.CACHE),
         "start_seconds": runtime["start_seconds"],
         "stall_seconds": runtime["stall_seconds"],
     }
-    return [{**order, "rank": rank} for rank in range(world)]
 
 
 def _supervise(
-    orders: list[dict[str, Any]], emit: Emit, stop: threading.Event | None
+    orders: list[dict[str, Any]],
+    emit: Emit,
+    stop: threading.Event | None,
+    seats: Sequence[Seat],
 ) -> list[dict[str, Any]]:
     """Run the ranks to their end, with new ports if others use the first ones."""
     reason = ""
+    starts = [seat.start(WORDS) for seat in seats]
     for attempt in range(1, TRIES + 1):
-        ring = {"token": secrets.token_hex(16), "ring": _addresses(len(orders))}
+        ring = {"token": secrets.token_hex(16), "ring": _addresses(seats)}
         try:
-            return supervise([{**order, **ring} for order in orders], COMMAND, PHRASES, emit, stop)
+            return supervise([{**order, **ring} for order in orders], starts, PHRASES, emit, stop)
+        except ThunderError as error:
+            _refuse_broken_link(error, seats)
+            raise
         except NotMet as error:
             reason = str(error)
             emit(events.note(f"no ring in try {attempt} of {TRIES}: {reason}"))
     raise ThunderError(f"the ranks could not form a ring in {TRIES} tries: {reason}", "ranks")
 
 
-def _addresses(world: int) -> list[list[str]]:
+def _addresses(seats: Sequence[Seat]) -> list[list[str]]:
     """Return free addresses; as another process may still take one, the ranks shake hands."""
-    sockets = [socket.socket() for _ in range(world)]
+    return [[address] for address in placement.addresses(seats)]
+
+
+def _refuse_broken_link(error: ThunderError, seats: Sequence[Seat]) -> None:
+    """Name the link that is down between hosts, if ranks fell for one."""
+    if error.cause != "ranks":
+        return
     try:
-        for endpoint in sockets:
-            endpoint.bind((LOCAL, 0))
-        return [[f"{LOCAL}:{endpoint.getsockname()[1]}"] for endpoint in sockets]
-    finally:
-        for endpoint in sockets:
-            endpoint.close()
+        placement.latencies(seats)
+    except LinkDown as broken:
+        raise ThunderError(f"{error}\n  {broken}", "ranks") from error
+    except ThunderError:  # it was named already
+        return

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.training.events import Emit
+from thunder.training.rank_process import Start
 from thunder.training.ranks import supervise
 from thunder.training.watch import Phrases
 
@@ -38,4 +39,5 @@ def train(config: Mapping[str, Any], folder: Path, threads: int | None, emit: Em
         "stall_seconds": runtime["stall_seconds"],
         "timeout_seconds": TIMEOUT_FACTOR * runtime["stall_seconds"],
     }
-    supervise([{**order, "rank": rank} for rank in range(world)], COMMAND, PHRASES, emit)
+    orders = [{**order, "rank": rank} for rank in range(world)]
+    supervise(orders, [Start(COMMAND)] * world, PHRASES, emit)

@@ -1,0 +1,204 @@
+"""The mirror of a run folder on the host of rank 0, which alone reads and writes the run's files.
+
+Before a window it has the newest checkpoint and the rows of numbers. What is newer there comes home
+before anybody is told of it, so that no record names what is not here.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from thunder.ground import digest, files, run_files
+from thunder.ground.errors import ThunderError
+from thunder.hosts import delivery, keeper
+from thunder.hosts.connection import Connection
+from thunder.training import checkpoints, events, placement
+from thunder.training.checkpoints import Layout
+from thunder.training.events import Emit
+from thunder.training.placement import Seat
+from thunder.training.progress import beating
+
+_LIFE = ".mirror"  # in both folders; that they are of one life of the run, which may begin anew
+_FREE_SECONDS = keeper.SILENT_SECONDS + 15.0
+_LOOK_SECONDS = 0.5
+_HASH_SECONDS = 300.0
+
+
+class Damaged(ThunderError):
+    """A checkpoint on a host is not what was saved."""
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A run folder here, and its mirror.
+
+    Args:
+        way: to the host of rank 0.
+        there: the absolute path of the mirror.
+    """
+
+    way: Connection
+    here: Path
+    there: str
+    layout: Layout
+
+    @property
+    def lock(self) -> str:
+        """Return the file that rank 0 holds while it is at work there."""
+        return f"{self.there}/{run_files.LOCK}"
+
+    def settle(self) -> Iterator[str]:
+        """Bring home what is newer there, as after a crash; yields it, in words.
+
+        Raises:
+            ThunderError: somebody else is at work there.
+        """
+        self._wait_until_free()
+        self._be_of_one_life()
+        newest, _ = checkpoints.latest(self.here, self.layout)
+        step = newest.step if newest else -1
+        for newer in (one for one in self._steps() if one > step):
+            try:
+                found = self.fetch(newer)
+            except Damaged as damaged:  # rank 0 sets it aside
+                yield f"passed over a damaged checkpoint: {damaged}"
+                continue
+            if found:
+                yield f"step {newer} brought home from host {self.way.host.name}"
+                break
+
+    def fetch(self, step: int) -> Path | None:
+        """Bring the checkpoint of a step home, with the rows of numbers up to it.
+
+        Returns its folder here; None: a newer one has taken its place there.
+
+        Raises:
+            Damaged: it is not what was saved.
+        """
+        target = checkpoints.folder_of(self.here, step)
+        wanted = self.digests(step)
+        if not wanted:
+            return None
+        self._refuse_damaged(step, wanted)
+        self._fetch_rows()
+        try:
+            self._fetch_files(step, wanted, target)
+        except ThunderError:
+            if not self.digests(step):  # dropped while it was pulled
+                return None
+            raise
+        checkpoints.read(target, self.layout)
+        checkpoints.drop_passing(self.here, step, self.layout)
+        return target
+
+    def bring(self) -> None:
+        """Have the newest checkpoint and the rows of numbers there."""
+        newest, _ = checkpoints.latest(self.here, self.layout)
+        if newest:
+            names = [*self.layout.hashed, self.layout.record]
+            here = {name: digest.of_file(newest.folder / name) for name in names}
+            folder = self._folder(newest.step)
+            if self.digests(newest.step) != here:
+                self.way.call("remove", path=folder, below=self.there)
+                delivery.bring(self.way, newest.folder, names, folder)
+        rows = _text(self.here / run_files.ROWS) or ""
+        if rows != (self.way.call("read", path=f"{self.there}/{run_files.ROWS}") or ""):
+            self.way.call("write", path=f"{self.there}/{run_files.ROWS}", text=rows)
+
+    def digests(self, step: int) -> dict[str, str]:
+        """Return the sha256 of each file of a checkpoint there, the record last; empty: none."""
+        folder = self._folder(step)
+        rows = self.way.call("listing", folder=folder, hashed=True, within=_HASH_SECONDS) or ()
+        found = {row["path"]: row["sha256"] for row in rows if "sha256" in row}
+        record = found.pop(self.layout.record, None)
+        return {**found, self.layout.record: record} if record else {}
+
+    def homing(self, emit: Emit) -> Emit:
+        """Return an emit that brings a saved checkpoint home before it tells of it."""
+
+        def tell(event: events.Event) -> None:
+            if event["event"] == "saved":
+                with beating(emit):
+                    folder = self.fetch(event["step"])
+                if folder is None:
+                    return
+                event = events.saved(event["step"], folder)
+            emit(event)
+
+        return tell
+
+    def _fetch_files(self, step: int, wanted: dict[str, str], target: Path) -> None:
+        if not checkpoints.faults(target, self.layout):  # then only its record can have changed
+            delivery.fetch(self.way, self._folder(step), wanted, target, replace=True)
+            return
+        if target.exists():
+            checkpoints.set_aside(target)
+        with files.fresh_folder(target) as work:
+            delivery.fetch(self.way, self._folder(step), wanted, work)
+
+    def _refuse_damaged(self, step: int, held: Mapping[str, str]) -> None:
+        path = f"{self._folder(step)}/{self.layout.record}"
+        recorded = json.loads(self.way.call("read", path=path) or "{}").get("sha256", held)
+        if broken := [name for name in self.layout.hashed if held.get(name) != recorded.get(name)]:
+            place = f"host {self.way.host.name}: {self._folder(step)}"
+            raise Damaged(f"{place}: not what was saved: {', '.join(broken)}", "verification")
+
+    def _fetch_rows(self) -> None:
+        rows = self.way.call("read", path=f"{self.there}/{run_files.ROWS}") or ""
+        whole = rows[: rows.rfind("\n") + 1]  # the last one may be being written
+        if whole != _text(self.here / run_files.ROWS):
+            files.write_text(self.here / run_files.ROWS, whole)
+
+    def _steps(self) -> list[int]:
+        rows = self.way.call("listing", folder=f"{self.there}/checkpoints") or ()
+        return checkpoints.steps_of({PurePosixPath(row["path"]).parts[0] for row in rows})
+
+    def _folder(self, step: int) -> str:
+        return str(checkpoints.folder_of(Path(self.there), step))
+
+    def _wait_until_free(self) -> None:
+        """Wait for a rank that a cut or a kill has left: it goes when its lease is gone."""
+        deadline = time.monotonic() + _FREE_SECONDS
+        while self.way.call("is_locked", path=self.lock):
+            if time.monotonic() > deadline:
+                name = self.way.host.name
+                raise ThunderError(
+                    f"host {name}: {self.there}: the ranks of another thunder are at work there; "
+                    "wait for them, or end them",
+                    "ranks",
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _be_of_one_life(self) -> None:
+        """Drop a mirror of another run folder than this one: its files are not this one's."""
+        life = _text(self.here / _LIFE)
+        if not life:
+            life = json.dumps({"life": secrets.token_hex(8)}) + "\n"
+            files.write_text(self.here / _LIFE, life)
+        if self.way.call("read", path=f"{self.there}/{_LIFE}") == life:
+            return
+        if self.way.call("read", path=f"{self.there}/{run_files.RECORD}"):
+            name = self.way.host.name
+            raise ThunderError(
+                f"host {name}: {self.there} is a whole run of its own; bring it home and remove it "
+                "there first: thunder hosts clean",
+                "environment",
+            )
+        self.way.call("remove", path=self.there, below=self.way.host.workspace)
+        self.way.call("write", path=f"{self.there}/{_LIFE}", text=life)
+
+
+def of(seat: Seat, folder: Path, kind: str, layout: Layout) -> Mirror | None:
+    """Return the mirror of a run folder at the seat of rank 0; None: that is this machine."""
+    if seat.way is None:
+        return None
+    there = f"{placement.workspace(seat)}/outputs/{kind}/{folder.name}"
+    return Mirror(seat.way, folder, there, layout)
+
+
+def _text(path: Path) -> Any:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
