@@ -17,7 +17,7 @@ from thunder.ground.errors import Faults, ThunderError, first_line
 # Words that people type without `runtime.` in front.
 SHORTHAND = (
     "window", "target", "jobs", "dry_run", "force", "wait", "retries", "outputs", "deep",
-    "eval_every", "save_every", "stall_seconds", "start_seconds", "max_cells",
+    "eval_every", "save_every", "stall_seconds", "start_seconds", "lease_seconds", "max_cells",
 )  # fmt: skip
 # What a command asks of all its cells at once; and what is filled in when a job is made.
 OF_ALL = (

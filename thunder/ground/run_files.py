@@ -6,3 +6,4 @@ METRICS = "metrics.json"  # the numbers of its newest step
 ROWS = "metrics.jsonl"  # the numbers of each step or epoch; rows are added alone
 MANIFEST = "manifest.json"  # every other file, with size and digest
 LOG = "run.log"  # what its process printed; for people, never read for numbers
+MIRROR = "mirror.json"  # what of it lies on which host; changes when a host lets go of it

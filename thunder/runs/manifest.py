@@ -8,6 +8,9 @@ from typing import Any
 from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import ThunderError
 
+# Left out besides itself: the record, written last, and what changes after a run is over.
+NOT_LISTED = (run_files.RECORD, run_files.MIRROR)
+
 
 def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()) -> None:
     """List what lies in a folder, hidden files and `leave_out` aside.

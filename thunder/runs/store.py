@@ -90,7 +90,7 @@ def verify(run: Run) -> list[str]:
         run.document()
         record = run.record()
         may_grow = record["status"] != "done"
-        left_out = (run_files.RECORD,)
+        left_out = manifest.NOT_LISTED
         wrong = manifest.faults(run.folder, run.id, leave_out=left_out, may_grow=may_grow)
         return wrong or belated(run, record["step"])
     except (ThunderError, OSError) as error:  # a link to nothing, or what may not be read

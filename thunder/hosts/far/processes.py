@@ -84,16 +84,21 @@ def is_locked(path: str) -> bool:
         os.close(descriptor)
 
 
-def follow(path: str, offset: int, seconds: float, lock: str) -> dict[str, Any]:
+def follow(
+    path: str, offset: int, seconds: float, lock: str, renewed: str | None = None
+) -> dict[str, Any]:
     """Return the whole lines that a file has after an offset, as soon as there are any.
 
     Args:
         seconds: how long they are waited for.
         lock: the file that who writes them has locked; when it is let go, nothing is waited for.
+        renewed: a file whose time says to who writes that somebody asked.
 
     Returns {"text", "offset" behind it, "held"}.
     """
     deadline, place = time.monotonic() + seconds, placed(path)
+    if renewed and os.path.isfile(placed(renewed)):
+        os.utime(placed(renewed))
     while True:
         held = is_locked(lock)  # first: what was written before it was let go is read below
         data = _from(place, offset)

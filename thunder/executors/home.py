@@ -1,0 +1,178 @@
+"""What a run on a host made comes home while it goes on: as its manifest has it, or not at all."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from thunder.executors import away
+from thunder.ground import digest, files, run_files, schema
+from thunder.ground.errors import Faults, ThunderError
+from thunder.hosts import transfer
+from thunder.hosts.connection import Connection, Lost
+from thunder.runs import listing
+
+_INCOMING, _GONE = ".incoming", ".gone"
+_TRIES = 5  # against files that are written anew while they come
+_AGAIN_SECONDS = 0.5
+_LIST_SECONDS = 60.0
+
+Artifacts = Mapping[str, Mapping[str, Any]]
+
+
+def bring(
+    way: Connection,
+    far: str,
+    own: str,
+    folder: Path,
+    known: listing.Digests,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Have the artifacts of a run's folder on a host here; return those that were not.
+
+    Files that go on changing there are brought as a later manifest lists them.
+
+    Args:
+        own: the folder there of the claim.
+        known: digests of files here.
+
+    Raises:
+        Lost: the way there is gone; what came stays, and the next call goes on from there.
+        Faults: what comes is never what the manifest says.
+    """
+    wrong: list[str] = []
+    for number in range(_TRIES):
+        if number:
+            _have_listed_anew(way, own, f"{far}/.lock")
+        artifacts = _artifacts(way, far)
+        lacking = [name for name, one in artifacts.items() if not _is_here(folder, one, known)]
+        wrong = _pull(way, far, folder, [artifacts[name] for name in lacking], stop)
+        if not wrong:
+            _place(folder, lacking)
+            _settle(way.host.name, far, folder, artifacts)
+            return lacking
+    raise Faults(f"host {way.host.name}: {far}: not what its manifest says:", wrong, "write")
+
+
+def mirrors(folder: Path) -> dict[str, Any]:
+    """Return what lies where of a run, by host."""
+    try:
+        return dict(files.read_json(folder / run_files.MIRROR)["hosts"])
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def write_mirrors(folder: Path, hosts: Mapping[str, Any]) -> None:
+    """Write what lies where of a run."""
+    schema.check("mirror", {"hosts": hosts}, str(folder / run_files.MIRROR), cause="crash")
+    files.write_json(folder / run_files.MIRROR, {"hosts": hosts})
+
+
+def _artifacts(way: Connection, far: str) -> dict[str, dict[str, Any]]:
+    path = f"{far}/{run_files.MANIFEST}"
+    content = way.call("read", path=path)
+    if content is None:
+        return {}
+    manifest = files.parse_json(content)
+    schema.check("manifest", manifest, path, cause="crash")
+    return {one["path"]: one for one in manifest["artifacts"]}
+
+
+def _have_listed_anew(way: Connection, own: str, lock: str) -> None:
+    """Have the process that owns the run list what lies there now, if it lives."""
+    path, deadline = f"{own}/{away.LIST}", time.monotonic() + _LIST_SECONDS
+    if not way.call("is_locked", path=lock):
+        return
+    way.call("write", path=path, text="")
+    while way.call("read", path=path) is not None and time.monotonic() < deadline:
+        if not way.call("is_locked", path=lock):
+            return
+        time.sleep(_AGAIN_SECONDS)
+
+
+def _is_here(folder: Path, artifact: Mapping[str, Any], known: listing.Digests) -> bool:
+    path = folder / artifact["path"]
+    if not path.is_file() or path.stat().st_size != artifact["bytes"]:
+        return False
+    return listing.digest_of(path, known) == (artifact["bytes"], artifact["sha256"])
+
+
+def _pull(
+    way: Connection,
+    far: str,
+    folder: Path,
+    artifacts: Sequence[Mapping[str, Any]],
+    stop: Callable[[], bool],
+) -> list[str]:
+    """Pull files to a folder beside; return what is wrong with what came."""
+    if not artifacts:
+        return []
+    beside = folder / _INCOMING
+    try:
+        transfer.pull(way.host, far, [one["path"] for one in artifacts], beside, stop)
+    except ThunderError as error:
+        if isinstance(error, Lost) or error.cause != "data":
+            raise
+        return [str(error)]  # gone since it was listed
+    wrong = []
+    for one in artifacts:
+        path = beside / one["path"]
+        if not _cut(path, one["bytes"]) or digest.of_file(path) != one["sha256"]:
+            path.unlink(missing_ok=True)
+            wrong.append(f"{one['path']}: its bytes are others")
+    return wrong
+
+
+def _cut(path: Path, size: int) -> bool:
+    """Cut off what was added to a file since it was listed, and have it on disk."""
+    if not path.is_file() or path.stat().st_size < size:
+        return False
+    with path.open("rb+") as stream:
+        stream.truncate(size)
+        os.fsync(stream.fileno())
+    return True
+
+
+def _place(folder: Path, names: Sequence[str]) -> None:
+    """Move files to their places; a folder that is new appears whole."""
+    beside = folder / _INCOMING
+    whole = {_highest_new(folder, name) for name in names}
+    # Folders first: what lies beside them may speak of them.
+    for name in sorted(whole, key=lambda one: (not (beside / one).is_dir(), one)):
+        (beside / name).replace(folder / name)
+    if names:
+        shutil.rmtree(beside)
+
+
+def _highest_new(folder: Path, name: str) -> str:
+    """Return the highest folder above a file that is not there yet, or the file."""
+    above = [*Path(name).parents][-2::-1]
+    return next((one.as_posix() for one in above if not (folder / one).exists()), name)
+
+
+def _settle(host: str, far: str, folder: Path, artifacts: Artifacts) -> None:
+    """Remove here what the run there has removed, and write down what lies there."""
+    hosts = mirrors(folder)
+    before = [one["path"] for one in hosts.get(host, {}).get("artifacts", [])]
+    for name in _highest_gone(folder, [n for n in before if n not in artifacts], artifacts):
+        gone = folder / _GONE
+        (folder / name).replace(gone)  # at once, not file by file
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    listed = [*artifacts.values()]
+    if hosts.get(host, {}).get("artifacts") != listed:
+        seen = datetime.now(UTC).isoformat(timespec="seconds")
+        hosts[host] = {"folder": far, "seen": seen, "artifacts": listed}
+        write_mirrors(folder, hosts)
+
+
+def _highest_gone(folder: Path, names: Sequence[str], artifacts: Artifacts) -> Iterator[str]:
+    """Yield the highest folders that nothing is listed in any more, and single files."""
+    kept = {above for name in artifacts for above in Path(name).parents}
+    highest = {
+        next((one for one in [*Path(name).parents][-2::-1] if one not in kept), Path(name))
+        for name in names
+    }
+    yield from (str(path) for path in sorted(highest) if (folder / path).exists())

@@ -1,0 +1,257 @@
+"""A run is brought to a host, with all that it reads, and begun there."""
+
+import json
+import os
+import platform
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from thunder.executors import away
+from thunder.ground import digest, files, run_files
+from thunder.ground.errors import ThunderError
+from thunder.hosts import delivery, environment, inputs
+from thunder.hosts.connection import Connection
+from thunder.jobs.kinds import KINDS
+from thunder.runs import claim as claims
+from thunder.runs import listing
+from thunder.runs.claim import Claim
+
+# How much later than the host we call its claim void: it must have ended the run by then.
+GRACE_SECONDS = 20.0
+_BEGIN_SECONDS = 90.0  # a cold import on a slow disk
+_END_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+_OF_HOME = ("uncommitted-",)  # files of a run that are about this machine alone
+_RUNS = "outputs"  # of a workspace
+_ASIDE = "aside"  # of a workspace: what was left of runs that went on elsewhere
+_PROVEN = ".away/home"  # the digest of the manifest here that a needed run there was held against
+_LACKS = "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if not u.find_spec(n)])"
+
+
+class Unfit(ThunderError):
+    """A host has not got what runs of this kind need; it may take others."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "environment")
+
+
+def begin(way: Connection, folder: Path) -> Claim:
+    """Bring the run of a folder to a host, and begin its last attempt there.
+
+    Raises:
+        ThunderError: the host cannot run it, or somebody else runs it there.
+    """
+    record, document = _read(folder, run_files.RECORD), _read(folder, run_files.CONFIG)
+    words = environment.command(way)
+    _check_packages(way, words, record["kind"])
+    workspace = environment.workspace(way)
+    far = f"{workspace}/{_RUNS}/{record['kind']}/{folder.name}"
+    _end_ours(way, far, folder)
+    paths = _paths(way, document, record["attempts"][-1]["runtime"], workspace)
+    _bring_run(way, folder, record, far, workspace)
+    claim = _claim(way, folder, record, far)
+    _write_far(way, record, claim, paths, workspace)
+    claims.write(folder, claim)  # from here on the run may be there
+    spawn(way, claim, words)
+    return claim
+
+
+def spawn(way: Connection, claim: Claim, words: list[str] | None = None) -> None:
+    """Start what owns a run on a host, and wait until it does; twice is as good as once.
+
+    Raises:
+        ThunderError: it ended before it began.
+    """
+    words = environment.command(way) if words is None else words
+    own = own_folder(claim)
+    command = [*words, "-m", "thunder.executors.away", claim.folder, claim.owner]
+    pid = way.call("spawn", words=command, folder=own, log=away.LOG)
+    latest = time.monotonic() + _BEGIN_SECONDS
+    while not has_begun(way, claim):
+        if way.call("state", pid=pid) in (None, "Z") and not has_begun(way, claim):
+            log = (way.call("read", path=f"{own}/{away.LOG}") or "").strip()
+            last = log.splitlines()[-1] if log else "it said nothing"
+            raise ThunderError(f"host {way.host.name}: the run did not begin: {last}", "crash")
+        if time.monotonic() > latest:
+            raise ThunderError(
+                f"host {way.host.name}: the run did not begin within {_BEGIN_SECONDS:g} s",
+                "environment",
+            )
+        time.sleep(_LOOK_SECONDS)
+
+
+def has_begun(way: Connection, claim: Claim) -> bool:
+    """Say whether the attempt of a claim was ever begun."""
+    return bool(way.call("listing", folder=own_folder(claim), names=[away.EVENTS]))
+
+
+def own_folder(claim: Claim) -> str:
+    """Return the folder on a host that is about a claim."""
+    return f"{claim.folder}/{away.FOLDER}/{claim.owner}"
+
+
+def lock_of(far: str) -> str:
+    """Return the lock of a run's folder on a host."""
+    return f"{far}/.lock"
+
+
+def tell_to_end(way: Connection, claim: Claim) -> None:
+    """Tell what owns a run on a host to end it, resumably."""
+    way.call("write", path=f"{own_folder(claim)}/{away.STOP}", text="")
+
+
+def end(way: Connection, claim: Claim) -> None:
+    """Have the run of a claim end on a host; returns when nobody works on it there.
+
+    Raises:
+        ThunderError: it does not end.
+    """
+    _end(way, claim.folder, claim.owner)
+
+
+def deadline(lease: float) -> float:
+    """Return when a claim is void that is renewed for a twentieth of its lease from now on."""
+    return earliest_deadline(lease) + lease / 20
+
+
+def earliest_deadline(lease: float) -> float:
+    """Return when a claim is void that is renewed now."""
+    return time.time() + lease + GRACE_SECONDS
+
+
+def _owner_here(folder: Path) -> str:
+    """Return what the owners of all claims for runs of these outputs begin with."""
+    return digest.of_value([platform.node(), os.path.realpath(folder.parent.parent)])[:8]
+
+
+def _end_ours(way: Connection, far: str, folder: Path) -> None:
+    """End what an earlier attempt of ours left running; that of somebody else is left alone."""
+    if not way.call("is_locked", path=lock_of(far)):
+        return
+    holder = json.loads(way.call("read", path=f"{far}/{away.FOLDER}/{away.HOLDER}") or "{}")
+    owner = str(holder.get("owner", ""))
+    if not owner.startswith(_owner_here(folder)):
+        raise ThunderError(
+            f"host {way.host.name}: {far} is being run there for other outputs than these",
+            "environment",
+        )
+    _end(way, far, owner)
+
+
+def _end(way: Connection, far: str, owner: str) -> None:
+    latest = time.monotonic() + _END_SECONDS
+    while way.call("is_locked", path=lock_of(far)):
+        way.call("write", path=f"{far}/{away.FOLDER}/{owner}/{away.STOP}", text="")
+        if time.monotonic() > latest:
+            raise ThunderError(f"host {way.host.name}: {far}: it does not end", "environment")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _check_packages(way: Connection, words: list[str], kind: str) -> None:
+    packages = KINDS[kind].packages
+    asked = way.call("run", words=[*words, "-c", _LACKS, *packages], seconds=60, within=70)
+    lacking = asked["out"].split() if asked["code"] == 0 else list(packages)
+    if lacking:
+        raise Unfit(f"host {way.host.name} lacks {', '.join(lacking)}, which kind {kind} needs")
+
+
+def _paths(
+    way: Connection, document: Mapping[str, Any], runtime: Mapping[str, Any], workspace: str
+) -> dict[str, str]:
+    """Return where what a run reads lies there; what lies nowhere there is brought."""
+    config = {**document, "runtime": runtime}
+    return {
+        name: _bring_needed(way, Path(path), workspace)
+        if name in document.get("needs", {})
+        else inputs.place_of(way, config, name)
+        for name, path in runtime["paths"].items()
+    }
+
+
+def _bring_needed(way: Connection, folder: Path, workspace: str) -> str:
+    """Have a run that is done here, and needed, lie on a host as its manifest says."""
+    target = f"{workspace}/{_RUNS}/{folder.parent.name}/{folder.name}"
+    proof = digest.of_file(folder / run_files.MANIFEST)
+    if way.call("read", path=f"{target}/{_PROVEN}") == proof:
+        return target
+    names = digest.visible_files(folder)
+    listed = [row["path"] for row in _read(folder, run_files.MANIFEST)["artifacts"]]
+    if delivery.is_there(way, target) and delivery.differing(way, folder, listed, target):
+        _move_aside(way, target, workspace)
+    delivery.bring(way, folder, names, target)
+    way.call("write", path=f"{target}/{_PROVEN}", text=proof)
+    return target
+
+
+def _bring_run(
+    way: Connection, folder: Path, record: Mapping[str, Any], far: str, workspace: str
+) -> None:
+    """Have the folder of a run there be as it is here, or further where it went on there last."""
+    if _went_on_there(way, record, far):
+        return
+    names = [
+        name
+        for name in digest.visible_files(folder)
+        if name not in (*listing.OURS, run_files.METRICS) and not name.startswith(_OF_HOME)
+    ]
+    if delivery.is_there(way, far):
+        rows = way.call("listing", folder=far)
+        there = [row["path"] for row in rows if not row["path"].startswith(".")]
+        strange = {*there} - {*names, *listing.OURS, run_files.METRICS}
+        if strange or delivery.differing(way, folder, names, far):
+            _move_aside(way, far, workspace)
+    delivery.bring(way, folder, names, far)
+
+
+def _went_on_there(way: Connection, record: Mapping[str, Any], far: str) -> bool:
+    """Say whether the attempt before the last one of a record was the last one there."""
+    before = record["attempts"][-2:-1]
+    there = json.loads(way.call("read", path=f"{far}/{run_files.RECORD}") or "{}")
+    last = there.get("attempts", [])[-1:]
+    return bool(before) and [one["started"] for one in before] == [one["started"] for one in last]
+
+
+def _move_aside(way: Connection, far: str, workspace: str) -> None:
+    kind, name = far.split("/")[-2:]
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    way.call("rename", source=far, target=f"{workspace}/{_ASIDE}/{kind}-{name}-{stamp}")
+
+
+def _claim(way: Connection, folder: Path, record: Mapping[str, Any], far: str) -> Claim:
+    lease = record["attempts"][-1]["runtime"]["lease_seconds"]
+    return Claim(
+        owner=f"{_owner_here(folder)}-{uuid.uuid4().hex[:8]}",
+        host=asdict(way.host),
+        boot=way.call("facts", folder=way.host.workspace)["boot"],
+        folder=far,
+        attempt=len(record["attempts"]),
+        offset=0,
+        deadline=deadline(lease),
+    )
+
+
+def _write_far(
+    way: Connection, record: Mapping[str, Any], claim: Claim, paths: Mapping[str, str],
+    workspace: str,
+) -> None:  # fmt: skip
+    """Write the record that the run there goes by: as here, with the paths of that machine."""
+    *before, last = record["attempts"]
+    runtime = last["runtime"]
+    there = {
+        **runtime,
+        "outputs": f"{workspace}/{_RUNS}",
+        "paths": dict(paths),
+        "site": {**runtime["site"], "runs_on": "local"},
+    }
+    record = {**record, "attempts": [*before, {**last, "runtime": there}]}
+    text = files.render_json(record)
+    way.call("write", path=f"{claim.folder}/{run_files.RECORD}", text=text)
+    way.call("write", path=f"{own_folder(claim)}/{away.RENEWED}", text="")
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    return dict(files.read_json(folder / name))
