@@ -1,6 +1,8 @@
-"""Runs on the hosts of a lab: commands whose site is the lab, and what they leave there and here."""
+"""Runs on the hosts of a lab: commands whose site is the lab, and what they leave."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import running
@@ -19,7 +21,13 @@ class Away:
         self.site(*hosts, **site)
 
     def site(self, *hosts: str, **more: object) -> None:
-        site = self.lab.site(runs_on=list(hosts), **more)
+        """Write the site; the Python of its hosts finds the lanes of the tests."""
+        python = self.folder / "python"
+        script = f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{running.HERE}" exec {sys.executable} "$@"\n'
+        python.write_text(script, encoding="utf-8")
+        python.chmod(0o755)
+        every = {"python": "/usr/bin/python3", "environment": str(python)}
+        site = self.lab.site(runs_on=list(hosts), **{"every_host": every, **more})
         path = self.conf / "site/lab.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         head = "# @package runtime.site\n"
@@ -28,6 +36,14 @@ class Away:
     def words(self, *words: str) -> list[str]:
         more = ["site=lab", f"outputs={self.outputs}", "--config-dir", str(self.conf)]
         return [*words, *more]
+
+    def task(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a task of `thunder` on the outputs of this project."""
+        code = "import sys; from thunder.commands import tasks; sys.exit(tasks.main())"
+        return subprocess.run(
+            [sys.executable, "-c", code, *words, "--outputs", str(self.outputs)],
+            capture_output=True, text=True, timeout=120, check=False, env=running.environment(),
+        )  # fmt: skip
 
     def run(self) -> store.Run:
         return running.only_run(self.outputs)

@@ -19,6 +19,7 @@ def planned_json(row: Any) -> dict[str, Any]:
         "label": row.cell.label or job.runtime["profile"],
         "cell": row.cell.coordinates,
         "status": row.status,
+        "on": None if row.status != "running" else row.run.lives_on(),
         "step": row.step,
         "saved": row.saved,
         "goal": job.goal,
@@ -43,6 +44,7 @@ def run_json(run: store.Run) -> dict[str, Any]:
     return {
         "run": run.folder.name, "kind": run.kind, "label": label,
         "status": so_far.status, "step": so_far.step,
+        "on": None if so_far.status != "running" else run.lives_on(),
         "saved": record.get("saved"), "total": record.get("total"),
         "steps": steps(record) if is_readable else "", "stand_in": record.get("stand_in"),
         "lacks": lacks(run) if is_readable else [],

@@ -17,7 +17,6 @@ from thunder.executors import local, place
 from thunder.executors.place import Ending, Order
 from thunder.ground import files
 from thunder.ground.errors import cause_of, message_of
-from thunder.jobs.kinds import KINDS
 from thunder.runs import listing, lock, provenance
 from thunder.runs.run import Run
 
@@ -77,29 +76,32 @@ def main(arguments: list[str]) -> int:
     """Run the attempt of a claim, unless it was begun before.
 
     Args:
-        arguments: the run folder, and the owner that the claim names.
+        arguments: the run folder, the owner that the claim names, and the lane function as
+            `module:function`.
     """
-    folder, owner = Path(arguments[0]), arguments[1]
+    folder, owner, function = Path(arguments[0]), arguments[1], arguments[2]
     own = folder / FOLDER / owner
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with lock.owned(folder) as held:
             if not (own / EVENTS).exists():
-                _work(Run(folder), own, held)
+                _work(Run(folder), own, function, held)
     except lock.Busy as error:  # somebody began it at the same time
         print(error, file=sys.stderr)
     return 0
 
 
-def _work(run: Run, own: Path, held: lock.Lock) -> None:
+def _work(run: Run, own: Path, function: str, held: lock.Lock) -> None:
     files.write_json(own.parent / HOLDER, {"owner": own.name})
     (own / _RESERVE).write_bytes(os.urandom(_RESERVE_BYTES))
-    work = Work(run, own, run.record()["attempts"][-1]["runtime"]["lease_seconds"])
+    runtime = run.record()["attempts"][-1]["runtime"]
+    work = Work(run, own, runtime["lease_seconds"])
     signal.signal(signal.SIGTERM, lambda *_: work.stopping.set())
     here = {"host": provenance.host(), "versions": provenance.versions()}
     work.tell({"event": "host", **here})
     threading.Thread(target=work.watch, daemon=True).start()
-    ending = _ending(work, _order(run, held))
+    silent = {"frozen_seconds": runtime["stall_seconds"], "hung_seconds": runtime["start_seconds"]}
+    ending = _ending(work, Order(run.folder, function, held.descriptor, **silent))
     (own / _RESERVE).unlink(missing_ok=True)
     work.digests.clear()  # what proves the whole is read anew
     try:
@@ -119,18 +121,6 @@ def _ending(work: Work, order: Order) -> Ending:
 def _failed(error: Exception) -> Ending:
     fault = {"message": message_of(error), "cause": cause_of(error), "last_lines": []}
     return Ending(None, fault)
-
-
-def _order(run: Run, held: lock.Lock) -> Order:
-    record = run.record()
-    runtime = record["attempts"][-1]["runtime"]
-    return Order(
-        run.folder,
-        KINDS[record["kind"]].function,
-        held.descriptor,
-        frozen_seconds=runtime["stall_seconds"],
-        hung_seconds=runtime["start_seconds"],
-    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.executors import away
+from thunder.executors.place import Order
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, environment, inputs
@@ -39,12 +40,13 @@ class Unfit(ThunderError):
         super().__init__(message, "environment")
 
 
-def begin(way: Connection, folder: Path) -> Claim:
-    """Bring the run of a folder to a host, and begin its last attempt there.
+def begin(way: Connection, order: Order) -> Claim:
+    """Bring a run to a host, and begin its last attempt there.
 
     Raises:
         ThunderError: the host cannot run it, or somebody else runs it there.
     """
+    folder = order.folder
     record, document = _read(folder, run_files.RECORD), _read(folder, run_files.CONFIG)
     words = environment.command(way)
     _check_packages(way, words, record["kind"])
@@ -56,11 +58,11 @@ def begin(way: Connection, folder: Path) -> Claim:
     claim = _claim(way, folder, record, far)
     _write_far(way, record, claim, paths, workspace)
     claims.write(folder, claim)  # from here on the run may be there
-    spawn(way, claim, words)
+    spawn(way, claim, order.function, words)
     return claim
 
 
-def spawn(way: Connection, claim: Claim, words: list[str] | None = None) -> None:
+def spawn(way: Connection, claim: Claim, function: str, words: list[str] | None = None) -> None:
     """Start what owns a run on a host, and wait until it does; twice is as good as once.
 
     Raises:
@@ -68,7 +70,7 @@ def spawn(way: Connection, claim: Claim, words: list[str] | None = None) -> None
     """
     words = environment.command(way) if words is None else words
     own = own_folder(claim)
-    command = [*words, "-m", "thunder.executors.away", claim.folder, claim.owner]
+    command = [*words, "-m", "thunder.executors.away", claim.folder, claim.owner, function]
     pid = way.call("spawn", words=command, folder=own, log=away.LOG)
     latest = time.monotonic() + _BEGIN_SECONDS
     while not has_begun(way, claim):

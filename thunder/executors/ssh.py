@@ -99,8 +99,18 @@ def release(folder: Path) -> None:
     claims.drop(folder)
 
 
+def tell_to_end(claim: Claim) -> None:
+    """Tell a host to end a run, resumably.
+
+    Raises:
+        ThunderError: the host is out of reach.
+    """
+    with ways.to(Host(**claim.host)) as way:
+        sending.tell_to_end(way, claim)
+
+
 def _living(run: Away, claim: Claim, way: ways.Way) -> Living:
-    return Living(run.order.folder, run.runtime["lease_seconds"], claim, way)
+    return Living(run.order, run.runtime["lease_seconds"], claim, way)
 
 
 def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
@@ -112,7 +122,7 @@ def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
         way = ways.Way(hosts[name])
         try:
             yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
-            run.living = _living(run, sending.begin(way.connection(), run.order.folder), way)
+            run.living = _living(run, sending.begin(way.connection(), run.order), way)
         except ThunderError as error:
             if error.cause not in _HOST_FAULTS:
                 raise

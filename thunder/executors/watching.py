@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.executors import away, home, sending
-from thunder.executors.place import Gone, Stop
+from thunder.executors.place import Gone, Order, Stop
 from thunder.executors.ways import Way
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts.connection import Connection, Lost
@@ -32,14 +32,14 @@ class Living:
     """A run on a host, as who watches it sees it.
 
     Args:
-        folder: of the run here.
+        order: with the folder of the run here.
         lease: seconds after which it ends by itself there when nobody asks.
         ended: how it ended there, as its last word there has it.
         pause: between two tries to reach the host; 0 while it is within reach.
         known: digests of the files here.
     """
 
-    folder: Path
+    order: Order
     lease: float
     claim: Claim
     way: Way
@@ -49,6 +49,11 @@ class Living:
     pause: float = 0.0
     noted_at: float = 0.0
     known: listing.Digests = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run here."""
+        return self.order.folder
 
     @property
     def host(self) -> str:
@@ -158,7 +163,7 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     path = f"{sending.own_folder(run.claim)}/{away.ENDING}"
     ended = json.loads(way.call("read", path=path) or "null")
     if ended is None and not sending.has_begun(way, run.claim):
-        return sending.spawn(way, run.claim)
+        return sending.spawn(way, run.claim, run.order.function)
     if ended is None:
         is_same = way.call("facts", folder=run.claim.folder)["boot"] == run.claim.boot
         how = "its process there is gone" if is_same else "the machine was started anew"

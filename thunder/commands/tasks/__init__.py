@@ -4,6 +4,7 @@ import sys
 
 from thunder.commands import cli
 from thunder.commands.tasks.ask import diff, plan, show, status, why
+from thunder.commands.tasks.away import attach, stop
 from thunder.commands.tasks.prepare import check, corpus, doctor
 from thunder.commands.tasks.prove import errors, promote, report, score, table, verify
 
@@ -11,6 +12,7 @@ TASKS = (
     plan, status, show, why, diff,
     verify, table, score, report, errors, promote,
     doctor, check, corpus,
+    attach, stop,
 )  # fmt: skip
 
 

@@ -67,6 +67,8 @@ def status(
         return None
     head = ["id", "kind", "what", "status", "step", "stand-in"]
     keys = ["run", "kind", "label", "status", "steps", "stand_in"]
+    if any(row.get("on") for row in rows):
+        head, keys = [*head, "on"], [*keys, "on"]
     if any(row.get("lacks") for row in rows):
         head, keys = [*head, "lacks"], [*keys, "lacks"]
     if rows:
@@ -156,6 +158,11 @@ def diff(
 def _marked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows whose stand-ins and missing artifacts can be seen at a glance."""
     return [
-        {**row, "stand_in": "yes" if row["stand_in"] else "", "lacks": views.lacks_text(row)}
+        {
+            **row,
+            "stand_in": "yes" if row["stand_in"] else "",
+            "lacks": views.lacks_text(row),
+            "on": row["on"] or "",
+        }
         for row in rows
     ]
