@@ -189,14 +189,14 @@ def test_a_run_whose_machine_is_gone_for_good_goes_on_elsewhere(lab: Lab, away: 
 
 
 def test_a_run_that_nobody_asks_for_ends_itself_and_resumes(lab: Lab, away: Away) -> None:
-    words = away.words(*COUNTING, "lease_seconds=2", "dry.value=60")
+    words = away.words("+profile=dry", "dry.value=60", *COUNTING[2:], "lease_seconds=3")
     process = running.begin(*words, lane="counting")
     wait_for_checkpoints(away)
     running.kill(process)
     running.wait_for(lambda: not lab["mac4"].processes(), "the end of the run there")
     ended = running.thunder(*words, lane="counting")
     assert ended.returncode == 0, ended.stdout
-    assert "nobody asked for the run for 2 s, so it ended itself" in ended.stdout
+    assert "nobody asked for the run for 3 s, so it ended itself" in ended.stdout
     assert running.attempts(away.outputs) == 2
     assert sorted({*computed(away)}) == [*range(1, 61)]
 
