@@ -9,6 +9,7 @@ import running
 import yaml
 from lab import Lab, Machine
 
+from thunder.ground.places import SHIPPED
 from thunder.runs import store
 
 
@@ -22,12 +23,15 @@ class Away:
 
     def site(self, *hosts: str, **more: object) -> None:
         """Write the site; the Python of its hosts finds the lanes of the tests."""
+        self.folder.mkdir(exist_ok=True)
         python = self.folder / "python"
         script = f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{running.HERE}" exec {sys.executable} "$@"\n'
         python.write_text(script, encoding="utf-8")
         python.chmod(0o755)
         every = {"python": "/usr/bin/python3", "environment": str(python)}
-        site = self.lab.site(runs_on=list(hosts), **{"every_host": every, **more})
+        stand_ins = yaml.safe_load((SHIPPED / "conf/site/local.yaml").read_text(encoding="utf-8"))
+        inputs = {name: stand_ins[name] for name in ("models", "data")}
+        site = self.lab.site(runs_on=list(hosts), **{"every_host": every, **inputs, **more})
         path = self.conf / "site/lab.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         head = "# @package runtime.site\n"
