@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def wait_for_checkpoints(away: Away, count: int = 1) -> None:
     running.wait_for(lambda: len([*away.outputs.glob(glob)]) >= count, "a checkpoint that is home")
 
 
+def wait_for_steps(away: Away, count: int) -> None:
+    """Wait until so many steps are in rows that are home."""
+    running.wait_for(
+        lambda: any(
+            len(path.read_bytes().splitlines()) >= count
+            for path in away.outputs.glob("dry/*/computed.jsonl")
+        ),
+        f"{count} steps",
+    )
+
+
 def is_whole(away: Away, attempts: int = 1) -> None:
     """Nothing was computed twice, all of it is here and right, and nothing runs there any more."""
     run = away.run()
@@ -50,6 +62,10 @@ def is_whole(away: Away, attempts: int = 1) -> None:
     assert running.attempts(away.outputs) == attempts
     assert computed(away) == STEPS
     assert store.verify(run) == []
+    assert sorted(path.name for path in (run.folder / "checkpoints").iterdir()) == [
+        "step-0015",
+        "step-0020",
+    ]
     assert claim.read(run.folder) is None
     assert [quiet(machine) for machine in away.lab.machines.values()] == [[], []]
 
@@ -120,6 +136,111 @@ def test_without_a_terminal_a_run_is_left_to_go_on(away: Away, number: int) -> N
     assert attached.returncode == 0, attached.stdout + attached.stderr
     is_whole(away)
     assert "lives on no host: it is done" in away.task("attach", name).stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_stopped"), [("\r", False), ("\x03", False), ("s\r", True)],
+    ids=["nothing", "Ctrl-C again", "stop"],
+)  # fmt: skip
+def test_at_a_terminal_ctrl_c_asks_whether_to_leave_or_to_stop(
+    away: Away, answer: str, is_stopped: bool
+) -> None:
+    terminal = away.at_terminal(*COUNTING, lane="counting")
+    terminal.read_until("5/20")
+    terminal.type("\x03")
+    terminal.read_until("[leave/stop]")
+    terminal.type(answer)
+    assert terminal.ended() == runner.EXIT_STOPPED, terminal.said
+    assert away.run().status() == ("paused" if is_stopped else "running")
+    assert ("stopping; every run stays resumable" in terminal.said) == is_stopped
+    assert running.thunder(*away.words(*COUNTING), lane="counting").returncode == 0
+    assert running.attempts(away.outputs) == 1 + is_stopped
+    assert sorted({*computed(away)}) == STEPS
+
+
+def test_what_owns_a_run_there_may_be_killed(lab: Lab, away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    lab["mac4"].run("pkill", "-9", "-f", "executors.away")
+    code, out, _ = running.ended(process)
+    assert code == 0, out
+    assert "its process there is gone, and the run had not ended; it is given back" in out
+    assert sorted({*computed(away)}) == STEPS
+    assert running.attempts(away.outputs) == 2
+    assert quiet(lab["mac4"]) == []
+
+
+def test_no_other_machine_gets_a_run_that_may_still_go_on(lab: Lab, away: Away) -> None:
+    words = away.words(*COUNTING)
+    process = running.begin(*words, lane="counting")
+    wait_for_checkpoints(away)
+    running.kill(process)
+    lab["mac4"].cut("ssh")
+    away.site("mac5")
+    process = running.begin(*words, lane="counting")
+    try:
+        time.sleep(4)
+        assert lab["mac5"].processes() == []
+    finally:
+        lab["mac4"].heal("ssh")
+    assert running.ended(process)[0] == 0
+    assert machines(away) == {"mac4"}
+    is_whole(away)
+
+
+def test_a_run_that_failed_here_while_it_went_on_there_is_ended_before_it_begins_anew(
+    lab: Lab, away: Away
+) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    running.kill(process)
+    run = away.run()
+    record = run.record()
+    record["status"] = record["attempts"][-1]["status"] = "failed"
+    files.write_json(run.folder / "run.json", record)
+    away.site("mac5")
+    ended = running.thunder(*away.words(*COUNTING), lane="counting")
+    assert ended.returncode == 0, ended.stdout
+    assert machines(away) == {"mac4", "mac5"}
+    assert sorted({*computed(away)}) == STEPS
+    assert lab["mac4"].processes() == []
+
+
+def test_what_a_machine_has_of_a_run_that_went_on_elsewhere_is_moved_aside(
+    lab: Lab, away: Away
+) -> None:
+    def stopped(host: str, steps: int) -> None:
+        away.site(host)
+        process = running.begin(*away.words(*COUNTING), lane="counting")
+        wait_for_steps(away, steps)
+        running.kill(process)
+        assert away.task("stop", away.run().folder.name).returncode == 0
+
+    stopped("mac4", 5)
+    stopped("mac5", 10)
+    away.site("mac4")
+    assert running.thunder(*away.words(*COUNTING), lane="counting").returncode == 0
+    assert sorted({*computed(away)}) == STEPS
+    (aside,) = (lab["mac4"].home / "thunder/aside").iterdir()
+    assert aside.name.startswith(f"dry-{away.run().folder.name}-")
+    assert not (aside / "checkpoints/step-0010").exists()
+
+
+def test_a_kind_whose_packages_a_machine_lacks_is_not_sent_there(
+    away: Away, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "hidden/sitecustomize.py"  # which Python reads at its start
+    hidden.parent.mkdir()
+    hidden.write_text("import sys\nsys.modules['torch'] = None\n")
+    bare = tmp_path / "bare"
+    path = f'export PYTHONPATH="{hidden.parent}:$PYTHONPATH"'
+    bare.write_text(f'#!/bin/sh\n{path}\nexec {sys.executable} "$@"\n')
+    bare.chmod(0o755)
+    away.site("mac4", hosts={"mac4": {"environment": str(bare)}})
+    words = ("+profile=asr_ctc", "train.epochs=1", "data.take=40")
+    ended = running.thunder(*away.words(*words))
+    assert ended.returncode == runner.EXIT_FAILED
+    assert "host mac4 lacks torch, which kind asr" in ended.stdout
 
 
 def test_a_run_can_be_stopped_from_elsewhere_and_resumes(away: Away) -> None:

@@ -35,3 +35,16 @@ def test_windows_of_an_adapter_on_a_host_are_those_of_this_machine(
     assert quiet(lab["mac4"]) == []
     mirror = files.read_json(run.folder / "mirror.json")["hosts"]["mac4"]
     assert mirror["folder"] == str(away.there(lab["mac4"]))
+
+
+def test_a_run_and_the_one_that_it_needs_live_on_a_host(lab: Lab, tmp_path: Path) -> None:
+    away = Away(lab, tmp_path, "mac4")
+    words = ("+profile=asr_ctc", "train.epochs=1", "data.take=40", "runtime.wait=true")
+    ended = running.thunder(*away.words(*words))
+    assert ended.returncode == 0, ended.stdout
+    runs = {run.kind: run for run in store.all_runs(away.outputs)}
+    assert [store.verify(run) for run in runs.values()] == [[], []]
+    assert runs["asr"].record()["attempts"][0]["provenance"]["host"]["name"] == "mac4"
+    features = (lab["mac4"].home / "thunder/outputs/asr_features").iterdir()
+    assert [one.name for one in features] == [runs["asr_features"].folder.name]
+    assert quiet(lab["mac4"]) == []

@@ -1,8 +1,12 @@
 """Runs on the hosts of a lab: commands whose site is the lab, and what they leave."""
 
 import os
+import pty
+import select
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import running
@@ -12,6 +16,8 @@ from lab import Lab, Machine
 from thunder.ground.places import SHIPPED
 from thunder.runs import store
 
+_QUIET_SECONDS = 5.0
+
 
 class Away:
     """A project whose site is a lab: commands of it, its runs here and there."""
@@ -19,6 +25,9 @@ class Away:
     def __init__(self, lab: Lab, folder: Path, *hosts: str, **site: object) -> None:
         self.lab, self.folder, self.outputs = lab, folder, folder / "outputs"
         self.conf = folder / "conf"
+        for machine in lab.machines.values():  # the runs of an earlier test
+            for name in ("outputs", "aside"):
+                shutil.rmtree(machine.home / "thunder" / name, ignore_errors=True)
         self.site(*hosts, **site)
 
     def site(self, *hosts: str, **more: object) -> None:
@@ -49,6 +58,10 @@ class Away:
             capture_output=True, text=True, timeout=120, check=False, env=running.environment(),
         )  # fmt: skip
 
+    def at_terminal(self, *words: str, lane: str) -> "Terminal":
+        """Begin a command at a terminal."""
+        return Terminal(running.command(*self.words(*words), lane=lane))
+
     def run(self) -> store.Run:
         return running.only_run(self.outputs)
 
@@ -57,18 +70,38 @@ class Away:
         return machine.home / "thunder/outputs" / run.kind / run.folder.name
 
 
-def waits_for_events(folder: Path, word: str) -> None:
-    """Wait until the run of a folder on a host has told of something."""
-    running.wait_for(
-        lambda: any(word in path.read_text() for path in folder.glob(".away/*/events.jsonl")),
-        f"{word} in the events of {folder}",
-    )
-
-
 def quiet(machine: Machine) -> list[str]:
     """What a machine still runs a moment after all of it should have ended."""
-    for _ in range(100):
-        if not (left := machine.processes()):
-            return []
-        os.sched_yield()
+    deadline = time.monotonic() + _QUIET_SECONDS
+    while (left := machine.processes()) and time.monotonic() < deadline:
+        time.sleep(0.1)
     return left
+
+
+class Terminal:
+    """A command at a terminal of its own, which a test types into."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.pid, self.descriptor = pty.fork()
+        if not self.pid:
+            os.execvpe(command[0], command, {**running.environment(), "TERM": "xterm"})
+        self.said = ""
+
+    def read_until(self, word: str) -> None:
+        """Read what is shown until a word is."""
+        while word not in self.said:
+            assert select.select([self.descriptor], [], [], running.DEADLINE_SECONDS)[0], self.said
+            self.said += os.read(self.descriptor, 4096).decode(errors="replace")
+
+    def type(self, keys: str) -> None:
+        os.write(self.descriptor, keys.encode())
+
+    def ended(self) -> int:
+        """Read to the end; return the exit code."""
+        try:
+            while data := os.read(self.descriptor, 4096):
+                self.said += data.decode(errors="replace")
+        except OSError:  # the end of a terminal
+            pass
+        os.close(self.descriptor)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -147,7 +148,7 @@ def third_time_lucky(config: dict[str, Any], folder: Path, emit: Emit) -> dict[s
 
 
 def counting(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
-    """Count to `dry.value` in steps of `dry.sleep_seconds`, saving every fifth; go on from there.
+    """Count to `dry.value` in steps of `dry.sleep_seconds`; every fifth is saved, two are kept.
 
     Every step that is computed is a row of computed.jsonl, with the machine.
     """
@@ -163,6 +164,8 @@ def counting(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]
             with files.fresh_folder(target) as fresh:
                 files.write_json(fresh / "state.json", {"step": step})
                 (fresh / "weights").write_bytes(bytes([step % 256]) * int(1e6 * config["seed"]))
+            for old in sorted(folder.glob("checkpoints/*"))[:-2]:
+                shutil.rmtree(old)
             emit(events.saved(step, target))
     return {"metrics": {"value": settings["value"]}}
 

@@ -27,7 +27,6 @@ _BEGIN_SECONDS = 90.0  # a cold import on a slow disk
 _END_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OF_HOME = ("uncommitted-",)  # files of a run that are about this machine alone
-_RUNS = "outputs"  # of a workspace
 _ASIDE = "aside"  # of a workspace: what was left of runs that went on elsewhere
 _PROVEN = ".away/home"  # the digest of the manifest here that a needed run there was held against
 _LACKS = "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if not u.find_spec(n)])"
@@ -51,7 +50,7 @@ def begin(way: Connection, order: Order) -> Claim:
     words = environment.command(way)
     _check_packages(way, words, record["kind"])
     workspace = environment.workspace(way)
-    far = f"{workspace}/{_RUNS}/{record['kind']}/{folder.name}"
+    far = f"{runs_of(workspace)}/{record['kind']}/{folder.name}"
     _end_ours(way, far, folder)
     paths = _paths(way, document, record["attempts"][-1]["runtime"], workspace)
     _bring_run(way, folder, record, far, workspace)
@@ -94,6 +93,11 @@ def has_begun(way: Connection, claim: Claim) -> bool:
 def own_folder(claim: Claim) -> str:
     """Return the folder on a host that is about a claim."""
     return f"{claim.folder}/{away.FOLDER}/{claim.owner}"
+
+
+def runs_of(workspace: str) -> str:
+    """Return where the runs lie in a workspace."""
+    return f"{workspace}/outputs"
 
 
 def lock_of(far: str) -> str:
@@ -176,7 +180,7 @@ def _paths(
 
 def _bring_needed(way: Connection, folder: Path, workspace: str) -> str:
     """Have a run that is done here, and needed, lie on a host as its manifest says."""
-    target = f"{workspace}/{_RUNS}/{folder.parent.name}/{folder.name}"
+    target = f"{runs_of(workspace)}/{folder.parent.name}/{folder.name}"
     proof = digest.of_file(folder / run_files.MANIFEST)
     if way.call("read", path=f"{target}/{_PROVEN}") == proof:
         return target
@@ -245,7 +249,7 @@ def _write_far(
     runtime = last["runtime"]
     there = {
         **runtime,
-        "outputs": f"{workspace}/{_RUNS}",
+        "outputs": runs_of(workspace),
         "paths": dict(paths),
         "site": {**runtime["site"], "runs_on": "local"},
     }

@@ -56,8 +56,13 @@ def all_runs(outputs: Path) -> list[Run]:
         for kind in kinds
         if kind.is_dir()
         for folder in sorted(kind.iterdir())
-        if _FOLDER.match(folder.name) and Run(folder).exists()
+        if is_name(folder.name) and Run(folder).exists()
     ]
+
+
+def is_name(name: str) -> bool:
+    """Say whether a folder of a run may have a name."""
+    return _FOLDER.match(name) is not None
 
 
 def by_prefix(outputs: Path, word: str) -> Run:
