@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import home, sending, ways
+from thunder.executors import sending, ways
 from thunder.ground import files, run_files, wording
 from thunder.ground.errors import ThunderError, message_of
 from thunder.hosts.connection import Connection
 from thunder.hosts.host import Host
-from thunder.runs import lock, reading, store
+from thunder.runs import lock, mirror, reading, store
 from thunder.runs.manifest import NOT_LISTED
 from thunder.runs.run import Run
 
@@ -125,9 +125,7 @@ def _unproven(way: Connection, far: str, rows: Sequence[Mapping[str, Any]], run:
 
 def _remove(way: Connection, far: str, run: Run) -> None:
     way.call("remove", path=far, below=way.host.workspace, within=_LISTING_SECONDS)
-    hosts = home.mirrors(run.folder)
-    if hosts.pop(way.host.name, None):
-        home.write_mirrors(run.folder, hosts)
+    mirror.forget(run.folder, way.host.name)
 
 
 def _megabytes(size: int) -> str:

@@ -4,7 +4,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from thunder.ground import digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import transfer
 from thunder.hosts.connection import Connection, Lost
-from thunder.runs import listing
+from thunder.runs import listing, mirror
 
 _INCOMING, _GONE = ".incoming", ".gone"
 _TRIES = 5  # against files that are written anew while they come
@@ -55,20 +54,6 @@ def bring(
             _settle(way.host.name, far, folder, artifacts)
             return lacking
     raise Faults(f"host {way.host.name}: {far}: not what its manifest says:", wrong, "write")
-
-
-def mirrors(folder: Path) -> dict[str, Any]:
-    """Return what lies where of a run, by host."""
-    try:
-        return dict(files.read_json(folder / run_files.MIRROR)["hosts"])
-    except (OSError, ValueError, KeyError):
-        return {}
-
-
-def write_mirrors(folder: Path, hosts: Mapping[str, Any]) -> None:
-    """Write what lies where of a run."""
-    schema.check("mirror", {"hosts": hosts}, str(folder / run_files.MIRROR), cause="crash")
-    files.write_json(folder / run_files.MIRROR, {"hosts": hosts})
 
 
 def _artifacts(way: Connection, far: str) -> dict[str, dict[str, Any]]:
@@ -155,17 +140,12 @@ def _highest_new(folder: Path, name: str) -> str:
 
 def _settle(host: str, far: str, folder: Path, artifacts: Artifacts) -> None:
     """Remove here what the run there has removed, and write down what lies there."""
-    hosts = mirrors(folder)
-    before = [one["path"] for one in hosts.get(host, {}).get("artifacts", [])]
+    before = mirror.names(folder, host)
     for name in _highest_gone(folder, [n for n in before if n not in artifacts], artifacts):
         gone = folder / _GONE
         (folder / name).replace(gone)  # at once, not file by file
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    listed = [*artifacts.values()]
-    if hosts.get(host, {}).get("artifacts") != listed:
-        seen = datetime.now(UTC).isoformat(timespec="seconds")
-        hosts[host] = {"folder": far, "seen": seen, "artifacts": listed}
-        write_mirrors(folder, hosts)
+    mirror.note(folder, host, far, [*artifacts.values()])
 
 
 def _highest_gone(folder: Path, names: Sequence[str], artifacts: Artifacts) -> Iterator[str]:

@@ -18,7 +18,7 @@ from thunder.hosts import delivery, environment, inputs
 from thunder.hosts.connection import Connection
 from thunder.jobs.kinds import KINDS
 from thunder.runs import claim as claims
-from thunder.runs import listing
+from thunder.runs import listing, manifest, mirror
 from thunder.runs.claim import Claim
 
 # How much later than the host we call its claim void: it must have ended the run by then.
@@ -211,6 +211,7 @@ def _bring_run(
         if strange or delivery.differing(way, folder, names, far):
             _move_aside(way, far, workspace)
     delivery.bring(way, folder, names, far)
+    mirror.note(folder, way.host.name, far, [manifest.artifact(folder, name) for name in names])
 
 
 def _went_on_there(way: Connection, record: Mapping[str, Any], far: str) -> bool:

@@ -20,7 +20,7 @@ def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence
     """
     before = _read(folder, run_id)[0] if keep else {}
     kept = {name: before[name] for name in keep if name in before}
-    present = {name: _artifact(folder, name) for name in _names(folder, leave_out)}
+    present = {name: artifact(folder, name) for name in _names(folder, leave_out)}
     artifacts = [artifact for _, artifact in sorted({**present, **kept}.items())]
     listing = {"id": run_id, "artifacts": artifacts}
     schema.check("manifest", listing, str(folder / run_files.MANIFEST), cause="crash")
@@ -66,7 +66,8 @@ def bytes_of(folder: Path, run_id: str, name: str) -> int:
     return int(listed[name]["bytes"]) if name in listed else 0
 
 
-def _artifact(folder: Path, name: str) -> dict[str, Any]:
+def artifact(folder: Path, name: str) -> dict[str, Any]:
+    """Return a file as a manifest lists it."""
     path = folder / name
     return {"path": name, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}
 
