@@ -349,10 +349,11 @@ def test_a_file_that_is_written_anew_while_it_comes_home_is_never_taken_for_anot
     assert (here / "weights").read_bytes() == (there / "weights").read_bytes()
 
 
-def test_a_full_disk_there_is_named(lab: Lab, away: Away) -> None:
+@pytest.mark.parametrize("size", ["1m", "16m"], ids=["before it begins", "while it runs"])
+def test_a_full_disk_there_is_named(lab: Lab, away: Away, size: str) -> None:
     small = lab["mac4"].home / "small"
-    small.mkdir()
-    lab["mac4"].run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(small))
+    small.mkdir(exist_ok=True)
+    lab["mac4"].run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(small))
     try:
         every = {"python": "/usr/bin/python3", "environment": str(away.folder / "python")}
         away.site("mac4", every_host={**every, "workspace": str(small)})

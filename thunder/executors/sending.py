@@ -5,7 +5,7 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,11 @@ class Unfit(ThunderError):
         super().__init__(message, "environment")
 
 
-def begin(way: Connection, order: Order) -> Claim:
-    """Bring a run to a host, and begin its last attempt there.
+def claimed(way: Connection, order: Order, stop: Callable[[], bool]) -> Claim:
+    """Bring a run to a host for its last attempt, and claim it; nothing is started yet.
+
+    Args:
+        stop: asked now and then while files go there.
 
     Raises:
         ThunderError: the host cannot run it, or somebody else runs it there.
@@ -52,31 +55,37 @@ def begin(way: Connection, order: Order) -> Claim:
     workspace = environment.workspace(way)
     far = f"{runs_of(workspace)}/{record['kind']}/{folder.name}"
     _end_ours(way, far, folder)
-    paths = _paths(way, document, record["attempts"][-1]["runtime"], workspace)
-    _bring_run(way, folder, record, far, workspace)
+    paths = _paths(way, document, record["attempts"][-1]["runtime"], workspace, stop)
+    _bring_run(way, folder, record, far, workspace, stop)
     claim = _claim(way, folder, record, far)
     _write_far(way, record, claim, paths, workspace)
-    claims.write(folder, claim)  # from here on the run may be there
-    spawn(way, claim, order.function, words)
+    claims.write(folder, claim)  # from here on no other host may have it
     return claim
 
 
-def spawn(way: Connection, claim: Claim, function: str, words: list[str] | None = None) -> None:
+def spawn(way: Connection, claim: Claim, function: str) -> None:
     """Start what owns a run on a host, and wait until it does; twice is as good as once.
 
     Raises:
         ThunderError: it ended before it began.
     """
-    words = environment.command(way) if words is None else words
     own = own_folder(claim)
-    command = [*words, "-m", "thunder.executors.away", claim.folder, claim.owner, function]
+    command = [
+        *environment.command(way),
+        "-m",
+        "thunder.executors.away",
+        claim.folder,
+        claim.owner,
+        function,
+    ]
     pid = way.call("spawn", words=command, folder=own, log=away.LOG)
     latest = time.monotonic() + _BEGIN_SECONDS
     while not has_begun(way, claim):
         if way.call("state", pid=pid) in (None, "Z") and not has_begun(way, claim):
             log = (way.call("read", path=f"{own}/{away.LOG}") or "").strip()
             last = log.splitlines()[-1] if log else "it said nothing"
-            raise ThunderError(f"host {way.host.name}: the run did not begin: {last}", "crash")
+            cause: Any = "write" if "No space left" in last else "crash"
+            raise ThunderError(f"host {way.host.name}: the run did not begin: {last}", cause)
         if time.monotonic() > latest:
             raise ThunderError(
                 f"host {way.host.name}: the run did not begin within {_BEGIN_SECONDS:g} s",
@@ -166,19 +175,20 @@ def _check_packages(way: Connection, words: list[str], kind: str) -> None:
 
 
 def _paths(
-    way: Connection, document: Mapping[str, Any], runtime: Mapping[str, Any], workspace: str
-) -> dict[str, str]:
+    way: Connection, document: Mapping[str, Any], runtime: Mapping[str, Any], workspace: str,
+    stop: Callable[[], bool],
+) -> dict[str, str]:  # fmt: skip
     """Return where what a run reads lies there; what lies nowhere there is brought."""
     config = {**document, "runtime": runtime}
     return {
-        name: _bring_needed(way, Path(path), workspace)
+        name: _bring_needed(way, Path(path), workspace, stop)
         if name in document.get("needs", {})
         else inputs.place_of(way, config, name)
         for name, path in runtime["paths"].items()
     }
 
 
-def _bring_needed(way: Connection, folder: Path, workspace: str) -> str:
+def _bring_needed(way: Connection, folder: Path, workspace: str, stop: Callable[[], bool]) -> str:
     """Have a run that is done here, and needed, lie on a host as its manifest says."""
     target = f"{runs_of(workspace)}/{folder.parent.name}/{folder.name}"
     proof = digest.of_file(folder / run_files.MANIFEST)
@@ -188,14 +198,15 @@ def _bring_needed(way: Connection, folder: Path, workspace: str) -> str:
     listed = [row["path"] for row in _read(folder, run_files.MANIFEST)["artifacts"]]
     if delivery.is_there(way, target) and delivery.differing(way, folder, listed, target):
         _move_aside(way, target, workspace)
-    delivery.bring(way, folder, names, target)
+    delivery.bring(way, folder, names, target, stop)
     way.call("write", path=f"{target}/{_PROVEN}", text=proof)
     return target
 
 
 def _bring_run(
-    way: Connection, folder: Path, record: Mapping[str, Any], far: str, workspace: str
-) -> None:
+    way: Connection, folder: Path, record: Mapping[str, Any], far: str, workspace: str,
+    stop: Callable[[], bool],
+) -> None:  # fmt: skip
     """Have the folder of a run there be as it is here, or further where it went on there last."""
     if _went_on_there(way, record, far):
         return
@@ -210,7 +221,7 @@ def _bring_run(
         strange = {*there} - {*names, *listing.OURS, run_files.METRICS}
         if strange or delivery.differing(way, folder, names, far):
             _move_aside(way, far, workspace)
-    delivery.bring(way, folder, names, far)
+    delivery.bring(way, folder, names, far, stop)
     mirror.note(folder, way.host.name, far, [manifest.artifact(folder, name) for name in names])
 
 

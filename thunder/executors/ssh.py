@@ -122,7 +122,8 @@ def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
         way = ways.Way(hosts[name])
         try:
             yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
-            run.living = _living(run, sending.begin(way.connection(), run.order), way)
+            claim = sending.claimed(way.connection(), run.order, stopping.is_set)
+            run.living = _living(run, claim, way)
         except ThunderError as error:
             if error.cause not in _HOST_FAULTS:
                 raise

@@ -155,7 +155,7 @@ def _bring(run: Living, way: Connection, stopping: Stop) -> None:
 
 
 def _end(run: Living, way: Connection, stopping: Stop) -> None:
-    """Take in how a run ended; one that never began is begun.
+    """Take in how a run ended; begin it where it has not begun yet.
 
     Raises:
         Gone: it did not end, or because nobody asked for it.
