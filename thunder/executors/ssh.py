@@ -11,6 +11,7 @@ from thunder.executors.place import Ending, Order, Stop
 from thunder.executors.watching import Event, Living
 from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
+from thunder.hosts.connection import Lost
 from thunder.hosts.host import Host, of_site
 from thunder.runs import claim as claims
 from thunder.runs.claim import Claim
@@ -128,6 +129,8 @@ def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
             if error.cause not in _HOST_FAULTS:
                 raise
             besides[name] = error
+            if isinstance(error, Lost):
+                way.drop()
             # Of its kind alone, or of every run: told once, not for each.
             if isinstance(error, sending.Unfit) or seats.refuse(name, error):
                 yield {"event": "warning", "text": f"{error}; not run there"}

@@ -85,11 +85,7 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
         yield {"event": "note", "text": f"{run.host} is within reach again"}
     if stopping.is_set():
         sending.tell_to_end(way, run.claim)
-    try:
-        answer = _asked(run, way)
-    except Lost:
-        run.way.drop(way)
-        raise
+    answer = _asked(run, way)
     for line in answer["text"].splitlines(keepends=True):
         event = json.loads(line)
         yield from _passed_on(run, way, event, stopping)
@@ -194,6 +190,7 @@ def _out_of_reach(run: Living, stopping: Stop, error: Lost) -> Iterator[Event]:
     Raises:
         Gone: it was lost for so long that the run has ended there by itself.
     """
+    run.way.drop()
     if run.claim.is_void:
         raise _gone(run, f"out of reach for longer than the lease of the run: {error}")
     if not run.pause:

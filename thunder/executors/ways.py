@@ -26,6 +26,7 @@ class Way:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._mine: Connection | None = None
         with _lock:
             self._way = _ways.setdefault((host.ssh, host.port), _Way())
             self._way.users += 1
@@ -42,12 +43,13 @@ class Way:
                 way.connection = None
                 way.open.close()
                 way.connection = way.open.enter_context(opened(self.host))
+            self._mine = way.connection
             return way.connection
 
-    def drop(self, connection: Connection) -> None:
-        """Close a pipe that gives no answer, unless another one took its place."""
+    def drop(self) -> None:
+        """Close the pipe that gave no answer, unless another one took its place."""
         with self._way.lock:
-            if self._way.connection is connection:
+            if self._mine is not None and self._way.connection is self._mine:
                 self._way.connection = None
                 self._way.open.close()
 
