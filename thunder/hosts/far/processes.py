@@ -12,7 +12,7 @@ from typing import Any
 from thunder.hosts.far.filesystem import placed
 from thunder.hosts.far.refusal import Refused
 
-_POLL_SECONDS = 0.25
+_FIRST_POLL_SECONDS, _POLL_SECONDS = 0.05, 0.5  # seldom, the longer nothing comes
 _MOST_BYTES = 1 << 20
 
 
@@ -97,6 +97,7 @@ def follow(
     Returns {"text", "offset" behind it, "held"}.
     """
     deadline, place = time.monotonic() + seconds, placed(path)
+    pause = _FIRST_POLL_SECONDS
     if renewed and os.path.isfile(placed(renewed)):
         os.utime(placed(renewed))
     while True:
@@ -105,7 +106,8 @@ def follow(
         data = data[: data.rfind(b"\n") + 1]
         if data or not held or time.monotonic() > deadline:
             return {"text": data.decode(), "offset": offset + len(data), "held": held}
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(2 * pause, _POLL_SECONDS)
 
 
 def state(pid: int) -> str | None:
