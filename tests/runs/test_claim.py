@@ -10,7 +10,7 @@ from thunder.ground.errors import ThunderError
 from thunder.runs import claim as claims
 from thunder.runs.claim import Claim
 
-CLAIM = Claim("a-b", {"name": "mac4"}, "boot", "/far", 2, 17, time.time() + 60)
+CLAIM = Claim("a-b", {"name": "mac4"}, "boot", "/far", 2, 17, time.time() + 6000)
 
 
 def test_a_claim_is_found_as_it_was_written_until_it_is_dropped(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ _BEGIN_SECONDS = 90.0  # a cold import on a slow disk
 _END_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OF_HOME = ("uncommitted-",)  # files of a run that are about this machine alone
+_LOCAL = ("127.0.0.1", "::1", "localhost")
 _ASIDE = "aside"  # of a workspace: what was left of runs that went on elsewhere
 _PROVEN = ".away/home"  # the digest of the manifest here that a needed run there was held against
 _LACKS = "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if not u.find_spec(n)])"
@@ -263,12 +264,21 @@ def _write_far(
         **runtime,
         "outputs": runs_of(workspace),
         "paths": dict(paths),
-        "site": {**runtime["site"], "runs_on": "local"},
+        "site": _site_there(way, runtime["site"]),
     }
     record = {**record, "attempts": [*before, {**last, "runtime": there}]}
     text = files.render_json(record)
     way.call("write", path=f"{claim.folder}/{run_files.RECORD}", text=text)
     way.call("write", path=f"{own_folder(claim)}/{away.RENEWED}", text="")
+
+
+def _site_there(way: Connection, site: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the site as it is on a host, whose own name ranks of its own get."""
+    there = {**site, "runs_on": "local"}
+    if any(one["address"] not in _LOCAL for one in site["ranks_on"]):
+        return there
+    ranks = [{**one, "name": way.host.name} for one in site["ranks_on"]]
+    return {**there, "ranks_on": ranks, "hosts": {}}
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
