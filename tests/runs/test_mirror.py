@@ -17,11 +17,9 @@ def test_what_hosts_have_is_told_file_by_file_beside_what_lies_here(tmp_path: Pa
     written = (tmp_path / "mirror.json").read_bytes()
     mirror.note(tmp_path, "mac4", "/far", mirror.read(tmp_path)["mac4"]["artifacts"])
     assert (tmp_path / "mirror.json").read_bytes() == written  # known, and not written anew
-    assert mirror.names(tmp_path, "mac4") == ["a.txt", "old.txt"]
     *_, first, second = mirror.table(tmp_path)
     assert first == f"| a.txt | {one['sha256']} | {one['sha256']} |"
     assert second == f"| old.txt | – | {'1' * 64} |"
     assert manifest.faults(tmp_path, ID, leave_out=manifest.NOT_LISTED) == []
     mirror.forget(tmp_path, "mac4")
     assert files.read_json(tmp_path / "mirror.json") == {"hosts": {}}
-    assert mirror.names(tmp_path, "mac5") == []

@@ -50,8 +50,7 @@ def bring(
         lacking = [name for name, one in artifacts.items() if not _is_here(folder, one, known)]
         wrong = _pull(way, far, folder, [artifacts[name] for name in lacking], stop)
         if not wrong:
-            _place(folder, lacking)
-            _settle(way.host.name, far, folder, artifacts)
+            _settle(way.host.name, far, folder, artifacts, lacking)
             return lacking
     raise Faults(f"host {way.host.name}: {far}: not what its manifest says:", wrong, "write")
 
@@ -115,8 +114,9 @@ def _cut(path: Path, size: int) -> bool:
     """Cut off what was added to a file since it was listed, and have it on disk."""
     if not path.is_file() or path.stat().st_size < size:
         return False
-    with path.open("rb+") as stream:
-        stream.truncate(size)
+    if path.stat().st_size > size:
+        os.truncate(path, size)
+    with path.open("rb") as stream:
         os.fsync(stream.fileno())
     return True
 
@@ -124,12 +124,23 @@ def _cut(path: Path, size: int) -> bool:
 def _place(folder: Path, names: Sequence[str]) -> None:
     """Move files to their places; a folder that is new appears whole."""
     beside = folder / _INCOMING
+    _keep_only(beside, {beside / name for name in names})
     whole = {_highest_new(folder, name) for name in names}
     # Folders first: what lies beside them may speak of them.
     for name in sorted(whole, key=lambda one: (not (beside / one).is_dir(), one)):
         (beside / name).replace(folder / name)
-    if names:
+    if beside.is_dir():
         shutil.rmtree(beside)
+
+
+def _keep_only(beside: Path, wanted: set[Path]) -> None:
+    """Remove what an earlier pull left that is not wanted any more."""
+    for path in sorted(beside.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in wanted:
+            path.unlink()
 
 
 def _highest_new(folder: Path, name: str) -> str:
@@ -138,14 +149,22 @@ def _highest_new(folder: Path, name: str) -> str:
     return next((one.as_posix() for one in above if not (folder / one).exists()), name)
 
 
-def _settle(host: str, far: str, folder: Path, artifacts: Artifacts) -> None:
-    """Remove here what the run there has removed, and write down what lies there."""
-    before = mirror.names(folder, host)
-    for name in _highest_gone(folder, [n for n in before if n not in artifacts], artifacts):
-        gone = folder / _GONE
-        (folder / name).replace(gone)  # at once, not file by file
-        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+def _settle(host: str, far: str, folder: Path, artifacts: Artifacts, new: Sequence[str]) -> None:
+    """Have here what lies there: what is new gets its place, what was removed there goes."""
+    before = mirror.read(folder).get(host, {}).get("artifacts", [])
+    gone = [one for one in before if one["path"] not in artifacts]
+    # Whatever lies here of that host is known, whenever this process is killed.
+    mirror.note(folder, host, far, [*artifacts.values(), *gone])
+    _place(folder, new)
+    for name in _highest_gone(folder, [one["path"] for one in gone], artifacts):
+        _remove(folder / _GONE)  # of one that was killed here
+        (folder / name).replace(folder / _GONE)  # at once, not file by file
+        _remove(folder / _GONE)
     mirror.note(folder, host, far, [*artifacts.values()])
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _highest_gone(folder: Path, names: Sequence[str], artifacts: Artifacts) -> Iterator[str]:

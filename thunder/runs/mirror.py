@@ -39,11 +39,6 @@ def forget(folder: Path, host: str) -> None:
         _write(folder, hosts)
 
 
-def names(folder: Path, host: str) -> list[str]:
-    """Return the files that a host was seen to have."""
-    return [one["path"] for one in read(folder).get(host, {}).get("artifacts", [])]
-
-
 def table(folder: Path) -> list[str]:
     """Return which file lies where, in Markdown; nothing where all of it lies here alone."""
     hosts = read(folder)
