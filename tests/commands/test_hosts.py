@@ -91,7 +91,7 @@ def test_a_host_that_the_site_does_not_have_is_named(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["remove", "mac5"], "hosts 'remove': not an action; actions: prepare; or one host"),
+        (["remove", "mac5"], "hosts 'remove': not an action; actions: prepare, clean; or one host"),
         (["seed=1"], "'seed=1' says nothing of hosts"),
         (["--site", "nowhere"], "nowhere"),
         (["prepare", "--extra", "asr,sound"], "no extra 'sound'; extras: asr"),

@@ -114,7 +114,9 @@ def test_inv_in_the_repository_lists_the_same_tasks() -> None:
 
 
 def test_an_unknown_task_names_the_nearest(outputs: Outputs) -> None:
-    assert "no task 'statsu' (did you mean 'status'?); tasks: check," in outputs.mistake("statsu")
+    assert "no task 'statsu' (did you mean 'status'?); tasks: attach, check," in outputs.mistake(
+        "statsu"
+    )
 
 
 def test_a_word_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:

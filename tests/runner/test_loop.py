@@ -305,7 +305,7 @@ def test_the_exit_code_tells_the_gravest_ending(
 
 
 def test_cells_that_were_not_begun_when_it_stopped_are_not_told_one_by_one(tmp_path: Path) -> None:
-    stop, screen = threading.Event(), Silent()
+    stop, screen = place.Stop(), Silent()
     stop.set()
     outcomes = runner._run_group(
         planned(tmp_path), runner._Way(screen, 1, 0, False), stop, threading.Semaphore()

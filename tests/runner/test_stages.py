@@ -149,7 +149,7 @@ def test_two_runners_share_what_comes_first_and_what_comes_after(
         args=(how_far([Cell({}, need)], tmp_path), running.Silent()),
     )
     with monkeypatch.context() as patch:  # signals are for the main thread
-        patch.setattr(runner, "_signals", lambda *_: contextlib.nullcontext())
+        patch.setattr(runner, "_signals", lambda *_: contextlib.nullcontext(lambda: None))
         first.start()
         running.wait_for(lambda: store.find(tmp_path, need.kind, need.id).is_owned(), "the first")
     assert running.here(*words) == 0

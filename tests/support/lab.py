@@ -105,15 +105,16 @@ class Machine:
 
     @contextlib.contextmanager
     def slow(self, megabits: int) -> Iterator[None]:
-        """Let no more come through the link that ssh comes by, while the block runs."""
-        words = ["netns", "exec", self.lab.switch("ssh"), "tc", "qdisc"]
-        device = ["dev", f"p{self.number}", "root"]
+        """Let no more go through the link that ssh comes by, each way, while the block runs."""
+        ends = [(self.lab.switch("ssh"), f"p{self.number}"), (self.space, "eth0")]
         rate = ["tbf", "rate", f"{megabits}mbit", "burst", "128kb", "latency", "200ms"]
-        _ip(*words, "replace", *device, *rate)
+        for space, device in ends:
+            _ip("netns", "exec", space, "tc", "qdisc", "replace", "dev", device, "root", *rate)
         try:
             yield
         finally:
-            _ip(*words, "delete", *device)
+            for space, device in ends:
+                _ip("netns", "exec", space, "tc", "qdisc", "delete", "dev", device, "root")
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command in the machine, not by way of ssh."""

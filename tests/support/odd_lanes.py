@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -174,4 +175,40 @@ def third_time_lucky(config: dict[str, Any], folder: Path, emit: Emit) -> dict[s
     tries = json.loads((folder / "run.json").read_text())["attempts"]
     if len(tries) < 3:
         raise ThunderError(f"try {len(tries)}: the host is down", "environment")
+    return NUMBERS
+
+
+def counting(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Count to `dry.value` in steps of `dry.sleep_seconds`; every fifth is saved, two are kept.
+
+    Every step that is computed is a row of computed.jsonl, with the machine.
+    """
+    settings, done = config["dry"], 0
+    for path in folder.glob("checkpoints/*/state.json"):
+        done = max(done, json.loads(path.read_text())["step"])
+    for step in range(done + 1, int(settings["value"]) + 1):
+        time.sleep(settings["sleep_seconds"])
+        files.append_jsonl(folder / "computed.jsonl", {"step": step, "host": platform.node()})
+        emit(events.step(step, int(settings["value"]), unit="steps", per_second=1.0, loss=1 / step))
+        if step % 5 == 0:
+            target = folder / f"checkpoints/step-{step:04}"
+            with files.fresh_folder(target) as fresh:
+                files.write_json(fresh / "state.json", {"step": step})
+                (fresh / "weights").write_bytes(bytes([step % 256]) * int(1e6 * config["seed"]))
+            for old in sorted(folder.glob("checkpoints/*"))[:-2]:
+                shutil.rmtree(old)
+            emit(events.saved(step, target))
+    return {"metrics": {"value": settings["value"]}}
+
+
+def rewriting(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
+    """Write a file anew, in place, faster than it can be brought anywhere."""
+    size = int(1e6 * config["seed"])
+    for step in range(1, int(config["dry"]["value"]) + 1):
+        with (folder / "weights").open("wb") as stream:
+            for _ in range(10):
+                stream.write(bytes([step]) * (size // 10))
+                stream.flush()
+                time.sleep(0.02)
+        emit(events.saved(step, folder / "weights"))
     return NUMBERS

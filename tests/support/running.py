@@ -218,6 +218,10 @@ class Silent:
     def note(self, text: str) -> None:
         """Show nothing."""
 
+    def ask(self, question: str) -> str:
+        """Answer nothing."""
+        return ""
+
 
 def write_matrix(folder: Path, name: str, text: str) -> Path:
     """Write a matrix beside a conf/ folder that has ours behind it; return that conf/ folder."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from thunder.ground import schema
+from thunder.runs import provenance
 from thunder.training import events
 
 PATH = Path("/x")
@@ -31,6 +32,7 @@ OF_THE_PROCESS = [
     {"event": "result", "metrics": {}, "step": None, "inputs": {}},
     {"event": "error", "message": "m", "cause": "data"},
     {"event": "alive"},
+    {"event": "host", "host": provenance.host(), "versions": {"python": "3.11.7"}},
 ]
 ALL = [*MADE, *OF_THE_PROCESS]
 

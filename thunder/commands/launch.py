@@ -1,12 +1,13 @@
 """A request is planned, shown and run."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from thunder.commands.requests import Request
+from thunder.executors import place
 from thunder.ground import command
 from thunder.ground.errors import ThunderError, of_os_error
 from thunder.ground.places import check_outputs
@@ -83,7 +84,7 @@ def run(request: Request) -> int:
 
 def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[Outcome]:
     runtime = request.runtime
-    at_once, retries = runtime["jobs"], runtime["retries"]
+    at_once, retries = _at_once(runtime), runtime["retries"]
     every = [*now.planned, *(row for _, rows in now.earlier for row in rows)]
     _check_packages(every)
     _inspect(every)
@@ -98,7 +99,9 @@ def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[Outcome]:
 
 def _check_packages(planned: Sequence[Planned]) -> None:
     """Refuse before anything runs when the lane of a cell that is left cannot be imported."""
-    kinds = {row.cell.job.kind for row in planned if not row.is_reached}
+    # What hosts have is asked there, when a run comes to them.
+    left = [row.cell.job for row in planned if not row.is_reached]
+    kinds = {job.kind for job in left if job.runtime["site"]["runs_on"] == "local"}
     for kind in sorted(kinds):
         missing = [name for name in KINDS[kind].packages if find_spec(name) is None]
         if missing:
@@ -175,7 +178,12 @@ def _matrix_lines(request: Request, now: Prospect, kept: str | None) -> list[str
 
 def left_text(request: Request, now: Prospect) -> str:
     """Return how long cells will take, with what comes before them; nothing when none is known."""
-    return estimate.text_of([*now.seconds_before, *now.seconds], request.runtime["jobs"])
+    return estimate.text_of([*now.seconds_before, *now.seconds], _at_once(request.runtime))
+
+
+def _at_once(runtime: Mapping[str, Any]) -> int:
+    """Return how many runs there are at once, on all machines."""
+    return int(runtime["jobs"]) * place.machines(runtime["site"]["runs_on"])
 
 
 def _kept(request: Request, plan: dict[str, Any], planned: Sequence[Planned]) -> str | None:
@@ -200,7 +208,9 @@ def _show_ending(request: Request, outcomes: list[Outcome], shown: plain.Shown) 
         if only.ending == "reached" and only.planned.is_reached:
             shown.say(f"done    {_reached_text(only.planned)}; nothing was run")
         return
-    counts = {ending: 0 for ending in ("reached", "failed", "blocked", "stopped", "elsewhere")}
+    counts = {
+        ending: 0 for ending in ("reached", "failed", "blocked", "stopped", "left", "elsewhere")
+    }
     for outcome in outcomes:
         counts[outcome.ending] += 1
     for line in screen.failure_lines(outcomes, request.flags):

@@ -19,7 +19,7 @@ Thunder: a declarative experiment-matrix runner.
   KEY=VALUE      any key of the config, in Hydra's grammar: train.steps=20, site=mac_pair
   window=N       train bounded windows of N steps
   target=N       walk windows up to absolute step N (default: one window)
-  jobs=N         runs at once
+  jobs=N         runs at once, on each machine
   outputs=DIR    where runs land (default: ./outputs)
   dry_run=true   show the plan and stop
   force=true     a new attempt beside a run that is done

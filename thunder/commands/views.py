@@ -23,6 +23,7 @@ def planned_json(row: Any) -> dict[str, Any]:
         "label": row.cell.label or job.runtime["profile"],
         "cell": row.cell.coordinates,
         "status": row.status,
+        "on": None if row.status != "running" else row.run.lives_on(),
         "step": row.step,
         "saved": row.saved,
         "goal": job.goal,
@@ -47,6 +48,7 @@ def run_json(run: Run) -> dict[str, Any]:
     return {
         "run": run.folder.name, "kind": run.kind, "label": label,
         "status": so_far.status, "step": so_far.step,
+        "on": None if so_far.status != "running" else run.lives_on(),
         "saved": record.get("saved"), "total": record.get("total"),
         "steps": steps(record) if is_readable else "", "stand_in": record.get("stand_in"),
         "lacks": lacks(run) if is_readable else [],
@@ -65,17 +67,22 @@ def lacks(run: Run) -> list[str]:
     return [name for name in KINDS[run.kind].artifacts if not (run.folder / name).is_file()]
 
 
+_AT_NEED = ("on", "lacks")
+
+
 def status_columns(rows: Sequence[dict[str, Any]]) -> str:
     """Return how far runs are, for people; a stand-in is marked as tables mark it."""
-    head = ["id", "kind", "what", "status", "step", "lacks"]
-    shown = [
-        [
-            row["run"], row["kind"], _marked(row), row["status"], row["steps"], lacks_text(row),
-        ]
-        for row in rows
-    ]  # fmt: skip
-    count = len(head) if any(row[-1] for row in shown) else len(head) - 1
-    return wording.columns(head[:count], [row[:count] for row in shown])
+    shown = {
+        "id": [row["run"] for row in rows],
+        "kind": [row["kind"] for row in rows],
+        "what": [_marked(row) for row in rows],
+        "status": [row["status"] for row in rows],
+        "step": [row["steps"] for row in rows],
+        "on": [row.get("on") or "" for row in rows],
+        "lacks": [lacks_text(row) for row in rows],
+    }
+    needed = {head: cells for head, cells in shown.items() if any(cells) or head not in _AT_NEED}
+    return wording.columns([*needed], [list(cells) for cells in zip(*needed.values(), strict=True)])
 
 
 def _marked(row: dict[str, Any]) -> str:

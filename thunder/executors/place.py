@@ -1,14 +1,33 @@
 """A place where runs happen: the small seam that each has, and the table of their names."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-# By the name that a site gives as `runs_on`; strings, so that a place is loaded when asked.
-PLACES = {"local": "thunder.executors.local"}
+from thunder.ground.errors import ThunderError
+
+# `runs_on` of a site is `local` or names of hosts; strings, so that a place is loaded when asked.
+PLACES = {"local": "thunder.executors.local", "ssh": "thunder.executors.ssh"}
+
+
+class Stop(threading.Event):
+    """Set by somebody who waits for runs no longer.
+
+    Args:
+        reaches_hosts: whether runs on other machines are stopped as well, or left to go on.
+    """
+
+    reaches_hosts = False
+
+
+class Gone(ThunderError):
+    """A machine has given a run back: it is not being run there, and did not end."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "environment")
 
 
 @dataclass(frozen=True)
@@ -38,10 +57,12 @@ class Ending:
     Args:
         result: what the lane returned, when it ended well.
         error: message, cause class and last lines, when it did not.
+        left_on: the machine that it goes on on, when it has not ended.
     """
 
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+    left_on: str | None = None
 
 
 class Place(Protocol):
@@ -50,7 +71,7 @@ class Place(Protocol):
     def start(self, order: Order) -> Any:
         """Begin a run; return its handle."""
 
-    def follow(self, handle: Any, stopping: threading.Event) -> Iterator[dict[str, Any]]:
+    def follow(self, handle: Any, stopping: Stop) -> Iterator[dict[str, Any]]:
         """Yield its events until it has ended, was asked to stop and did, or was too long silent.
 
         Args:
@@ -64,16 +85,21 @@ class Place(Protocol):
         """Have what it left in the run folder, and say how it ended."""
 
 
-def named(name: str) -> Place:
-    """Return a place by its name."""
-    place: Place = import_module(PLACES[name])
+def named(runs_on: str | Sequence[str]) -> Place:
+    """Return the place that a site means by `runs_on`: `local`, or names of hosts."""
+    place: Place = import_module(PLACES[runs_on if isinstance(runs_on, str) else "ssh"])
     return place
+
+
+def machines(runs_on: str | Sequence[str]) -> int:
+    """Return how many machines `runs_on` names."""
+    return 1 if isinstance(runs_on, str) else len(runs_on)
 
 
 def execute(
     where: Place,
     order: Order,
-    stopping: threading.Event,
+    stopping: Stop,
     on_event: Callable[[dict[str, Any]], None],
 ) -> Ending:
     """Have a run happen at a place, to its end or to a deadline."""

@@ -7,3 +7,4 @@ ROWS = "metrics.jsonl"  # the numbers of each step or epoch; rows are added alon
 MANIFEST = "manifest.json"  # every other file, with size and digest
 LOCK = ".lock"  # held by who runs it
 LOG = "run.log"  # what its process printed; for people, never read for numbers
+MIRROR = "mirror.json"  # what of it lies on which host; changes when a host lets go of it

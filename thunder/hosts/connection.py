@@ -88,6 +88,11 @@ class Connection:
         self._send(json.dumps({"id": number, "op": op, **arguments}))
         return self._awaited(number, answer, within, op)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the pipe is closed at its other end."""
+        return self._lost is not None
+
     def close(self) -> None:
         """End the pipe; the agent ends with it."""
         self._closed.set()

@@ -1,6 +1,7 @@
 """An input brought to a host: what it lacks comes beside, is hashed, and moves to its place."""
 
 import os
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
 
 Show = Callable[[int, int], None]  # bytes that are there, of so many
+_MAIN = "python -m thunder "
 _LOOK_SECONDS = 0.5
 _UNFINISHED = ".incomplete"  # what the hub's client leaves of a download that stopped
 _SHOWN = 5
@@ -44,6 +46,12 @@ class State:
     def is_whole(self) -> bool:
         """Whether the host has all of it."""
         return not (self.lacking or self.differing)
+
+
+def command_for(runtime: Mapping[str, Any], name: str) -> str:
+    """Return the command that brings what a job reads to a host."""
+    again = str(runtime.get("reproduce") or "").removeprefix(_MAIN)
+    return command.line("thunder", "sync", *shlex.split(again), "--to", name)
 
 
 def check_here(item: Input) -> None:

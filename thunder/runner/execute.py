@@ -1,7 +1,6 @@
 """One planned cell, executed: its lock, its attempt in the record, and what became of it."""
 
 import contextlib
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -13,21 +12,31 @@ from thunder.executors import place
 from thunder.ground.errors import ThunderError, cause_of, message_of
 from thunder.jobs.kinds import KINDS
 from thunder.runs import attempts, lock, provenance, reading, store
+from thunder.runs import claim as claims
 from thunder.runs.cells import Planned
 from thunder.runs.run import Run
 
 GiveTurn = Callable[[], None] | None
-End = Literal["reached", "failed", "blocked", "stopped", "elsewhere"]
+End = Literal["reached", "failed", "blocked", "stopped", "elsewhere", "left"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a planned cell: reached, failed, blocked (by a need), stopped, elsewhere."""
+    """What became of a planned cell.
+
+    Args:
+        ending: reached, failed, blocked (by a need), stopped, elsewhere (another runner has it),
+            left (it goes on on a host, and nobody here waits for it).
+        is_given_back: whether it failed because the host that had it is gone.
+        left_on: that host.
+    """
 
     planned: Planned
     ending: End
     seconds: float
     error: dict[str, Any] | None = None
+    is_given_back: bool = False
+    left_on: str | None = None
 
 
 class Screen(Protocol):
@@ -45,8 +54,11 @@ class Screen(Protocol):
     def note(self, text: str) -> None:
         """Something to know about the whole."""
 
+    def ask(self, question: str) -> str:
+        """Return what somebody answers, nothing where nobody is there."""
 
-def run_one(row: Planned, screen: Screen, stop: threading.Event, give_turn: GiveTurn) -> Outcome:
+
+def run_one(row: Planned, screen: Screen, stop: place.Stop, give_turn: GiveTurn) -> Outcome:
     """Run one cell.
 
     Args:
@@ -94,36 +106,73 @@ def _with_paths_of_needs(row: Planned) -> Planned:
 
 
 def _run_owned(
-    row: Planned, held: lock.Lock, screen: Screen, stop: threading.Event, give_turn: GiveTurn
+    row: Planned, held: lock.Lock, screen: Screen, stop: place.Stop, give_turn: GiveTurn
 ) -> Outcome:
     begun = time.monotonic()
-    row = _again(row)
+    live = _living(row)
+    row = _again(row, is_live=live is not None)
     if row.is_reached:
         return Outcome(row, "reached", 0.0)
     screen.begin(row)
-    watch = _Watch(
-        row.run,
-        held,
-        attempts.start(row.run, row.cell.job, provenance.collect(), provenance.changes()),
-        lambda event: screen.event(row, event),
-    )
+    record = _started(row) if live is None else live
+    watch = _Watch(row.run, held, record, lambda event: screen.event(row, event))
     try:
         ending = _execute(row, held, stop, watch)
-        if give_turn:
-            give_turn()
-        held.check()
-        if ending.result is not None:
-            seconds = time.monotonic() - begun
-            attempts.finish(row.run, watch.record, ending.result, seconds)
-            return Outcome(row, "reached", seconds)
-        error = _complete(ending.error or {}, row)
+        if ending.left_on is not None:
+            return Outcome(row, "left", time.monotonic() - begun, left_on=ending.left_on)
+        outcome = _ended(row, ending, watch, begun, stop, give_turn)
     except Exception as mishap:  # whatever befell the job, its record says so
-        error = _described(mishap, row)
-    return _ended_badly(row, watch, error, time.monotonic() - begun, stop)
+        error, seconds = _described(mishap, row), time.monotonic() - begun
+        outcome = _ended_badly(row, watch, error, seconds, stop)
+        return replace(outcome, is_given_back=isinstance(mishap, place.Gone))
+    claims.drop(row.run.folder)
+    if (
+        live
+        and outcome.ending == "reached"
+        and live["attempts"][-1]["to_step"] != row.cell.job.goal
+    ):
+        return _run_owned(row, held, screen, stop, give_turn)  # it was asked to go less far
+    return outcome
 
 
-def _execute(row: Planned, held: lock.Lock, stop: threading.Event, watch: "_Watch") -> place.Ending:
-    job = row.cell.job
+def _ended(
+    row: Planned,
+    ending: place.Ending,
+    watch: "_Watch",
+    begun: float,
+    stop: place.Stop,
+    give_turn: GiveTurn,
+) -> Outcome:
+    """Take a run that has ended into its record."""
+    if give_turn:
+        give_turn()
+    watch.held.check()
+    seconds = time.monotonic() - begun
+    if ending.result is None:
+        return _ended_badly(row, watch, _complete(ending.error or {}, row), seconds, stop)
+    attempts.finish(row.run, watch.record, ending.result, seconds)
+    return Outcome(row, "reached", seconds)
+
+
+def _living(row: Planned) -> dict[str, Any] | None:
+    """Return the record of a run whose last attempt goes on, or ended, on a host."""
+    if not row.run.exists():
+        return None
+    record = row.run.record()
+    return record if claims.of_record(row.run.folder, record) else None
+
+
+def _started(row: Planned) -> dict[str, Any]:
+    """Record a new attempt; what a host may still do for an earlier one is ended first."""
+    if claims.read(row.run.folder) is not None:
+        from thunder.executors import ssh
+
+        ssh.release(row.run.folder)
+    return attempts.start(row.run, row.cell.job, provenance.collect(), provenance.changes())
+
+
+def _execute(row: Planned, held: lock.Lock, stop: place.Stop, watch: "_Watch") -> place.Ending:
+    job, live = row.cell.job, claims.read(row.run.folder)
     runtime = job.runtime
     order = place.Order(
         row.run.folder,
@@ -132,7 +181,9 @@ def _execute(row: Planned, held: lock.Lock, stop: threading.Event, watch: "_Watc
         frozen_seconds=runtime["stall_seconds"],
         hung_seconds=runtime["start_seconds"],
     )
-    return place.execute(place.named(runtime["site"]["runs_on"]), order, stop, watch)
+    # A run that lives on a host is found there, whatever this command says of places.
+    runs_on = [live.host["name"]] if live else runtime["site"]["runs_on"]
+    return place.execute(place.named(runs_on), order, stop, watch)
 
 
 def _ended_badly(
@@ -140,7 +191,7 @@ def _ended_badly(
     watch: "_Watch",
     error: dict[str, Any],
     seconds: float,
-    stop: threading.Event,
+    stop: place.Stop,
 ) -> Outcome:
     record = watch.record
     is_stopped = stop.is_set() or error["cause"] == "stopped"
@@ -157,7 +208,7 @@ def _ended_badly(
     return Outcome(row, "failed", seconds, error)
 
 
-def _again(row: Planned) -> Planned:
+def _again(row: Planned, *, is_live: bool) -> Planned:
     """Look again at a run that is ours now: another runner may have finished it, or died in it."""
     read = reading.of(row.run, row.cell.job.goal)
     if read.fault is not None:
@@ -172,6 +223,8 @@ def _again(row: Planned) -> Planned:
         step=record["step"],
         saved=record.get("saved"),
     )
+    if is_live:
+        return begun if is_ended else replace(begun, status="running")
     if begun.is_reached and not is_ended:  # nothing will be run that would mend the record
         attempts.stop(row.run, record, record["step"], None)
     return begun
@@ -211,6 +264,13 @@ class _Watch:
             self.record = attempts.advance(self.run, self.record, event)
         elif event["event"] == "saved":
             self.record = attempts.save(self.run, self.record, event["step"])
+        elif event["event"] == "host":  # where it is, in place of where it was asked for
+            *before, last = self.record["attempts"]
+            told = {key: event[key] for key in ("host", "versions")}
+            last = {**last, "provenance": {**last["provenance"], **told}}
+            self.record = attempts.write_record(
+                self.run, {**self.record, "attempts": [*before, last]}
+            )
         elif event["event"] == "backend":
             *before, last = self.record["attempts"]
             last = {**last, "backend": event["backend"]}

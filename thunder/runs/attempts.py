@@ -114,7 +114,7 @@ def _clear_torn(run: Run) -> None:
 
 
 def _write_manifest(run: Run, keep: Sequence[str] = ()) -> None:
-    manifest.write(run.folder, run.id, leave_out=(run_files.RECORD,), keep=keep)
+    manifest.write(run.folder, run.id, leave_out=manifest.NOT_LISTED, keep=keep)
 
 
 def _refresh_manifest(run: Run) -> None:

@@ -13,6 +13,9 @@ from thunder.runs import once
 
 _SHOWN_FAULTS = 3
 
+# Left out besides itself: the record, written last, and what changes after a run is over.
+NOT_LISTED = (run_files.RECORD, run_files.MIRROR)
+
 
 def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence[str] = ()) -> None:
     """List what lies in a folder, hidden files and `leave_out` aside.
@@ -24,7 +27,7 @@ def write(folder: Path, run_id: str, *, leave_out: Sequence[str], keep: Sequence
     if wrong:  # a new one would vouch for whatever lies there now
         raise ThunderError(wrong[0], "verification")
     kept = {name: before[name] for name in keep if name in before}
-    present = {name: _artifact(folder, name) for name in _names(folder, leave_out)}
+    present = {name: artifact(folder, name) for name in _names(folder, leave_out)}
     artifacts = [artifact for _, artifact in sorted({**present, **kept}.items())]
     listing = {"id": run_id, "artifacts": artifacts}
     schema.check("manifest", listing, str(folder / run_files.MANIFEST), cause="crash")
@@ -76,7 +79,8 @@ def bytes_of(folder: Path, run_id: str, name: str) -> int:
     return int(expected[name]["bytes"]) if name in expected else 0
 
 
-def _artifact(folder: Path, name: str) -> dict[str, Any]:
+def artifact(folder: Path, name: str) -> dict[str, Any]:
+    """Return a file as a manifest lists it."""
     path = folder / name
     return {"path": name, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}
 

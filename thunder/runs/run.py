@@ -11,6 +11,7 @@ from thunder.config.plain import by_key
 from thunder.ground import command, digest, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError, reason_of
 from thunder.jobs.job import id_of
+from thunder.runs import claim as claims
 from thunder.runs import lock, manifest, once
 
 Status = Literal["planned", "running", "paused", "done", "failed", "lost", "unreadable"]
@@ -113,14 +114,24 @@ class Run:
         )
 
     def status(self, record: Mapping[str, Any] | None = None) -> Status:
-        """Return the status; a run that says running without a living owner is lost."""
+        """Return the status; a run that says running without a living owner anywhere is lost."""
         if not self.exists():
             return "planned"
         recorded: Status = (record or self.record())["status"]
         if recorded != "running" or self.is_owned():
             return recorded
-        recorded = self._record_now()["status"]  # its owner may have ended it since the first look
-        return "lost" if recorded == "running" and not self.is_owned() else recorded
+        now = self._record_now()  # its owner may have ended it since the first look
+        recorded = now["status"]
+        if recorded != "running" or self.is_owned():
+            return recorded
+        claim = claims.of_record(self.folder, now)
+        return "running" if claim and not claim.is_void else "lost"
+
+    def lives_on(self) -> str | None:
+        """Return the host that a run lives on, None where it is on this machine or has ended."""
+        record = self.record()
+        claim = claims.of_record(self.folder, record)
+        return claim.host["name"] if claim else None
 
     def is_owned(self) -> bool:
         """Say whether a living process holds the run's lock."""

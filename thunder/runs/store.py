@@ -55,8 +55,13 @@ def all_runs(outputs: Path) -> list[Run]:
         for kind in kinds
         if kind.is_dir()
         for folder in sorted(kind.iterdir())
-        if _FOLDER.match(folder.name) and Run(folder).exists()
+        if is_name(folder.name) and Run(folder).exists()
     ]
+
+
+def is_name(name: str) -> bool:
+    """Say whether a folder of a run may have a name."""
+    return _FOLDER.match(name) is not None
 
 
 def by_prefix(outputs: Path, word: str) -> Run:
@@ -89,7 +94,7 @@ def verify(run: Run) -> list[str]:
         run.document()
         record = run.record()
         may_grow = record["status"] != "done"
-        left_out = (run_files.RECORD,)
+        left_out = manifest.NOT_LISTED
         wrong = manifest.faults(run.folder, run.id, leave_out=left_out, may_grow=may_grow)
         return wrong or belated(run, record["step"])
     except (ThunderError, OSError) as error:  # a link to nothing, or what may not be read

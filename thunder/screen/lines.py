@@ -118,11 +118,19 @@ def end_lines(outcome: Outcome, *, many: bool) -> list[str]:
     if outcome.ending == "stopped":
         here = "" if row.step is None else f" from step {row.begins_at}"
         return [f"stopped {name}; run the same command again to go on{here}"]
+    if outcome.ending == "left":
+        ask = command.line("thunder", "attach", row.run.folder.name, *_where(row))
+        return [f"left    {name} runs on {outcome.left_on}; to go on watching: {ask}"]
     if outcome.ending == "elsewhere":
         return [f"busy    {name}: another runner has it"]
     if outcome.ending == "blocked":
         return [f"blocked {name}: {(outcome.error or {})['message']}"]
     return [f"FAILED  {name}  {seconds}", *error_lines(outcome.error or {}, row)]
+
+
+def _where(row: Planned) -> list[str]:
+    outputs = str(row.cell.job.runtime["outputs"])
+    return [] if outputs == "outputs" else ["--outputs", outputs]
 
 
 def _headline(row: Planned) -> str:

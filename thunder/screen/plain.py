@@ -58,6 +58,10 @@ class Plain:
         """Show a note."""
         self.say(f"note    {text}")
 
+    def ask(self, question: str) -> str:
+        """Answer nothing: a log has nobody who reads along."""
+        return ""
+
     def __enter__(self) -> "Plain":
         return self
 

@@ -3,6 +3,7 @@
 Rich writes control characters of its own, so every word from outside is escaped here.
 """
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,17 @@ class Terminal:
     def note(self, text: str) -> None:
         """Show a note."""
         self.say(f"note    {text}")
+
+    def ask(self, question: str) -> str:
+        """Ask who looks on, below the bars; a second Ctrl-C is no answer either."""
+        self.progress.stop()
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return self.console.input(question, markup=False)
+        except (EOFError, KeyboardInterrupt):
+            return ""
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _add(self, planned: Planned, total: int | None, word: str = "train   step") -> None:
         name = planned.cell.job.id

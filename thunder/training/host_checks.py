@@ -1,7 +1,6 @@
 """The preflight of the hosts that ranks run on: each checked there, all rows in one table."""
 
 import json
-import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import command, wording
+from thunder.ground import wording
 from thunder.ground.errors import ThunderError
 from thunder.hosts import connection, environment, host, inputs, sync
 from thunder.hosts.connection import Connection, Lost
@@ -32,7 +31,6 @@ _BEAT_SECONDS = 5.0
 _PING_SECONDS = 5.0
 _ROUNDS = 20
 _COLD = ("data", "model")  # causes that bringing files can mend
-_MAIN = "python -m thunder "
 
 
 @dataclass(frozen=True)
@@ -220,17 +218,11 @@ def _mend(work: _Work, way: Connection, places: Mapping[str, Place], checks: Che
 
 def _advise(work: _Work, checks: Checks) -> None:
     """Say with what is cold which command brings it."""
-    advice = f"; bring it: {sync_command(work.config, checks.host)}"
+    advice = f"; bring it: {sync.command_for(work.runtime, checks.host)}"
     failed = [row for row in checks.rows if row["status"] == "FAIL"]
     for row, cause in zip(failed, checks.causes, strict=True):
         if cause in _COLD:
             row["reason"] += advice
-
-
-def sync_command(config: Mapping[str, Any], name: str) -> str:
-    """Return the command that brings what a job reads to a host."""
-    again = str(config["runtime"].get("reproduce") or "").removeprefix(_MAIN)
-    return command.line("thunder", "sync", *shlex.split(again), "--to", name)
 
 
 def _ring(config: Mapping[str, Any], opened: Mapping[str, Any]) -> list[Mapping[str, str]]:

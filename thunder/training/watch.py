@@ -144,7 +144,8 @@ class Watch:
         if failure:
             place = f"host {rank.host}: " if rank.host else ""
             raise ThunderError(f"{place}{failure['message']}", failure["cause"])
-        self._raise_lost([rank])
+        # A rank may lose its peer before anybody notices that there is no way to that host.
+        self._raise_lost(self.processes if rank.code == PEER_LOST else [rank])
         how = "lost its peer" if rank.code == PEER_LOST else exit_text(rank.code or 0)
         words = rank.last_words()
         ending = f"; its last words:\n{words}" if words else ""

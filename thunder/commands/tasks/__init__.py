@@ -4,6 +4,7 @@ import sys
 
 from thunder.commands import cli
 from thunder.commands.tasks.ask import diff, plan, show, status, why
+from thunder.commands.tasks.away import attach, stop
 from thunder.commands.tasks.machines import hosts
 from thunder.commands.tasks.move import sync
 from thunder.commands.tasks.prepare import check, corpus, doctor
@@ -12,7 +13,8 @@ from thunder.commands.tasks.prove import errors, promote, report, score, table, 
 TASKS = (
     plan, status, show, why, diff,
     verify, table, score, report, errors, promote,
-    doctor, hosts, sync, check, corpus,
+    doctor, check, corpus,
+    hosts, sync, attach, stop,
 )  # fmt: skip
 
 

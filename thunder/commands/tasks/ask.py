@@ -6,7 +6,7 @@ from thunder.commands import cli, selection, views
 from thunder.commands.selection import outputs_dir
 from thunder.ground import command, files, wording
 from thunder.ground.errors import ThunderError
-from thunder.runs import reading, store
+from thunder.runs import mirror, reading, store
 from thunder.runs.run import differences, spelt
 
 
@@ -108,6 +108,8 @@ def show(
     print(f"code     {last['provenance']['commit'] or last['provenance']['reason']}"
           f"{' + uncommitted changes' if last['provenance']['dirty'] else ''}")  # fmt: skip
     print(f"host     {last['provenance']['host']['name']}, {last['provenance']['host']['cpu']}")
+    for name, copy in mirror.read(selected.folder).items():
+        print(f"on {name:<5} {copy['folder']}, {wording.count(len(copy['artifacts']), 'file')}")
     print("\n".join(views.attempt_lines(record, status)))
     if metrics:
         print(wording.columns(["metric", "value"], views.metric_rows(metrics)))

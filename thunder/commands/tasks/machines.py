@@ -1,39 +1,47 @@
 """Tasks about machines behind ssh: what they are and have, and to prepare them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from thunder.commands import cli
-from thunder.commands.selection import places_dir
+from thunder.commands.selection import outputs_dir, places_dir
 from thunder.config import sources
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 
-_PREPARE = "prepare"
+_PREPARE, _CLEAN = "prepare", "clean"
 
 
 @cli.task(
-    "action", "host", action="prepare, or the name of a host to ask (default: ask every one)",
-    host="prepare: the host to make an environment on (default: every one)",
+    "action", "host",
+    action="prepare, clean, or the name of a host to ask (default: ask every one)",
+    host="the host to make an environment on, or to clean (default: every one)",
     site="a site that has hosts (default: conf/local.yaml's); site=NAME means the same",
     extra="prepare: extras of thunder that it needs as well, with commas between",
     lend_network="prepare: pip there goes through this machine, where the host has no internet",
+    yes="clean: remove there what is proven home; without it, show what that is",
     speed="measure how fast each multiplies matrices, and advise shares of rows",
 )  # fmt: skip
 def hosts(
     action: str = "", host: str = "", site: str = "", extra: str = "", speed: bool = False,
-    lend_network: bool = False,
+    lend_network: bool = False, yes: bool = False, outputs: str | None = None,
     set: Sequence[str] | None = None, config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
-    """Say what the hosts of a site are and have; `hosts prepare` makes environments there."""
+    """Say what the hosts of a site are and have; `prepare` readies them, `clean` makes room."""
     from thunder.commands import hosts as views
 
-    if host and action != _PREPARE:
-        raise ThunderError(f"hosts {action!r}: not an action; actions: {_PREPARE}; or one host")
+    actions, folder = (_PREPARE, _CLEAN), outputs_dir(outputs, config_dir)
+    if host and action not in actions:
+        named = ", ".join(actions)
+        raise ThunderError(f"hosts {action!r}: not an action; actions: {named}; or one host")
     chosen = views.site(site, set or (), sources.sources(places_dir(config_dir)))
-    wanted = views.chosen(chosen, host or (action if action != _PREPARE else ""))
+    wanted = views.chosen(chosen, host or (action if action not in actions else ""))
     if action == _PREPARE:
         return _prepared(wanted, extra, lends_network=lend_network, is_json=json)
+    if action == _CLEAN:
+        _clean(wanted, folder, remove=yes)
+        return None
     from thunder.hosts import survey
 
     report = {"site": chosen["name"]} | survey.of_hosts(wanted, chosen["ranks_on"], speed=speed)
@@ -50,3 +58,10 @@ def _prepared(wanted: Any, extra: str, *, lends_network: bool, is_json: bool) ->
     if is_json:
         print(files.render_json(rows), end="")
     return 1 if any(row["fault"] for row in rows) else None
+
+
+def _clean(wanted: Any, outputs: Path, *, remove: bool) -> None:
+    from thunder.commands import cleaning
+
+    copies = cleaning.clean(list(wanted.values()), outputs, remove=remove)
+    print("\n".join(cleaning.lines(copies, removed=remove)))

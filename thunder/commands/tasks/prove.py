@@ -10,7 +10,7 @@ from thunder.commands.selection import outputs_dir
 from thunder.ground import files, folders, schema, wording
 from thunder.ground.errors import ThunderError
 from thunder.jobs.kinds import KINDS
-from thunder.runs import reading, store
+from thunder.runs import mirror, reading, store
 
 
 @cli.task(
@@ -115,6 +115,8 @@ def report(
             f"{path}: no report; the run is {so_far.status}: ask thunder show{more} {name}"
         )
     print(path.read_text(encoding="utf-8"), end="")
+    for line in [] if json else mirror.table(selected.folder):
+        print(line)
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from thunder.hosts.far.filesystem import placed
 from thunder.hosts.far.refusal import Refused
 
-_POLL_SECONDS = 0.25
+_FIRST_POLL_SECONDS, _POLL_SECONDS = 0.05, 0.5  # seldom, the longer nothing comes
 _MOST_BYTES = 1 << 20
 
 
@@ -84,23 +84,30 @@ def is_locked(path: str) -> bool:
         os.close(descriptor)
 
 
-def follow(path: str, offset: int, seconds: float, lock: str) -> dict[str, Any]:
+def follow(
+    path: str, offset: int, seconds: float, lock: str, renewed: str | None = None
+) -> dict[str, Any]:
     """Return the whole lines that a file has after an offset, as soon as there are any.
 
     Args:
         seconds: how long they are waited for.
         lock: the file that who writes them has locked; when it is let go, nothing is waited for.
+        renewed: a file whose time says to who writes that somebody asked.
 
     Returns {"text", "offset" behind it, "held"}.
     """
     deadline, place = time.monotonic() + seconds, placed(path)
+    pause = _FIRST_POLL_SECONDS
+    if renewed and os.path.isfile(placed(renewed)):
+        os.utime(placed(renewed))
     while True:
         held = is_locked(lock)  # first: what was written before it was let go is read below
         data = _from(place, offset)
         data = data[: data.rfind(b"\n") + 1]
         if data or not held or time.monotonic() > deadline:
             return {"text": data.decode(), "offset": offset + len(data), "held": held}
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(2 * pause, _POLL_SECONDS)
 
 
 def state(pid: int) -> str | None:

@@ -1,0 +1,82 @@
+"""What comes home gets its place whole, and nothing that an earlier pull left comes with it."""
+
+from pathlib import Path
+
+import pytest
+from lab import Lab
+
+from thunder.executors import home
+from thunder.ground import digest, files
+from thunder.ground.errors import Faults
+from thunder.hosts import connection, host
+from thunder.runs import listing, manifest, mirror
+
+ID = "0" * 12
+
+
+@pytest.fixture
+def far(lab: Lab, tmp_path: Path) -> Path:
+    folder = tmp_path / "far"
+    files.write_text(folder / "checkpoints/step-1/weights", "one")
+    files.write_text(folder / "rows.jsonl", "{}\n")
+    listing.write(folder, ID, {})
+    return folder
+
+
+def bring(lab: Lab, far: Path, here: Path) -> list[str]:
+    with connection.opened(host.of_site(lab.site())["mac4"]) as way:
+        return home.bring(way, str(far), str(far / ".away/a"), here, {})
+
+
+def test_what_the_manifest_lists_comes_home_and_nothing_else(
+    lab: Lab, far: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    files.write_text(here / ".incoming/checkpoints/step-0/weights", "of an earlier pull")
+    files.write_text(here / ".incoming/checkpoints/.part/weights", "half")
+    with (far / "rows.jsonl").open("a") as stream:
+        stream.write('{"added": "since"}\n')
+    assert bring(lab, far, here) == ["checkpoints/step-1/weights", "rows.jsonl"]
+    assert digest.visible_files(here) == ["checkpoints/step-1/weights", "mirror.json", "rows.jsonl"]
+    assert (here / "rows.jsonl").read_text() == "{}\n"
+    assert not (here / ".incoming").exists()
+    assert bring(lab, far, here) == []
+
+
+def test_what_was_removed_there_goes_here_and_what_is_ours_stays(
+    lab: Lab, far: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    bring(lab, far, here)
+    files.write_text(here / "metrics.json", "{}\n")
+    (far / "checkpoints/step-1").rename(far / "checkpoints/step-2")
+    listing.write(far, ID, {})
+    assert bring(lab, far, here) == ["checkpoints/step-2/weights"]
+    names = ["checkpoints/step-2/weights", "metrics.json", "mirror.json", "rows.jsonl"]
+    assert digest.visible_files(here) == names
+    assert not (here / "checkpoints/step-1").exists()
+    listed = mirror.read(here)["mac4"]["artifacts"]
+    assert listed == files.read_json(far / "manifest.json")["artifacts"]
+
+
+def test_what_is_not_what_the_manifest_says_never_gets_a_name_here(
+    lab: Lab, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home, "_TRIES", 2)
+    (far / "checkpoints/step-1/weights").write_text("two")
+    with pytest.raises(Faults, match="weights: its bytes are others"):
+        bring(lab, far, tmp_path / "here")
+    assert digest.visible_files(tmp_path / "here") == []
+
+
+def test_a_listing_of_what_grows_is_of_one_moment(tmp_path: Path) -> None:
+    known: listing.Digests = {}
+    (tmp_path / "rows.jsonl").write_text("one\n")
+    for name in ("run.json", "mirror.json"):
+        (tmp_path / name).write_text("{}")
+    listing.write(tmp_path, ID, known)
+    assert manifest.faults(tmp_path, ID, leave_out=manifest.NOT_LISTED) == []
+    (tmp_path / "rows.jsonl").write_text("one\ntwo\n")
+    assert manifest.faults(tmp_path, ID, leave_out=manifest.NOT_LISTED, may_grow=True) == []
+    listing.write(tmp_path, ID, known)
+    assert manifest.faults(tmp_path, ID, leave_out=manifest.NOT_LISTED) == []

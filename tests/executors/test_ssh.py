@@ -1,0 +1,408 @@
+"""A whole run on a host: begun there, watched from here, home when it is over, whatever befalls."""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import running
+from far_runs import Away, quiet
+from lab import Lab
+
+from thunder.ground import files
+from thunder.runner import loop as runner
+from thunder.runs import claim, store
+
+pytestmark = pytest.mark.slow
+COUNTING = ("+profile=dry", "dry.value=20", "dry.sleep_seconds=0.2", "seed=1")
+STEPS = [*range(1, 21)]
+
+
+@pytest.fixture
+def away(lab: Lab, tmp_path: Path) -> Away:
+    return Away(lab, tmp_path, "mac4")
+
+
+def computed(away: Away) -> list[int]:
+    """The steps that were computed, on whatever machine, as they came home."""
+    path = away.run().folder / "computed.jsonl"
+    return [row["step"] for row in files.read_jsonl(path)]
+
+
+def machines(away: Away) -> set[str]:
+    path = away.run().folder / "computed.jsonl"
+    return {row["host"] for row in files.read_jsonl(path)}
+
+
+def wait_for_checkpoints(away: Away, count: int = 1) -> None:
+    """Wait until so many checkpoints are home."""
+    glob = "dry/*/checkpoints/*/weights"
+    running.wait_for(lambda: len([*away.outputs.glob(glob)]) >= count, "a checkpoint that is home")
+
+
+def wait_for_steps(away: Away, count: int) -> None:
+    """Wait until so many steps are in rows that are home."""
+    running.wait_for(
+        lambda: any(
+            len(path.read_bytes().splitlines()) >= count
+            for path in away.outputs.glob("dry/*/computed.jsonl")
+        ),
+        f"{count} steps",
+    )
+
+
+def is_whole(away: Away, attempts: int = 1) -> None:
+    """Nothing was computed twice, all of it is here and right, and nothing runs there any more."""
+    run = away.run()
+    assert run.status() == "done"
+    assert running.attempts(away.outputs) == attempts
+    assert computed(away) == STEPS
+    assert store.verify(run) == []
+    assert sorted(path.name for path in (run.folder / "checkpoints").iterdir()) == [
+        "step-0015",
+        "step-0020",
+    ]
+    assert claim.read(run.folder) is None
+    assert [quiet(machine) for machine in away.lab.machines.values()] == [[], []]
+
+
+def test_a_run_lives_on_a_host_and_is_here_when_it_is_over(lab: Lab, away: Away) -> None:
+    ended = running.thunder(*away.words("+profile=dry"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    run = away.run()
+    record = run.record()
+    assert record["status"] == "done"
+    assert record["attempts"][0]["provenance"]["host"]["name"] == "mac4"
+    assert store.verify(run) == []
+    assert run.metrics()["value"] == 1.0
+    assert (away.there(lab["mac4"]) / "manifest.json").is_file()
+    assert claim.read(run.folder) is None
+    assert quiet(lab["mac4"]) == []
+    again = running.thunder(*away.words("+profile=dry"))
+    assert (again.returncode, running.attempts(away.outputs)) == (0, 1)
+
+
+def test_a_failure_there_is_told_here_in_its_words(lab: Lab, away: Away) -> None:
+    ended = running.thunder(*away.words("+profile=dry"), lane="raises")
+    assert ended.returncode == runner.EXIT_FAILED
+    error = running.error_of(away.run())
+    assert (error["cause"], error["message"]) == ("crash", "ZeroDivisionError: a fault of ours")
+    assert "ߒߞߏ: the last words" in error["last_lines"]
+    assert quiet(lab["mac4"]) == []
+
+
+def test_a_launcher_that_is_killed_finds_its_run_again_and_doubles_nothing(away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    running.kill(process)
+    (row,) = json.loads(away.task("status", "--json").stdout)
+    assert (row["status"], row["on"]) == ("running", "mac4")
+    ended = running.thunder(*away.words(*COUNTING), lane="counting")
+    assert ended.returncode == 0, ended.stdout
+    is_whole(away)
+
+
+def test_whenever_the_launcher_is_killed_no_step_is_computed_twice(away: Away) -> None:
+    draw = random.Random(5)
+    kills = 0
+    while True:
+        process = running.begin(*away.words(*COUNTING), lane="counting")
+        try:
+            process.communicate(timeout=draw.uniform(0.5, 4.0))
+        except Exception:
+            running.kill(process)
+            kills += 1
+            continue
+        break
+    assert process.returncode == 0
+    assert kills
+    is_whole(away, attempts=running.attempts(away.outputs))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_without_a_terminal_a_run_is_left_to_go_on(away: Away, number: int) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    process.send_signal(number)
+    code, out, _ = running.ended(process)
+    name = away.run().folder.name
+    assert code == runner.EXIT_STOPPED
+    assert f"runs on mac4; to go on watching: thunder attach {name}" in out
+    attached = away.task("attach", name)
+    assert attached.returncode == 0, attached.stdout + attached.stderr
+    is_whole(away)
+    assert "lives on no host: it is done" in away.task("attach", name).stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_stopped"), [("\r", False), ("\x03", False), ("s\r", True)],
+    ids=["nothing", "Ctrl-C again", "stop"],
+)  # fmt: skip
+def test_at_a_terminal_ctrl_c_asks_whether_to_leave_or_to_stop(
+    away: Away, answer: str, is_stopped: bool
+) -> None:
+    terminal = away.at_terminal(*COUNTING, lane="counting")
+    terminal.read_until("5/20")
+    terminal.type("\x03")
+    terminal.read_until("[leave/stop]")
+    terminal.type(answer)
+    assert terminal.ended() == runner.EXIT_STOPPED, terminal.said
+    assert away.run().status() == ("paused" if is_stopped else "running")
+    assert ("stopping; every run stays resumable" in terminal.said) == is_stopped
+    assert running.thunder(*away.words(*COUNTING), lane="counting").returncode == 0
+    assert running.attempts(away.outputs) == 1 + is_stopped
+    assert sorted({*computed(away)}) == STEPS
+
+
+def test_what_owns_a_run_there_may_be_killed(lab: Lab, away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    lab["mac4"].run("pkill", "-9", "-f", "executors.away")
+    code, out, _ = running.ended(process)
+    assert code == 0, out
+    assert "its process there is gone, and the run had not ended; it is given back" in out
+    assert sorted({*computed(away)}) == STEPS
+    assert running.attempts(away.outputs) == 2
+    assert quiet(lab["mac4"]) == []
+
+
+def test_no_other_machine_gets_a_run_that_may_still_go_on(lab: Lab, away: Away) -> None:
+    words = away.words(*COUNTING)
+    process = running.begin(*words, lane="counting")
+    wait_for_checkpoints(away)
+    running.kill(process)
+    lab["mac4"].cut("ssh")
+    away.site("mac5")
+    process = running.begin(*words, lane="counting")
+    try:
+        time.sleep(4)
+        assert lab["mac5"].processes() == []
+    finally:
+        lab["mac4"].heal("ssh")
+    assert running.ended(process)[0] == 0
+    assert machines(away) == {"mac4"}
+    is_whole(away)
+
+
+def test_a_run_that_failed_here_while_it_went_on_there_is_ended_before_it_begins_anew(
+    lab: Lab, away: Away
+) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    running.kill(process)
+    run = away.run()
+    record = run.record()
+    record["status"] = record["attempts"][-1]["status"] = "failed"
+    files.write_json(run.folder / "run.json", record)
+    away.site("mac5")
+    ended = running.thunder(*away.words(*COUNTING), lane="counting")
+    assert ended.returncode == 0, ended.stdout
+    assert machines(away) == {"mac4", "mac5"}
+    assert sorted({*computed(away)}) == STEPS
+    assert lab["mac4"].processes() == []
+
+
+def test_what_a_machine_has_of_a_run_that_went_on_elsewhere_is_moved_aside(
+    lab: Lab, away: Away
+) -> None:
+    def stopped(host: str, steps: int) -> None:
+        away.site(host)
+        process = running.begin(*away.words(*COUNTING), lane="counting")
+        wait_for_steps(away, steps)
+        running.kill(process)
+        assert away.task("stop", away.run().folder.name).returncode == 0
+
+    stopped("mac4", 5)
+    stopped("mac5", 10)
+    away.site("mac4")
+    assert running.thunder(*away.words(*COUNTING), lane="counting").returncode == 0
+    assert sorted({*computed(away)}) == STEPS
+    (aside,) = (lab["mac4"].home / "thunder/aside").iterdir()
+    assert aside.name.startswith(f"dry-{away.run().folder.name}-")
+    assert not (aside / "checkpoints/step-0010").exists()
+
+
+def test_a_kind_whose_packages_a_machine_lacks_is_not_sent_there(
+    away: Away, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "hidden/sitecustomize.py"  # which Python reads at its start
+    hidden.parent.mkdir()
+    hidden.write_text("import sys\nsys.modules['torch'] = None\n")
+    bare = tmp_path / "bare"
+    path = f'export PYTHONPATH="{hidden.parent}:$PYTHONPATH"'
+    bare.write_text(f'#!/bin/sh\n{path}\nexec {sys.executable} "$@"\n')
+    bare.chmod(0o755)
+    away.site("mac4", hosts={"mac4": {"environment": str(bare)}})
+    words = ("+profile=asr_ctc", "train.epochs=1", "data.take=40")
+    ended = running.thunder(*away.words(*words))
+    assert ended.returncode == runner.EXIT_FAILED
+    assert "host mac4 lacks torch, which kind asr" in ended.stdout
+
+
+def test_a_run_can_be_stopped_from_elsewhere_and_resumes(away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    running.kill(process)
+    stopped = away.task("stop", away.run().folder.name)
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    assert away.run().status() == "paused"
+    assert quiet(away.lab["mac4"]) == []
+    assert running.thunder(*away.words(*COUNTING), lane="counting").returncode == 0
+    assert sorted({*computed(away)}) == STEPS
+    assert running.attempts(away.outputs) == 2
+
+
+def test_a_link_that_is_down_for_ten_seconds_stops_nothing(lab: Lab, away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    lab["mac4"].cut("ssh")
+    time.sleep(10)
+    lab["mac4"].heal("ssh")
+    assert running.ended(process)[0] == 0
+    is_whole(away)
+
+
+def test_a_link_that_is_lost_is_found_again(lab: Lab, away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    lab["mac4"].run("pkill", "-9", "-f", "sshd.*notty")
+    code, out, _ = running.ended(process)
+    assert code == 0, out
+    assert out.count("mac4 is out of reach; the run goes on there") == 1
+    assert "mac4 is within reach again" in out
+    is_whole(away)
+
+
+def test_a_machine_that_is_started_anew_gives_its_run_back(lab: Lab, away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    lab["mac4"].die()
+    lab["mac4"].boot()
+    code, out, _ = running.ended(process)
+    assert code == 0, out
+    assert "the machine was started anew, and the run had not ended; it is given back" in out
+    assert running.attempts(away.outputs) == 2
+    assert sorted({*computed(away)}) == STEPS
+    assert len(computed(away)) < 2 * len(STEPS) - 5  # from its checkpoint, not from nothing
+    assert quiet(lab["mac4"]) == []
+
+
+def test_the_runs_of_a_machine_that_is_gone_for_good_go_on_elsewhere(lab: Lab, away: Away) -> None:
+    away.site("mac4", "mac5")
+    words = away.words("-m", *COUNTING[:-1], "seed=1,2,3", "lease_seconds=4")
+    process = running.begin(*words, lane="counting")
+    wait_for_checkpoints(away, 3)
+    lab["mac4"].die()
+    try:
+        out, _ = process.communicate(timeout=150)
+        assert process.returncode == 0, out
+        assert out.count("out of reach for longer than the lease of the run") == 1
+        assert running.statuses(away.outputs) == ["done"] * 3
+        rows = [
+            [*files.read_jsonl(run.folder / "computed.jsonl")]
+            for run in store.all_runs(away.outputs)
+        ]
+        assert [sorted({row["step"] for row in one}) for one in rows] == [STEPS] * 3
+        assert {"mac4", "mac5"} in [{row["host"] for row in one} for one in rows]
+        assert quiet(lab["mac5"]) == []
+    finally:
+        lab["mac4"].boot()
+
+
+def test_a_run_that_nobody_asks_for_ends_itself_and_resumes(lab: Lab, away: Away) -> None:
+    words = away.words("+profile=dry", "dry.value=60", *COUNTING[2:], "lease_seconds=3")
+    process = running.begin(*words, lane="counting")
+    wait_for_checkpoints(away)
+    running.kill(process)
+    running.wait_for(lambda: not lab["mac4"].processes(), "the end of the run there")
+    ended = running.thunder(*words, lane="counting")
+    assert ended.returncode == 0, ended.stdout
+    assert "nobody asked for the run for 3 s, so it ended itself" in ended.stdout
+    assert running.attempts(away.outputs) == 2
+    assert sorted({*computed(away)}) == [*range(1, 61)]
+
+
+def test_a_pull_that_is_cut_is_gone_on_with(lab: Lab, away: Away) -> None:
+    words = away.words(*COUNTING[:-1], "seed=4")  # checkpoints of 4 MB
+    with lab["mac4"].slow(megabits=16):
+        process = running.begin(*words, lane="counting")
+        running.wait_for(lambda: list(away.outputs.glob("dry/*/.incoming")), "a pull")
+        time.sleep(0.7)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        lab["mac4"].run("pkill", "-9", "rsync")
+    assert not list(away.outputs.glob("dry/*/checkpoints/*"))
+    assert running.thunder(*words, lane="counting").returncode == 0
+    is_whole(away)
+    assert not list(away.outputs.glob("dry/*/.incoming"))
+
+
+def test_a_file_that_is_written_anew_while_it_comes_home_is_never_taken_for_another(
+    lab: Lab, away: Away
+) -> None:
+    words = away.words("+profile=dry", "dry.value=20", "seed=3")
+    with lab["mac4"].slow(megabits=40):
+        ended = running.thunder(*words, lane="rewriting")
+    assert ended.returncode == 0, ended.stdout
+    assert store.verify(away.run()) == []
+    here, there = away.run().folder, away.there(lab["mac4"])
+    assert (here / "weights").read_bytes() == (there / "weights").read_bytes()
+
+
+@pytest.mark.parametrize("size", ["1m", "16m"], ids=["before it begins", "while it runs"])
+def test_a_full_disk_there_is_named(lab: Lab, away: Away, size: str) -> None:
+    small = lab["mac4"].home / "small"
+    small.mkdir(exist_ok=True)
+    lab["mac4"].run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(small))
+    try:
+        every = {"python": "/usr/bin/python3", "environment": str(away.folder / "python")}
+        away.site("mac4", every_host={**every, "workspace": str(small)})
+        ended = running.thunder(*away.words("+profile=dry"), lane="fills_disk")
+        assert ended.returncode == runner.EXIT_FAILED
+        error = running.error_of(away.run())
+        assert error["cause"] == "write"
+        assert "No space left on device" in error["message"]
+        assert quiet(lab["mac4"]) == []
+    finally:
+        lab["mac4"].run("umount", str(small))
+
+
+def test_a_host_that_cannot_be_used_is_one_line_and_the_cells_run_elsewhere(away: Away) -> None:
+    hosts = {"mac4": {}, "mac5": {}, "nowhere": {}}
+    away.site("nowhere", "mac4", hosts=hosts)
+    words = away.words("-m", "+profile=dry", "seed=range(0,4)")
+    ended = running.thunder(*words)
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout.count("host nowhere (nowhere)") == 1
+    assert running.statuses(away.outputs) == ["done"] * 4
+    away.site("nowhere", hosts=hosts)
+    failed = running.thunder(*away.words("+profile=dry", "seed=9"))
+    assert failed.returncode == runner.EXIT_FAILED
+    assert "no machine of that name" in failed.stdout
+
+
+def test_hosts_share_a_matrix_each_taking_the_next_cell(lab: Lab, away: Away) -> None:
+    away.site("mac4", "mac5")
+    words = away.words("-m", "+profile=dry", "seed=range(0,6)", "dry.sleep_seconds=1")
+    begun = time.monotonic()
+    assert running.thunder(*words).returncode == 0
+    runs = store.all_runs(away.outputs)
+    hosts = [run.record()["attempts"][0]["provenance"]["host"]["name"] for run in runs]
+    assert {hosts.count(name) for name in ("mac4", "mac5")} <= {2, 3, 4}
+    assert len(hosts) == 6
+    assert time.monotonic() - begun < 30
+    assert [store.verify(run) for run in runs] == [[]] * 6
+
+
+def test_two_launchers_at_once_run_every_cell_once(lab: Lab, away: Away) -> None:
+    away.site("mac4", "mac5")
+    words = away.words("-m", "+profile=dry", "seed=range(0,5)", "dry.sleep_seconds=1", "wait=true")
+    processes = [running.begin(*words) for _ in range(2)]
+    assert [running.ended(process)[0] for process in processes] == [0, 0]
+    assert running.statuses(away.outputs) == ["done"] * 5
+    assert running.attempts(away.outputs) == 5
+    assert [quiet(machine) for machine in lab.machines.values()] == [[], []]

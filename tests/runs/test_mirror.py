@@ -1,0 +1,25 @@
+"""What lies where of a run: by host, with digests, as it was last seen."""
+
+from pathlib import Path
+
+from thunder.ground import files
+from thunder.runs import manifest, mirror
+
+ID = "0" * 12
+
+
+def test_what_hosts_have_is_told_file_by_file_beside_what_lies_here(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    assert mirror.table(tmp_path) == []
+    manifest.write(tmp_path, ID, leave_out=manifest.NOT_LISTED)
+    one = manifest.artifact(tmp_path, "a.txt")
+    mirror.note(tmp_path, "mac4", "/far", [one, {**one, "path": "old.txt", "sha256": "1" * 64}])
+    written = (tmp_path / "mirror.json").read_bytes()
+    mirror.note(tmp_path, "mac4", "/far", mirror.read(tmp_path)["mac4"]["artifacts"])
+    assert (tmp_path / "mirror.json").read_bytes() == written  # known, and not written anew
+    *_, first, second = mirror.table(tmp_path)
+    assert first == f"| a.txt | {one['sha256']} | {one['sha256']} |"
+    assert second == f"| old.txt | – | {'1' * 64} |"
+    assert manifest.faults(tmp_path, ID, leave_out=manifest.NOT_LISTED) == []
+    mirror.forget(tmp_path, "mac4")
+    assert files.read_json(tmp_path / "mirror.json") == {"hosts": {}}

@@ -1,0 +1,137 @@
+"""Runs on hosts that are proven home: shown, or removed there; everything else is kept."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thunder.executors import sending, supplies, ways
+from thunder.ground import files, run_files, wording
+from thunder.ground.errors import ThunderError, message_of
+from thunder.hosts.connection import Connection
+from thunder.hosts.host import Host
+from thunder.runs import lock, mirror, reading, store
+from thunder.runs.manifest import NOT_LISTED
+from thunder.runs.run import Run
+
+_SECONDS_PER_GIGABYTE = 30.0
+_HASH_SECONDS = 60.0
+_LISTING_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A run's folder on a host.
+
+    Args:
+        run: its kind and name, `None` where the host itself is spoken of.
+        kept: why it stays; empty where it is proven home.
+    """
+
+    host: str
+    run: str | None
+    size: int
+    kept: str
+
+
+def clean(hosts: Sequence[Host], outputs: Path, *, remove: bool) -> list[Copy]:
+    """Look at the runs that lie on hosts; remove there, if told so, what is proven home."""
+    return [copy for host in hosts for copy in _of_host(host, outputs, remove=remove)]
+
+
+def lines(copies: Sequence[Copy], *, removed: bool) -> list[str]:
+    """Return what was, or would be, removed, and what is kept and why."""
+    head = ["host", "run", "size", "what"]
+    done = "removed" if removed else "would be removed: every file of it is here"
+    rows = [
+        [one.host, one.run or "", _megabytes(one.size), f"kept: {one.kept}" if one.kept else done]
+        for one in copies
+    ]
+    gone = [copy for copy in copies if not copy.kept]
+    total = f"{wording.count(len(gone), 'run')}, {_megabytes(sum(copy.size for copy in gone))}"
+    foot = f"{total} removed" if removed else f"{total} could be removed: add --yes"
+    return [*([wording.columns(head, rows)] if rows else []), foot]
+
+
+def _of_host(host: Host, outputs: Path, *, remove: bool) -> Iterator[Copy]:
+    try:
+        with ways.to(host) as way:
+            copies = _copies(way)
+            busy = [far for far in copies if way.call("is_locked", path=sending.lock_of(far))]
+            for far, rows in copies.items():
+                # What one run made, another that goes on there may be reading.
+                why = f"{_name(busy[0])} goes on there" if busy else ""
+                yield _settled(way, far, rows, outputs, why, remove=remove)
+    except ThunderError as error:
+        yield Copy(host.name, None, 0, message_of(error))
+
+
+def _copies(way: Connection) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the visible files of each run there, by its folder."""
+    root = supplies.runs_of(way.host.workspace)
+    rows = way.call("listing", folder=root, within=_LISTING_SECONDS) or []
+    copies: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        kind, _, rest = row["path"].partition("/")
+        name, _, path = rest.partition("/")
+        if path and store.is_name(name):
+            copies.setdefault(f"{root}/{kind}/{name}", []).append({**row, "path": path})
+    return copies
+
+
+def _settled(
+    way: Connection,
+    far: str,
+    rows: Sequence[Mapping[str, Any]],
+    outputs: Path,
+    why: str,
+    *,
+    remove: bool,
+) -> Copy:
+    run = Run(outputs / _name(far))
+    size = sum(row["bytes"] or 0 for row in rows)
+    kept = why
+    try:
+        if not kept and not run.exists():
+            kept = f"no run of that name in {outputs.absolute()}"
+        if not kept:
+            with lock.owned(run.folder):  # so that it is not begun there meanwhile
+                kept = _unproven(way, far, rows, run)
+                if remove and not kept:
+                    _remove(way, far, run)
+    except (ThunderError, OSError) as error:
+        kept = message_of(error)
+    return Copy(way.host.name, _name(far), size, kept.splitlines()[0] if kept else "")
+
+
+def _unproven(way: Connection, far: str, rows: Sequence[Mapping[str, Any]], run: Run) -> str:
+    """Return why it is not proven that every file there is here, nothing when it is."""
+    so_far = reading.of(run, None)
+    if so_far.fault or so_far.status in ("running", "lost"):
+        return so_far.fault or f"here, the run is {so_far.status}"
+    if wrong := store.verify(run):
+        return f"here, {wrong[0]}"
+    listed = files.read_json(run.folder / run_files.MANIFEST)["artifacts"]
+    here = {one["path"]: one["sha256"] for one in listed}
+    ours = (run_files.MANIFEST, *NOT_LISTED)
+    names = [
+        row["path"] for row in rows if not row["path"].startswith(".") and row["path"] not in ours
+    ]
+    within = _HASH_SECONDS + _SECONDS_PER_GIGABYTE * sum(row["bytes"] or 0 for row in rows) / 1e9
+    there = way.call("listing", folder=far, names=names, hashed=True, within=within)
+    other = [row["path"] for row in there if here.get(row["path"]) != row.get("sha256")]
+    return f"{other[0]} is not here as it is there" if other else ""
+
+
+def _remove(way: Connection, far: str, run: Run) -> None:
+    way.call("remove", path=far, below=way.host.workspace, within=_LISTING_SECONDS)
+    mirror.forget(run.folder, way.host.name)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _name(far: str) -> str:
+    """Return kind and name of a run's folder on a host."""
+    return "/".join(far.split("/")[-2:])

@@ -1,0 +1,140 @@
+"""A host behind ssh: a run lives there, detached, and is watched from here while somebody looks."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thunder.executors import seats, sending, watching, ways
+from thunder.executors.place import Ending, Order, Stop
+from thunder.executors.watching import Event, Living
+from thunder.ground import files, run_files
+from thunder.ground.errors import ThunderError
+from thunder.hosts.connection import Lost
+from thunder.hosts.host import Host, of_site
+from thunder.runs import claim as claims
+from thunder.runs.claim import Claim
+
+_HOST_FAULTS = ("environment", "write")  # of a machine, where another may do better
+
+
+@dataclass
+class Away:
+    """A run that is to live on a host.
+
+    Args:
+        runtime: of the attempt.
+        living: None until a host has it.
+    """
+
+    order: Order
+    runtime: dict[str, Any]
+    living: Living | None = None
+
+
+def start(order: Order) -> Away:
+    """Look where a run is; what it takes to begin it is done while it is followed."""
+    record = files.read_json(order.folder / run_files.RECORD)
+    run = Away(order, record["attempts"][-1]["runtime"])
+    if claim := claims.of_record(order.folder, record):
+        seats.hold(claim.host["name"])
+        run.living = _living(run, claim, ways.Way(Host(**claim.host)))
+    return run
+
+
+def follow(run: Away, stopping: Stop) -> Iterator[Event]:
+    """Yield what a run says; what it made is here before an event speaks of it.
+
+    Raises:
+        Gone: no host runs it any more, and it did not end.
+        ThunderError: no host takes it.
+    """
+    if run.living is None:
+        yield from _begin(run, stopping)
+    if run.living is not None:
+        yield from watching.watch(run.living, stopping)
+
+
+def stop(run: Away) -> None:
+    """Let go of a run that has ended, or is left to go on; end one that is neither."""
+    living = run.living
+    if living is None:
+        return
+    try:
+        if not (living.ended or living.is_left or living.is_gone):
+            sending.end(living.way.connection(), living.claim)
+            claims.drop(living.folder)
+    except ThunderError:
+        pass  # its claim stays: no other host gets the run before that is void
+    finally:
+        seats.leave(living.host)
+        living.way.close()
+
+
+def fetch(run: Away) -> Ending:
+    """Say how a run ended; what it made is here already."""
+    living = run.living
+    if living is None or living.ended is None:
+        return Ending(None, None, left_on=living.host if living else None)
+    return Ending(living.ended["result"], living.ended["error"])
+
+
+def release(folder: Path) -> None:
+    """Have no host work on the run of a folder that is to be begun anew.
+
+    Raises:
+        ThunderError: a host that may still work on it is out of reach.
+    """
+    claim = claims.read(folder)
+    if claim is None:
+        return
+    try:
+        with ways.to(Host(**claim.host)) as way:
+            sending.end(way, claim)
+    except ThunderError as error:
+        if not claim.is_void:
+            until = time.strftime("%Y-%m-%d %H:%M", time.localtime(claim.deadline))
+            message = f"{error}; an earlier attempt may go on there until {until}"
+            raise ThunderError(message, "environment") from error
+    claims.drop(folder)
+
+
+def tell_to_end(claim: Claim) -> None:
+    """Tell a host to end a run, resumably.
+
+    Raises:
+        ThunderError: the host is out of reach.
+    """
+    with ways.to(Host(**claim.host)) as way:
+        sending.tell_to_end(way, claim)
+
+
+def _living(run: Away, claim: Claim, way: ways.Way) -> Living:
+    return Living(run.order, run.runtime["lease_seconds"], claim, way)
+
+
+def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
+    """Have the first host that can begin a run."""
+    site = run.runtime["site"]
+    hosts, besides = of_site(site), dict[str, ThunderError]()
+    while run.living is None:
+        name = seats.take(site["runs_on"], run.runtime["jobs"], stopping, besides)
+        way = ways.Way(hosts[name])
+        try:
+            yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
+            claim = sending.claimed(way.connection(), run.order, stopping.is_set)
+            run.living = _living(run, claim, way)
+        except ThunderError as error:
+            if error.cause not in _HOST_FAULTS:
+                raise
+            besides[name] = error
+            if isinstance(error, Lost):
+                way.drop()
+            # Of its kind alone, or of every run: told once, not for each.
+            if isinstance(error, sending.Unfit) or seats.refuse(name, error):
+                yield {"event": "warning", "text": f"{error}; not run there"}
+        finally:
+            if run.living is None:
+                seats.leave(name)
+                way.close()

@@ -1,0 +1,81 @@
+"""What a run reads on a host: where it lies there, brought where that is thunder's to do."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from thunder.ground import digest, files, run_files, wording
+from thunder.ground.errors import ThunderError
+from thunder.hosts import delivery, inputs, sync
+from thunder.hosts.connection import Connection
+
+_SHOWN = 3
+_ASIDE = "aside"  # of a workspace: what was left of runs that went on elsewhere
+_PROVEN = ".away/home"  # the digest of the manifest here that a needed run there was held against
+
+
+def paths(
+    way: Connection, document: Mapping[str, Any], runtime: Mapping[str, Any], workspace: str,
+    stop: Callable[[], bool],
+) -> dict[str, str]:  # fmt: skip
+    """Return where what a run reads lies there.
+
+    Raises:
+        ThunderError: the host lacks an input at the place that the site names.
+    """
+    config = {**document, "runtime": runtime}
+    return {
+        name: _bring_needed(way, Path(path), workspace, stop)
+        if name in document.get("needs", {})
+        else _input(way, config, name, stop)
+        for name, path in runtime["paths"].items()
+    }
+
+
+def _input(way: Connection, config: Mapping[str, Any], name: str, stop: Callable[[], bool]) -> str:
+    """Return where what a section reads lies there; what is thunder's own to bring is brought.
+
+    Raises:
+        ThunderError: the host lacks it at the place that the site names, and how to bring it.
+    """
+    (item,) = (one for one in inputs.of_job(config) if one.name == name)
+    runtime = config["runtime"]
+    place = inputs.place(way, item, runtime["site"])
+    if place.is_ours or runtime.get("mend"):
+        sync.bring(way, item, place, stop=stop)
+    elif lacking := [*(found := sync.state(way, item, place)).lacking, *found.differing]:
+        raise ThunderError(
+            f"host {way.host.name}: {item.name} {item.label} is not whole at {place.path}: "
+            f"{wording.some(lacking, _SHOWN)}; bring it: "
+            f"{sync.command_for(runtime, way.host.name)}",
+            item.cause,
+        )
+    return str(way.call("placed", path=place.path))
+
+
+def _bring_needed(way: Connection, folder: Path, workspace: str, stop: Callable[[], bool]) -> str:
+    """Have a run that is done here, and needed, lie on a host as its manifest says."""
+    target = f"{runs_of(workspace)}/{folder.parent.name}/{folder.name}"
+    proof = digest.of_file(folder / run_files.MANIFEST)
+    if way.call("read", path=f"{target}/{_PROVEN}") == proof:
+        return target
+    names = digest.visible_files(folder)
+    listed = [row["path"] for row in files.read_json(folder / run_files.MANIFEST)["artifacts"]]
+    if delivery.is_there(way, target) and delivery.differing(way, folder, listed, target):
+        move_aside(way, target, workspace)
+    delivery.bring(way, folder, names, target, stop)
+    way.call("write", path=f"{target}/{_PROVEN}", text=proof)
+    return target
+
+
+def runs_of(workspace: str) -> str:
+    """Return where the runs lie in a workspace."""
+    return f"{workspace}/outputs"
+
+
+def move_aside(way: Connection, far: str, workspace: str) -> None:
+    """Move a run's folder out of the way; nothing is removed."""
+    kind, name = far.split("/")[-2:]
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    way.call("rename", source=far, target=f"{workspace}/{_ASIDE}/{kind}-{name}-{stamp}")
