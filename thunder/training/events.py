@@ -1,7 +1,7 @@
 """What a lane tells the runner: one function per event of schemas/event.json, each a plain dict.
 
-`result`, `error` and `alive` are sent by the process that a lane runs in: `executors.child`; `host` by
-what owns a run on a host: `executors.away`.
+`result`, `error` and `alive` are sent by the process that a lane runs in, `executors.child`, and
+`host` by what owns a run on a host, `executors.away`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
