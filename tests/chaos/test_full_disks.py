@@ -132,15 +132,15 @@ def test_the_files_of_a_table_appear_together_or_not_at_all(chaos: Chaos, tmp_pa
             cp -r '{tmp_path}'/outputs/* '{disk}'
             used=$(df -k --output=used '{disk}' | tail -1)
             mount -o remount,size=$((used + {4 * pages}))k '{disk}'
-            {asked}; echo "code $?"; echo ------
-            ls '{tables}' 2>/dev/null; echo ------
+            {asked}; echo "code $?"; echo =======
+            ls '{tables}' 2>/dev/null; echo =======
             {asked} --check; echo "code $?"
             """,
             folder=disk,
         )
         assert done.stderr == ""
         assert "Traceback" not in done.stdout
-        first, left, checked = done.stdout.split("------\n")
+        first, left, checked = done.stdout.split("=======\n")
         is_written = first.endswith("code 0\n")
         assert is_written or (first.endswith("code 1\n") and f"{disk}/" in first and FULL in first)
         assert len(left.split()) == (3 if is_written else 0), left
