@@ -7,7 +7,7 @@ import running
 from far_runs import Away
 from lab import Lab
 
-from thunder.commands.tasks import away as tasks
+from thunder.commands.tasks.machines import hosts
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
 from thunder.runs import store
@@ -23,8 +23,13 @@ def away(lab: Lab, tmp_path: Path) -> Away:
 
 
 def clean(away: Away, capsys: pytest.CaptureFixture[str], *, yes: bool) -> str:
-    tasks.clean("mac4", yes, ["site=lab"], str(away.outputs), str(away.conf))
+    ask(away, "mac4", yes=yes)
     return capsys.readouterr().out
+
+
+def ask(away: Away, host: str, *, yes: bool = False) -> None:
+    places = {"outputs": str(away.outputs), "config_dir": str(away.conf)}
+    hosts.function(action="clean", host=host, yes=yes, site="lab", **places)
 
 
 def test_a_run_that_is_proven_home_is_removed_when_it_is_said_so(
@@ -88,7 +93,7 @@ def test_a_host_that_is_unknown_or_out_of_reach_is_told(
     lab: Lab, away: Away, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ThunderError, match=r"has no host 'mac6' \(did you mean"):
-        tasks.clean("mac6", False, ["site=lab"], str(away.outputs), str(away.conf))
+        ask(away, "mac6")
     away.site("nowhere", hosts={"nowhere": {}})
-    tasks.clean("", True, ["site=lab"], str(away.outputs), str(away.conf))
+    ask(away, "", yes=True)
     assert "no machine of that name" in capsys.readouterr().out
