@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+import host_runs
 import pytest
 import running
 from far_runs import Away
 from lab import Lab
 
-from thunder.commands.tasks.machines import hosts
+from thunder.commands import tasks
 from thunder.ground import files
-from thunder.ground.errors import ThunderError
 from thunder.runs import store
+from thunder.runs.run import Run
 
 pytestmark = pytest.mark.slow
 
@@ -22,14 +23,14 @@ def away(lab: Lab, tmp_path: Path) -> Away:
     return project
 
 
+def ask(away: Away, *words: str) -> int:
+    own = ["site=lab", "--outputs", str(away.outputs), "--config-dir", str(away.conf)]
+    return tasks.main(["hosts", "clean", *words, *own])
+
+
 def clean(away: Away, capsys: pytest.CaptureFixture[str], *, yes: bool) -> str:
-    ask(away, "mac4", yes=yes)
+    assert ask(away, "mac4", *(["--yes"] if yes else [])) == 0
     return capsys.readouterr().out
-
-
-def ask(away: Away, host: str, *, yes: bool = False) -> None:
-    places = {"outputs": str(away.outputs), "config_dir": str(away.conf)}
-    hosts.function(action="clean", host=host, yes=yes, site="lab", **places)
 
 
 def test_a_run_that_is_proven_home_is_removed_when_it_is_said_so(
@@ -46,6 +47,21 @@ def test_a_run_that_is_proven_home_is_removed_when_it_is_said_so(
     assert files.read_json(away.run().folder / "mirror.json")["hosts"] == {}
     assert store.verify(away.run()) == []
     assert "0 runs, 0.0 MB removed" in clean(away, capsys, yes=True)
+
+
+def test_the_mirror_of_a_window_of_ranks_is_removed_and_the_next_window_goes_on(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = host_runs.desk(tmp_path, lab)
+    assert desk.thunder(*host_runs.JOB, "window=2").returncode == 0
+    there = lab["mac4"].home / "thunder/outputs/adapter" / desk.run.name
+    assert there.is_dir()
+    place = ["--outputs", str(desk.outputs), "--config-dir", str(desk.root / "conf")]
+    assert tasks.main(["hosts", "clean", "mac4", "--yes", "site=both", *place]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert not there.exists()
+    assert desk.thunder(*host_runs.JOB, "window=2", "target=4").returncode == 0
+    assert store.verify(Run(desk.run)) == []
 
 
 @pytest.mark.parametrize(
@@ -92,8 +108,8 @@ def test_nothing_is_removed_where_a_run_goes_on(
 def test_a_host_that_is_unknown_or_out_of_reach_is_told(
     lab: Lab, away: Away, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ThunderError, match=r"has no host 'mac6' \(did you mean"):
-        ask(away, "mac6")
+    assert ask(away, "mac6") == 1
+    assert "has no host 'mac6' (did you mean" in capsys.readouterr().err
     away.site("nowhere", hosts={"nowhere": {}})
-    ask(away, "", yes=True)
+    assert ask(away, "--yes") == 0
     assert "no machine of that name" in capsys.readouterr().out

@@ -92,6 +92,7 @@ def test_a_host_that_the_site_does_not_have_is_named(capsys: pytest.CaptureFixtu
     ("words", "message"),
     [
         (["remove", "mac5"], "hosts 'remove': not an action; actions: prepare, clean; or one host"),
+        (["mac5", "clean"], "hosts 'mac5': not an action (thunder hosts clean mac5?); actions: "),
         (["seed=1"], "'seed=1' says nothing of hosts"),
         (["--site", "nowhere"], "nowhere"),
         (["prepare", "--extra", "asr,sound"], "no extra 'sound'; extras: asr"),

@@ -170,6 +170,12 @@ def test_a_site_that_does_not_bind_a_name_is_told(project: Project) -> None:
     assert "'runtime.site.models.gemma4_e2b' is; add it to the site" in message
 
 
+def test_a_site_that_does_not_say_where_it_belongs_is_told(project: Project) -> None:
+    project.write("conf/site/lab.yaml", "# ours\n# @package runtime.site\nname: lab\n")
+    message = fault(project, "+profile=smoke", "site=lab")
+    assert "conf/site/lab.yaml: its first line must be '# @package runtime.site'" in message
+
+
 def test_a_value_that_must_be_given_is_asked_for(project: Project) -> None:
     message = fault(project, "+profile=smoke", "model=folder", "data=folder")
     assert "conf/data/folder.yaml:4: data.source.folder: needs a value" in message

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.executors import sending, supplies, ways
-from thunder.ground import files, run_files, wording
+from thunder.ground import digest, files, run_files, wording
 from thunder.ground.errors import ThunderError, message_of
 from thunder.hosts.connection import Connection
 from thunder.hosts.host import Host
@@ -119,8 +119,20 @@ def _unproven(way: Connection, far: str, rows: Sequence[Mapping[str, Any]], run:
     ]
     within = _HASH_SECONDS + _SECONDS_PER_GIGABYTE * sum(row["bytes"] or 0 for row in rows) / 1e9
     there = way.call("listing", folder=far, names=names, hashed=True, within=within)
-    other = [row["path"] for row in there if here.get(row["path"]) != row.get("sha256")]
+    other = [
+        row["path"]
+        for row in there
+        if here.get(row["path"]) != row.get("sha256") and not _is_beginning(row, run)
+    ]
     return f"{other[0]} is not here as it is there" if other else ""
+
+
+def _is_beginning(row: Mapping[str, Any], run: Run) -> bool:
+    """Say whether what is there are the first rows of here: the last one is written at home."""
+    path = run.folder / run_files.ROWS
+    if row["path"] != run_files.ROWS or not path.is_file():
+        return False
+    return digest.of_bytes(path.read_bytes()[: row["bytes"]]) == row.get("sha256")
 
 
 def _remove(way: Connection, far: str, run: Run) -> None:

@@ -31,6 +31,7 @@ def compose(choices: Mapping[str, str], places: Sources) -> Template:
         merged_files = _listen()
         config = _composed(hydra, words, choices, places)
     layers = places.layers[tuple(choices.items())] = _layers(merged_files, places)
+    _refuse_stray_sites(layers)
     raw: dict[str, Any] = _texts_as_keys(OmegaConf.to_container(config, resolve=False))
     if isinstance(raw.get("runtime"), dict):
         merged = _merged(raw["runtime"], here.get("runtime", {}))
@@ -87,6 +88,14 @@ def _layers(merged: list[Any], places: Sources) -> list[tuple[Path, str]]:
     local = places.local_file()
     layers = [(places.find(path), package) for path, package in ours]
     return [*layers, (local, "")] if local else layers
+
+
+def _refuse_stray_sites(layers: list[tuple[Path, str]]) -> None:
+    for path, package in layers:
+        if package == path.parent.name == "site":  # where Hydra puts it unless the file says where
+            raise ThunderError(
+                f"{origin.shown(path)}: its first line must be '# @package runtime.site'"
+            )
 
 
 def _left_open(layers: list[tuple[Path, str]]) -> dict[tuple[str, ...], str]:

@@ -34,7 +34,8 @@ def hosts(
     actions, folder = (_PREPARE, _CLEAN), outputs_dir(outputs, config_dir)
     if host and action not in actions:
         named = ", ".join(actions)
-        raise ThunderError(f"hosts {action!r}: not an action; actions: {named}; or one host")
+        order = f" (thunder hosts {host} {action}?)" if host in actions else ""
+        raise ThunderError(f"hosts {action!r}: not an action{order}; actions: {named}; or one host")
     chosen = views.site(site, set or (), sources.sources(places_dir(config_dir)))
     wanted = views.chosen(chosen, host or (action if action not in actions else ""))
     if action == _PREPARE:
