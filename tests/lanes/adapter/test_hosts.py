@@ -19,7 +19,7 @@ from thunder.ground import digest, files, schema
 pytestmark = pytest.mark.slow
 # Steps enough that none ends by itself before a test has done its harm.
 LONG = ("+profile=smoke", "train.steps=4000", "eval_every=5000", "save_every=50")
-KILLS = 20
+KILLS = {"short": 4, "long": 20}  # by --chaos
 MOMENTS = ("preflight", "train   step", "note    saved step", "verification")
 DEADLINE = ("stall_seconds=8", "start_seconds=60")
 
@@ -285,12 +285,12 @@ def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(lab: Lab, desk: Desk) 
     assert (desk.run / "checkpoints").is_dir()
 
 
-def test_twenty_random_kills_leave_the_bytes_of_an_undisturbed_walk(
-    lab: Lab, desk: Desk, shared: Desk
+def test_random_kills_leave_the_bytes_of_an_undisturbed_walk(
+    lab: Lab, desk: Desk, shared: Desk, request: pytest.FixtureRequest
 ) -> None:
     words = (*JOB, "window=5", "target=20")
     chance, kills = random.Random(9), 0
-    while kills < KILLS:
+    while kills < KILLS[request.config.getoption("--chaos")]:
         with desk.start(*words) as runner:
             moment = chance.choice(MOMENTS)
             told = host_runs.read_to(runner, moment, chance.randint(1, 4))
