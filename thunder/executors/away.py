@@ -16,7 +16,7 @@ from typing import Any
 from thunder.executors import local, place
 from thunder.executors.place import Ending, Order
 from thunder.ground import files
-from thunder.ground.errors import cause_of, message_of
+from thunder.ground.errors import ThunderError, cause_of, message_of
 from thunder.runs import listing, lock, provenance
 from thunder.runs.run import Run
 
@@ -106,8 +106,8 @@ def _work(run: Run, own: Path, function: str, held: lock.Lock) -> None:
     work.digests.clear()  # what proves the whole is read anew
     try:
         work.list()
-    except OSError as error:
-        ending = _failed(error) if ending.error is None else ending
+    except (ThunderError, OSError) as error:
+        ending = _unlisted(ending, error)
     files.write_json(own / ENDING, {**asdict(ending), "expired": work.expired})
 
 
@@ -116,6 +116,14 @@ def _ending(work: Work, order: Order) -> Ending:
         return place.execute(local, order, work.stopping, work.tell)
     except Exception as error:  # whatever befell it, whoever asks hears of it
         return _failed(error)
+
+
+def _unlisted(ending: Ending, error: Exception) -> Ending:
+    """Return the ending of a run whose files cannot be listed: it cannot come home whole."""
+    if ending.error is None:
+        return _failed(error)
+    told = f"{ending.error['message']}\nand its files cannot be listed: {message_of(error)}"
+    return Ending(None, {**ending.error, "message": told})
 
 
 def _failed(error: Exception) -> Ending:
