@@ -4,6 +4,7 @@ It keeps what whoever comes to ask needs: the events, a manifest of what they sp
 end how it ended. Nobody needs to ask while it works.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -41,13 +42,17 @@ class Work:
         self.run, self.own, self.lease = run, own, lease
         self.stopping = place.Stop()
         self.expired = False
+        self._asked, self._asked_at = time.time(), time.monotonic()  # by two clocks
         self.digests: listing.Digests = {}
         self._listing = threading.Lock()
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Add an event, after the manifest of the files that it speaks of."""
+        """Add an event, after the manifest of the files that it speaks of; without one, say why."""
         if event["event"] in TELLS_OF_FILES:
-            self.list()
+            try:
+                self.list()
+            except ThunderError as error:  # they come home with a later one
+                event = {"event": "warning", "text": f"{event['event']} not told: {error}"}
         files.append_jsonl(self.own / EVENTS, event)
 
     def list(self) -> None:
@@ -57,19 +62,39 @@ class Work:
 
     def watch(self) -> None:
         """Hear what whoever asks wants, and end the run when nobody has asked for too long."""
-        asked, asked_at = 0.0, time.monotonic()
         while True:
             time.sleep(_LOOK_SECONDS)
-            if (self.own / LIST).exists():
+            for turn in (self._hear, self._list_if_asked):
+                # Whatever befalls one, the next is taken: who is deaf can never be ended.
+                try:
+                    turn()
+                except Exception as error:
+                    _log(error)
+
+    def _hear(self) -> None:
+        try:
+            latest = (self.own / RENEWED).stat().st_mtime
+        except OSError:  # then nobody was heard
+            latest = self._asked
+        if latest != self._asked:
+            self._asked, self._asked_at = latest, time.monotonic()
+        # By both clocks: one stands still while the machine sleeps, the other can be set.
+        silent = max(time.monotonic() - self._asked_at, time.time() - latest)
+        self.expired = self.expired or silent > self.lease
+        if self.expired or os.path.lexists(self.own / STOP):
+            self.stopping.set()
+
+    def _list_if_asked(self) -> None:
+        if (self.own / LIST).exists():
+            try:
                 self.list()
-                (self.own / LIST).unlink()
-            if (latest := (self.own / RENEWED).stat().st_mtime) != asked:
-                asked, asked_at = latest, time.monotonic()
-            # By both clocks: one stands still while the machine sleeps, the other can be set.
-            silent = max(time.monotonic() - asked_at, time.time() - latest)
-            self.expired = self.expired or silent > self.lease
-            if self.expired or (self.own / STOP).exists():
-                self.stopping.set()
+            finally:  # answered either way: who asked looks at what is listed
+                (self.own / LIST).unlink(missing_ok=True)
+
+
+def _log(error: Exception) -> None:
+    with contextlib.suppress(OSError):  # on a disk that is full
+        print(message_of(error), file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:
