@@ -1,5 +1,6 @@
 """What comes home gets its place whole, and nothing that an earlier pull left comes with it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ ID = "0" * 12
 
 @pytest.fixture
 def far(lab: Lab, tmp_path: Path) -> Path:
-    folder = tmp_path / "far"
+    folder = tmp_path / "far" / ID
     files.write_text(folder / "checkpoints/step-1/weights", "one")
     files.write_text(folder / "rows.jsonl", "{}\n")
     listing.write(folder, ID, {})
@@ -66,6 +67,42 @@ def test_what_is_not_what_the_manifest_says_never_gets_a_name_here(
     (far / "checkpoints/step-1/weights").write_text("two")
     with pytest.raises(Faults, match="weights: its bytes are others"):
         bring(lab, far, tmp_path / "here")
+    assert digest.visible_files(tmp_path / "here") == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda far: (far / "manifest.json").unlink(), "no manifest there"),
+        (lambda far: listing.write(far, "1" * 12, {}), "it is of run 111111111111"),
+    ],
+    ids=["none", "of another run"],
+)
+def test_nothing_goes_here_unless_a_manifest_of_the_run_says_so(
+    lab: Lab, far: Path, tmp_path: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    here = tmp_path / "here"
+    bring(lab, far, here)
+    before = digest.of_folder(here)
+    (far / "rows.jsonl").unlink()
+    spoil(far)
+    with pytest.raises(Faults, match=why):
+        bring(lab, far, here)
+    assert digest.of_folder(here) == before
+
+
+def test_what_a_link_leads_to_here_is_not_touched(
+    lab: Lab, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home, "_TRIES", 2)
+    foreign = tmp_path / "foreign/rows.jsonl"
+    files.write_text(foreign, "of one moment")
+    (far / "linked.jsonl").symlink_to(foreign)
+    listing.write(far, ID, {})
+    foreign.write_text("of one moment, and longer since")
+    with pytest.raises(Faults, match=r"linked\.jsonl: a link there"):
+        bring(lab, far, tmp_path / "here")
+    assert foreign.read_text() == "of one moment, and longer since"
     assert digest.visible_files(tmp_path / "here") == []
 
 

@@ -256,6 +256,20 @@ def test_a_run_can_be_stopped_from_elsewhere_and_resumes(away: Away) -> None:
     assert running.attempts(away.outputs) == 2
 
 
+def test_a_stop_begins_nothing_where_the_owner_of_a_run_is_gone(lab: Lab, away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    running.kill(process)
+    lab["mac4"].run("pkill", "-9", "-f", "executors.away")
+    stopped = away.task("stop", away.run().folder.name)
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    assert away.run().status() == "paused"
+    assert running.attempts(away.outputs) == 1
+    assert len(computed(away)) < len(STEPS)
+    assert claim.read(away.run().folder) is None
+    assert quiet(lab["mac4"]) == []
+
+
 def test_a_link_that_is_down_for_ten_seconds_stops_nothing(lab: Lab, away: Away) -> None:
     process = running.begin(*away.words(*COUNTING), lane="counting")
     wait_for_checkpoints(away)

@@ -12,7 +12,7 @@ from thunder.runs.run import Run
 
 
 def watch(run: Run) -> int:
-    """Go on watching a run that a host has; returns the exit code.
+    """Go on watching a run that a host has, anew where it gave it back; returns the exit code.
 
     Raises:
         ThunderError: no host has it.
@@ -23,14 +23,14 @@ def watch(run: Run) -> int:
 
 
 def stop(run: Run) -> int:
-    """Have the host end a run, and bring home what it made; returns the exit code.
+    """Have the host end a run, and bring home what it made, begin nothing; returns the exit code.
 
     Raises:
         ThunderError: no host has it, or the host is out of reach.
     """
     ssh.tell_to_end(_claim(run))
     with launch.screen_of_stream(many=False) as shown:
-        outcomes = runner.run([_planned(run)], shown)
+        outcomes = runner.run([_planned(run)], shown, only_ends=True)
     return 0 if outcomes[0].ending in ("stopped", "reached") else runner.exit_code(outcomes)
 
 

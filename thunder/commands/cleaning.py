@@ -96,33 +96,45 @@ def _settled(
             kept = f"no run of that name in {outputs.absolute()}"
         if not kept:
             with lock.owned(run.folder):  # so that it is not begun there meanwhile
-                kept = _unproven(way, far, rows, run)
+                kept = _unproven_here(run)
+                there = {} if kept else _digests(way, far, rows)
+                kept = kept or _unproven(run, there)
                 if remove and not kept:
-                    _remove(way, far, run)
+                    _remove(way, far, run, there)
     except (ThunderError, OSError) as error:
         kept = message_of(error)
     return Copy(way.host.name, _name(far), size, kept.splitlines()[0] if kept else "")
 
 
-def _unproven(way: Connection, far: str, rows: Sequence[Mapping[str, Any]], run: Run) -> str:
-    """Return why it is not proven that every file there is here, nothing when it is."""
+def _unproven_here(run: Run) -> str:
+    """Return why the run here proves nothing, nothing when every file of it is as listed."""
     so_far = reading.of(run, None)
     if so_far.fault or so_far.status in ("running", "lost"):
         return so_far.fault or f"here, the run is {so_far.status}"
-    if wrong := store.verify(run):
-        return f"here, {wrong[0]}"
-    listed = files.read_json(run.folder / run_files.MANIFEST)["artifacts"]
-    here = {one["path"]: one["sha256"] for one in listed}
+    wrong = store.verify(run)
+    return f"here, {wrong[0]}" if wrong else ""
+
+
+def _digests(
+    way: Connection, far: str, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return what a run made as it lies there now, by name, with `bytes` and `sha256`."""
     ours = (run_files.MANIFEST, *NOT_LISTED)
     names = [
         row["path"] for row in rows if not row["path"].startswith(".") and row["path"] not in ours
     ]
-    within = _HASH_SECONDS + _SECONDS_PER_GIGABYTE * sum(row["bytes"] or 0 for row in rows) / 1e9
-    there = way.call("listing", folder=far, names=names, hashed=True, within=within)
+    there = way.call("listing", folder=far, names=names, hashed=True, within=_hash_seconds(rows))
+    return {row["path"]: row for row in there}
+
+
+def _unproven(run: Run, there: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return why it is not proven that every file there is here, nothing when it is."""
+    listed = files.read_json(run.folder / run_files.MANIFEST)["artifacts"]
+    here = {one["path"]: one["sha256"] for one in listed}
     other = [
-        row["path"]
-        for row in there
-        if here.get(row["path"]) != row.get("sha256") and not _is_beginning(row, run)
+        name
+        for name, row in there.items()
+        if here.get(name) != row.get("sha256") and not _is_beginning(row, run)
     ]
     return f"{other[0]} is not here as it is there" if other else ""
 
@@ -135,8 +147,20 @@ def _is_beginning(row: Mapping[str, Any], run: Run) -> bool:
     return digest.of_bytes(path.read_bytes()[: row["bytes"]]) == row.get("sha256")
 
 
-def _remove(way: Connection, far: str, run: Run) -> None:
-    way.call("remove", path=far, below=way.host.workspace, within=_LISTING_SECONDS)
+def _hash_seconds(rows: Sequence[Mapping[str, Any]]) -> float:
+    return _HASH_SECONDS + _SECONDS_PER_GIGABYTE * sum(row["bytes"] or 0 for row in rows) / 1e9
+
+
+def _remove(way: Connection, far: str, run: Run, there: Mapping[str, Mapping[str, Any]]) -> None:
+    """Remove a run there unless it, or another that may read it, was begun since it was looked at.
+
+    A file whose digest is known there is not hashed again.
+    """
+    runs = supplies.runs_of(way.host.workspace)
+    way.call(
+        "discard", path=far, runs=runs, lock=run_files.LOCK, digests={name: row.get("sha256") for name, row in there.items()},
+        within=_LISTING_SECONDS,
+    )  # fmt: skip
     mirror.forget(run.folder, way.host.name)
 
 

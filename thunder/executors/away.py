@@ -4,6 +4,7 @@ It keeps what whoever comes to ask needs: the events, a manifest of what they sp
 end how it ended. Nobody needs to ask while it works.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 from thunder.executors import local, place
 from thunder.executors.place import Ending, Order
 from thunder.ground import files
-from thunder.ground.errors import cause_of, message_of
+from thunder.ground.errors import ThunderError, cause_of, message_of
 from thunder.runs import listing, lock, provenance
 from thunder.runs.run import Run
 
@@ -41,13 +42,17 @@ class Work:
         self.run, self.own, self.lease = run, own, lease
         self.stopping = place.Stop()
         self.expired = False
+        self._asked, self._asked_at = time.time(), time.monotonic()  # by two clocks
         self.digests: listing.Digests = {}
         self._listing = threading.Lock()
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Add an event, after the manifest of the files that it speaks of."""
+        """Add an event, after the manifest of the files that it speaks of; without one, say why."""
         if event["event"] in TELLS_OF_FILES:
-            self.list()
+            try:
+                self.list()
+            except ThunderError as error:  # they come home with a later one
+                event = {"event": "warning", "text": f"{event['event']} not told: {error}"}
         files.append_jsonl(self.own / EVENTS, event)
 
     def list(self) -> None:
@@ -57,19 +62,39 @@ class Work:
 
     def watch(self) -> None:
         """Hear what whoever asks wants, and end the run when nobody has asked for too long."""
-        asked, asked_at = 0.0, time.monotonic()
         while True:
             time.sleep(_LOOK_SECONDS)
-            if (self.own / LIST).exists():
+            for turn in (self._hear, self._list_if_asked):
+                # Whatever befalls one, the next is taken: who is deaf can never be ended.
+                try:
+                    turn()
+                except Exception as error:
+                    _log(error)
+
+    def _hear(self) -> None:
+        try:
+            latest = (self.own / RENEWED).stat().st_mtime
+        except OSError:  # then nobody was heard
+            latest = self._asked
+        if latest != self._asked:
+            self._asked, self._asked_at = latest, time.monotonic()
+        # By both clocks: one stands still while the machine sleeps, the other can be set.
+        silent = max(time.monotonic() - self._asked_at, time.time() - latest)
+        self.expired = self.expired or silent > self.lease
+        if self.expired or os.path.lexists(self.own / STOP):
+            self.stopping.set()
+
+    def _list_if_asked(self) -> None:
+        if (self.own / LIST).exists():
+            try:
                 self.list()
-                (self.own / LIST).unlink()
-            if (latest := (self.own / RENEWED).stat().st_mtime) != asked:
-                asked, asked_at = latest, time.monotonic()
-            # By both clocks: one stands still while the machine sleeps, the other can be set.
-            silent = max(time.monotonic() - asked_at, time.time() - latest)
-            self.expired = self.expired or silent > self.lease
-            if self.expired or (self.own / STOP).exists():
-                self.stopping.set()
+            finally:  # answered either way: who asked looks at what is listed
+                (self.own / LIST).unlink(missing_ok=True)
+
+
+def _log(error: Exception) -> None:
+    with contextlib.suppress(OSError):  # on a disk that is full
+        print(message_of(error), file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -106,8 +131,8 @@ def _work(run: Run, own: Path, function: str, held: lock.Lock) -> None:
     work.digests.clear()  # what proves the whole is read anew
     try:
         work.list()
-    except OSError as error:
-        ending = _failed(error) if ending.error is None else ending
+    except (ThunderError, OSError) as error:
+        ending = _unlisted(ending, error)
     files.write_json(own / ENDING, {**asdict(ending), "expired": work.expired})
 
 
@@ -116,6 +141,14 @@ def _ending(work: Work, order: Order) -> Ending:
         return place.execute(local, order, work.stopping, work.tell)
     except Exception as error:  # whatever befell it, whoever asks hears of it
         return _failed(error)
+
+
+def _unlisted(ending: Ending, error: Exception) -> Ending:
+    """Return the ending of a run whose files cannot be listed: it cannot come home whole."""
+    if ending.error is None:
+        return _failed(error)
+    told = f"{ending.error['message']}\nand its files cannot be listed: {message_of(error)}"
+    return Ending(None, {**ending.error, "message": told})
 
 
 def _failed(error: Exception) -> Ending:

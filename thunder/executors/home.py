@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import transfer
 from thunder.hosts.connection import Connection, Lost
 from thunder.runs import listing, mirror
+from thunder.runs.run import Run
 
 _INCOMING, _GONE = ".incoming", ".gone"
 _TRIES = 5  # against files that are written anew while they come
@@ -40,7 +42,7 @@ def bring(
 
     Raises:
         Lost: the way there is gone; what came stays, and the next call goes on from there.
-        Faults: what comes is never what the manifest says.
+        Faults: what comes is never what the manifest says, or no manifest of the run is there.
     """
     wrong: list[str] = []
     for number in range(_TRIES):
@@ -58,10 +60,13 @@ def bring(
 def _artifacts(way: Connection, far: str) -> dict[str, dict[str, Any]]:
     path = f"{far}/{run_files.MANIFEST}"
     content = way.call("read", path=path)
-    if content is None:
-        return {}
+    title = f"host {way.host.name}: {path}:"
+    if content is None:  # which says nothing of what was removed there
+        raise Faults(title, ["no manifest there"], "verification")
     manifest = files.parse_json(content)
     schema.check("manifest", manifest, path, cause="crash")
+    if manifest["id"] != Run(Path(far)).id:
+        raise Faults(title, [f"it is of run {manifest['id']}"], "verification")
     return {one["path"]: one for one in manifest["artifacts"]}
 
 
@@ -101,20 +106,35 @@ def _pull(
         if isinstance(error, Lost) or error.cause != "data":
             raise
         return [str(error)]  # gone since it was listed
-    wrong = []
-    for one in artifacts:
-        path = beside / one["path"]
-        if not _cut(path, one["bytes"]) or digest.of_file(path) != one["sha256"]:
-            path.unlink(missing_ok=True)
-            wrong.append(f"{one['path']}: its bytes are others")
-    return wrong
+    return [f"{one['path']}: {why}" for one in artifacts if (why := _fault(beside, one))]
+
+
+def _fault(beside: Path, artifact: Mapping[str, Any]) -> str:
+    """Return what is wrong with a file that came, and remove it; nothing when it is right."""
+    path = beside / artifact["path"]
+    if link := _link_on(beside, artifact["path"]):
+        link.unlink()  # what it leads to is not ours to touch
+        return "a link there, where a file was expected"
+    if _cut(path, artifact["bytes"]) and digest.of_file(path) == artifact["sha256"]:
+        return ""
+    _remove(path)
+    return "its bytes are others"
+
+
+def _link_on(beside: Path, name: str) -> Path | None:
+    """Return the first link on the way from a folder to a file in it."""
+    way = [beside / one for one in [*Path(name).parents][-2::-1]] + [beside / name]
+    return next((one for one in way if one.is_symlink()), None)
 
 
 def _cut(path: Path, size: int) -> bool:
     """Cut off what was added to a file since it was listed, and have it on disk."""
-    if not path.is_file() or path.stat().st_size < size:
+    if not os.path.lexists(path):
         return False
-    if path.stat().st_size > size:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size < size:
+        return False
+    if found.st_size > size:
         os.truncate(path, size)
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -164,7 +184,7 @@ def _settle(host: str, far: str, folder: Path, artifacts: Artifacts, new: Sequen
 
 
 def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def _highest_gone(folder: Path, names: Sequence[str], artifacts: Artifacts) -> Iterator[str]:

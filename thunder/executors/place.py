@@ -18,9 +18,11 @@ class Stop(threading.Event):
 
     Args:
         reaches_hosts: whether runs on other machines are stopped as well, or left to go on.
+        only_ends: whether nothing is begun: a run that no machine goes on with is stopped.
     """
 
     reaches_hosts = False
+    only_ends = False
 
 
 class Gone(ThunderError):

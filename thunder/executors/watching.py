@@ -159,6 +159,8 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     path = f"{sending.own_folder(run.claim)}/{away.ENDING}"
     ended = json.loads(way.call("read", path=path) or "null")
     if ended is None and not sending.has_begun(way, run.claim):
+        if stopping.only_ends:
+            raise _gone(run, "the run had not begun there")
         return sending.spawn(way, run.claim, run.order.function)
     if ended is None:
         is_same = way.call("facts", folder=run.claim.folder)["boot"] == run.claim.boot

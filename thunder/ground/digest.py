@@ -71,14 +71,17 @@ def _files_in(folder: Path, place: str, above: tuple[str, ...]) -> Iterator[str]
     here = os.path.realpath(folder)
     if here in above:
         raise ThunderError(f"{folder}: a link back to a folder that it lies in", "data")
-    with os.scandir(folder) as entries:  # of what is no link it says the kind without a look
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    try:
+        with os.scandir(folder) as entries:  # of what is no link it says the kind without a look
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except FileNotFoundError:  # moved away since the folder above was read
+        return
     for entry in visible:
         what = Path(entry.path) if entry.is_symlink() else entry
         if what.is_dir():
             yield from _files_in(Path(entry.path), f"{place}{entry.name}/", (*above, here))
         elif what.is_file():
             yield f"{place}{entry.name}"
-        elif entry.is_symlink():
+        elif entry.is_symlink() and os.path.lexists(entry.path):
             broken = f"{entry.path}: a link to nothing, {os.readlink(entry.path)!r}"
             raise ThunderError(broken, "data")

@@ -31,7 +31,8 @@ _BOOT = (
 )
 _PARENTS = ("thunder", "thunder.hosts", "thunder.hosts.far")
 _MODULES = (
-    "refusal", "machine", "filesystem", "landing", "processes", "link", "environments", "agent",
+    "refusal", "machine", "filesystem", "landing", "processes", "discarding", "link",
+    "environments", "agent",
 )  # fmt: skip
 
 

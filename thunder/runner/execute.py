@@ -113,6 +113,8 @@ def _run_owned(
     row = _again(row, is_live=live is not None)
     if row.is_reached:
         return Outcome(row, "reached", 0.0)
+    if live is None and stop.only_ends:
+        return Outcome(row, "stopped", 0.0)
     screen.begin(row)
     record = _started(row) if live is None else live
     watch = _Watch(row.run, held, record, lambda event: screen.event(row, event))
@@ -123,8 +125,11 @@ def _run_owned(
         outcome = _ended(row, ending, watch, begun, stop, give_turn)
     except Exception as mishap:  # whatever befell the job, its record says so
         error, seconds = _described(mishap, row), time.monotonic() - begun
+        is_gone = isinstance(mishap, place.Gone)
+        if is_gone and stop.only_ends:
+            error["cause"] = "stopped"
         outcome = _ended_badly(row, watch, error, seconds, stop)
-        return replace(outcome, is_given_back=isinstance(mishap, place.Gone))
+        return replace(outcome, is_given_back=is_gone and outcome.ending == "failed")
     claims.drop(row.run.folder)
     if (
         live

@@ -35,6 +35,7 @@ def run(
     at_once: int = 1,
     retries: int = 0,
     wait: bool = False,
+    only_ends: bool = False,
 ) -> list[Outcome]:
     """Run what is not reached yet, `at_once` at a time; a failure never stops the others.
 
@@ -44,8 +45,9 @@ def run(
         retries: how often a run is tried again that failed for a cause that may pass.
         wait: whether what another runner has is waited for. The wait ends: what runs has
             deadlines of its own, and its lock goes with its process.
+        only_ends: whether runs that live on hosts are seen to their end, and nothing is begun.
     """
-    way = _Way(screen, at_once, retries, wait)
+    way = _Way(screen, at_once, retries, wait, only_ends)
     outcomes = _run_once(planned, way)
     told = 0
     while wait and (busy := [row.planned for row in outcomes if row.ending == "elsewhere"]):
@@ -68,6 +70,7 @@ class _Way:
     at_once: int
     retries: int
     wait: bool
+    only_ends: bool
 
 
 def _run_once(planned: Sequence[Planned], way: _Way) -> list[Outcome]:
@@ -79,7 +82,9 @@ def _run_once(planned: Sequence[Planned], way: _Way) -> list[Outcome]:
     groups: dict[Path, list[Planned]] = {}
     for row in todo:
         groups.setdefault(row.run.folder, []).append(row)
-    stop, turns = Stop(), threading.Semaphore(way.at_once)
+    stop = Stop()
+    stop.only_ends = way.only_ends
+    turns = threading.Semaphore(way.at_once)
     # A run gives its turn away when its process is gone: while one thread writes what became
     # of it, to a disk that may be slow, another begins the next run.
     threads = way.at_once if way.at_once == 1 else 2 * way.at_once
@@ -203,6 +208,6 @@ def _run_where_it_lives(row: Planned, way: _Way, stop: Stop, give_turn: GiveTurn
         if not outcome.is_given_back or stop.is_set():
             break
         message = (outcome.error or {})["message"].splitlines()[0]
-        way.screen.note(f"{row.run.folder.name}: {message}; it is given back")
+        way.screen.note(f"{row.run.folder.name}: {message}; it is given back, and begins anew")
         outcome = run_one(row, way.screen, stop, give_turn)
     return outcome

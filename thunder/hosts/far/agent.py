@@ -15,7 +15,15 @@ import select
 import threading
 from typing import Any
 
-from thunder.hosts.far import environments, filesystem, landing, link, machine, processes
+from thunder.hosts.far import (
+    discarding,
+    environments,
+    filesystem,
+    landing,
+    link,
+    machine,
+    processes,
+)
 from thunder.hosts.far.refusal import Refused
 
 SILENT_SECONDS = 60.0
@@ -25,6 +33,7 @@ OPS = {
         machine.facts, machine.clock, machine.hub_cache, filesystem.read, filesystem.write,
         filesystem.folder, filesystem.listing, filesystem.rename, filesystem.remove,
         filesystem.placed, landing.land, landing.link, landing.arrived, landing.room,
+        discarding.discard,
         processes.run, processes.spawn, processes.is_locked, processes.follow, processes.state,
         link.free_ports, link.listen, link.ping, environments.pythons, environments.environments,
     )

@@ -88,13 +88,19 @@ def remove(path: str, below: str) -> None:
     Args:
         below: the folder that it must lie in: a slip of a path must not cost a home.
     """
-    place, root = os.path.realpath(placed(path)), os.path.realpath(placed(below))
-    if not place.startswith(root + os.sep):
-        raise Refused(f"{place}: not below {root}")
+    place = inside(path, below)
     if os.path.isdir(place):
         shutil.rmtree(place)
     elif os.path.lexists(place):
         os.remove(place)
+
+
+def inside(path: str, below: str) -> str:
+    """Return a path without links, which must lie below a folder."""
+    place, root = os.path.realpath(placed(path)), os.path.realpath(placed(below))
+    if not place.startswith(root + os.sep):
+        raise Refused(f"{place}: not below {root}")
+    return place
 
 
 def placed(path: str) -> str:
