@@ -36,7 +36,7 @@ def bring(
     if is_there(way, target):
         return False
     beside = way.call("folder", path=incoming(target))
-    transfer.push(way.host, source, names, beside, stop)
+    transfer.push(way, source, names, beside, stop)
     if wrong := differing(way, source, names, beside):
         way.call("remove", path=beside, below=way.host.workspace)
         raise Faults(f"host {way.host.name}: {beside}: not what was sent:", wrong, "write")
@@ -73,7 +73,7 @@ def fetch(
     if not lacking:
         return []
     beside = target / _INCOMING
-    transfer.pull(way.host, source, lacking, beside, stop)
+    transfer.pull(way, source, lacking, beside, stop)
     arrived = {name: _digest_here(beside / name) for name in lacking}
     if wrong := [
         f"{name}: its sha256 differs" for name in lacking if arrived[name] != wanted[name]

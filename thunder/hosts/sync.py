@@ -194,7 +194,7 @@ def _bring(
     beside = way.call("folder", path=delivery.incoming(wanted.target))
     ahead = {"folder": beside, "names": every, "within": delivery.hash_seconds(total)}
     with shown(lambda: way.call("arrived", **ahead), total, show):
-        transfer.push(way.host, Path(root), every, beside, stop)
+        transfer.push(way, Path(root), every, beside, stop)
     arrived = _listed(way, beside, every, total)
     there = {**right, **{name: arrived[sent[name]] for name in names if sent[name] in arrived}}
     if wrong := _unlike(wanted, there, names):
