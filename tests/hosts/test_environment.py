@@ -1,5 +1,6 @@
 """What is run on a host is this very code, brought once, whole, by its content."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_an_environment_that_lacks_what_is_needed_is_named(lab: Lab) -> None:
         pytest.raises(ThunderError, match="cannot run thunder: ModuleNotFoundError"),
     ):
         environment.command(way)
+
+
+def test_an_environment_in_the_home_of_a_host_is_run_by_its_path(lab: Lab) -> None:
+    python = lab["mac4"].home / "py"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with connection.opened(host.Host("mac4", "mac4", environment="~/py")) as way:
+        words = environment.command(way)
+        done = way.call("run", words=[*words, "-c", "print(1)"], seconds=30)
+    assert (words[-1], done["out"]) == (str(python), "1\n")
 
 
 def test_a_host_with_nothing_to_run_thunder_with_is_told_what_to_do(lab: Lab) -> None:
