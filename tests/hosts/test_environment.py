@@ -84,6 +84,17 @@ def test_what_arrives_otherwise_than_it_was_sent_never_gets_its_name(
     assert not delivery.is_there(mac4, target)
 
 
+def test_what_a_host_calls_a_file_is_no_way_out_of_a_folder(
+    mac4: Connection, tmp_path: Path
+) -> None:
+    mac4.call("write", path="~/evil", text="evil")
+    sha256 = mac4.call("listing", folder="~", names=["evil"], hashed=True)[0]["sha256"]
+    source = mac4.call("folder", path="~/out")
+    with pytest.raises(Faults, match=r"(?s)host mac4.*leads out of its folder.*'../evil'"):
+        delivery.fetch(mac4, source, {"../evil": sha256}, tmp_path / "home")
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_two_who_bring_one_folder_at_once_bring_it_once(
     lab: Lab, mac4: Connection, tmp_path: Path
 ) -> None:

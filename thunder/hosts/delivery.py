@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from thunder.ground import digest
+from thunder.ground import names as paths
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import transfer
 from thunder.hosts.connection import Connection
@@ -89,6 +90,7 @@ def fetch(
     Raises:
         Faults: what arrived is not what was asked for, or would take the place of another file.
     """
+    paths.check_inside(wanted, f"host {way.host.name}: {source}")
     here = {name: _digest_here(target / name) for name in wanted}
     lacking = [name for name in wanted if here[name] != wanted[name]]
     other = [f"{name}: another file is here" for name in lacking if here[name]]
