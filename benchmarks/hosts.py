@@ -24,7 +24,7 @@ import yaml
 from host_runs import Desk, desk, read_to
 
 from thunder.ground import digest
-from thunder.hosts import connection, host, inputs, ssh, sync
+from thunder.hosts import connection, host, inputs, sync
 
 PAIRS = 5
 COMMANDS = 60
@@ -115,8 +115,8 @@ def _window(side: Desk, target: int) -> float:
 def command(lab: labs.Lab, folder: Path) -> None:
     """A command on the kept connection, and one by a bare ssh over ControlMaster."""
     mac4 = host.of_site(lab.site())["mac4"]
-    bare = ssh.command(mac4, ["true"])
     with connection.opened(mac4) as way:
+        bare = way.command(["true"])
         # In turn, so that a machine that is busy for a while is busy for both.
         both = [
             (

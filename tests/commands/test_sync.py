@@ -140,6 +140,18 @@ def test_what_this_machine_has_not_comes_from_the_host_that_has_it(
     assert (here / HUB / "refs/main").read_text() == host_inputs.COMMIT
 
 
+def test_a_link_of_a_host_that_leads_out_of_its_cache_is_not_made_here(
+    lab: Lab, sync: Sync, here: Path
+) -> None:
+    sync("--to", "mac5", "--model")
+    shutil.rmtree(here / HUB)
+    cache = lab["mac5"].home / HUB
+    (cache.parent / "evil").write_text("evil")
+    (cache / "snapshots" / host_inputs.COMMIT / "evil").symlink_to("../../../evil")
+    assert "leads out of its folder" in sync(code=1)
+    assert not (here / HUB).exists()
+
+
 def test_what_is_whole_nowhere_is_told_machine_by_machine(lab: Lab, sync: Sync, here: Path) -> None:
     sync("--to", "mac5", "--data")
     (lab["mac5"].home / DATA / "valid.jsonl").unlink()

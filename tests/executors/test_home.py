@@ -8,7 +8,7 @@ from lab import Lab
 
 from thunder.executors import home
 from thunder.ground import digest, files
-from thunder.ground.errors import Faults
+from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import connection, host
 from thunder.runs import listing, manifest, mirror
 
@@ -104,6 +104,19 @@ def test_what_a_link_leads_to_here_is_not_touched(
         bring(lab, far, tmp_path / "here")
     assert foreign.read_text() == "of one moment, and longer since"
     assert digest.visible_files(tmp_path / "here") == []
+
+
+@pytest.mark.parametrize("path", ["../evil", "/tmp/evil", "a/../../evil", ".."])
+def test_a_manifest_with_a_path_that_leads_out_of_its_folder_is_refused(
+    lab: Lab, far: Path, tmp_path: Path, path: str
+) -> None:
+    files.write_text(far.parent / "evil", "evil")
+    listed = files.read_json(far / "manifest.json")
+    listed["artifacts"][0]["path"] = path
+    files.write_json(far / "manifest.json", listed)
+    with pytest.raises(ThunderError, match="path"):
+        bring(lab, far, tmp_path / "deep/here")
+    assert not (tmp_path / "deep").exists()
 
 
 def test_a_listing_of_what_grows_is_of_one_moment(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from thunder.ground import names
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import Faults, ThunderError
 
 
 @pytest.mark.parametrize("name", ["a", "a b", "ߒߞߏ", "a.b", "-m", "sweep_1234", "..."])
@@ -33,3 +33,14 @@ def test_a_name_that_is_none_is_refused(name: str, message: str) -> None:
         names.check(name, "matrix")
     assert message in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+def test_paths_that_stay_in_their_folder_are_taken_as_they_are() -> None:
+    names.check_inside(["a", "a/b..c", "..a", "./a", "ߒߞߏ/.b"], "host mac4")
+
+
+@pytest.mark.parametrize("path", ["/a", "..", "../a", "a/../../b", "a/..", "", ".", "a\0b"])
+def test_a_path_that_leads_out_of_its_folder_is_refused(path: str) -> None:
+    with pytest.raises(Faults, match="host mac4: a path there leads out") as refused:
+        names.check_inside(["a", path], "host mac4")
+    assert refused.value.faults == [repr(path)]

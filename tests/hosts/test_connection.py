@@ -119,6 +119,19 @@ def test_when_the_pipe_ends_nothing_is_left_on_either_side(lab: Lab) -> None:
     assert [*sockets.iterdir()] == []
 
 
+def test_a_pipe_that_ends_takes_no_other_one_to_its_host_along(lab: Lab) -> None:
+    mac4 = host.of_site(lab.site())["mac4"]
+    first = connection.Connection(mac4)
+    first.greet()
+    with connection.opened(mac4) as second:
+        begun = time.monotonic()
+        with subprocess.Popen(second.command(["sleep", "2"]), stdin=subprocess.DEVNULL) as riding:
+            first.close()
+            assert time.monotonic() - begun < 2  # it waited for nobody
+            assert second.call("clock") > 0
+            assert riding.wait(20) == 0
+
+
 def test_when_who_asks_is_killed_nothing_is_left_there(lab: Lab) -> None:
     script = (
         "import time\nfrom thunder.hosts import connection, host\n"
@@ -214,10 +227,12 @@ def test_what_is_said_of_every_host_holds_where_a_host_does_not_say_otherwise() 
     assert dataclasses.asdict(host.of_site({"hosts": {"c": {}}})["c"])["python"] == "python3"
 
 
-def test_the_fast_ciphers_are_offered_first_and_none_that_a_person_left_out() -> None:
+def test_the_fast_ciphers_are_offered_first_and_none_that_a_person_left_out(tmp_path: Path) -> None:
     own = "chacha20-poly1305@openssh.com,aes256-ctr,aes256-gcm@openssh.com"
     assert ssh.fastest_first(own) == (
         "aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr"
     )
-    (offered,) = [word for word in ssh.transport(host.Host("a", "a")) if "Ciphers=" in word]
+    (offered,) = [
+        word for word in ssh.transport(host.Host("a", "a"), tmp_path) if "Ciphers=" in word
+    ]
     assert offered.startswith("Ciphers=aes128-gcm@openssh.com,aes256-gcm@openssh.com,")

@@ -24,8 +24,8 @@ def test_files_go_and_come_with_their_names_and_links(lab: Lab, tmp_path: Path) 
     names = ["deep/er/ߒߞߏ (1).txt", "-odd name", "link"]
     with connection.opened(mac4) as opened:
         far = opened.call("folder", path="~/w/in")
-        transfer.push(mac4, source, names, far)
-        transfer.pull(mac4, far, names, tmp_path / "back")
+        transfer.push(opened, source, names, far)
+        transfer.pull(opened, far, names, tmp_path / "back")
     assert (tmp_path / "back" / names[0]).read_text(encoding="utf-8") == "one"
     assert (tmp_path / "back" / names[1]).read_bytes() == b"\0\1"
     assert os.readlink(tmp_path / "back/link") == "deep/er"
@@ -43,19 +43,22 @@ def test_a_transfer_that_is_stopped_goes_on_from_where_it_was(lab: Lab, tmp_path
             lab["mac4"].slow(megabits=16),
             pytest.raises(ThunderError, match="stopped while files went"),
         ):
-            transfer.push(mac4, source, ["big"], far, lambda: time.monotonic() - begun > 2)
+            transfer.push(opened, source, ["big"], far, lambda: time.monotonic() - begun > 2)
         kept = opened.call("listing", folder=far)
         assert [row["path"] for row in kept] == [".part/big"]
         assert 0 < kept[0]["bytes"] < 8 << 20
-        transfer.push(mac4, source, ["big"], far)
+        transfer.push(opened, source, ["big"], far)
         (row,) = opened.call("listing", folder=far, hashed=True)
     assert (row["path"], row["bytes"]) == ("big", 8 << 20)
 
 
 def test_what_is_not_there_to_be_brought_is_named(lab: Lab, tmp_path: Path) -> None:
     mac4 = host.of_site(lab.site())["mac4"]
-    with pytest.raises(ThunderError, match=r"host mac4 .*nowhere"):
-        transfer.pull(mac4, str(lab["mac4"].home / "nowhere"), ["a"], tmp_path / "back")
+    with (
+        connection.opened(mac4) as opened,
+        pytest.raises(ThunderError, match=r"host mac4 .*nowhere"),
+    ):
+        transfer.pull(opened, str(lab["mac4"].home / "nowhere"), ["a"], tmp_path / "back")
 
 
 def test_a_host_that_is_lost_on_the_way_is_told_as_lost(lab: Lab, tmp_path: Path) -> None:
@@ -64,9 +67,8 @@ def test_a_host_that_is_lost_on_the_way_is_told_as_lost(lab: Lab, tmp_path: Path
     source.mkdir()
     (source / "big").write_bytes(os.urandom(8 << 20))
     killer = threading.Timer(1.0, machine.run, ["pkill", "-9", "rsync"])
-    killer.start()
-    try:
-        with machine.slow(megabits=16), pytest.raises(Lost, match=r"host mac5"):
-            transfer.push(mac5, source, ["big"], str(machine.home))
-    finally:
+    with connection.opened(mac5) as opened, machine.slow(megabits=16):
+        killer.start()
+        with pytest.raises(Lost, match=r"host mac5"):
+            transfer.push(opened, source, ["big"], str(machine.home))
         killer.join()

@@ -157,8 +157,9 @@ def _remove(way: Connection, far: str, run: Run, there: Mapping[str, Mapping[str
     A file whose digest is known there is not hashed again.
     """
     runs = supplies.runs_of(way.host.workspace)
+    digests = {name: row.get("sha256") for name, row in there.items()}
     way.call(
-        "discard", path=far, runs=runs, lock=run_files.LOCK, digests={name: row.get("sha256") for name, row in there.items()},
+        "discard", path=far, runs=runs, lock=run_files.LOCK, digests=digests,
         within=_LISTING_SECONDS,
     )  # fmt: skip
     mirror.forget(run.folder, way.host.name)

@@ -101,7 +101,7 @@ def _pull(
         return []
     beside = folder / _INCOMING
     try:
-        transfer.pull(way.host, far, [one["path"] for one in artifacts], beside, stop)
+        transfer.pull(way, far, [one["path"] for one in artifacts], beside, stop)
     except ThunderError as error:
         if isinstance(error, Lost) or error.cause != "data":
             raise

@@ -14,7 +14,7 @@ from thunder.executors import away, supplies
 from thunder.executors.place import Order
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
-from thunder.hosts import delivery, environment
+from thunder.hosts import delivery, environment, requirements
 from thunder.hosts.connection import Connection
 from thunder.jobs.kinds import KINDS
 from thunder.runs import claim as claims
@@ -49,8 +49,7 @@ def claimed(way: Connection, order: Order, stop: Callable[[], bool]) -> Claim:
     """
     folder = order.folder
     record, document = _read(folder, run_files.RECORD), _read(folder, run_files.CONFIG)
-    words = environment.command(way)
-    _check_packages(way, words, record["kind"])
+    _check_packages(way, _command(way, record["kind"]), record["kind"])
     workspace = environment.workspace(way)
     far = f"{supplies.runs_of(workspace)}/{record['kind']}/{folder.name}"
     _end_ours(way, far, folder)
@@ -70,7 +69,7 @@ def spawn(way: Connection, claim: Claim, function: str) -> None:
     """
     own = own_folder(claim)
     command = [
-        *environment.command(way),
+        *_command(way, Path(claim.folder).parent.name),
         "-m",
         "thunder.executors.away",
         claim.folder,
@@ -158,6 +157,14 @@ def _end(way: Connection, far: str, owner: str) -> None:
         if time.monotonic() > latest:
             raise ThunderError(f"host {way.host.name}: {far}: it does not end", "environment")
         time.sleep(_LOOK_SECONDS)
+
+
+def _command(way: Connection, kind: str) -> list[str]:
+    """Return what runs of a kind are run with: an environment with its extra comes first."""
+    extra = KINDS[kind].extra
+    extras = [extra] if extra else []
+    is_prepared = bool(extras) and environment.prepared(way, requirements.parts(extras))
+    return environment.command(way, extras if is_prepared else ())
 
 
 def _check_packages(way: Connection, words: list[str], kind: str) -> None:

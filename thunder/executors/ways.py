@@ -3,8 +3,9 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from thunder.ground import digest
 from thunder.hosts.connection import Connection, opened
 from thunder.hosts.host import Host
 
@@ -17,7 +18,7 @@ class _Way:
     users: int = 0
 
 
-_ways: dict[tuple[str, int | None], _Way] = {}
+_ways: dict[str, _Way] = {}  # by all that a site says of a host: two may be one machine
 _lock = threading.Lock()
 
 
@@ -28,7 +29,7 @@ class Way:
         self.host = host
         self._mine: Connection | None = None
         with _lock:
-            self._way = _ways.setdefault((host.ssh, host.port), _Way())
+            self._way = _ways.setdefault(digest.of_value(asdict(host)), _Way())
             self._way.users += 1
 
     def connection(self) -> Connection:
@@ -57,9 +58,8 @@ class Way:
         """Let go of it; the last one closes the pipe."""
         with _lock:
             self._way.users -= 1
-            is_last = self._way.users == 0
-        if is_last:
-            with self._way.lock:
+        with self._way.lock:
+            if not self._way.users:  # now: somebody may have come since
                 self._way.connection = None
                 self._way.open.close()
 

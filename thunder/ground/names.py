@@ -1,6 +1,9 @@
 """Names that become paths: of matrices, plans, tables, promotions, profiles, sites."""
 
-from thunder.ground.errors import ThunderError
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.wording import CONTROL, is_text
 
 MOST_BYTES = 200  # a file system allows 255, of which endings and temporary names need some
@@ -32,3 +35,21 @@ def check(name: str, what: str) -> str:
         shown = name if len(name) <= MOST_BYTES else f"{name[:40]}…"
         raise ThunderError(f"{what} {shown!r}: {why}")
     return name
+
+
+def check_inside(paths: Iterable[str], where: str) -> None:
+    """Refuse paths of files that do not stay in the folder that they are relative to.
+
+    Args:
+        where: who names them, for the message.
+
+    Raises:
+        Faults: one is absolute, leads out by `..`, or names no file.
+    """
+    if wrong := [repr(path) for path in paths if not _is_inside(path)]:
+        raise Faults(f"{where}: a path there leads out of its folder:", wrong, "write")
+
+
+def _is_inside(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path

@@ -5,7 +5,7 @@ import json
 import shlex
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from pathlib import Path
@@ -44,7 +44,7 @@ class Lost(ThunderError):
 
 
 class Connection:
-    """An open pipe to a host, which ssh shares with every other command to it.
+    """An open pipe to a host, which ssh shares with the commands that go by it.
 
     Args:
         python: the version of the Python there.
@@ -60,8 +60,11 @@ class Connection:
         self._lost: Lost | None = None
         self._said: list[bytes] = []
         words = f"{_shell_path(host.python)} -u -c {shlex.quote(_BOOT)}"
+        self._socket = ssh.socket()
         self._process = process.start(
-            [*ssh.transport(host), host.ssh, words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*ssh.transport(host, self._socket, is_opening=True), host.ssh, words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         self._refusals, self._answers, alive = (
             threading.Thread(target=work, daemon=True)
@@ -90,6 +93,15 @@ class Connection:
         return self._awaited(number, answer, within, op)
 
     @property
+    def transport(self) -> list[str]:
+        """The ssh that goes by this pipe: what rsync is told to use."""
+        return ssh.transport(self.host, self._socket)
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """Return the command line that runs words on the host, as one shell there reads them."""
+        return [*self.transport, self.host.ssh, shlex.join(words)]
+
+    @property
     def is_lost(self) -> bool:
         """Whether the pipe is closed at its other end."""
         return self._lost is not None
@@ -99,6 +111,7 @@ class Connection:
         self._closed.set()
         process.end([self._process], _END_SECONDS)
         self._answers.join(2 * _END_SECONDS)
+        self._socket.unlink(missing_ok=True)  # of an ssh that had to be killed
         for stream in (self._process.stdout, self._process.stderr):
             stream.close()  # type: ignore[union-attr]
 

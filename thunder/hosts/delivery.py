@@ -1,17 +1,21 @@
 """Files brought to a host or home: beside their place first, hashed, then moved to it."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from thunder.ground import digest
-from thunder.ground.errors import Faults
+from thunder.ground import names as paths
+from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import transfer
 from thunder.hosts.connection import Connection
 
 _INCOMING = ".incoming"  # hidden: no part of what lies around it
 _SECONDS_PER_GIGABYTE = 30.0
 _HASH_SECONDS = 60.0
+_LOOK_SECONDS = 0.2
 
 
 def bring(
@@ -35,14 +39,35 @@ def bring(
     """
     if is_there(way, target):
         return False
-    beside = way.call("folder", path=incoming(target))
-    transfer.push(way.host, source, names, beside, stop)
-    if wrong := differing(way, source, names, beside):
-        way.call("remove", path=beside, below=way.host.workspace)
-        raise Faults(f"host {way.host.name}: {beside}: not what was sent:", wrong, "write")
-    if not is_there(way, target):  # somebody else may have brought it meanwhile
-        way.call("rename", source=beside, target=target)
+    with alone(way, target, stop):
+        if is_there(way, target):  # somebody else brought it meanwhile
+            return False
+        beside = way.call("folder", path=incoming(target))
+        transfer.push(way, source, names, beside, stop)
+        if wrong := differing(way, source, names, beside):
+            way.call("remove", path=beside, below=way.host.workspace)
+            raise Faults(f"host {way.host.name}: {beside}: not what was sent:", wrong, "write")
+        way.call("land", source=beside, target=target, moves=[[name, name] for name in names])
     return True
+
+
+@contextmanager
+def alone(way: Connection, target: str, stop: Callable[[], bool]) -> Iterator[None]:
+    """Have nobody else, of any machine, bring anything to a place while the block does.
+
+    Args:
+        stop: asked now and then while others are waited for.
+    """
+    lock = f"{incoming(target)}.lock"
+    while not way.call("hold", lock=lock):
+        if stop():
+            raise ThunderError(f"stopped while others bring {target}", "stopped")
+        time.sleep(_LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        with suppress(ThunderError):  # the way there is gone, and the lock goes with it
+            way.call("let_go", lock=lock)
 
 
 def fetch(
@@ -65,6 +90,7 @@ def fetch(
     Raises:
         Faults: what arrived is not what was asked for, or would take the place of another file.
     """
+    paths.check_inside(wanted, f"host {way.host.name}: {source}")
     here = {name: _digest_here(target / name) for name in wanted}
     lacking = [name for name in wanted if here[name] != wanted[name]]
     other = [f"{name}: another file is here" for name in lacking if here[name]]
@@ -73,7 +99,7 @@ def fetch(
     if not lacking:
         return []
     beside = target / _INCOMING
-    transfer.pull(way.host, source, lacking, beside, stop)
+    transfer.pull(way, source, lacking, beside, stop)
     arrived = {name: _digest_here(beside / name) for name in lacking}
     if wrong := [
         f"{name}: its sha256 differs" for name in lacking if arrived[name] != wanted[name]

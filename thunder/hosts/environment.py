@@ -33,7 +33,7 @@ def command(way: Connection, extras: Sequence[str] = ()) -> list[str]:
 
 
 def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
-    """Return the Python of a host that has what thunder needs.
+    """Return the Python of a host that has what thunder needs, by its absolute path.
 
     One that was prepared for these very versions comes before the one that the site names.
 
@@ -56,7 +56,8 @@ def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
             f"cannot run thunder: {reason}",
             "environment",
         )
-    return host.environment
+    # As it is started by others, that read no `~`.
+    return str(way.call("placed", path=host.environment))
 
 
 def prepared(way: Connection, parts: Mapping[str, Part]) -> str | None:

@@ -92,7 +92,7 @@ def _environment(way: Connection) -> Found:
     python = words[-1]
     return {
         "environment": python,
-        "is_prepared": python != way.host.environment,
+        "is_prepared": python.startswith(f"{environment.workspace(way)}/env/"),
         "extras": sorted(e for e in extras if all(versions[n] for n, x in names.items() if x == e)),
         "versions": versions,
         "backend": backend,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import names as paths
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, environment, sync
 from thunder.hosts.connection import Connection
@@ -105,6 +106,7 @@ def _bring_snapshot(way: Connection, path: str, source: Mapping[str, Any], show:
         else:
             links[at] = row["link"]
             files.append(os.path.normpath(os.path.join(os.path.dirname(at), row["link"])))
+    paths.check_inside([*links, *files], f"host {way.host.name}: {snapshot}")
     beside = [f"trees/{commit}.json", *([f"refs/{source['commit']}"] if _named(source) else [])]
     noted = [name for name in beside if not (target / name).is_file()]
     there = way.call("listing", folder=root, names=noted)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 
 from thunder.ground.errors import ThunderError
-from thunder.hosts import process, ssh
+from thunder.hosts import process
 from thunder.hosts.connection import Connection
 
 _HEAD_BYTES = 1 << 14
@@ -47,7 +47,7 @@ def network(way: Connection) -> Iterator[dict[str, str]]:
 def _forwarded(way: Connection, port: int) -> int:
     """Return the port of the host's loopback that leads to a port of ours."""
     forward = ["-O", "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}", way.host.ssh]
-    words = [*ssh.transport(way.host), *forward]
+    words = [*way.transport, *forward]
     asking = process.start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         code = process.wait(asking, _FORWARD_SECONDS)

@@ -5,10 +5,9 @@ A person's own ~/.ssh/config decides aliases, jump hosts, users, keys and agents
 
 import functools
 import os
-import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import uuid
 from pathlib import Path
 
 from thunder.ground.errors import ThunderError
@@ -22,7 +21,8 @@ REFUSED = 255  # what ssh itself ends with, when no command was run
 NO_COMMAND = (126, 127)  # what a shell ends with that finds no such program
 _FAST = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _LONGEST_SOCKET = 104  # bytes of a socket's path on macOS, its end included
-_SOCKET_NAME = 58  # a digest in hex, and what ssh adds until it is listened to
+_NAME_LENGTH = 16
+_SOCKET_NAME = _NAME_LENGTH + 18  # what ssh adds until it is listened to, and an end
 
 # What ssh says last, and what that means for who reads it.
 _MEANINGS = (
@@ -48,20 +48,29 @@ _MEANINGS = (
 )  # fmt: skip
 
 
-def command(host: Host, words: Sequence[str]) -> list[str]:
-    """Return the command line that runs words on a host, as one shell there reads them."""
-    return [*transport(host), host.ssh, shlex.join(words)]
+def socket() -> Path:
+    """Return where a pipe to a host can be shared: no other one has it, of any process.
+
+    Whoever opened a pipe takes all that go by it along when it ends, so that it is shared only by
+    those who end first.
+    """
+    return _sockets() / uuid.uuid4().hex[:_NAME_LENGTH]
 
 
-def transport(host: Host) -> list[str]:
-    """Return ssh with its options: what rsync is told to go by."""
+def transport(host: Host, shared: Path, is_opening: bool = False) -> list[str]:
+    """Return ssh with its options.
+
+    Args:
+        shared: the socket of the pipe that is gone by, if it is open.
+        is_opening: whether this is the pipe that others go by.
+    """
     options = {
         "BatchMode": "yes",  # a question would wait for ever
         "ConnectTimeout": str(CONNECT_SECONDS),
         "ServerAliveInterval": "5",
         "ServerAliveCountMax": str(SILENT_SECONDS // 5),
-        "ControlMaster": "auto",
-        "ControlPath": str(_sockets() / "%C"),
+        "ControlMaster": "yes" if is_opening else "no",
+        "ControlPath": str(shared),
         "ControlPersist": "no",  # nothing stays behind when the last command has ended
         "LogLevel": "ERROR",
     }

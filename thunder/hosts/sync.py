@@ -90,15 +90,19 @@ def bring(
     """
     check_here(item)
     wanted = goods.of(item, place)
-    before, right = _state(way, wanted)
-    if before.differing:
-        raise _taken(way, wanted, before.differing, item)
-    if files := [name for name in before.lacking if name in wanted.files]:
-        _room(way, wanted.target, before.bytes)
-        _bring(way, wanted, files, before.bytes, right, show, stop)
-    links = {name: to for name, to in wanted.links.items() if name in before.lacking}
-    if links:  # last: there is no moment at which one leads to nothing
-        way.call("link", folder=wanted.target, links=links)
+    before = _state(way, wanted)[0]
+    if before.is_whole:
+        return before
+    with delivery.alone(way, wanted.target, stop):
+        before, right = _state(way, wanted)  # somebody else may have brought it meanwhile
+        if before.differing:
+            raise _taken(way, wanted, before.differing, item)
+        if files := [name for name in before.lacking if name in wanted.files]:
+            _room(way, wanted.target, before.bytes)
+            _bring(way, wanted, files, before.bytes, right, show, stop)
+        links = {name: to for name, to in wanted.links.items() if name in before.lacking}
+        if links:  # last: there is no moment at which one leads to nothing
+            way.call("link", folder=wanted.target, links=links)
     return before
 
 
@@ -194,7 +198,7 @@ def _bring(
     beside = way.call("folder", path=delivery.incoming(wanted.target))
     ahead = {"folder": beside, "names": every, "within": delivery.hash_seconds(total)}
     with shown(lambda: way.call("arrived", **ahead), total, show):
-        transfer.push(way.host, Path(root), every, beside, stop)
+        transfer.push(way, Path(root), every, beside, stop)
     arrived = _listed(way, beside, every, total)
     there = {**right, **{name: arrived[sent[name]] for name in names if sent[name] in arrived}}
     if wrong := _unlike(wanted, there, names):

@@ -1,4 +1,4 @@
-"""Files to a host and from it: the system's rsync, by the way that ssh has open already.
+"""Files to a host and from it: the system's rsync, by the pipe that is open already.
 
 Only what macOS's own rsync knows as well: no checksums, no argument protection. So nothing here is
 believed: whoever calls hashes what arrived, and moves it to its place.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from thunder.ground.errors import ThunderError
 from thunder.hosts import process, ssh
-from thunder.hosts.connection import Lost
+from thunder.hosts.connection import Connection, Lost
 from thunder.hosts.host import Host
 
 STALL_SECONDS = 60  # without a byte
@@ -23,7 +23,7 @@ _LOST = (10, 12, 20, 30, 35, ssh.REFUSED)
 
 
 def push(
-    host: Host,
+    way: Connection,
     source: Path,
     names: Sequence[str],
     target: str,
@@ -40,11 +40,11 @@ def push(
         Lost: the way there is gone; call again to go on.
         ThunderError: a disk is full, a file cannot be read, or it was asked to stop.
     """
-    _rsync(host, f"{source}/", f"{host.ssh}:{target}/", names, stop)
+    _rsync(way, f"{source}/", f"{way.host.ssh}:{target}/", names, stop)
 
 
 def pull(
-    host: Host,
+    way: Connection,
     source: str,
     names: Sequence[str],
     target: Path,
@@ -52,18 +52,18 @@ def pull(
 ) -> None:
     """Bring files of a host's folder to a folder here; as `push`."""
     target.mkdir(parents=True, exist_ok=True)
-    _rsync(host, f"{host.ssh}:{source}/", f"{target}/", names, stop)
+    _rsync(way, f"{way.host.ssh}:{source}/", f"{target}/", names, stop)
 
 
 def _rsync(
-    host: Host, source: str, target: str, names: Sequence[str], stop: Callable[[], bool]
+    way: Connection, source: str, target: str, names: Sequence[str], stop: Callable[[], bool]
 ) -> None:
     with tempfile.NamedTemporaryFile("wb") as listed:
         listed.write(b"\0".join(name.encode() for name in names))
         listed.flush()
         words = [
             "rsync", "-a", "-0", f"--files-from={listed.name}", f"--partial-dir={PARTIAL}",
-            f"--timeout={STALL_SECONDS}", "-e", shlex.join(ssh.transport(host)), source, target,
+            f"--timeout={STALL_SECONDS}", "-e", shlex.join(way.transport), source, target,
         ]  # fmt: skip
         running = process.start(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         said: list[bytes] = []
@@ -78,7 +78,7 @@ def _rsync(
             reader.join(1.0)
             running.stderr.close()  # type: ignore[union-attr]
     if code:
-        raise _refusal(host, b"".join(said).decode(errors="replace"), code)
+        raise _refusal(way.host, b"".join(said).decode(errors="replace"), code)
 
 
 def _refusal(host: Host, said: str, code: int) -> ThunderError:

@@ -9,7 +9,7 @@ from typing import Any
 
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, delivery, environment, host, inputs, ssh
+from thunder.hosts import connection, delivery, environment, host, inputs
 from thunder.hosts.connection import Connection, Lost
 from thunder.hosts.far import link
 from thunder.training.rank_process import Start
@@ -48,7 +48,7 @@ class Seat:
         if self.way is None:
             return Start(command)
         kept = [*self.python, *_KEEPER, *command]
-        return Start(ssh.command(self.way.host, kept), self.way)
+        return Start(self.way.command(kept), self.way)
 
 
 class LinkDown(ThunderError):

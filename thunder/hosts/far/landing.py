@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections import Counter
 
 from thunder.hosts.far.filesystem import placed, sha256
 from thunder.hosts.far.refusal import Refused
+
+_held: dict[str, int] = {}
+
+
+def hold(lock: str) -> bool:
+    """Take a lock that ends with this process at the latest; say whether it was free."""
+    place = placed(lock)
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who held it before removed it: what was locked may have no name any more.
+        if os.path.samestat(os.stat(place), os.fstat(descriptor)):
+            _held[place] = descriptor
+            return True
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return False
+
+
+def let_go(lock: str) -> None:
+    """Give a lock back that was taken, and remove its file."""
+    place = placed(lock)
+    try:
+        os.remove(place)
+    finally:
+        os.close(_held.pop(place))
 
 
 def land(source: str, target: str, moves: list[list[str]]) -> None:
@@ -84,8 +113,9 @@ def room(folder: str) -> int:
 
 def _keep(folder: str, names: set[str]) -> None:
     """Remove what else is in a folder: what an earlier transfer of other files left."""
-    for root, _, files in os.walk(folder, topdown=False):
-        for name in files:
+    for root, folders, files in os.walk(folder, topdown=False):
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        for name in [*files, *links]:
             path = os.path.join(root, name)
             if os.path.relpath(path, folder) not in names:
                 os.remove(path)
