@@ -58,7 +58,7 @@ class Mirror:
             ThunderError: somebody else is at work there.
         """
         self._wait_until_free()
-        self._be_of_one_life()
+        yield from self._be_of_one_life()
         newest, _ = checkpoints.latest(self.here, self.layout)
         step = newest.step if newest else -1
         for newer in (one for one in self._steps() if one > step):
@@ -173,8 +173,11 @@ class Mirror:
                 )
             time.sleep(_LOOK_SECONDS)
 
-    def _be_of_one_life(self) -> None:
-        """Drop a mirror of another run folder than this one: its files are not this one's."""
+    def _be_of_one_life(self) -> Iterator[str]:
+        """Move a mirror of another run folder than this one aside, and say so.
+
+        What it has may be nowhere else.
+        """
         life = _text(self.here / _LIFE)
         if not life:
             life = json.dumps({"life": secrets.token_hex(8)}) + "\n"
@@ -188,7 +191,10 @@ class Mirror:
                 "there first: thunder hosts clean",
                 "environment",
             )
-        self.way.call("remove", path=self.there, below=self.way.host.workspace)
+        if delivery.is_there(self.way, self.there):
+            workspace = str(PurePosixPath(self.there).parents[2])
+            aside = delivery.move_aside(self.way, self.there, workspace)
+            yield f"host {self.way.host.name}: a mirror of another run folder is now {aside}"
         self.way.call("write", path=f"{self.there}/{_LIFE}", text=life)
 
 

@@ -121,6 +121,23 @@ def test_four_ranks_are_two_on_each_host_in_blocks(lab: Lab, desk: Desk) -> None
     assert_left_alone(lab)
 
 
+def test_a_run_on_a_host_has_its_own_ranks_without_ssh_and_others_by_it(
+    lab: Lab, desk: Desk, shared: Desk
+) -> None:
+    config = lab["mac4"].home / ".ssh/config"
+    config.parent.mkdir(mode=0o700)
+    shutil.copy(lab.folder / "ssh_config", config)
+    desk.write_site("there", ["mac4", "mac5"], runs_on=["mac4"])
+    desk = Desk(desk.root, lab, "there")
+    try:
+        done = desk.thunder(*JOB, "target=20")
+    finally:
+        shutil.rmtree(config.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert desk.tensors(20) == shared.tensors(20)
+    assert_left_alone(lab)
+
+
 @pytest.mark.parametrize("name", ["mac4", "mac5"])
 def test_a_rank_that_is_killed_is_named_with_its_host(lab: Lab, desk: Desk, name: str) -> None:
     with desk.start(*LONG) as runner:
