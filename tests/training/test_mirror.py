@@ -11,6 +11,8 @@ from lab import Lab
 from thunder.ground import digest, files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import connection, delivery, host
+from thunder.runs import manifest
+from thunder.runs import mirror as notes
 from thunder.training import checkpoints, metrics
 from thunder.training import mirror as mirrors
 from thunder.training.checkpoints import Layout
@@ -65,6 +67,24 @@ def test_the_newest_checkpoint_and_the_rows_go_there_once(
     assert metrics.rows(there) == metrics.rows(mirror.here)
     monkeypatch.setattr(delivery, "bring", lambda *_: pytest.fail("brought twice"))
     assert settled(mirror) == []
+
+
+def test_what_lies_there_is_noted_here_with_its_digest_and_goes_on_with_new_rows(
+    mirror: Mirror,
+) -> None:
+    settled(mirror)
+    assert notes.read(mirror.here) == {}  # nothing is there yet
+    save(mirror.here, 10)
+    for loss in (1.0, 0.5):
+        metrics.add(mirror.here, {"step": 10, "loss": loss})
+        mirror.bring()
+        names = ["checkpoints/step-0000010/record.json", "checkpoints/step-0000010/weights"]
+        noted = notes.read(mirror.here)["mac4"]
+        assert noted["folder"] == mirror.there
+        assert noted["artifacts"] == [
+            manifest.artifact(Path(mirror.there), name) for name in [*names, "metrics.jsonl"]
+        ]
+        assert metrics.rows(Path(mirror.there)) == metrics.rows(mirror.here)
 
 
 def test_what_is_newer_there_comes_home_with_its_rows(mirror: Mirror) -> None:
