@@ -160,7 +160,8 @@ def test_a_run_on_a_host_has_its_own_ranks_without_ssh_and_others_by_it(
     config = lab["mac4"].home / ".ssh/config"
     config.parent.mkdir(mode=0o700)
     shutil.copy(lab.folder / "ssh_config", config)
-    desk.write_site("there", ["mac4", "mac5"], runs_on=["mac4"])
+    hosts = {"mac4": {"workspace": "~/own"}, "mac5": {}}  # a whole run there bars ranks of others
+    desk.write_site("there", ["mac4", "mac5"], runs_on=["mac4"], hosts=hosts)
     desk = Desk(desk.root, lab, "there")
     try:
         done = desk.thunder(*JOB, "target=20")
