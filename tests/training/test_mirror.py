@@ -11,6 +11,8 @@ from lab import Lab
 from thunder.ground import digest, files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import connection, delivery, host
+from thunder.runs import manifest
+from thunder.runs import mirror as notes
 from thunder.training import checkpoints, metrics
 from thunder.training import mirror as mirrors
 from thunder.training.checkpoints import Layout
@@ -65,6 +67,24 @@ def test_the_newest_checkpoint_and_the_rows_go_there_once(
     assert metrics.rows(there) == metrics.rows(mirror.here)
     monkeypatch.setattr(delivery, "bring", lambda *_: pytest.fail("brought twice"))
     assert settled(mirror) == []
+
+
+def test_what_lies_there_is_noted_here_with_its_digest_and_goes_on_with_new_rows(
+    mirror: Mirror,
+) -> None:
+    settled(mirror)
+    assert notes.read(mirror.here) == {}  # nothing is there yet
+    save(mirror.here, 10)
+    for loss in (1.0, 0.5):
+        metrics.add(mirror.here, {"step": 10, "loss": loss})
+        mirror.bring()
+        names = ["checkpoints/step-0000010/record.json", "checkpoints/step-0000010/weights"]
+        noted = notes.read(mirror.here)["mac4"]
+        assert noted["folder"] == mirror.there
+        assert noted["artifacts"] == [
+            manifest.artifact(Path(mirror.there), name) for name in [*names, "metrics.jsonl"]
+        ]
+        assert metrics.rows(Path(mirror.there)) == metrics.rows(mirror.here)
 
 
 def test_what_is_newer_there_comes_home_with_its_rows(mirror: Mirror) -> None:
@@ -146,13 +166,19 @@ def test_what_does_not_hold_its_own_digests_there_is_refused(mirror: Mirror) -> 
     assert checkpoints.steps(Path(mirror.there)) == [3, 2]
 
 
-def test_a_mirror_of_another_life_of_the_run_is_dropped(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_mirror_of_another_life_of_the_run_is_moved_aside_whole(
+    mirror: Mirror, lab: Lab, tmp_path: Path
+) -> None:
     settled(mirror)
-    save(Path(mirror.there), 30)
+    newest = save(Path(mirror.there), 30)
     other = tmp_path / "other" / mirror.here.name
     other.mkdir(parents=True)
-    assert settled(Mirror(mirror.way, other, mirror.there, LAYOUT)) == []
+    (line,) = settled(Mirror(mirror.way, other, mirror.there, LAYOUT))
     assert checkpoints.steps(Path(mirror.there)) == []
+    (aside,) = (lab["mac4"].home / "thunder/aside").iterdir()
+    assert line == f"host mac4: a mirror of another run folder is now {aside}"
+    folder = checkpoints.folder_of(aside, 30)
+    assert {path.name: digest.of_file(path) for path in folder.iterdir()} == newest
 
 
 def test_a_whole_run_that_lives_there_is_left_alone(mirror: Mirror) -> None:
@@ -163,10 +189,10 @@ def test_a_whole_run_that_lives_there_is_left_alone(mirror: Mirror) -> None:
 
 
 def test_somebody_who_is_at_work_there_is_waited_for_and_then_refused(
-    mirror: Mirror, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled(mirror)
-    monkeypatch.setattr(mirrors, "_FREE_SECONDS", 1.0)
+    monkeypatch.setattr(mirrors, "_FREE_SECONDS", 0.5)
     hold = (
         "import fcntl, os, time\n"
         f"fcntl.flock(os.open({mirror.lock!r}, os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)\n"
@@ -175,7 +201,11 @@ def test_somebody_who_is_at_work_there_is_waited_for_and_then_refused(
     mirror.way.call("spawn", words=["python3", "-c", hold], folder=mirror.there, log="log")
     while not mirror.way.call("is_locked", path=mirror.lock):
         pass
-    with pytest.raises(ThunderError, match="the ranks of another thunder are at work there"):
-        settled(mirror)
+    other = tmp_path / "other" / mirror.here.name
+    other.mkdir(parents=True)
+    for one in (mirror, Mirror(mirror.way, other, mirror.there, LAYOUT)):
+        with pytest.raises(ThunderError, match="the ranks of another thunder are at work there"):
+            settled(one)
+    assert Path(mirror.lock).exists()  # nothing was moved under who holds it
     monkeypatch.setattr(mirrors, "_FREE_SECONDS", 20.0)
     assert settled(mirror) == []

@@ -6,7 +6,7 @@ from lab import Lab
 from thunder.ground.errors import ThunderError
 from thunder.hosts import host
 from thunder.hosts.connection import Lost
-from thunder.training import placement
+from thunder.training import host_checks, placement
 from thunder.training.placement import LinkDown, Seat
 
 HERE = {"name": "desk", "address": "10.0.0.9"}
@@ -30,6 +30,15 @@ def test_ranks_are_spread_in_blocks_with_ports_of_their_hosts(lab: Lab) -> None:
         rings = [lab["mac4"].ring] * 2 + [lab["mac5"].ring] * 2
         assert [address.partition(":")[0] for address in found] == rings
         assert [*placement.latencies(seats)] == ["mac4 → mac5", "mac5 → mac4"]
+
+
+def test_the_preflight_counts_the_ranks_of_each_host_as_they_are_placed() -> None:
+    hosts = [{"name": name, "address": "10.0.0.1"} for name in ("mac4", "mac5")]
+    site = {"ranks_on": hosts, "hosts": {"mac4": {}, "mac5": {}}}
+    for ranks, wanted in ((1, ["mac4"]), (2, ["mac4", "mac5"]), (4, ["mac4"] * 2 + ["mac5"] * 2)):
+        config = {"runtime": {"site": site}, "train": {"ranks": ranks}}
+        assert host_checks.far_ranks(config) == wanted
+        assert [one["name"] for one in host.in_blocks(hosts, ranks)] == wanted
 
 
 def test_a_link_that_is_down_is_named_by_its_addresses(lab: Lab) -> None:

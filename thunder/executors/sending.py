@@ -192,7 +192,7 @@ def _bring_run(
         there = [row["path"] for row in rows if not row["path"].startswith(".")]
         strange = {*there} - {*names, *listing.OURS, run_files.METRICS}
         if strange or delivery.differing(way, folder, names, far):
-            supplies.move_aside(way, far, workspace)
+            delivery.move_aside(way, far, workspace)
     delivery.bring(way, folder, names, far, stop)
     mirror.note(folder, way.host.name, far, [manifest.artifact(folder, name) for name in names])
 
@@ -229,7 +229,7 @@ def _write_far(
         **runtime,
         "outputs": supplies.runs_of(workspace),
         "paths": dict(paths),
-        "site": _site_there(way, runtime["site"]),
+        "site": site_there(runtime["site"], way.host.name),
     }
     record = {**record, "attempts": [*before, {**last, "runtime": there}]}
     text = files.render_json(record)
@@ -237,12 +237,16 @@ def _write_far(
     way.call("write", path=f"{own_folder(claim)}/{away.RENEWED}", text="")
 
 
-def _site_there(way: Connection, site: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the site as it is on a host, whose own name ranks of its own get."""
-    there = {**site, "runs_on": "local"}
+def site_there(site: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the site as it is on a host, whose own name ranks of its own get.
+
+    It is none of its own hosts: it would reach itself by ssh.
+    """
+    others = {other: one for other, one in site.get("hosts", {}).items() if other != name}
+    there = {**site, "runs_on": "local", "hosts": others}
     if any(one["address"] not in _LOCAL for one in site["ranks_on"]):
         return there
-    ranks = [{**one, "name": way.host.name} for one in site["ranks_on"]]
+    ranks = [{**one, "name": name} for one in site["ranks_on"]]
     return {**there, "ranks_on": ranks, "hosts": {}}
 
 

@@ -1,6 +1,5 @@
 """What a run reads on a host: where it lies there, brought where that is thunder's to do."""
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from thunder.hosts import delivery, inputs, sync
 from thunder.hosts.connection import Connection
 
 _SHOWN = 3
-_ASIDE = "aside"  # of a workspace: what was left of runs that went on elsewhere
 _PROVEN = ".away/home"  # the digest of the manifest here that a needed run there was held against
 
 
@@ -63,7 +61,7 @@ def _bring_needed(way: Connection, folder: Path, workspace: str, stop: Callable[
     names = digest.visible_files(folder)
     listed = [row["path"] for row in files.read_json(folder / run_files.MANIFEST)["artifacts"]]
     if delivery.is_there(way, target) and delivery.differing(way, folder, listed, target):
-        move_aside(way, target, workspace)
+        delivery.move_aside(way, target, workspace)
     delivery.bring(way, folder, names, target, stop)
     way.call("write", path=f"{target}/{_PROVEN}", text=proof)
     return target
@@ -72,10 +70,3 @@ def _bring_needed(way: Connection, folder: Path, workspace: str, stop: Callable[
 def runs_of(workspace: str) -> str:
     """Return where the runs lie in a workspace."""
     return f"{workspace}/outputs"
-
-
-def move_aside(way: Connection, far: str, workspace: str) -> None:
-    """Move a run's folder out of the way; nothing is removed."""
-    kind, name = far.split("/")[-2:]
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    way.call("rename", source=far, target=f"{workspace}/{_ASIDE}/{kind}-{name}-{stamp}")

@@ -12,6 +12,7 @@ from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import transfer
 from thunder.hosts.connection import Connection
 
+_ASIDE = "aside"  # of a workspace: what was left of runs that went on elsewhere
 _INCOMING = ".incoming"  # hidden: no part of what lies around it
 _SECONDS_PER_GIGABYTE = 30.0
 _HASH_SECONDS = 60.0
@@ -145,3 +146,11 @@ def hash_seconds(size: int) -> float:
 
 def _digest_here(path: Path) -> str | None:
     return digest.of_file(path) if path.is_file() else None
+
+
+def move_aside(way: Connection, far: str, workspace: str) -> str:
+    """Move a run's folder out of the way, and return its new place; nothing is removed."""
+    kind, name = far.split("/")[-2:]
+    target = f"{workspace}/{_ASIDE}/{kind}-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    way.call("rename", source=far, target=target)
+    return target

@@ -1,8 +1,10 @@
 """A machine behind ssh, as a site describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
 
 HERE = "localhost"  # the name of this machine among the hosts of a site
 
@@ -39,3 +41,8 @@ def of_site(site: Mapping[str, Any]) -> dict[str, Host]:
         name: Host(name, **{"ssh": name, **every, **own})
         for name, own in site.get("hosts", {}).items()
     }
+
+
+def in_blocks(places: Sequence[Item], ranks: int) -> list[Item]:
+    """Return the place of each rank: neighbours share a place before the next one begins."""
+    return [places[rank * len(places) // ranks] for rank in range(ranks)]

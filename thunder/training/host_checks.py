@@ -59,9 +59,8 @@ class _Work:
 def far_ranks(config: Mapping[str, Any]) -> list[str]:
     """Return the host of each rank that is behind ssh, in the order of the ranks."""
     site, ranks = config["runtime"]["site"], config.get("train", {}).get("ranks", 1)
-    names = [str(one["name"]) for one in site["ranks_on"]]
-    every = names * ranks if len(names) == 1 else names[:ranks]
-    return [name for name in every if name in site.get("hosts", {})]
+    names = [str(one["name"]) for one in host.in_blocks(site["ranks_on"], ranks)]
+    return [name for name in names if name in site.get("hosts", {})]
 
 
 def run(
@@ -227,7 +226,9 @@ def _advise(work: _Work, checks: Checks) -> None:
 
 def _ring(config: Mapping[str, Any], opened: Mapping[str, Any]) -> list[Mapping[str, str]]:
     """Return the hosts of the ring, if those that are behind ssh were all asked for."""
-    ring = config["runtime"]["site"]["ranks_on"][: config.get("train", {}).get("ranks", 1)]
+    ranks = config.get("train", {}).get("ranks", 1)
+    seats = host.in_blocks(config["runtime"]["site"]["ranks_on"], ranks)
+    ring = [*{one["name"]: one for one in seats}.values()]
     return ring if {*far_ranks(config)} <= {*opened} else []
 
 

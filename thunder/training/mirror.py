@@ -16,6 +16,7 @@ from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, keeper
 from thunder.hosts.connection import Connection
+from thunder.runs import mirror as notes
 from thunder.training import checkpoints, events, placement
 from thunder.training.checkpoints import Layout
 from thunder.training.events import Emit
@@ -58,7 +59,7 @@ class Mirror:
             ThunderError: somebody else is at work there.
         """
         self._wait_until_free()
-        self._be_of_one_life()
+        yield from self._be_of_one_life()
         newest, _ = checkpoints.latest(self.here, self.layout)
         step = newest.step if newest else -1
         for newer in (one for one in self._steps() if one > step):
@@ -96,7 +97,7 @@ class Mirror:
         return target
 
     def bring(self) -> None:
-        """Have the newest checkpoint and the rows of numbers there."""
+        """Have the newest checkpoint and the rows of numbers there, and note here what is there."""
         newest, _ = checkpoints.latest(self.here, self.layout)
         if newest:
             names = [*self.layout.hashed, self.layout.record]
@@ -106,8 +107,10 @@ class Mirror:
                 self.way.call("remove", path=folder, below=self.there)
                 delivery.bring(self.way, newest.folder, names, folder)
         rows = _text(self.here / run_files.ROWS) or ""
+        # Rows of the verification are added here: without them the mirror is never proven home.
         if rows != (self.way.call("read", path=f"{self.there}/{run_files.ROWS}") or ""):
             self.way.call("write", path=f"{self.there}/{run_files.ROWS}", text=rows)
+        self._note()
 
     def digests(self, step: int) -> dict[str, str]:
         """Return the sha256 of each file of a checkpoint there, the record last; empty: none."""
@@ -130,6 +133,17 @@ class Mirror:
             emit(event)
 
         return tell
+
+    def _note(self) -> None:
+        """Write down here what lies there."""
+        rows = self.way.call("listing", folder=self.there, hashed=True, within=_HASH_SECONDS) or ()
+        artifacts = [
+            {name: row[name] for name in ("path", "bytes", "sha256")}
+            for row in rows
+            if "sha256" in row and not any(p.startswith(".") for p in row["path"].split("/"))
+        ]
+        if artifacts:
+            notes.note(self.here, self.way.host.name, self.there, artifacts)
 
     def _fetch_files(self, step: int, wanted: dict[str, str], target: Path) -> None:
         if not checkpoints.faults(target, self.layout):  # then only its record can have changed
@@ -173,8 +187,11 @@ class Mirror:
                 )
             time.sleep(_LOOK_SECONDS)
 
-    def _be_of_one_life(self) -> None:
-        """Drop a mirror of another run folder than this one: its files are not this one's."""
+    def _be_of_one_life(self) -> Iterator[str]:
+        """Move a mirror of another run folder than this one aside, and say so.
+
+        What it has may be nowhere else.
+        """
         life = _text(self.here / _LIFE)
         if not life:
             life = json.dumps({"life": secrets.token_hex(8)}) + "\n"
@@ -188,7 +205,10 @@ class Mirror:
                 "there first: thunder hosts clean",
                 "environment",
             )
-        self.way.call("remove", path=self.there, below=self.way.host.workspace)
+        if delivery.is_there(self.way, self.there):
+            workspace = str(PurePosixPath(self.there).parents[2])
+            aside = delivery.move_aside(self.way, self.there, workspace)
+            yield f"host {self.way.host.name}: a mirror of another run folder is now {aside}"
         self.way.call("write", path=f"{self.there}/{_LIFE}", text=life)
 
 

@@ -64,8 +64,9 @@ def seated(site: Mapping[str, Any], ranks: int) -> Iterator[list[Seat]]:
     """
     named, known = site["ranks_on"], host.of_site(site)
     with ExitStack() as stack:
-        seats = [_seat(one, known, len(named) > 1, stack) for one in named]
-        yield [seats[rank * len(seats) // ranks] for rank in range(ranks)]
+        order = host.in_blocks(range(len(named)), ranks)
+        seats = {n: _seat(named[n], known, len(named) > 1, stack) for n in dict.fromkeys(order)}
+        yield [seats[n] for n in order]
 
 
 def _seat(

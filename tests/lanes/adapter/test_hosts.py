@@ -8,13 +8,17 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import host_runs
 import pytest
 from host_runs import JOB, Desk, are_empty, comes, ranks_on, wait_for_line
 from lab import Lab
 
+from thunder.commands import cleaning
 from thunder.ground import digest, files, schema
+from thunder.hosts.host import of_site
+from thunder.runs import mirror as runs_mirror
 
 pytestmark = pytest.mark.slow
 # Steps enough that none ends by itself before a test has done its harm.
@@ -84,17 +88,46 @@ def test_hosts_that_do_not_compute_alike_are_told_with_the_tolerance(lab: Lab, d
 def test_the_report_says_host_by_host_where_what_lies(lab: Lab, shared: Desk) -> None:
     report = files.read_json(shared.run / "report.json")
     schema.check("report", report, "report.json")
+    report_text = (shared.run / "report.md").read_text(encoding="utf-8")
     here, mac4, mac5 = report["hosts"]
     there = lab["mac4"].home / "thunder/outputs/adapter" / shared.run.name
     assert (here["host"], here["ranks"]) == ("localhost", [])
-    assert (mac4["host"], mac4["ranks"], mac4["run_folder"]) == ("mac4", [0], str(there))
-    assert (mac5["host"], mac5["ranks"], mac5["run_folder"]) == ("mac5", [1], None)
-    checkpoint = shared.run / "checkpoints/step-0000020"
-    assert here["checkpoint"] == mac4["checkpoint"] == digest.of_folder(checkpoint)
-    assert digest.of_folder(there / "checkpoints/step-0000020") == mac4["checkpoint"]
-    assert (shared.run / "report.md").read_text(encoding="utf-8").count(str(there)) == 1
+    assert (mac4["host"], mac4["ranks"]) == ("mac4", [0])
+    assert (mac5["host"], mac5["ranks"]) == ("mac5", [1])
+    names = ["data set", "model", "checkpoint", "adapter"]
+    for row, wanted in ((here, names), (mac4, names), (mac5, names[:2])):
+        assert [one["item"] for one in row["items"]] == wanted
+        for one in row["items"]:
+            path = Path(one["path"])
+            assert path.exists(), one
+            assert f"{one['item']} | {path} | {one['sha256']} |" in report_text
+    for item, one in ((item, one) for item in names[:2] for one in (mac4, mac5)):
+        assert digests(one)[item] == digests(here)[item]
+    assert digests(mac4)["checkpoint"] == digest.of_folder(there / "checkpoints/step-0000020")
+    assert digests(here)["checkpoint"] == digests(mac4)["checkpoint"]
+    adapter = there / "checkpoints/step-0000020/adapters.safetensors"
+    assert digests(here)["adapter"] == digests(mac4)["adapter"] == digest.of_file(adapter)
     evaluated = {row["check"]: row["host"] for row in report["verification"]}
     assert evaluated["validation loss comes back"] == "mac4"
+
+
+def digests(row: dict[str, Any]) -> dict[str, str]:
+    return {one["item"]: one["sha256"] for one in row["items"]}
+
+
+def test_the_mirror_is_noted_file_by_file_and_is_proven_home(lab: Lab, shared: Desk) -> None:
+    there = lab["mac4"].home / "thunder/outputs/adapter" / shared.run.name
+    noted = runs_mirror.read(shared.run)
+    assert noted.keys() == {"mac4"}
+    assert noted["mac4"]["folder"] == str(there)
+    names = digest.visible_files(there)
+    assert "metrics.jsonl" in names
+    assert {one["path"]: one["sha256"] for one in noted["mac4"]["artifacts"]} == {
+        name: digest.of_file(there / name) for name in names
+    }
+    hosts = [of_site(lab.site())["mac4"]]
+    kept = {one.run: one.kept for one in cleaning.clean(hosts, shared.outputs, remove=False)}
+    assert kept[f"adapter/{shared.run.name}"] == ""
 
 
 def test_nothing_of_a_run_stays_on_hosts_but_its_mirror(lab: Lab, shared: Desk) -> None:
@@ -114,10 +147,28 @@ def test_four_ranks_are_two_on_each_host_in_blocks(lab: Lab, desk: Desk) -> None
     done = desk.thunder("+profile=smoke", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     hosts = files.read_json(desk.run / "report.json")["hosts"]
-    assert [(host["host"], host["ranks"]) for host in hosts[1:]] == [
+    assert [(row["host"], row["ranks"]) for row in hosts[1:]] == [
         ("mac4", [0, 1]),
         ("mac5", [2, 3]),
     ]
+    assert_left_alone(lab)
+
+
+def test_a_run_on_a_host_has_its_own_ranks_without_ssh_and_others_by_it(
+    lab: Lab, desk: Desk, shared: Desk
+) -> None:
+    config = lab["mac4"].home / ".ssh/config"
+    config.parent.mkdir(mode=0o700)
+    shutil.copy(lab.folder / "ssh_config", config)
+    hosts = {"mac4": {"workspace": "~/own"}, "mac5": {}}  # a whole run there bars ranks of others
+    desk.write_site("there", ["mac4", "mac5"], runs_on=["mac4"], hosts=hosts)
+    desk = Desk(desk.root, lab, "there")
+    try:
+        done = desk.thunder(*JOB, "target=20")
+    finally:
+        shutil.rmtree(config.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert desk.tensors(20) == shared.tensors(20)
     assert_left_alone(lab)
 
 

@@ -160,6 +160,15 @@ def test_a_version_is_too_old_below_the_bound_only(
         assert checks.passed("versions")
 
 
+def test_another_python_on_a_host_is_no_fault_and_another_library_is() -> None:
+    assert "python" not in machine.alike()
+    checks = Checks("mac4")
+    machine.versions(checks, machine.alike())
+    machine.versions(checks, {**machine.alike(), "mlx": "99"})
+    assert [row["status"] for row in checks.rows] == ["PASS", "FAIL"]
+    assert "where the run is started 99: make them alike" in checks.rows[1]["reason"]
+
+
 def test_too_little_free_disk_is_refused(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(free=machine.FREE_BYTES - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)

@@ -17,9 +17,11 @@ FREE_BYTES = 256 << 20
 
 
 def alike() -> dict[str, str]:
-    """Return the versions that all machines of a run have to have in common."""
-    python = ".".join(map(str, sys.version_info[:2]))
-    return {"python": python, **{name: importlib.metadata.version(name) for name in OLDEST}}
+    """Return the versions that all machines of a run have to have in common.
+
+    Python's is not among them: `hosts prepare` takes what a host has, and `ranks_alike` tells.
+    """
+    return {name: importlib.metadata.version(name) for name in OLDEST}
 
 
 def versions(checks: Checks, wanted: Mapping[str, str] | None = None) -> None:

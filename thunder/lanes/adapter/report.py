@@ -7,7 +7,7 @@ from typing import Any
 
 from thunder.ground import files, schema
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter import input_checks, preflight, report_markdown
+from thunder.lanes.adapter import host_items, input_checks, preflight, report_markdown
 from thunder.lanes.adapter.artifacts import REPORT
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.training import state
@@ -63,7 +63,7 @@ def write(
     verification: Sequence[Row],
     numbers: Mapping[str, float | None],
     record: Mapping[str, Any],
-    copies: Mapping[str, str],
+    copies: host_items.Copies,
 ) -> Path:
     """Write the report of a verified window; returns its path.
 
@@ -71,15 +71,14 @@ def write(
         checks: the rows of the preflight.
         verification: those of the verification.
         record: the window's checkpoint.json.
-        copies: the digest of the checkpoint on each host that has it.
+        copies: by host that has the checkpoint, the digest of each of its files.
     """
     document = _document(context, checks, record["step"], record["step"], numbers)
-    hosts = [{**host, "checkpoint": copies.get(host["host"])} for host in document["hosts"]]
     alike = record["fingerprint"]["ranks_alike"]
     found = {
         "verification": list(verification),
         "peak_memory_bytes": record.get("peak_memory_bytes", []),
-        "hosts": hosts,
+        "hosts": host_items.of(context, record["step"], copies),
         "remaining_limits": [*([] if alike else [UNLIKE]), *document["remaining_limits"]],
     }
     return _write(context.folder, {**document, **found})
@@ -122,7 +121,7 @@ def _document(
         "preflight": list(checks),
         "verification": [],
         "peak_memory_bytes": [],
-        "hosts": [{**host, "checkpoint": None} for host in context.hosts],
+        "hosts": host_items.of(context, step, {}),
         "metrics": dict(numbers),
         "remaining_limits": _limits(context, checks, numbers, total - step),
     }

@@ -61,11 +61,13 @@ def _others(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _host_table(hosts: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [["host", "ranks", "model", "run folder", "sha256 of the checkpoint"], ["---"] * 5]
+    lines = [["host", "ranks", "item", "path", "sha256"], ["---"] * 5]
     for host in hosts:
         ranks = ", ".join(map(str, host["ranks"])) or "none"
-        places = [host["model"], host["run_folder"] or "none", host["checkpoint"] or "none"]
-        lines.append([host["host"], ranks, *places])
+        for one in host["items"]:
+            commit = f"commit {one['commit']}" if one["commit"] else ""
+            digests = ", ".join(filter(None, (one["sha256"], commit))) or "none"
+            lines.append([host["host"], ranks, one["item"], one["path"], digests])
     return [markdown.row(cells) for cells in lines]
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from thunder.ground import digest, folders
+from thunder.ground import folders
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.context import Context
 from thunder.training import placement
@@ -41,17 +41,17 @@ class Crew:
         ]
 
     def bring(self) -> None:
-        """Have what the next window goes on from where rank 0 is."""
+        """Have what is here of the run, which the next window goes on from, where rank 0 is."""
         if self.mirror:
             self.mirror.bring()
 
-    def fetch(self, step: int) -> dict[str, str]:
-        """Have what a window left here; returns the digest of its checkpoint elsewhere, by host."""
+    def fetch(self, step: int) -> dict[str, dict[str, str]]:
+        """Have what a window left here; returns the digests of its files elsewhere, by host."""
         if self.mirror is None:
             return {}
         if self.mirror.fetch(step) is None:
             raise ThunderError(f"{self.mirror.there}: no checkpoint of step {step}", "verification")
-        return {self.seats[0].host: digest.of_value(self.mirror.digests(step))}
+        return {self.seats[0].host: self.mirror.digests(step)}
 
     def telling(self, emit: Emit) -> Emit:
         """Return an emit for the events of the ranks: what they tell of is here by then."""
@@ -77,17 +77,19 @@ def supplied(context: Context, seats: Sequence[Seat], mirror: Mirror | None) -> 
     """
     tokens: list[tuple[Seat, str]] = []
     lies: dict[str, dict[str, str]] = {}
+    data: dict[str, str] = {}
     try:
         for seat in placement.by_host(seats):
             model = placement.input_of(seat, context.config, "model", context.inputs.model)
             place = placement.bring(seat, context.tokens, f"tokens-{context.folder.name}")
             tokens.append((seat, place))
             lies[seat.host] = {"model_folder": model, "tokens": place}
+            data[seat.host] = placement.input_of(seat, context.config, "data", context.inputs.data)
             if seat.way:
                 lies[seat.host]["cache"] = _cache(seat)
         if mirror:
             lies[seats[0].host] |= {"folder": mirror.there, "lock": mirror.lock}
-        context.hosts.extend(_rows(context, seats, lies))
+        context.hosts.extend(_rows(context, seats, lies, data))
         yield Crew(seats, lies, mirror)
     finally:
         for seat, place in tokens:
@@ -95,17 +97,24 @@ def supplied(context: Context, seats: Sequence[Seat], mirror: Mirror | None) -> 
 
 
 def _rows(
-    context: Context, seats: Sequence[Seat], lies: Mapping[str, Mapping[str, str]]
+    context: Context,
+    seats: Sequence[Seat],
+    lies: Mapping[str, Mapping[str, str]],
+    data: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     """Return what the report says of this machine and of each host, the digests left out."""
-    model = str(context.inputs.model.absolute())
-    ranks = [rank for rank, seat in enumerate(seats) if seat.way is None]
-    folder = str(context.folder.absolute())
-    yield {"host": context.host, "ranks": ranks, "model": model, "run_folder": folder}
+    yield {
+        "host": context.host,
+        "ranks": [rank for rank, seat in enumerate(seats) if seat.way is None],
+        "data_set": str(context.inputs.data.absolute()),
+        "model": str(context.inputs.model.absolute()),
+        "run_folder": str(context.folder.absolute()),
+    }
     for seat in placement.by_host([seat for seat in seats if seat.way]):
         yield {
             "host": seat.host,
             "ranks": [rank for rank, other in enumerate(seats) if other.host == seat.host],
+            "data_set": data[seat.host],
             "model": lies[seat.host]["model_folder"],
             "run_folder": lies[seat.host].get("folder"),
         }

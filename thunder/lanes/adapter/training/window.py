@@ -1,6 +1,7 @@
 """A window of training on one rank: restore, train to an absolute step, validate, save."""
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -211,7 +212,9 @@ class Window:
 
     def _fingerprint(self, blas: Mapping[str, Any]) -> dict[str, Any]:
         mine = record.fingerprint(self.trainer, blas)
-        every = ring.gather(_digest_words(digest.canonical(mine)), self.group)
+        # Apart from the rest: a checkpoint may be gone on from with another Python.
+        told = {**mine, "python": [*sys.version_info[:2]]}
+        every = ring.gather(_digest_words(digest.canonical(told)), self.group)
         return {**mine, "ranks_alike": bool((every == every[0]).all())}
 
 
