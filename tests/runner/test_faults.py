@@ -278,7 +278,7 @@ def test_outputs_that_are_a_file_are_one_message(tmp_path: Path, words: list[str
     done = thunder(*words, f"outputs={path}")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert "Not a directory" in done.stdout + done.stderr
+    assert "a file; outputs need a folder" in done.stdout + done.stderr
     assert path.read_text() == "not a folder"
 
 

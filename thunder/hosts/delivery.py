@@ -59,7 +59,7 @@ def alone(way: Connection, target: str, stop: Callable[[], bool]) -> Iterator[No
     Args:
         stop: asked now and then while others are waited for.
     """
-    lock = f"{incoming(target)}.lock"
+    lock = f"{incoming(target)}.held"
     while not way.call("hold", lock=lock):
         if stop():
             raise ThunderError(f"stopped while others bring {target}", "stopped")
@@ -80,9 +80,7 @@ def fetch(
     replace: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[str]:
-    """Bring files of a host home; return those that were not here before, or were another.
-
-    What a cut leaves beside the place is gone on from.
+    """Bring files of a host home, and go on from a cut; return those that were not here as such.
 
     Args:
         wanted: the sha256 of each file, by name; they get their places in this order.

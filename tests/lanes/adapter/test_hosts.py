@@ -289,7 +289,7 @@ def test_a_full_disk_of_the_first_rank_is_the_cause_with_host_and_path(
 ) -> None:
     small = lab["mac4"].home / "small"
     lab["mac4"].run("mkdir", "-p", str(small))
-    mounted = lab["mac4"].run("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(small))
+    mounted = lab["mac4"].run("mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(small))
     assert mounted.returncode == 0, mounted.stderr
     hosts = {"mac4": {"workspace": str(small / "thunder")}, "mac5": {}}
     desk.write_site("small", ["mac4", "mac5"], hosts=hosts)
@@ -297,7 +297,7 @@ def test_a_full_disk_of_the_first_rank_is_the_cause_with_host_and_path(
     try:
         with desk.start(*LONG) as runner:
             wait_for_line(runner, "train   step ")
-            lab["mac4"].run("sh", "-c", f"head -c 24m /dev/zero > {small}/fill")
+            lab["mac4"].run("sh", "-c", f"head -c 400m /dev/zero > {small}/fill")
             told = runner.communicate(timeout=host_runs.SECONDS)[0]
     finally:
         assert are_empty(lab["mac4"])
