@@ -17,6 +17,7 @@ from lab import Lab
 from projects import Project
 
 from thunder.commands import tasks
+from thunder.ground.errors import ThunderError
 from thunder.hosts import home
 from thunder.hosts.connection import Connection
 from thunder.jobs.kinds import KINDS
@@ -137,6 +138,23 @@ def test_what_this_machine_has_not_comes_from_the_host_that_has_it(
     assert home.missing({"kind": "adapter", "data": {"source": {"folder": str(here / DATA)}}}) == {}
     snapshot = here / HUB / "snapshots" / host_inputs.COMMIT
     assert os.readlink(snapshot / "config.json").startswith("../../blobs/")
+    assert (here / HUB / "refs/main").read_text() == host_inputs.COMMIT
+
+
+def test_a_branch_comes_home_when_all_is_there_that_it_stands_for(
+    sync: Sync, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync("--to", "mac5", "--model")
+    shutil.rmtree(here / HUB)
+
+    def cut(*_: object) -> None:
+        raise ThunderError("cut before the links", "environment")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.landing, "link", cut)
+        sync("--model", code=1)
+    assert not (here / HUB / "refs/main").exists()
+    sync("--model", "--to", "mac5")
     assert (here / HUB / "refs/main").read_text() == host_inputs.COMMIT
 
 
