@@ -210,6 +210,16 @@ def test_what_no_site_binds_lies_in_thunders_own_folder_there(job: Job, tmp_path
     assert len(names(job.home / place.path[2:])) == 4
 
 
+def test_a_place_that_no_file_can_be_brought_to_is_named(job: Job, tmp_path: Path) -> None:
+    site = job.config["runtime"]["site"]
+    site["hosts"]["mac4"] |= {"data": {"rows": "/Volumes/My Disk/rows"}}
+    with (
+        connection.opened(host.of_site(site)["mac4"]) as way,
+        pytest.raises(ThunderError, match=r"'/Volumes/My Disk/rows'.*hosts\.mac4\.data\.rows"),
+    ):
+        inputs.place(way, job.data, site)
+
+
 def test_a_sync_that_is_cut_goes_on_from_where_it_was(lab: Lab, job: Job, tmp_path: Path) -> None:
     shutil.rmtree(hub_here())
     host_inputs.write_model(hub_here().parent, weight_bytes=8 << 20)

@@ -10,8 +10,7 @@ from typing import Any
 
 from thunder.ground import command
 from thunder.ground.errors import ThunderError
-from thunder.hosts.far.machine import free_memory
-from thunder.training.preflight import Checks, Skip, megabytes
+from thunder.training.preflight import Checks, Skip, free_memory, megabytes
 
 OLDEST = {"mlx": (0, 32, 1), "mlx-lm": (0, 32, 0)}
 FREE_BYTES = 256 << 20
