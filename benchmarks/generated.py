@@ -286,12 +286,13 @@ def _runtime() -> dict[str, Any]:
     never = ("profile", "window", "target", "eval_every", "save_every", "command", "reproduce")
     return {
         **dict.fromkeys(never),
-        **dict.fromkeys(("dry_run", "force", "wait", "deep"), False),
+        **dict.fromkeys(("dry_run", "force", "wait", "deep", "mend"), False),
         "outputs": "",
         "jobs": 1,
         "retries": 0,
         "stall_seconds": 60.0,
         "start_seconds": 60.0,
+        "lease_seconds": 60.0,
         "paths": {},
         "site": {**_SITE, "runs_on": "local", "models": {}, "data": {}},
         "stand_ins": ["data"],

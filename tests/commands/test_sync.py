@@ -17,6 +17,7 @@ from lab import Lab
 from projects import Project
 
 from thunder.commands import tasks
+from thunder.ground.errors import ThunderError
 from thunder.hosts import home
 from thunder.hosts.connection import Connection
 from thunder.jobs.kinds import KINDS
@@ -150,6 +151,23 @@ def test_a_link_of_a_host_that_leads_out_of_its_cache_is_not_made_here(
     (cache / "snapshots" / host_inputs.COMMIT / "evil").symlink_to("../../../evil")
     assert "leads out of its folder" in sync(code=1)
     assert not (here / HUB).exists()
+
+
+def test_a_branch_comes_home_when_all_is_there_that_it_stands_for(
+    sync: Sync, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync("--to", "mac5", "--model")
+    shutil.rmtree(here / HUB)
+
+    def cut(*_: object) -> None:
+        raise ThunderError("cut before the links", "environment")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.landing, "link", cut)
+        sync("--model", code=1)
+    assert not (here / HUB / "refs/main").exists()
+    sync("--model", "--to", "mac5")
+    assert (here / HUB / "refs/main").read_text() == host_inputs.COMMIT
 
 
 def test_what_is_whole_nowhere_is_told_machine_by_machine(lab: Lab, sync: Sync, here: Path) -> None:

@@ -5,15 +5,20 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import running
 from far_runs import Away, quiet
 from lab import Lab
 
+from thunder.commands import main
+from thunder.executors import sending
 from thunder.ground import files
+from thunder.hosts.connection import Connection
 from thunder.runner import loop as runner
 from thunder.runs import claim, store
 
@@ -398,6 +403,40 @@ def test_a_host_that_cannot_be_used_is_one_line_and_the_cells_run_elsewhere(away
     failed = running.thunder(*away.words("+profile=dry", "seed=9"))
     assert failed.returncode == runner.EXIT_FAILED
     assert "no machine of that name" in failed.stdout
+
+
+def test_a_host_that_is_starting_anew_fails_no_cell(lab: Lab, away: Away) -> None:
+    lab["mac4"].die()
+    process = running.begin(*away.words("-m", "+profile=dry", "seed=1,2"))
+    booting = threading.Timer(20.0, lab["mac4"].boot)
+    booting.start()
+    out, _ = process.communicate(timeout=150)
+    booting.join()
+    assert process.returncode == 0, out
+    assert out.count("waited for, for 120 s") == 1
+    assert running.statuses(away.outputs) == ["done"] * 2
+
+
+def test_a_run_that_does_not_begin_on_one_host_begins_on_another(
+    away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn = sending.spawn
+    away.site("mac4", "mac5")
+    hosts: list[str] = []
+
+    def refuses_first(way: Connection, *more: Any) -> None:
+        hosts.append(way.host.name)
+        if len(hosts) == 1:
+            raise sending.NotBegun("host mac4: the run did not begin: no memory", "crash")
+        spawn(way, *more)
+
+    monkeypatch.setattr(sending, "spawn", refuses_first)
+    for name, value in away.lab.environment.items():
+        monkeypatch.setenv(name, value)
+    requests = away.words("+profile=dry")
+    assert main.main(requests) == 0
+    assert hosts == ["mac4", "mac5"]
+    assert away.run().status() == "done"
 
 
 def test_hosts_share_a_matrix_each_taking_the_next_cell(lab: Lab, away: Away) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,43 @@ def test_who_asks_a_second_time_follows_what_goes_on(
     said: list[str] = []
     assert preparing.prepare(way, parts, said.append).is_new
     assert "is being made already; following it" in said
+
+
+def test_who_sees_the_end_after_another_has_tidied_up_has_an_environment_too(
+    way: Connection, wheels: Path
+) -> None:
+    thing = wheelhouse.of_nothing(wheels, "thing", "1.0")
+    parts = _small(thing, imports=("time; time.sleep(3); import thing",))
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(preparing.prepare, way, parts, said.append)
+        while "Installing" not in "".join(said):
+            time.sleep(0.1)
+
+        def after_the_first() -> bool:
+            return not first.result(60)
+
+        begun = time.monotonic()
+        second = preparing.prepare(way, parts, said.append, stop=after_the_first)
+    assert "is being made already; following it" in said
+    assert second.folder == first.result().folder
+    assert time.monotonic() - begun < 30
+
+
+def test_an_environment_that_is_slow_to_answer_is_not_made_anew(
+    way: Connection, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing = wheelhouse.of_nothing(wheels, "thing", "1.0")
+    parts = _small(thing, imports=("time; time.sleep(2); import thing",))
+    made = preparing.prepare(way, parts, print)
+    monkeypatch.setattr(environment, "_ASK_SECONDS", 1.0)
+    used = Path(made.folder) / "used-by-a-run"
+    used.touch()
+    again = preparing.prepare(way, parts, print)
+    assert (again.folder, again.is_new) == (made.folder, False)
+    with pytest.raises(ThunderError, match="not ended in time"):
+        preparing.prepare(way, parts, print, seconds=1.0)
+    assert used.exists()
 
 
 def test_a_host_whose_python_is_too_old_to_run_thunder_is_told_what_was_found(

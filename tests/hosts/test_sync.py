@@ -210,6 +210,16 @@ def test_what_no_site_binds_lies_in_thunders_own_folder_there(job: Job, tmp_path
     assert len(names(job.home / place.path[2:])) == 4
 
 
+def test_a_place_that_no_file_can_be_brought_to_is_named(job: Job, tmp_path: Path) -> None:
+    site = job.config["runtime"]["site"]
+    site["hosts"]["mac4"] |= {"data": {"rows": "/Volumes/My Disk/rows"}}
+    with (
+        connection.opened(host.of_site(site)["mac4"]) as way,
+        pytest.raises(ThunderError, match=r"'/Volumes/My Disk/rows'.*hosts\.mac4\.data\.rows"),
+    ):
+        inputs.place(way, job.data, site)
+
+
 def test_a_sync_that_is_cut_goes_on_from_where_it_was(lab: Lab, job: Job, tmp_path: Path) -> None:
     shutil.rmtree(hub_here())
     host_inputs.write_model(hub_here().parent, weight_bytes=8 << 20)
@@ -242,6 +252,23 @@ def test_a_sync_is_stopped_when_asked(lab: Lab, job: Job) -> None:
         job.bring(job.model, stop=lambda: time.monotonic() - begun > 1)
     assert told.value.cause == "stopped"
     assert time.monotonic() - begun < 10
+
+
+def test_who_stops_a_sync_does_not_wait_for_a_host_that_hashes() -> None:
+    begun, hashed = time.monotonic(), threading.Event()
+
+    def size() -> int:
+        hashed.wait(30)
+        return 1
+
+    seen: list[int] = []
+    showing = sync.shown(size, 1, lambda done, _: seen.append(done))
+    showing.__enter__()
+    time.sleep(1.0)  # until it is asked how much is there
+    assert not showing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert time.monotonic() - begun < 10
+    hashed.set()
+    assert seen == []
 
 
 def test_a_disk_without_room_is_told_before_anything_is_sent(lab: Lab, job: Job) -> None:

@@ -6,6 +6,7 @@ import time
 import pytest
 from rich.console import Console
 
+from thunder.ground import moving as lines
 from thunder.screen import moving, terminal
 
 
@@ -29,7 +30,7 @@ def test_a_log_has_a_line_every_ten_seconds_with_bytes_rate_and_time_left(
 
 
 def test_what_does_not_move_has_no_time_left() -> None:
-    assert moving.progress(0, 1_000_000, 0.0) == "0 of 1 MB, 0.0 MB/s, no byte yet"
+    assert lines.progress(0, 1_000_000, 0.0) == "0 of 1 MB, 0.0 MB/s, no byte yet"
 
 
 def test_a_terminal_has_a_bar() -> None:

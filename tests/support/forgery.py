@@ -7,6 +7,7 @@ from thunder.ground import files, run_files
 from thunder.lanes.asr.evaluation import results as of_results
 from thunder.lanes.asr.evaluation import scored_dump, tally
 from thunder.lanes.asr.evaluation.scored_dump import Scored
+from thunder.language import spelling
 from thunder.runs import manifest
 from thunder.runs.run import Run
 from thunder.scoring import intervals
@@ -28,7 +29,8 @@ def forge(run: Run) -> str:
         "n_best": [{"text": reference, "score": row["n_best"][0]["score"]}],
     }
     files.write_jsonl(path, rows)
-    _retell(run, scored_dump.score(rows, row["script"]))
+    form = spelling.form(row["script"])
+    _retell(run, scored_dump.score(rows, form), form)
     policy = files.read_json(run.folder / "partition_policy.json")
     metrics = tally.by_partition(rows, lambda _: None, run_id=run.id, split="test", policy=policy)
     files.write_json(run.folder / "test_metrics_by_partition.json", metrics)
@@ -36,7 +38,7 @@ def forge(run: Run) -> str:
     return str(row["feat_id"])
 
 
-def _retell(run: Run, scored: Scored) -> None:
+def _retell(run: Run, scored: Scored, form: spelling.Script) -> None:
     """Let results.json and metrics.json follow from other counts of the test rows."""
     results = files.read_json(run.folder / "results.json")
     samples = run.document()["evaluate"]["bootstrap"]
@@ -53,4 +55,4 @@ def _retell(run: Run, scored: Scored) -> None:
     }
     files.write_json(run.folder / "results.json", results)
     training = run.metrics()
-    files.write_json(run.folder / "metrics.json", of_results.metrics(results, training))
+    files.write_json(run.folder / "metrics.json", of_results.metrics(results, training, form))

@@ -11,7 +11,7 @@ import pytest
 from lab import Lab
 
 from thunder.ground.errors import Faults
-from thunder.training import host_checks, there
+from thunder.training import host_checks, host_links, there
 from thunder.training.preflight import Checks
 
 HUB = ".cache/huggingface/hub/models--org--tiny"
@@ -44,9 +44,12 @@ def check(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         )
         site["hosts"]["mac5"] |= runtime.pop("mac5", {})
         words = {"reproduce": "python -m thunder +profile=mine site=lab", **runtime}
+        brings, is_named = words.pop("brings", True), words.pop("is_named", True)
         config = host_inputs.job(site, tmp_path / "outputs", **words)
+        if not is_named:  # then the data set has thunder's own place there
+            config["runtime"]["site"]["data"] = {}
         checks = Checks("localhost")
-        host_checks.run(config, {}, checks, emit)
+        host_checks.run(config, {}, checks, emit, brings=brings)
         return checks
 
     return check
@@ -97,9 +100,9 @@ def test_hosts_that_have_everything_pass_and_are_measured_one_by_one(
             assert measured(checks, name, other)
     order = [row["check"] for row in checks.rows if row["host"] == "mac4"]
     assert order.index("data set present") < order.index("model complete")
-    link = measured(checks, "mac4 → mac5", host_checks.HOSTS_REACH)
+    link = measured(checks, "mac4 → mac5", host_links.HOSTS_REACH)
     assert lab["mac5"].ring in link
-    assert checks.rows[-1]["check"] == host_checks.HOSTS_REACH
+    assert checks.rows[-1]["check"] == host_links.HOSTS_REACH
     for name in HOSTS:
         deadline = time.monotonic() + 5
         while lab[name].processes() and time.monotonic() < deadline:
@@ -189,7 +192,7 @@ def test_a_host_that_is_down_is_named_and_the_others_are_checked(lab: Lab, check
     assert [key for key in failures(checks)] == [("mac5", host_checks.ANSWERS)]
     assert checks.causes == ["environment"]
     assert measured(checks, "mac4", "model complete")
-    (row,) = [row for row in checks.rows if row["check"] == host_checks.HOSTS_REACH]
+    (row,) = [row for row in checks.rows if row["check"] == host_links.HOSTS_REACH]
     assert (row["status"], row["reason"]) == ("SKIPPED", f"needs: {host_checks.ANSWERS}")
 
 
@@ -199,7 +202,7 @@ def test_hosts_whose_link_is_down_while_ssh_works_are_named(lab: Lab, check: Che
         checks = check()
     finally:
         lab["mac5"].heal("ring")
-    assert [*failures(checks)] == [("mac4 → mac5", host_checks.HOSTS_REACH)]
+    assert [*failures(checks)] == [("mac4 → mac5", host_links.HOSTS_REACH)]
     assert checks.causes == ["ranks"]
 
 
@@ -233,6 +236,24 @@ def test_mend_brings_what_is_cold_and_says_so(lab: Lab, check: Check) -> None:
     assert measured(checks, "mac4", "data set present")
     texts = [event["text"] for event in said]
     assert "host mac5: model tiny brought, 1.0 MB, 1 file" in texts
+
+
+def test_who_only_looks_brings_nothing_and_is_told_what_a_run_would_bring(
+    lab: Lab, check: Check
+) -> None:
+    shutil.rmtree(lab["mac5"].home / HUB)
+    checks = check(mend=True, brings=False, is_named=False)
+    assert {host for host, _ in failures(checks)} == {"mac5"}
+    assert {*checks.causes} == {"model"}
+    own = [row for row in checks.rows if row["check"] == host_checks.OWN_INPUTS]
+    assert [row["status"] for row in own] == ["SKIPPED"] * 2
+    assert own[0]["reason"].startswith("brought when a run begins: data, ")
+    for name in HOSTS:
+        assert not (lab[name].home / "thunder/inputs").exists()
+    assert not (lab["mac5"].home / HUB).exists()
+    check(is_named=False)
+    after = check(brings=False, is_named=False)
+    assert measured(after, "mac4", host_checks.OWN_INPUTS) == "nothing is lacking"
 
 
 def test_mend_overwrites_nothing(lab: Lab, check: Check) -> None:

@@ -68,7 +68,7 @@ def check(asked: Asked) -> list[dict[str, str]]:
                 "there is nothing to check before"
             )
         names = [one.name for one in _hosts(asked, config["runtime"]["site"])]
-        host_checks.run(config, {}, checks, names=names)
+        host_checks.run(config, {}, checks, names=names, brings=False)
     return checks.rows
 
 

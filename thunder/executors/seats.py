@@ -5,13 +5,17 @@ import time
 from collections.abc import Mapping, Sequence
 
 from thunder.ground.errors import Stopped, ThunderError
+from thunder.hosts.connection import Lost
 
 _AGAIN_SECONDS = 60.0  # after which a host that could not be used is tried again
 _LOOK_SECONDS = 0.2
+RETURN_SECONDS = 120.0  # that a host that was lost is waited for: as long as machines start
+_RETRY_SECONDS = 10.0  # between two tries of one, where no other host is left
 
 _change = threading.Condition()
 _taken: dict[str, int] = {}
 _unfit: dict[str, tuple[float, ThunderError]] = {}
+_lost: dict[str, float] = {}  # since when hosts that may come back have been out of reach
 
 
 def take(
@@ -22,6 +26,8 @@ def take(
 ) -> str:
     """Wait for a free seat; return the host that has it, the one with the fewest runs.
 
+    Where all that are left were lost a moment ago, one that answers again is waited for.
+
     Args:
         seats: that each host has.
         besides: hosts that were tried for this run already, and why they do not take it.
@@ -31,8 +37,12 @@ def take(
     """
     with _change:
         while True:
+            back: list[str] = []
             fit = [name for name in names if name not in besides and not _reason(name)]
             if not fit:
+                back = [name for name in names if name not in besides and may_return(name)]
+                fit = [name for name in back if time.monotonic() - _unfit[name][0] > _RETRY_SECONDS]
+            if not fit and not back:
                 raise _none_left(names, besides)
             free = [name for name in fit if _taken.get(name, 0) < seats]
             if free:
@@ -60,9 +70,25 @@ def leave(name: str) -> None:
 def refuse(name: str, error: ThunderError) -> bool:
     """Leave a host out for a while; say whether this is news."""
     with _change:
-        is_news = _reason(name) is None
+        is_news = _reason(name) is None and name not in _lost
+        if isinstance(error, Lost) and not error.is_settled:
+            _lost.setdefault(name, time.monotonic())
+        else:
+            _lost.pop(name, None)
         _unfit[name] = (time.monotonic(), error)
         return is_news
+
+
+def answered(name: str) -> None:
+    """Take note that a host can be used."""
+    with _change:
+        _unfit.pop(name, None)
+        _lost.pop(name, None)
+
+
+def may_return(name: str) -> bool:
+    """Say whether a host was lost so lately that it may just be starting anew."""
+    return name in _lost and time.monotonic() - _lost[name] < RETURN_SECONDS
 
 
 def _reason(name: str) -> ThunderError | None:

@@ -31,6 +31,10 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 _LACKS = "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if not u.find_spec(n)])"
 
 
+class NotBegun(ThunderError):
+    """What was to own a run ended before it began: nobody works on it there."""
+
+
 class Unfit(ThunderError):
     """A host has not got what runs of this kind need; it may take others."""
 
@@ -38,11 +42,14 @@ class Unfit(ThunderError):
         super().__init__(message, "environment")
 
 
-def claimed(way: Connection, order: Order, stop: Callable[[], bool]) -> Claim:
+def claimed(
+    way: Connection, order: Order, stop: Callable[[], bool], say: Callable[[str], None]
+) -> Claim:
     """Bring a run to a host for its last attempt, and claim it; nothing is started yet.
 
     Args:
         stop: asked now and then while files go there.
+        say: is told now and then how far they are.
 
     Raises:
         ThunderError: the host cannot run it, or somebody else runs it there.
@@ -53,7 +60,8 @@ def claimed(way: Connection, order: Order, stop: Callable[[], bool]) -> Claim:
     workspace = environment.workspace(way)
     far = f"{supplies.runs_of(workspace)}/{record['kind']}/{folder.name}"
     _end_ours(way, far, folder)
-    paths = supplies.paths(way, document, record["attempts"][-1]["runtime"], workspace, stop)
+    runtime = record["attempts"][-1]["runtime"]
+    paths = supplies.paths(way, document, runtime, workspace, stop, say)
     _bring_run(way, folder, record, far, workspace, stop)
     claim = _claim(way, folder, record, far)
     _write_far(way, record, claim, paths, workspace)
@@ -83,7 +91,7 @@ def spawn(way: Connection, claim: Claim, function: str) -> None:
             log = (way.call("read", path=f"{own}/{away.LOG}") or "").strip()
             last = log.splitlines()[-1] if log else "it said nothing"
             cause: Any = "write" if "No space left" in last else "crash"
-            raise ThunderError(f"host {way.host.name}: the run did not begin: {last}", cause)
+            raise NotBegun(f"host {way.host.name}: the run did not begin: {last}", cause)
         if time.monotonic() > latest:
             raise ThunderError(
                 f"host {way.host.name}: the run did not begin within {_BEGIN_SECONDS:g} s",

@@ -1,8 +1,9 @@
 """A host behind ssh: a run lives there, detached, and is watched from here while somebody looks."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from thunder.hosts.host import Host, of_site
 from thunder.runs import claim as claims
 from thunder.runs.claim import Claim
 
+_LOOK_SECONDS = 1.0
 _HOST_FAULTS = ("environment", "write")  # of a machine, where another may do better
 
 
@@ -26,11 +28,13 @@ class Away:
     Args:
         runtime: of the attempt.
         living: None until a host has it.
+        besides: the hosts that do not take it, and why.
     """
 
     order: Order
     runtime: dict[str, Any]
     living: Living | None = None
+    besides: dict[str, ThunderError] = field(default_factory=dict)
 
 
 def start(order: Order) -> Away:
@@ -50,10 +54,16 @@ def follow(run: Away, stopping: Stop) -> Iterator[Event]:
         Gone: no host runs it any more, and it did not end.
         ThunderError: no host takes it.
     """
-    if run.living is None:
-        yield from _begin(run, stopping)
-    if run.living is not None:
-        yield from watching.watch(run.living, stopping)
+    while True:
+        if run.living is None:
+            yield from _begin(run, stopping)
+        if run.living is None:
+            return
+        try:
+            yield from watching.watch(run.living, stopping)
+            return
+        except sending.NotBegun as error:
+            yield from _elsewhere(run, error)
 
 
 def stop(run: Away) -> None:
@@ -114,26 +124,65 @@ def _living(run: Away, claim: Claim, way: ways.Way) -> Living:
     return Living(run.order, run.runtime["lease_seconds"], claim, way)
 
 
+def _claimed(run: Away, way: ways.Way, stopping: Stop) -> Generator[Event, None, Claim]:
+    """Bring a run to a host and claim it; yield how far that is."""
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        claiming = pool.submit(
+            sending.claimed, way.connection(), run.order, stopping.is_set, said.append
+        )
+        while True:
+            is_done = bool(wait([claiming], _LOOK_SECONDS).done)
+            while said:
+                yield {"event": "note", "text": said.pop(0)}
+            if is_done:
+                return claiming.result()
+
+
+def _elsewhere(run: Away, error: sending.NotBegun) -> Iterator[Event]:
+    """Give a run that did not begin on its host to another one.
+
+    Raises:
+        ThunderError: there is none; why it did not begin.
+    """
+    name = run.living.host if run.living else ""
+    run.besides[name] = error
+    if run.living is None or {*run.runtime["site"]["runs_on"]} <= {*run.besides}:
+        raise error
+    yield {"event": "warning", "text": f"{error}; it is begun on another host"}
+    claims.drop(run.order.folder)
+    seats.leave(name)
+    run.living.way.close()
+    run.living = None
+
+
 def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
     """Have the first host that can begin a run."""
     site = run.runtime["site"]
-    hosts, besides = of_site(site), dict[str, ThunderError]()
+    hosts, besides = of_site(site), run.besides
     while run.living is None:
         name = seats.take(site["runs_on"], run.runtime["jobs"], stopping, besides)
         way = ways.Way(hosts[name])
         try:
             yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
-            claim = sending.claimed(way.connection(), run.order, stopping.is_set)
+            claim = yield from _claimed(run, way, stopping)
+            seats.answered(name)
             run.living = _living(run, claim, way)
         except ThunderError as error:
             if error.cause not in _HOST_FAULTS:
                 raise
-            besides[name] = error
             if isinstance(error, Lost):
                 way.drop()
             # Of its kind alone, or of every run: told once, not for each.
-            if isinstance(error, sending.Unfit) or seats.refuse(name, error):
-                yield {"event": "warning", "text": f"{error}; not run there"}
+            is_news = isinstance(error, sending.Unfit) or seats.refuse(name, error)
+            may_return = seats.may_return(name)
+            if not may_return:
+                besides[name] = error
+            if is_news:
+                what = (
+                    f"waited for, for {seats.RETURN_SECONDS:g} s" if may_return else "not run there"
+                )
+                yield {"event": "warning", "text": f"{error}; {what}"}
         finally:
             if run.living is None:
                 seats.leave(name)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest, files, run_files, wording
+from thunder.ground import digest, files, moving, run_files, wording
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, inputs, sync
 from thunder.hosts.connection import Connection
@@ -15,9 +15,12 @@ _PROVEN = ".away/home"  # the digest of the manifest here that a needed run ther
 
 def paths(
     way: Connection, document: Mapping[str, Any], runtime: Mapping[str, Any], workspace: str,
-    stop: Callable[[], bool],
+    stop: Callable[[], bool], say: Callable[[str], None],
 ) -> dict[str, str]:  # fmt: skip
     """Return where what a run reads lies there.
+
+    Args:
+        say: is told now and then how far what is brought is.
 
     Raises:
         ThunderError: the host lacks an input at the place that the site names.
@@ -26,12 +29,15 @@ def paths(
     return {
         name: _bring_needed(way, Path(path), workspace, stop)
         if name in document.get("needs", {})
-        else _input(way, config, name, stop)
+        else _input(way, config, name, stop, say)
         for name, path in runtime["paths"].items()
     }
 
 
-def _input(way: Connection, config: Mapping[str, Any], name: str, stop: Callable[[], bool]) -> str:
+def _input(
+    way: Connection, config: Mapping[str, Any], name: str, stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> str:  # fmt: skip
     """Return where what a section reads lies there; what is thunder's own to bring is brought.
 
     Raises:
@@ -41,7 +47,8 @@ def _input(way: Connection, config: Mapping[str, Any], name: str, stop: Callable
     runtime = config["runtime"]
     place = inputs.place(way, item, runtime["site"])
     if place.is_ours or runtime.get("mend"):
-        sync.bring(way, item, place, stop=stop)
+        show = moving.lines(f"host {way.host.name}: {item.name} {item.label}", say)
+        sync.bring(way, item, place, show, stop)
     elif lacking := [*(found := sync.state(way, item, place)).lacking, *found.differing]:
         raise ThunderError(
             f"host {way.host.name}: {item.name} {item.label} is not whole at {place.path}: "

@@ -1,1 +1,1 @@
-"""Where processes live: this machine today, others over ssh later."""
+"""The machines behind ssh: what each is and has, what is brought to it, and what runs there."""

@@ -37,10 +37,15 @@ _MODULES = (
 
 
 class Lost(ThunderError):
-    """The way to a host is gone; what runs there detached may go on."""
+    """The way to a host is gone; what runs there detached may go on.
 
-    def __init__(self, message: str) -> None:
+    Args:
+        is_settled: whether a person has to see to it: waiting helps nothing.
+    """
+
+    def __init__(self, message: str, *, is_settled: bool = False) -> None:
         super().__init__(message, "environment")
+        self.is_settled = is_settled
 
 
 class Connection:
@@ -159,7 +164,8 @@ class Connection:
         self._refusals.join(_END_SECONDS)
         said = b"".join(self._said).decode(errors="replace")
         with self._lock:
-            self._lost = Lost(str(ssh.refusal(self.host, said, code)))
+            refusal = str(ssh.refusal(self.host, said, code))
+            self._lost = Lost(refusal, is_settled=ssh.is_settled(said, code))
             waiting = [*self._asked.values()]
         self._closed.set()
         for answer in waiting:

@@ -110,11 +110,18 @@ def _bring_snapshot(way: Connection, path: str, source: Mapping[str, Any], show:
     beside = [f"trees/{commit}.json", *([f"refs/{source['commit']}"] if _named(source) else [])]
     noted = [name for name in beside if not (target / name).is_file()]
     there = way.call("listing", folder=root, names=noted)
-    _fetch(way, root, [*dict.fromkeys(files), *(row["path"] for row in there)], target, show)
+    _fetch(way, root, [*dict.fromkeys(files)], target, show)
     landing.link(str(target), links)
+    _fetch(way, root, [row["path"] for row in there], target)
 
 
-def _fetch(way: Connection, source: str, names: list[str], target: Path, show: sync.Show) -> None:
+def _fetch(
+    way: Connection,
+    source: str,
+    names: list[str],
+    target: Path,
+    show: sync.Show = lambda done, of: None,
+) -> None:
     rows = way.call("listing", folder=source, names=names)
     total = sum(row["bytes"] or 0 for row in rows)
     within = delivery.hash_seconds(total)

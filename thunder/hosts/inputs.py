@@ -2,12 +2,14 @@
 
 import functools
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from thunder.ground import digest
+from thunder.ground.errors import ThunderError
 from thunder.hosts.connection import Connection
 from thunder.hosts.host import Host
 from thunder.jobs import inputs as bound
@@ -16,6 +18,8 @@ from thunder.jobs import kinds
 FOLDER = "inputs"  # of a workspace: what the host has at no place of its own
 _DIGITS = 12
 _ABSOLUTE = ("/", "~/")
+_ODD = re.compile(r"""[\s'"$`\\*?]""")  # a shell there would read them: see transfer
+_ODD_SHOWN = r"""' " $ ` \ * ?"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,22 @@ def place(way: Connection, item: Input, site: Mapping[str, Any]) -> Place:
 
     A path of its own for the host comes first, then the folder that the site names, then the hub's
     cache there, and last thunder's own folder.
+
+    Raises:
+        ThunderError: files cannot be brought to a path like that.
     """
+    chosen = _place(way, item, site)
+    if _ODD.search(chosen.path):
+        section = f"{'data' if item.name == 'data' else 'models'}.{item.label}"
+        raise ThunderError(
+            f"host {way.host.name}: {item.name} {item.label} has its place there at "
+            f"{chosen.path!r}, and files travel to no path with a blank or one of {_ODD_SHOWN}: "
+            f"name another by hosts.{way.host.name}.{section} of the site, a link to it will do"
+        )
+    return chosen
+
+
+def _place(way: Connection, item: Input, site: Mapping[str, Any]) -> Place:
     said = site["data" if item.name == "data" else "models"].get(item.label, {})
     if _is_of_site(item, said):
         own = of_host(way.host, item.name).get(item.label)

@@ -103,7 +103,7 @@ def prepare(
     if outcome["code"]:
         raise _failure(work, outcome)
     way.call("remove", path=work.folder, below=way.host.workspace)
-    return Prepared(work.target, True, time.monotonic() - begun)
+    return Prepared(work.target, outcome["is_new"], time.monotonic() - begun)
 
 
 def on_hosts(
@@ -210,9 +210,17 @@ def _followed(
             heard = time.monotonic()
         elif outcome := way.call("read", path=f"{work.folder}/{builder.OUTCOME}"):
             return dict(json.loads(outcome))
+        elif _is_whole(work):  # who was first to see its end has removed its outcome
+            return {"step": None, "code": 0, "is_new": True}
         else:
             time.sleep(_LOOK_SECONDS)
     return {"step": "builder", "code": "gone without a word"}
+
+
+def _is_whole(work: _Work) -> bool:
+    is_there = environment.prepared(work.way, work.parts) == work.target
+    python = environment.python_in(work.target)
+    return is_there and not environment.fault(work.way, python, work.parts)
 
 
 def _stopped(way: Connection, pid: int | None) -> Stopped:

@@ -46,6 +46,7 @@ _MEANINGS = (
     ("timed out", "it does not answer: is it awake, and on this network?"),
     (" is too old", "3.9 or later is needed: name one by hosts.{name}.python of the site"),
 )  # fmt: skip
+_OF_A_MOMENT = ("Connection refused", "No route to host", "Network is unreachable", "timed out")
 
 
 def socket() -> Path:
@@ -118,6 +119,13 @@ def refusal(host: Host, said: str, code: int) -> ThunderError:
         advice = next((text for words, text in _MEANINGS if words in said), "")
     meaning = f"; {advice.format(ssh=host.ssh, name=host.name)}" if advice else ""
     return ThunderError(f"host {host.name} ({host.ssh}): {last}{meaning}", "environment")
+
+
+def is_settled(said: str, code: int) -> bool:
+    """Say whether what ssh printed stays so until a person has seen to it."""
+    return code in NO_COMMAND or any(
+        words in said for words, _ in _MEANINGS if words not in _OF_A_MOMENT
+    )
 
 
 def _sockets() -> Path:

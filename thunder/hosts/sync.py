@@ -21,6 +21,7 @@ from thunder.jobs import kinds
 Show = Callable[[int, int], None]  # bytes that are there, of so many
 _MAIN = "python -m thunder "
 _LOOK_SECONDS = 0.5
+_END_SECONDS = 1.0
 _UNFINISHED = ".incomplete"  # what the hub's client leaves of a download that stopped
 _SHOWN = 5
 _SPARE_BYTES = 64 << 20  # that a disk keeps free
@@ -221,9 +222,11 @@ def shown(size: Callable[[], int], total: int, show: Show) -> Iterator[None]:
     def look() -> None:
         while not ended.wait(_LOOK_SECONDS):
             try:
-                show(min(total, size()), total)
+                there = size()
             except ThunderError:  # whoever waits for the files hears of it
                 return
+            if not ended.is_set():
+                show(min(total, there), total)
 
     looking = threading.Thread(target=look, daemon=True)
     looking.start()
@@ -232,4 +235,4 @@ def shown(size: Callable[[], int], total: int, show: Show) -> Iterator[None]:
         show(total, total)
     finally:
         ended.set()
-        looking.join()
+        looking.join(_END_SECONDS)  # it may wait for a host that hashes for minutes

@@ -10,26 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import wording
+from thunder.ground import moving, wording
 from thunder.ground.errors import ThunderError
 from thunder.hosts import connection, environment, host, inputs, sync
-from thunder.hosts.connection import Connection, Lost
-from thunder.hosts.far import link
+from thunder.hosts.connection import Connection
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
-from thunder.training import events
+from thunder.training import events, host_links
 from thunder.training.events import Emit
 from thunder.training.preflight import Checks, Skip, megabytes
 
 HERE = host.HERE
-ANSWERS = "host answers"
+ANSWERS = host_links.ANSWERS
 OWN_INPUTS = "stand-ins and own folders"
 RUNS_THERE = "thunder runs there"
 MENDED = "mended"
-HOSTS_REACH = "hosts reach each other"
 _BEAT_SECONDS = 5.0
-_PING_SECONDS = 5.0
-_ROUNDS = 20
 _COLD = ("data", "model")  # causes that bringing files can mend
 
 
@@ -40,12 +36,14 @@ class _Work:
     Args:
         say: tells a person something; another thread shows it.
         ended: set when nobody waits any more.
+        brings: whether what a host lacks may be brought to it.
     """
 
     config: Mapping[str, Any]
     items: Sequence[Input]
     say: Callable[[str], None]
     ended: threading.Event
+    brings: bool
 
     @property
     def runtime(self) -> Mapping[str, Any]:
@@ -69,16 +67,20 @@ def run(
     checks: Checks,
     emit: Emit = lambda event: None,
     names: Sequence[str] = (),
+    *,
+    brings: bool = True,
 ) -> None:
     """Check every host that ranks of a job run on; its rows join those of this machine.
 
     Args:
         here: where the job's inputs lie on this machine, by section.
         names: the hosts that are checked, where these are not those of the ranks.
+        brings: whether what thunder would bring for a run is brought.
     """
-    hosts = host.of_site(config["runtime"]["site"])
+    site = config["runtime"]["site"]
+    hosts = host.of_site(site)
     said: list[str] = []
-    work = _Work(config, inputs.of_job(config, here), said.append, threading.Event())
+    work = _Work(config, inputs.of_job(config, here), said.append, threading.Event(), brings)
     # What is stopped closes the ways first: then who works in the pool comes to its end.
     with ThreadPoolExecutor(len(hosts)) as pool, ExitStack() as ways:
         ways.callback(work.ended.set)
@@ -89,7 +91,10 @@ def run(
             own, opened[name] = _awaited(future, checks.beat, said, emit)
             checks.rows += own.rows
             checks.causes += own.causes
-        _reach(_ring(config, opened), opened, checks)
+        placed = host.in_blocks(site["ranks_on"], config.get("train", {}).get("ranks", 1))
+        ring = [*{one["name"]: one for one in placed}.values()]
+        if {*far_ranks(config)} <= {*opened}:
+            host_links.measure(ring, opened, checks)
 
 
 def _awaited(future: "Future[Any]", beat: Callable[[], None], said: list[str], emit: Emit) -> Any:
@@ -106,40 +111,79 @@ def _awaited(future: "Future[Any]", beat: Callable[[], None], said: list[str], e
 
 def _host(work: _Work, one: host.Host, ways: ExitStack) -> tuple[Checks, Connection | None]:
     """Check one host; returns its rows, and the connection if it has one."""
-    checks, way = Checks(one.name), None
+    checks, way, places = Checks(one.name), None, dict[str, Place]()
     with checks.check(ANSWERS, "environment") as measured:
         way = ways.enter_context(connection.opened(one))
         measured(f"ssh {one.ssh}, Python {way.python}")
-    if way is None:
-        return checks, None
-    site = work.runtime["site"]
-    places = {item.name: inputs.place(way, item, site) for item in work.items}
-    _bring_own(work, way, places, checks)
+        site = work.runtime["site"]
+        places = {item.name: inputs.place(way, item, site) for item in work.items}
+    if not checks.passed(ANSWERS) or way is None:
+        return checks, way
+    later = _bring_own(work, way, places, checks)
     if not kinds.KINDS[work.config["kind"]].there:
         _compare(work, way, places, checks)
+        _put_off(checks, later)
         return checks, way
     order = _order(work, way, places, checks)
     if order is None:
         return checks, way
     rows = _checked(work, way, order)
     is_cold = not {*_COLD}.isdisjoint(rows.causes)
-    if is_cold and work.runtime.get("mend") and _mend(work, way, places, checks):
+    mends = work.brings and work.runtime.get("mend")
+    if is_cold and mends and _mend(work, way, places, checks):
         rows = _checked(work, way, order)
+    _put_off(rows, later)
     _advise(work, rows)
     checks.rows += rows.rows
     checks.causes += rows.causes
     return checks, way
 
 
-def _bring_own(work: _Work, way: Connection, places: Mapping[str, Place], checks: Checks) -> None:
-    """Bring what lies in thunder's own folder there: nobody else could have brought it."""
+def _bring_own(
+    work: _Work, way: Connection, places: Mapping[str, Place], checks: Checks
+) -> list[Input]:
+    """Bring what lies in thunder's own folder there: nobody else could have brought it.
+
+    Returns what is left to be brought when a run begins.
+    """
+    later: list[Input] = []
     own = [item for item in work.items if places[item.name].is_ours]
     if not own:
-        return
+        return later
     with checks.check(OWN_INPUTS, "environment") as measured:
-        every = [sync.bring(way, one, places[one.name], stop=work.ended.is_set) for one in own]
-        told = zip(own, every, strict=True)
-        measured("; ".join(f"{one.name} {_brought(before)}" for one, before in told))
+        if not work.brings:
+            states = {one.name: sync.state(way, one, places[one.name]) for one in own}
+            later += [one for one in own if _is_cold(states[one.name])]
+            if later:
+                told = (f"{one.name}, {megabytes(states[one.name].bytes)}" for one in later)
+                raise Skip(f"brought when a run begins: {'; '.join(told)}")
+            measured("nothing is lacking")
+            return later
+        every = [_brought_there(work, way, one, places[one.name]) for one in own]
+        told = (f"{one.name} {_brought(before)}" for one, before in zip(own, every, strict=True))
+        measured("; ".join(told))
+    return later
+
+
+def _is_cold(state: sync.State) -> bool:
+    return bool(state.lacking) and not state.differing
+
+
+def _put_off(checks: Checks, later: Sequence[Input]) -> None:
+    """Have what cannot be checked before thunder brings it be no fault."""
+    causes, left = {item.cause for item in later}, list[Any]()
+    failed = [row for row in checks.rows if row["status"] == "FAIL"]
+    for row, cause in zip(failed, checks.causes, strict=True):
+        if cause in causes:
+            row |= {"status": "SKIPPED", "reason": f"needs: {OWN_INPUTS}"}
+        else:
+            left.append(cause)
+    checks.causes[:] = left
+
+
+def _brought_there(work: _Work, way: Connection, item: Input, place: Place) -> sync.State:
+    show = moving.lines(f"host {way.host.name}: {item.name} {item.label}", work.say)
+    return sync.bring(way, item, place, show, work.ended.is_set)
 
 
 def _brought(before: sync.State) -> str:
@@ -206,7 +250,7 @@ def _mend(work: _Work, way: Connection, places: Mapping[str, Place], checks: Che
         for item in work.items:
             name = f"{item.name} {item.label}"
             work.say(f"host {way.host.name}: looking what it lacks of {name}")
-            before = sync.bring(way, item, places[item.name], stop=work.ended.is_set)
+            before = _brought_there(work, way, item, places[item.name])
             if not before.is_whole:
                 text = f"{name} {_brought(before)}, {wording.count(len(before.lacking), 'file')}"
                 work.say(f"host {way.host.name}: {text}")
@@ -222,57 +266,3 @@ def _advise(work: _Work, checks: Checks) -> None:
     for row, cause in zip(failed, checks.causes, strict=True):
         if cause in _COLD:
             row["reason"] += advice
-
-
-def _ring(config: Mapping[str, Any], opened: Mapping[str, Any]) -> list[Mapping[str, str]]:
-    """Return the hosts of the ring, if those that are behind ssh were all asked for."""
-    ranks = config.get("train", {}).get("ranks", 1)
-    seats = host.in_blocks(config["runtime"]["site"]["ranks_on"], ranks)
-    ring = [*{one["name"]: one for one in seats}.values()]
-    return ring if {*far_ranks(config)} <= {*opened} else []
-
-
-def _reach(
-    ring: Sequence[Mapping[str, str]], opened: Mapping[str, Connection | None], checks: Checks
-) -> None:
-    """Measure the links that the ring will use, from each host to the next."""
-    pairs = list(zip(ring, [*ring[1:], *ring[:1]], strict=True))
-    for one, other in pairs[:1] if len(ring) == 2 else pairs:
-        between = Checks(f"{one['name']} → {other['name']}", checks.beat)
-        with between.check(HOSTS_REACH, "ranks") as measured:
-            if one["name"] == other["name"]:
-                raise Skip("all ranks are on one host")
-            ends = [opened.get(end["name"], HERE) for end in (one, other)]
-            if None in ends:
-                raise Skip(f"needs: {ANSWERS}")
-            milliseconds = _ping(ends[0], ends[1], one["name"], other)
-            measured(f"{other['address']} in {milliseconds:.2f} ms, there and back")
-        checks.rows += between.rows
-        checks.causes += between.causes
-
-
-def _ping(one: Any, end: Any, name: str, other: Mapping[str, str]) -> float:
-    address, within = other["address"], _PING_SECONDS
-    try:
-        port = _asked(end, "listen", address=address, seconds=2 * within)
-        return float(
-            _asked(one, "ping", address=address, port=port, rounds=_ROUNDS, seconds=within)
-        )
-    except Lost:
-        raise
-    except ThunderError as error:
-        raise ThunderError(
-            f"{name} does not reach {other['name']} at {address}: {error}; is the cable in, and "
-            "the address in the site's ranks_on the one of that link?",
-            "ranks",
-        ) from error
-
-
-def _asked(end: Any, op: str, **arguments: Any) -> Any:
-    """Ask a host, or this machine, which is no other way to be reached."""
-    if isinstance(end, Connection):
-        return end.call(op, **arguments)
-    try:
-        return getattr(link, op)(**arguments)
-    except OSError as error:
-        raise ThunderError(f"this machine: {error}", "ranks") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from thunder.ground.errors import Cause, Faults, ThunderError
+from thunder.hosts.far import machine
 
 Status = Literal["PASS", "FAIL", "SKIPPED"]
 Row = dict[str, str]
@@ -62,6 +63,11 @@ class Checks:
         if wrong := failed(self.rows):
             faults = [f"{row['check']} ({row['host']}): {row['reason']}" for row in wrong]
             raise Faults(title, faults, self.causes[0])
+
+
+def free_memory() -> int | None:
+    """Return the bytes that new processes can have, None where the system does not say."""
+    return machine.free_memory()
 
 
 def row(check: str, host: str, status: Status, measured: str, reason: str) -> Row:

@@ -61,7 +61,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     count = {"rows": 8, "dropped_too_long": 0, "without_end": 0}
     counts = {split: count for split in ("train", "valid")}
     monkeypatch.setattr(tokens, "prepare", lambda *_: counts)
-    monkeypatch.setattr(machine, "_free_memory", lambda: 100 * GIGABYTE)
+    monkeypatch.setattr(machine, "free_memory", lambda: 100 * GIGABYTE)
     sums(monkeypatch, 3.0)
 
     def check(**changes: Any) -> Checks:
@@ -179,7 +179,7 @@ def test_too_little_free_disk_is_refused(check: Check, monkeypatch: pytest.Monke
 
 
 def test_memory_is_needed_for_every_rank(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_free_memory", lambda: 500 << 20)
+    monkeypatch.setattr(machine, "free_memory", lambda: 500 << 20)
     assert_refused(check(), "free memory", "environment", "not enough memory for the ranks")
     assert check(ranks=1).passed("free memory")
 
@@ -353,7 +353,7 @@ def test_refuse_names_every_failure_and_has_the_cause_of_the_first(
     check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sums(monkeypatch, 2.0)
-    monkeypatch.setattr(machine, "_free_memory", lambda: 0)
+    monkeypatch.setattr(machine, "free_memory", lambda: 0)
     (tmp_path / "model" / "config.json").unlink()
     checks = check(digest=ALIKE)
     assert checks.causes == ["data", "model", "environment", "ranks"]

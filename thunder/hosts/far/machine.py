@@ -22,7 +22,7 @@ def facts(folder: str) -> dict[str, Any]:
     place = os.path.expanduser(folder)
     while not os.path.isdir(place):
         place = os.path.dirname(place)
-    memory, free_memory = _memory_of_mac() if sys.platform == "darwin" else _memory_of_linux()
+    memory, free_memory = _memory()
     return {
         "name": platform.node(),
         "system": platform.system(),
@@ -38,6 +38,11 @@ def facts(folder: str) -> dict[str, Any]:
         "home": os.path.expanduser("~"),
         "gpu_users": _gpu_users(),
     }
+
+
+def free_memory() -> int | None:
+    """Return the bytes that new processes can have, None where the system does not say."""
+    return _memory()[1]
 
 
 def clock() -> float:
@@ -70,8 +75,14 @@ def _chip() -> str:
     return names[0] if names else ""
 
 
-def _memory_of_linux() -> tuple[int, int]:
+def _memory() -> tuple[int | None, int | None]:
     """Return the bytes of memory, and those that new processes can have."""
+    return _memory_of_mac() if sys.platform == "darwin" else _memory_of_linux()
+
+
+def _memory_of_linux() -> tuple[int | None, int | None]:
+    if not os.path.exists("/proc/meminfo"):
+        return None, None
     lines = _text("/proc/meminfo").splitlines()
     sizes = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines}
     return sizes["MemTotal"], sizes["MemAvailable"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from thunder.ground import command
 from thunder.ground.errors import ThunderError
-from thunder.training.preflight import Checks, Skip, megabytes
+from thunder.training.preflight import Checks, Skip, free_memory, megabytes
 
 OLDEST = {"mlx": (0, 32, 1), "mlx-lm": (0, 32, 0)}
 FREE_BYTES = 256 << 20
@@ -69,7 +69,7 @@ def memory(checks: Checks, rank_bytes: int, ranks: int) -> None:
         rank_bytes: of the weights that each of them holds.
     """
     with checks.check("free memory", "environment") as measured:
-        free, need = _free_memory(), _memory_need(rank_bytes, ranks)
+        free, need = free_memory(), _memory_need(rank_bytes, ranks)
         if free is None:
             raise Skip(f"free memory is not measured on {sys.platform}")
         measured(f"{megabytes(free)}, about {megabytes(need)} needed")
@@ -79,16 +79,6 @@ def memory(checks: Checks, rank_bytes: int, ranks: int) -> None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-
-
-def _free_memory() -> int | None:
-    """Return the bytes that new processes can have, None where the system does not say."""
-    if sys.platform != "linux":
-        return None
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 def _memory_need(rank_bytes: int, ranks: int) -> int:

@@ -14,7 +14,7 @@ from thunder.lanes.adapter.data import supervision, tokens
 from thunder.lanes.adapter.input_checks import DATA_ROWS, MODEL_COMPLETE
 from thunder.lanes.adapter.model import split_plan, vocabulary
 from thunder.lanes.adapter.training import crew, ranks, state
-from thunder.training import checkpoints, events, host_checks, placement
+from thunder.training import checkpoints, events, host_checks, host_links, placement
 from thunder.training.events import Emit
 from thunder.training.placement import Seat
 from thunder.training.preflight import Checks, Skip, megabytes
@@ -146,7 +146,7 @@ def _hosts(context: Context, checks: Checks, emit: Emit) -> None:
         emit(events.phase("preflight", "the hosts of the ranks"))
         host_checks.run(context.config, here, checks, emit)
         return
-    with checks.check(host_checks.HOSTS_REACH, "ranks"):
+    with checks.check(host_links.HOSTS_REACH, "ranks"):
         raise Skip("all ranks are on this host")
 
 

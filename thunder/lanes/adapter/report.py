@@ -11,7 +11,7 @@ from thunder.lanes.adapter import host_items, input_checks, preflight, report_ma
 from thunder.lanes.adapter.artifacts import REPORT
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.training import state
-from thunder.training import checkpoints, host_checks, metrics
+from thunder.training import checkpoints, host_links, metrics
 from thunder.training.preflight import Row
 
 DATA_CHECKS = (
@@ -32,7 +32,7 @@ UNLIKE = (
     "version on one host; windows repeat within 1e-3 of the validation loss, not to the bit"
 )
 # They do not apply: no limit.
-NEEDLESS = (preflight.EARLIER_CHECKPOINT, host_checks.HOSTS_REACH)
+NEEDLESS = (preflight.EARLIER_CHECKPOINT, host_links.HOSTS_REACH)
 
 
 def window_numbers(folder: Path, record: Mapping[str, Any]) -> dict[str, float | None]:
