@@ -221,7 +221,7 @@ def test_what_a_machine_has_of_a_run_that_went_on_elsewhere_is_moved_aside(
         away.site(host)
         process = running.begin(*away.words(*COUNTING), lane="counting")
         wait_for_steps(away, before + 3)
-        running.wait_for(lambda: away.run().lives_on() == host, f\"a claim of {host}\")
+        running.wait_for(lambda: away.run().lives_on() == host, f"a claim of {host}")
         running.kill(process)
         assert away.task("stop", away.run().folder.name).returncode == 0
 
