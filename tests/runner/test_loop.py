@@ -308,7 +308,7 @@ def test_cells_that_were_not_begun_when_it_stopped_are_not_told_one_by_one(tmp_p
     stop, screen = place.Stop(), Silent()
     stop.set()
     outcomes = runner._run_group(
-        planned(tmp_path), runner._Way(screen, 1, 0, False), stop, threading.Semaphore()
+        planned(tmp_path), runner._Way(screen, 1, 0, False, False), stop, threading.Semaphore()
     )
     assert [outcome.ending for outcome in outcomes] == ["stopped"]
     assert screen.endings == []

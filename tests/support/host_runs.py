@@ -99,6 +99,15 @@ def ranks_on(machine: Machine) -> list[str]:
     return [row.split()[0] for row in rows if "hosts.keeper" not in row and " -c " not in row]
 
 
+def living_ranks_on(machine: Machine, within: float = 10.0) -> list[str]:
+    """The same, waited for: a machine that is busy may be slow to list what it runs."""
+    deadline = time.monotonic() + within
+    while not (numbers := ranks_on(machine)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert numbers, machine.processes()
+    return numbers
+
+
 def strike(lab: Lab, runner: "subprocess.Popen[str]", victim: str) -> None:
     """Kill -9 the launcher, or a rank on a host; where there is none just now, the launcher."""
     numbers = ranks_on(lab[victim]) if victim in lab.machines else []

@@ -176,7 +176,8 @@ def test_a_run_on_a_host_has_its_own_ranks_without_ssh_and_others_by_it(
 def test_a_rank_that_is_killed_is_named_with_its_host(lab: Lab, desk: Desk, name: str) -> None:
     with desk.start(*LONG) as runner:
         wait_for_line(runner, "train   step ")
-        lab[name].run("kill", "-9", *ranks_on(lab[name]))
+        killed = lab[name].run("kill", "-9", *host_runs.living_ranks_on(lab[name]))
+        assert killed.returncode == 0, killed.stderr
         told = runner.communicate(timeout=host_runs.SECONDS)[0]
     number = ["mac4", "mac5"].index(name)
     assert re.search(rf"rank {number} \(pid \d+ on {name}\) was killed by SIGKILL", told), told
