@@ -8,14 +8,13 @@ from typing import Any
 from thunder.executors import sending, supplies, ways
 from thunder.ground import digest, files, run_files, wording
 from thunder.ground.errors import ThunderError, message_of
+from thunder.hosts import delivery
 from thunder.hosts.connection import Connection
 from thunder.hosts.host import Host
 from thunder.runs import lock, mirror, reading, store
 from thunder.runs.manifest import NOT_LISTED
 from thunder.runs.run import Run
 
-_SECONDS_PER_GIGABYTE = 30.0
-_HASH_SECONDS = 60.0
 _LISTING_SECONDS = 600.0
 
 
@@ -123,7 +122,8 @@ def _digests(
     names = [
         row["path"] for row in rows if not row["path"].startswith(".") and row["path"] not in ours
     ]
-    there = way.call("listing", folder=far, names=names, hashed=True, within=_hash_seconds(rows))
+    within = delivery.hash_seconds(sum(row["bytes"] or 0 for row in rows))
+    there = way.call("listing", folder=far, names=names, hashed=True, within=within)
     return {row["path"]: row for row in there}
 
 
@@ -145,10 +145,6 @@ def _is_beginning(row: Mapping[str, Any], run: Run) -> bool:
     if row["path"] != run_files.ROWS or not path.is_file():
         return False
     return digest.of_bytes(path.read_bytes()[: row["bytes"]]) == row.get("sha256")
-
-
-def _hash_seconds(rows: Sequence[Mapping[str, Any]]) -> float:
-    return _HASH_SECONDS + _SECONDS_PER_GIGABYTE * sum(row["bytes"] or 0 for row in rows) / 1e9
 
 
 def _remove(way: Connection, far: str, run: Run, there: Mapping[str, Mapping[str, Any]]) -> None:
