@@ -14,10 +14,12 @@ import host_inputs
 import pytest
 from lab import Lab, Machine
 
+from thunder.ground import digest
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import connection, host, inputs, sync
 from thunder.hosts.connection import Connection, Lost
 from thunder.hosts.inputs import Input, Place
+from thunder.jobs import inputs as bound
 
 HUB = ".cache/huggingface/hub/models--org--tiny"
 DATA = "sets/rows"
@@ -83,6 +85,17 @@ def test_a_data_set_is_brought_once_and_no_more_of_its_folder_than_is_read(job: 
         "rows",
         *(f"rows/{name}" for name in names(job.home / DATA)),
     ]
+
+
+def test_what_is_brought_is_what_names_an_input(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "README.md", ".hidden"):
+        (folder / name).write_text(name)
+    named = bound.folder_digest(folder, tmp_path / "cache", None)
+    item = Input("model", "tiny", {"digest": named}, folder, None, None)
+    assert [*item.files()] == ["config.json", "model.safetensors"]
+    assert item.digest == digest.of_folder(folder, item.files())
 
 
 def test_a_cache_of_the_hub_keeps_its_layout(job: Job) -> None:

@@ -21,12 +21,10 @@ _SECONDS = 60.0
 _ASK = """
 import json, sys
 from pathlib import Path
-from thunder.ground import digest
-from thunder.jobs import kinds
+from thunder.jobs import inputs, kinds
 place, (reads, lacks) = Path(sys.argv[1]).expanduser(), json.loads(sys.argv[2])
 faults = kinds.loaded(lacks)(place) if lacks else []
-names = kinds.loaded(reads) if reads else digest.visible_files
-print(json.dumps([faults, list(names(place))]))
+print(json.dumps([faults, inputs.counted(place, reads)]))
 """
 
 

@@ -31,7 +31,7 @@ class Input:
         label: what the site calls it.
         source: the content it is bound to.
         here: the folder or file on this machine; None for a stand-in that was not built yet.
-        reads: the function that says which files of the folder count, None: all visible ones.
+        reads: the function that says which files of the folder count, None: see `counted`.
         lacks: the function that says what a folder lacks, None: its digest says it all.
     """
 
@@ -51,8 +51,7 @@ class Input:
         """Return the files that count, by their names in the folder."""
         if self.here is None or self.here.is_file():
             return {} if self.here is None else {self.here.name: self.here}
-        reads = kinds.loaded(self.reads) if self.reads else digest.visible_files
-        return {name: self.here / name for name in reads(self.here)}
+        return {name: self.here / name for name in bound.counted(self.here, self.reads)}
 
     @functools.cached_property
     def digest(self) -> str:

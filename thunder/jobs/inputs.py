@@ -238,7 +238,7 @@ def folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
     Args:
         reads: the function of a kind that tells which are read; else all that any loader may open.
     """
-    names = kinds.loaded(reads)(folder) if reads else _readable(folder)
+    names = counted(folder, reads)
     if odd := [name for name in names if not wording.is_text(name)]:
         raise _Missing(f"{folder}: {odd[0]!a} is not a name in UTF-8")
     size = sum((folder / name).stat().st_size for name in names)
@@ -255,7 +255,14 @@ def folder_digest(folder: Path, cache: Path, reads: str | None) -> str:
     return sha256
 
 
-def _readable(folder: Path) -> list[str]:
+def counted(folder: Path, reads: str | None) -> list[str]:
+    """Return the files of a folder that count: they name it, and no other is read of it.
+
+    Args:
+        reads: the function of a kind that tells which; else all that any loader may open.
+    """
+    if reads:
+        return [*kinds.loaded(reads)(folder)]
     return [name for name in digest.visible_files(folder) if not prose.is_prose(name)]
 
 
