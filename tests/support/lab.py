@@ -126,8 +126,9 @@ class Machine:
 
     def processes(self) -> list[str]:
         """The commands that run there, but for sshd itself and what starts it."""
-        rows = self.run("ps", "-eo", "pid=,args=").stdout.splitlines()
-        own = ("sshd", "bash -c hostname", "ps -eo", "sleep .2")
+        # Without -ww, COLUMNS cuts a long command short of its words.
+        rows = self.run("ps", "-ww", "-eo", "pid=,args=").stdout.splitlines()
+        own = ("sshd", "bash -c hostname", "ps -ww", "sleep .2")
         return [row for row in rows if not any(word in row for word in own)]
 
     def _unshared(self) -> int:
