@@ -1,6 +1,7 @@
 """The promises about the house itself: who may import whom, and that the documents are true."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -38,9 +39,20 @@ def _modules() -> Iterator[tuple[str, Path]]:
 MODULES = dict(_modules())
 
 
-def _imports(path: Path, *, also_inside: bool = True) -> set[str]:
+@functools.cache
+def _source(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(_source(path))
+
+
+@functools.cache
+def _imports(path: Path, *, also_inside: bool = True) -> frozenset[str]:
     """The full names that a module imports; those under TYPE_CHECKING are types alone."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     typing = {
         id(inner)
         for node in ast.walk(tree)
@@ -56,10 +68,11 @@ def _imports(path: Path, *, also_inside: bool = True) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
-def _inner(path: Path, *, also_inside: bool) -> set[str]:
+@functools.cache
+def _inner(path: Path, *, also_inside: bool) -> frozenset[str]:
     """The modules of thunder that a module imports."""
     found = set()
     for name in _imports(path, also_inside=also_inside):
@@ -68,7 +81,7 @@ def _inner(path: Path, *, also_inside: bool) -> set[str]:
         parts = name.split(".")[1:]
         known = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
         found.add(next((module for module in known if module in MODULES), "__init__"))
-    return found
+    return frozenset(found)
 
 
 def _closure(module: str) -> set[str]:
@@ -136,9 +149,10 @@ def test_what_reads_the_runs_of_a_lane_loads_no_backend(module: str) -> None:
     assert not {"mlx", "mlx_lm", "torch"} & {name.partition(".")[0] for name in behind}
 
 
-def _words_of(module: str) -> set[str]:
+@functools.cache
+def _words_of(module: str) -> frozenset[str]:
     """Everything that a module names: its strings, but for docstrings, and its identifiers."""
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tree = _tree(MODULES[module])
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -152,12 +166,12 @@ def _words_of(module: str) -> set[str]:
     documents = [
         n for n in ast.walk(tree) if isinstance(n, ast.Module | ast.FunctionDef | ast.ClassDef)
     ]
-    return found - {ast.get_docstring(node, clean=False) for node in documents}
+    return frozenset(found - {ast.get_docstring(node, clean=False) for node in documents})
 
 
 def _files_of(module: str) -> Iterator[str]:
     """The names of files among the constants of a module: RESULTS = "results.json"."""
-    for node in ast.parse(MODULES[module].read_text(encoding="utf-8")).body:
+    for node in _tree(MODULES[module]).body:
         if isinstance(node, ast.Assign):
             strings = (n.value for n in ast.walk(node.value) if isinstance(n, ast.Constant))
             yield from (s for s in strings if isinstance(s, str) and re.fullmatch(r"\w+\.\w+", s))
@@ -199,7 +213,7 @@ OF_LANES = {*LANE_NAMES, *KINDS, *METRICS, *FILES} - SHARED_FILES
 def test_nothing_outside_lanes_names_a_lane(module: str) -> None:
     parts = {part for word in _words_of(module) for part in re.findall(r"[\w.]+", word)}
     assert not parts & OF_LANES
-    assert [*_kinds_told_apart(ast.parse(MODULES[module].read_text(encoding="utf-8")))] == []
+    assert [*_kinds_told_apart(_tree(MODULES[module]))] == []
 
 
 def test_a_kind_that_is_told_apart_by_its_name_is_seen() -> None:
@@ -249,9 +263,9 @@ def test_every_room_is_in_the_contracts_and_in_the_tree_of_the_readme() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_and_no_function_is_too_long_to_be_read(module: str) -> None:
-    source = MODULES[module].read_text(encoding="utf-8")
+    source = _source(MODULES[module])
     assert len(source.splitlines()) <= 300
-    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
+    functions = [n for n in ast.walk(_tree(MODULES[module])) if isinstance(n, ast.FunctionDef)]
     assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno + 1 > 40] == []
 
 
@@ -288,9 +302,7 @@ def test_a_library_has_few_importers(library: str, importers: set[str]) -> None:
 
 def test_only_provenance_calls_git() -> None:
     found = {
-        module
-        for module, path in MODULES.items()
-        if re.search(r"""["']git["'\s]""", path.read_text(encoding="utf-8"))
+        module for module, path in MODULES.items() if re.search(r"""["']git["'\s]""", _source(path))
     }
     assert found == {"runs.provenance"}
 
@@ -307,7 +319,7 @@ def test_few_modules_start_programs_and_those_say_what_they_do_without_them() ->
     found = {
         module
         for module, path in MODULES.items()
-        if re.search(rf"{starts}|shutil\.which", path.read_text(encoding="utf-8"))
+        if re.search(rf"{starts}|shutil\.which", _source(path))
     }
     of_python_alone = {"hosts.process", "hosts.lease", "commands.doctor"}
     of_hosts = {"hosts.far.builder", "hosts.far.machine", "hosts.far.processes"}
@@ -360,7 +372,7 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_relative_link_leads_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^)\s]+)\)", _source(path)):
         if not re.match(r"[a-z]+:|#", target):
             assert (path.parent / target.partition("#")[0]).exists(), target
 
@@ -379,7 +391,7 @@ def test_a_backend_is_imported_by_backends_and_lanes_alone(library: str) -> None
 def test_every_task_is_in_the_documents() -> None:
     from thunder.commands import tasks
 
-    text = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    text = "\n".join(_source(path) for path in DOCUMENTS)
     missing = [task.name for task in tasks.TASKS if not _names_task(text, task.name)]
     assert missing == []
 
@@ -413,9 +425,10 @@ def test_the_name_of_a_file_is_written_in_its_home_alone(name: str) -> None:
     assert found == HOMES_OF_FILES[name]
 
 
+@functools.cache
 def _joined_or_named(path: Path) -> set[str]:
     """The strings that a module makes a part of a path, or gives a name."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    nodes = list(ast.walk(_tree(path)))
     values = [node.right for node in nodes if isinstance(node, ast.BinOp)]
     values += [node.value for node in nodes if isinstance(node, ast.Assign)]
     found = {node.value for node in values if isinstance(node, ast.Constant)}

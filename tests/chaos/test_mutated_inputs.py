@@ -205,7 +205,7 @@ def test_mutated_sentences_are_named_or_built(chaos: Chaos, tmp_path: Path) -> N
         shutil.rmtree(target, ignore_errors=True)
         words = ("corpus", "build", str(target), "--source", str(source), "--script", "latin")
         if assert_is_right(chaotic.asked(*words)):
-            assert corpus.load(target)["train"].num_rows
+            assert corpus.load(target)["train"]
         chaos.tally["mutated inputs"] += 1
 
     check()

@@ -1,17 +1,14 @@
-"""A corpus folder: checked line by line, then handed on as data sets."""
+"""A corpus folder, read and checked line by line."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thunder.ground import command, json_lines, schema, wording
 from thunder.ground.digest import of_bytes, of_folder
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.input_files import MANIFEST
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 SPLITS = ("train", "valid", "test")
 CREATED_BY = "thunder"  # a manifest of our own says so
@@ -21,13 +18,11 @@ ROLES = ("system", "user", "assistant")
 SHAPE = '{"messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]}'
 
 
-def load(folder: Path) -> "dict[str, Dataset]":
-    """Return the rows of every split, or name everything that is broken."""
-    return _data_sets(read(folder))
+def load(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every split, or name everything that is broken.
 
-
-def read(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of every split as they are, without a library; as `load`."""
+    A row has `messages`, `meta` and its `line` in the file; keys of others are left out.
+    """
     check_is_complete(folder)
     manifest = _manifest(folder)
     data = {split: json_lines.read(folder / f"{split}.jsonl") for split in SPLITS}
@@ -103,7 +98,8 @@ def _rows(data: bytes) -> tuple[list[dict[str, Any]], dict[int, str]]:
         fault = _fault(row)
         if fault:
             faults[number] = fault
-    return [{**row, "line": number} for number, row in numbered.items()], faults
+    sound = {number: row for number, row in numbered.items() if number not in faults}
+    return [_columns(row, number) for number, row in sound.items()], faults
 
 
 def _fault(row: dict[str, Any]) -> str | None:
@@ -144,21 +140,9 @@ def _order_fault(messages: list[dict[str, str]]) -> str | None:
     return f"the roles are {', '.join(roles)}; they must be {order}"
 
 
-def _data_sets(rows: dict[str, list[dict[str, Any]]]) -> "dict[str, Dataset]":
-    """Return data sets held in memory; nothing is written to a cache."""
-    from datasets import Dataset, Features, Json, List, Value  # takes a second to import
-
-    message = {"role": Value("string"), "content": Value("string")}
-    features = Features({"messages": List(message), "meta": Json(), "line": Value("int64")})
-    return {
-        split: Dataset.from_list([_columns(row) for row in kept], features=features)
-        for split, kept in rows.items()
-    }
-
-
-def _columns(row: dict[str, Any]) -> dict[str, Any]:
+def _columns(row: dict[str, Any], line: int) -> dict[str, Any]:
     messages = [{key: message[key] for key in ("role", "content")} for message in row["messages"]]
-    return {"messages": messages, "meta": row.get("meta", {}), "line": row["line"]}
+    return {"messages": messages, "meta": row.get("meta", {}), "line": line}
 
 
 def check_target(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """The main job as a person runs it: real processes, real training, on the stand-in model."""
 
-import json
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from adapter_fixtures import is_alive, wait_for
+from shared import once, with_stand_ins
 
 from thunder.commands import views
 from thunder.ground import digest, files, schema
@@ -20,7 +20,8 @@ from thunder.runs.run import Run
 
 pytestmark = pytest.mark.slow
 
-MAIN = ("+profile=partial_real_stage1_stable", "window=10")
+# With dropout the bytes also depend on the random numbers that a rerun goes on with.
+MAIN = ("+profile=partial_real_stage1_stable", "window=10", "adapter.dropout=0.05")
 SECONDS = 120
 # The names that users know; a new artifact is added here on purpose.
 ARTIFACTS = {
@@ -43,6 +44,8 @@ ARTIFACTS = {
 }
 GENERATE = """
 import sys
+from thunder.backends.mlx import lean
+lean.without_torch()
 from mlx_lm import generate, load
 model, tokenizer = load(sys.argv[1], adapter_path=sys.argv[2])
 names = [name for name, _ in __import__("mlx.utils").utils.tree_flatten(model.parameters())]
@@ -96,19 +99,28 @@ def are_gone(pids: list[int]) -> bool:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The outputs of the main job and what it printed."""
-    outputs = tmp_path_factory.mktemp("main") / "outputs"
-    result = thunder(*MAIN, outputs=outputs)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return outputs, result.stdout
+    """The outputs of the main job, to be looked at alone, and what it printed."""
+
+    def run(folder: Path) -> None:
+        outputs = with_stand_ins(tmp_path_factory, folder / "outputs")
+        result = thunder(*MAIN, outputs=outputs)
+        assert result.returncode == 0, result.stdout + result.stderr
+        (folder / "printed").write_text(result.stdout, encoding="utf-8")
+
+    folder = once(tmp_path_factory, "main job", run)
+    return folder / "outputs", (folder / "printed").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def outputs(done: tuple[Path, str], tmp_path: Path) -> Path:
+def outputs(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Outputs of one's own, with the stand-ins built already."""
-    target = tmp_path / "outputs"
-    shutil.copytree(done[0] / "cache", target / "cache")
-    return target
+    return with_stand_ins(tmp_path_factory, tmp_path / "outputs")
+
+
+@pytest.fixture
+def walked(done: tuple[Path, str], tmp_path: Path) -> Path:
+    """Outputs of one's own, in which the main job is at step 10."""
+    return Path(shutil.copytree(done[0], tmp_path / "walked"))
 
 
 def test_the_screen_shows_plan_preflight_progress_verification_and_report_in_this_order(
@@ -197,98 +209,78 @@ def test_the_run_folder_loads_in_mlx_lm_and_generates(done: tuple[Path, str]) ->
     assert result.returncode == 0, result.stderr
 
 
-def test_a_rerun_says_that_step_10_is_reached_and_trains_nothing(done: tuple[Path, str]) -> None:
-    outputs, _ = done
-    folder = only_run(outputs)
+def test_a_rerun_says_that_step_10_is_reached_and_trains_nothing(walked: Path) -> None:
+    folder = only_run(walked)
     before = {name: (folder / name).stat().st_mtime_ns for name in ARTIFACTS}
-    result = thunder(*MAIN, outputs=outputs)
+    result = thunder(*MAIN, outputs=walked)
     assert result.returncode == 0
     assert "step 10 of 80 is reached; nothing was run" in result.stdout
     assert {name: (folder / name).stat().st_mtime_ns for name in ARTIFACTS} == before
 
 
-def test_a_walk_goes_on_window_by_window_and_a_run_past_the_target_says_so(
-    done: tuple[Path, str], tmp_path: Path
-) -> None:
-    outputs = tmp_path / "outputs"
-    shutil.copytree(done[0], outputs)
-    result = thunder(*MAIN, "target=30", outputs=outputs)
-    assert result.returncode == 0, result.stdout + result.stderr
-    steps = re.findall(r"verification of step (\d+)", result.stdout)
-    assert steps == ["20", "30"]
-    folder = only_run(outputs)
-    assert files.read_json(folder / "checkpoint.json")["step"] == 30
-    again = thunder(*MAIN, outputs=outputs)
-    assert "step 10 of 80 is reached; the run is at step 30; nothing was run" in again.stdout
-
-
 def test_kill_of_the_runner_at_any_stage_then_a_rerun_gives_the_same_bytes(
-    outputs: Path, tmp_path: Path
+    done: tuple[Path, str], outputs: Path
 ) -> None:
-    # With dropout the bytes also depend on the random numbers that a rerun goes on with.
-    words = (*MAIN, "adapter.dropout=0.05")
-    whole = tmp_path / "whole"
-    shutil.copytree(outputs, whole)
-    assert thunder(*words, outputs=whole).returncode == 0
     stages = ("preflight", "train   step 4/10", "note    saved step 9", "verification of step 10")
     for stage in stages:
-        with start(*words, "save_every=3", outputs=outputs) as runner:
+        with start(*MAIN, "save_every=3", outputs=outputs) as runner:
             wait_for_line(runner, stage)
             pids = tree(runner.pid)
             runner.kill()
         assert len(pids) > 1, stage
         assert are_gone(pids), stage
-    result = thunder(*words, "save_every=3", outputs=outputs)
+    result = thunder(*MAIN, "save_every=3", outputs=outputs)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert only_run(outputs).name == only_run(whole).name
-    assert tensors(only_run(outputs), 10) == tensors(only_run(whole), 10)
+    assert only_run(outputs).name == only_run(done[0]).name
+    assert tensors(only_run(outputs), 10) == tensors(only_run(done[0]), 10)
 
 
-def test_sigterm_stops_all_processes_and_leaves_the_run_resumable(
-    done: tuple[Path, str], outputs: Path
-) -> None:
-    with start(*MAIN, "target=80", outputs=outputs) as runner:
-        wait_for_line(runner, "verification of step 10")
-        wait_for_line(runner, "train   step 11/20")
+def test_a_walk_goes_on_window_by_window_and_a_killed_runner_forgets_none(walked: Path) -> None:
+    with start(*MAIN, "target=80", outputs=walked) as runner:
+        for step in (20, 30):
+            wait_for_line(runner, f"verification of step {step}")
+            wait_for_line(runner, f"saved   step {step}")
+        wait_for_line(runner, "train   step 32/40")
+        pids = tree(runner.pid)
+        runner.kill()
+    assert are_gone(pids)
+    record = files.read_json(only_run(walked) / "run.json")
+    assert (record["status"], record["step"]) == ("running", 30)
+    assert files.read_json(only_run(walked) / "checkpoint.json")["step"] == 30
+    result = thunder(*MAIN, outputs=walked)
+    assert result.returncode == 0
+    assert "step 10 of 80 is reached; the run is at step 30; nothing was run" in result.stdout
+
+
+def test_sigterm_stops_all_processes_and_the_run_goes_on_from_what_was_saved(walked: Path) -> None:
+    words = [*MAIN, "target=20", "save_every=2"]
+    with start(*words, outputs=walked) as runner:
+        wait_for_line(runner, "note    saved step 12")
         pids = tree(runner.pid)
         runner.send_signal(signal.SIGTERM)
+        told = runner.stdout.read() if runner.stdout else ""
         assert runner.wait(timeout=SECONDS) == 130
     # The runner, its child and two ranks at least.
     assert len(pids) >= 4
     assert are_gone(pids)
-    record = files.read_json(only_run(outputs) / "run.json")
-    assert (record["status"], record["step"]) == ("paused", 10)
-    assert thunder(*MAIN, "target=20", outputs=outputs).returncode == 0
-
-
-def test_one_truth_about_the_step_after_a_checkpoint_that_was_only_saved(
-    done: tuple[Path, str], outputs: Path
-) -> None:
-    words = [*MAIN, "target=20", "save_every=2"]
-    with start(*words, outputs=outputs) as runner:
-        wait_for_line(runner, "note    saved step 12")
-        runner.send_signal(signal.SIGTERM)
-        told = runner.stdout.read() if runner.stdout else ""
-        assert runner.wait(timeout=SECONDS) == 130
-    record = files.read_json(only_run(outputs) / "run.json")
+    record = files.read_json(only_run(walked) / "run.json")
     saved = record["saved"]
-    assert (record["step"], saved >= 12) == (10, True)
+    assert (record["status"], record["step"], saved >= 12) == ("paused", 10, True)
     assert f"run the same command again to go on from step {saved}" in told
-    assert f"step {saved} → 20 of " in thunder(*words, "dry_run=true", outputs=outputs).stdout
-    status = views.run_json(Run(only_run(outputs)))
+    assert f"step {saved} → 20 of " in thunder(*words, "dry_run=true", outputs=walked).stdout
+    status = views.run_json(Run(only_run(walked)))
     assert status["steps"].endswith(f", saved {saved}")
-    again = thunder(*words, outputs=outputs)
+    again = thunder(*words, outputs=walked)
     assert f"train   step {saved + 1}/20" in again.stdout
-    record = files.read_json(only_run(outputs) / "run.json")
+    record = files.read_json(only_run(walked) / "run.json")
     assert (record["step"], record["attempts"][-1]["from_step"]) == (20, saved)
     assert "saved" not in record
 
 
 def test_broken_rows_stop_before_training_and_are_named_by_file_and_line(
-    done: tuple[Path, str], outputs: Path, tmp_path: Path
+    outputs: Path, tmp_path: Path
 ) -> None:
-    data = tmp_path / "corpus"
-    shutil.copytree(next((outputs / "cache").glob("corpus-*")), data)
+    data = copy_of(outputs, "corpus", tmp_path / "corpus")
     rows = (data / "train.jsonl").read_text(encoding="utf-8").splitlines()
     rows[2], rows[7] = '{"text": "no messages"}', '{"messages": ['
     (data / "train.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -305,8 +297,7 @@ def test_broken_rows_stop_before_training_and_are_named_by_file_and_line(
 def test_a_truncated_model_stops_before_training_with_the_cause_model(
     outputs: Path, tmp_path: Path
 ) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(next((outputs / "cache").glob("model-*")), model)
+    model = copy_of(outputs, "model", tmp_path / "model")
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 10])
     words = ("model=folder", f"model.source.folder='{model}'", "data.source.rows=640")
@@ -332,10 +323,11 @@ def test_rows_longer_than_the_window_are_refused_when_the_rule_says_so(outputs: 
     assert "longer than sequence_length 48" in result.stdout
 
 
-def test_the_tensor_strategy_says_what_is_split_and_what_each_rank_took(tmp_path: Path) -> None:
-    result = thunder("+profile=smoke", "train.strategy=tensor", outputs=tmp_path)
+def test_the_tensor_strategy_says_what_is_split_and_what_each_rank_took(outputs: Path) -> None:
+    words = ("train.strategy=tensor", "train.steps=2", "train.valid_rows=4")
+    result = thunder("+profile=smoke", *words, outputs=outputs)
     assert result.returncode == 0, result.stdout + result.stderr
-    run = only_run(tmp_path)
+    run = only_run(outputs)
     document = files.read_json(run / "report.json")
     (row,) = (r for r in document["model_cache"]["checks"] if r["check"] == "split over the ranks")
     assert row["status"] == "PASS"
@@ -360,38 +352,19 @@ def test_a_model_that_cannot_be_split_is_refused_by_its_type_before_it_is_traine
     assert not list((tmp_path / "outputs").rglob("checkpoints"))
 
 
-def test_smoke_validates_and_saves_every_two_steps(outputs: Path) -> None:
-    result = thunder("+profile=smoke", outputs=outputs)
-    assert result.returncode == 0, result.stdout + result.stderr
-    folder = only_run(outputs)
-    rows = list(files.read_jsonl(folder / "metrics.jsonl"))
-    assert [row["step"] for row in rows if "valid_tokens" in row] == [0, 2, 4]
-    assert json.loads((folder / "run.json").read_text())["status"] == "done"
-
-
-def test_a_killed_runner_does_not_forget_the_windows_that_were_verified(outputs: Path) -> None:
-    with start(*MAIN, "target=80", outputs=outputs) as runner:
-        wait_for_line(runner, "saved   step 10")
-        wait_for_line(runner, "train   step 12/20")
-        pids = tree(runner.pid)
-        runner.kill()
-    assert are_gone(pids)
-    record = files.read_json(only_run(outputs) / "run.json")
-    assert (record["status"], record["step"]) == ("running", 10)
-    result = thunder(*MAIN, outputs=outputs)
-    assert result.returncode == 0
-    assert "step 10 of 80 is reached" in result.stdout
-
-
-def test_a_machine_without_any_programs_trains_and_answers(
+def test_without_any_programs_and_torch_it_trains_with_a_check_every_two_steps_and_answers(
     outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    files.write_text(tmp_path / "own" / "torch.py", "raise SystemExit('torch is imported')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "own"))
     planned = thunder("+profile=smoke", "dry_run=true", outputs=outputs)
     assert (planned.returncode, planned.stderr) == (0, "")
     result = thunder("+profile=smoke", outputs=outputs)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "PASS     localhost  ring smoke" in result.stdout
+    rows = files.read_jsonl(only_run(outputs) / "metrics.jsonl")
+    assert [row["step"] for row in rows if "valid_tokens" in row] == [0, 2, 4]
     (attempt,) = files.read_json(only_run(outputs) / "run.json")["attempts"]
     assert "git" in attempt["provenance"]["reason"]
     command = "from thunder.commands.tasks import main; import sys; sys.exit(main(sys.argv[1:]))"
@@ -401,17 +374,6 @@ def test_a_machine_without_any_programs_trains_and_answers(
     )  # fmt: skip
     assert (status.returncode, status.stderr) == (0, "")
     assert "done" in status.stdout
-
-
-def test_files_that_nobody_reads_bar_no_corpus_and_no_model(outputs: Path, tmp_path: Path) -> None:
-    data = copy_of(outputs, "corpus", tmp_path / "corpus")
-    model = copy_of(outputs, "model", tmp_path / "model")
-    for name in ("README.md", "LICENSE", ".DS_Store", "adapters.safetensors"):
-        (data / name).write_text("words")
-        (model / name).write_text("words")
-    words = (f"data.source.folder='{data}'", f"model.source.folder='{model}'")
-    result = thunder("+profile=smoke", "data=folder", "model=folder", *words, outputs=outputs)
-    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_tokens_beyond_the_embedding_stop_before_training(outputs: Path, tmp_path: Path) -> None:
@@ -432,16 +394,20 @@ def test_tokens_beyond_the_embedding_stop_before_training(outputs: Path, tmp_pat
     assert "train   step" not in result.stdout
 
 
-def test_turns_that_never_end_are_told_on_the_screen_and_in_the_report(
+def test_turns_that_never_end_are_told_and_files_that_nobody_reads_bar_nothing(
     outputs: Path, tmp_path: Path
 ) -> None:
+    data = copy_of(outputs, "corpus", tmp_path / "corpus")
     model = copy_of(outputs, "model", tmp_path / "model")
+    for name in ("README.md", "LICENSE", ".DS_Store", "adapters.safetensors"):
+        (data / name).write_text("words")
+        (model / name).write_text("words")
     template = model / "chat_template.jinja"
     template.write_text(
         template.read_text(encoding="utf-8").replace("<turn|>\\n", "\\n"), encoding="utf-8"
     )
-    words = ("model=folder", f"model.source.folder='{model}'")
-    result = thunder("+profile=smoke", *words, outputs=outputs)
+    words = (f"data.source.folder='{data}'", f"model.source.folder='{model}'")
+    result = thunder("+profile=smoke", "data=folder", "model=folder", *words, outputs=outputs)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "warning no end is learnt in 520 of 520 train rows" in result.stdout
     limits = files.read_json(only_run(outputs) / "report.json")["remaining_limits"]

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from thunder.backends.mlx import blas
+from thunder.backends.mlx import blas, lean
 from thunder.ground import digest, folders, steps
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import preflight, report, verify
@@ -30,6 +30,7 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     Raises:
         ThunderError: with the cause class of what went wrong; what was verified before stays.
     """
+    lean.without_torch()
     library = blas.load(Path(config["runtime"]["outputs"]) / folders.CACHE)
     emit(events.backend({"blas": library}))
     if library["warning"]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thunder.corpora import corpus
 from thunder.ground import folders
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter import input_checks, machine, strategy
@@ -66,7 +65,7 @@ def refuse(checks: Checks) -> None:
 def _data(context: Context, checks: Checks) -> dict[str, Any]:
     source = context.config["data"]["source"]
     found: dict[str, Any] = {}
-    splits = input_checks.data(checks, context.inputs.data, source, found, corpus.load)
+    splits = input_checks.data(checks, context.inputs.data, source, found)
     _keep(context, found)
     with checks.check(DATA_NONTRIVIAL, "data") as measured:
         checks.needs(DATA_ROWS)

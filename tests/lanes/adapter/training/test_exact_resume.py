@@ -1,6 +1,7 @@
 # ruff: noqa: F811  (an imported fixture and the argument it fills)
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 Train = Callable[..., dict[str, Any]]
 # So many steps that a rank still has most of them ahead when a late signal comes.
-LONG = 200
+LONG = 100
 _uncut: dict[tuple[int, float, int], tuple[dict[str, str], list[Any]]] = {}
 
 
@@ -68,7 +69,7 @@ def long_uncut(tiny: Tiny, folder: Path) -> tuple[dict[str, str], list[Any]]:
     return _uncut[key]
 
 
-@pytest.mark.parametrize(("world", "dropout"), [(1, 0.0), (1, 0.05), (2, 0.05)])
+@pytest.mark.parametrize(("world", "dropout"), [(1, 0.05), (2, 0.05)])
 def test_windows_equal_one_run_to_the_bit(
     tiny: Tiny, tmp_path: Path, world: int, dropout: float
 ) -> None:
@@ -79,9 +80,8 @@ def test_windows_equal_one_run_to_the_bit(
     assert checkpoints.steps(run) == [20, 13, 7]
 
 
-@pytest.mark.parametrize(
-    ("step", "victim", "delay"), [(4, 0, 0.0), (11, 1, 0.0), (17, 0, 0.0), (23, 1, 0.3)]
-)
+# Before anything is saved, and within a step long after that.
+@pytest.mark.parametrize(("step", "victim", "delay"), [(4, 0, 0.0), (23, 1, 0.1)])
 def test_a_run_with_a_killed_rank_ends_as_without(
     tiny: Tiny,
     tmp_path: Path,
@@ -99,9 +99,12 @@ def test_a_run_with_a_killed_rank_ends_as_without(
             time.sleep(delay)
             os.kill(pids[victim], signal.SIGKILL)
 
-    with pytest.raises(ThunderError, match=rf"rank {victim} .*SIGKILL"):
+    said = rf"rank {victim} \(pid \d+\) was killed by SIGKILL"
+    with pytest.raises(ThunderError, match=said) as caught:
         ranks.train_window(long(tiny, run), emit)
+    assert caught.value.cause == "ranks"
     assert len(pids) == 2
+    assert not ranks_of(os.getpid())
     assert LONG not in checkpoints.steps(run)
     ranks.train_window(long(tiny, run), silent)
     assert (digests(run, LONG), losses(run)) == long_uncut(tiny, tmp_path)
@@ -153,14 +156,20 @@ def test_a_verified_run_loads_in_mlx_lm_with_its_loss(tiny: Tiny, tmp_path: Path
     assert mx.abs(model(batch) - plain(batch)).max().item() > 1e-4
 
 
+@pytest.fixture(scope="module")
+def trained(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run at step 2, to be copied."""
+    run = tmp_path_factory.mktemp("trained")
+    ranks.train_window(tiny.request(run, 2), silent)
+    return run
+
+
 @pytest.mark.parametrize("harm", ["tamper", "forget", "repeat", "alien"])
 def test_a_checkpoint_that_is_not_what_was_trained_is_refused(
-    tiny: Tiny,
-    tmp_path: Path,
-    harm: str,
+    tiny: Tiny, trained: Path, tmp_path: Path, harm: str
 ) -> None:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     request = tiny.request(tmp_path, 2)
-    ranks.train_window(request, silent)
     folder = checkpoints.folder_of(tmp_path, 2)
     if harm == "tamper":
         path = folder / "adapters.safetensors"
@@ -195,9 +204,11 @@ def test_a_shorter_window_after_a_longer_one_keeps_what_is_there(
     assert {row["status"] for row in rows} == {"PASS"}
 
 
-def test_other_inputs_or_ranks_are_refused_on_resume(tiny: Tiny, tmp_path: Path) -> None:
+def test_other_inputs_or_ranks_are_refused_on_resume(
+    tiny: Tiny, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     request = tiny.request(tmp_path, 2)
-    ranks.train_window(request, silent)
     other = ranks.Request(
         **{**vars(request), "stop": 4, "inputs": {"model": "0" * 64, "data": "2" * 64}}
     )

@@ -8,6 +8,7 @@ import forgery
 import pytest
 import running
 from asr_training import as_trained  # noqa: F401
+from shared import once
 
 from thunder.commands import tasks
 from thunder.ground import files
@@ -19,13 +20,16 @@ pytestmark = pytest.mark.slow
 WORDS = ("+profile=asr_ctc", "train.epochs=6", "evaluate.suta.rows=4", "jobs=2")
 
 
-@pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two cells of the stand-in, run as a person runs them."""
-    folder = tmp_path_factory.mktemp("bundle")
-    words = (*WORDS, "mode=baseline,trajectory", f"outputs={folder}")
+def make(outputs: Path) -> None:
+    """Run two cells of the stand-in as a person runs them."""
+    words = (*WORDS, "mode=baseline,trajectory", f"outputs='{outputs}'")
     assert running.here(*words, sweep=True) == 0
-    return folder
+
+
+@pytest.fixture
+def outputs(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of two cells of the stand-in, run once in a session."""
+    return Path(shutil.copytree(once(tmp_path_factory, "bundle", make), tmp_path / "outputs"))
 
 
 def cells(outputs: Path) -> list[Run]:
@@ -104,17 +108,16 @@ def test_a_stand_in_has_an_error_page_and_no_promotion(
 
 
 def test_decoding_again_finds_a_forgery_that_agrees_with_itself(
-    outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(outputs, tmp_path / "outputs")
-    words = ["--outputs", str(tmp_path / "outputs")]
-    honest, forged = cells(tmp_path / "outputs")
+    words = ["--outputs", str(outputs)]
+    honest, forged = cells(outputs)
     feat_id = forgery.forge(forged)
     dumps = [str(forged.folder / f"test_{name}.jsonl") for name in ("predictions", "references")]
     (plan,) = (outputs / "plans").iterdir()
     for asked in (["verify", forged.id, *words], ["score", *dumps], ["table", plan.stem, *words]):
         assert tasks.main(asked) == 0  # nothing is wrong that digests and scores could show
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in outputs.rglob("*")}
     capsys.readouterr()
     assert tasks.main(["verify", "--decode", forged.id, *words]) == 1
     shown = capsys.readouterr().out
@@ -125,16 +128,15 @@ def test_decoding_again_finds_a_forgery_that_agrees_with_itself(
     assert row["notes"] == [
         "100 rows of valid, test decoded again, suta not: it trains on every row"
     ]
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in outputs.rglob("*")} == before
 
 
 def test_what_cannot_be_decoded_is_no_proof(
-    outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(outputs, tmp_path / "outputs")
-    run = cells(tmp_path / "outputs")[0]
-    shutil.rmtree(tmp_path / "outputs" / "cache")
-    words = ["--outputs", str(tmp_path / "outputs")]
+    run = cells(outputs)[0]
+    shutil.rmtree(outputs / "cache")
+    words = ["--outputs", str(outputs)]
     assert tasks.main(["verify", "--decode", run.id, *words]) == 1
     assert "FAIL  cannot be decoded: the data of the run are not at" in capsys.readouterr().out
     assert tasks.main(["verify", run.id, *words]) == 0
@@ -145,6 +147,5 @@ def test_what_cannot_be_decoded_is_no_proof(
 
 def test_a_second_command_has_nothing_to_do(outputs: Path) -> None:
     before = running.attempts(outputs)
-    words = (*WORDS, "mode=baseline,trajectory", f"outputs={outputs}")
-    assert running.here(*words, sweep=True) == 0
+    make(outputs)
     assert running.attempts(outputs) == before

@@ -307,6 +307,19 @@ def test_a_row_is_heard_from_where_its_spectrogram_is_clicked(
     assert (cursor > middle) is (script == "latin")
 
 
+def test_a_pause_before_a_click_has_made_a_sound_is_no_fault(
+    page: browser.Page, heard: Any
+) -> None:
+    page.open(heard["latin"])
+    page.evaluate(OPENED)
+    click = """new Promise((resolve) => {
+      document.querySelector('.time').click();
+      document.querySelector('.row audio').pause();
+      setTimeout(resolve, 50);
+    })"""
+    page.call("Runtime.evaluate", expression=click, awaitPromise=True, userGesture=True)
+
+
 def test_a_page_with_recordings_asks_for_nothing_outside_it(page: browser.Page, heard: Any) -> None:
     page.open(heard["nko"])
     page.evaluate(OPENED)

@@ -99,7 +99,9 @@
       const share = (event.clientX - box.left) / box.width;
       const isFromRight = getComputedStyle(time).direction === "rtl";
       player.currentTime = seconds * (isFromRight ? 1 - share : share);
-      player.play();
+      player.play().catch((error) => {
+        if (error.name !== "AbortError") throw error; // that of one who pauses before it begins
+      });
     });
   }
 
