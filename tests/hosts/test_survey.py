@@ -181,22 +181,3 @@ def test_nothing_is_left_running_there(lab: Lab, hosts: dict[str, Host]) -> None
     while any(lab[name].processes() for name in hosts) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [lab[name].processes() for name in hosts] == [[], []]
-
-
-@pytest.mark.parametrize(
-    ("speeds", "weights"),
-    [
-        ([100, 200], [1, 2]),
-        ([205, 100], [2, 1]),
-        ([100, 150], [2, 3]),
-        ([100, 120], None),
-        ([100, None], None),
-        ([100], None),
-        ([], None),
-        ([100, 100, 300], [1, 1, 3]),
-    ],
-)
-def test_shares_of_rows_follow_speeds_that_differ(
-    speeds: list[float | None], weights: list[int] | None
-) -> None:
-    assert links.rank_weights(speeds) == weights

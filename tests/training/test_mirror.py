@@ -17,7 +17,7 @@ from thunder.training import checkpoints, metrics
 from thunder.training import mirror as mirrors
 from thunder.training.checkpoints import Layout
 from thunder.training.mirror import Damaged, Mirror
-from thunder.training.placement import Seat
+from thunder.training.placement import Slot
 
 LAYOUT = Layout("record.json", "any", ("weights",))
 
@@ -29,7 +29,7 @@ def mirror(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     run = tmp_path / "0123456789ab"
     run.mkdir()
     with connection.opened(host.of_site(lab.site())["mac4"]) as way:
-        made = mirrors.of(Seat("mac4", way=way), run, "toy", LAYOUT)
+        made = mirrors.of(Slot("mac4", way=way), run, "toy", LAYOUT)
         assert made is not None
         yield made
         shutil.rmtree(lab["mac4"].home / "thunder", ignore_errors=True)
@@ -51,7 +51,7 @@ def settled(mirror: Mirror) -> list[str]:
 
 
 def test_there_is_no_mirror_of_what_is_at_rank_0() -> None:
-    assert mirrors.of(Seat(), Path("run"), "toy", LAYOUT) is None
+    assert mirrors.of(Slot(), Path("run"), "toy", LAYOUT) is None
 
 
 def test_the_newest_checkpoint_and_the_rows_go_there_once(

@@ -20,7 +20,7 @@ from thunder.runs import mirror as notes
 from thunder.training import checkpoints, events, placement
 from thunder.training.checkpoints import Layout
 from thunder.training.events import Emit
-from thunder.training.placement import Seat
+from thunder.training.placement import Slot
 from thunder.training.progress import beating
 
 _LIFE = ".mirror"  # in both folders; that they are of one life of the run, which may begin anew
@@ -212,12 +212,12 @@ class Mirror:
         self.way.call("write", path=f"{self.there}/{_LIFE}", text=life)
 
 
-def of(seat: Seat, folder: Path, kind: str, layout: Layout) -> Mirror | None:
-    """Return the mirror of a run folder at the seat of rank 0; None: that is this machine."""
-    if seat.way is None:
+def of(slot: Slot, folder: Path, kind: str, layout: Layout) -> Mirror | None:
+    """Return the mirror of a run folder at the slot of rank 0; None: that is this machine."""
+    if slot.way is None:
         return None
-    there = f"{placement.workspace(seat)}/outputs/{kind}/{folder.name}"
-    return Mirror(seat.way, folder, there, layout)
+    there = f"{placement.workspace(slot)}/outputs/{kind}/{folder.name}"
+    return Mirror(slot.way, folder, there, layout)
 
 
 def _text(path: Path) -> Any:
