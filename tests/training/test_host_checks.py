@@ -12,6 +12,7 @@ from lab import Lab
 
 from thunder.ground.errors import Faults
 from thunder.training import host_checks, host_links, there
+from thunder.training.host_inputs import MENDED, OWN_INPUTS
 from thunder.training.preflight import Checks
 
 HUB = ".cache/huggingface/hub/models--org--tiny"
@@ -236,8 +237,8 @@ def test_mend_brings_what_is_cold_and_says_so(lab: Lab, check: Check) -> None:
     said: list[dict[str, Any]] = []
     checks = check(mend=True, emit=said.append)
     assert failures(checks) == {}
-    assert measured(checks, "mac4", host_checks.MENDED).startswith("data rows brought, 0.0 MB, 4")
-    assert "model tiny brought, 1.0 MB, 1 file" in measured(checks, "mac5", host_checks.MENDED)
+    assert measured(checks, "mac4", MENDED).startswith("data rows brought, 0.0 MB, 4")
+    assert "model tiny brought, 1.0 MB, 1 file" in measured(checks, "mac5", MENDED)
     assert measured(checks, "mac4", "data set present")
     texts = [event["text"] for event in said]
     assert "host mac5: model tiny brought, 1.0 MB, 1 file" in texts
@@ -250,7 +251,7 @@ def test_who_only_looks_brings_nothing_and_is_told_what_a_run_would_bring(
     checks = check(mend=True, brings=False, is_named=False)
     assert {host for host, _ in failures(checks)} == {"mac5"}
     assert {*checks.causes} == {"model"}
-    own = [row for row in checks.rows if row["check"] == host_checks.OWN_INPUTS]
+    own = [row for row in checks.rows if row["check"] == OWN_INPUTS]
     assert [row["status"] for row in own] == ["SKIPPED"] * 2
     assert own[0]["reason"].startswith("brought when a run begins: data, ")
     for name in HOSTS:
@@ -258,13 +259,13 @@ def test_who_only_looks_brings_nothing_and_is_told_what_a_run_would_bring(
     assert not (lab["mac5"].home / HUB).exists()
     check(is_named=False)
     after = check(brings=False, is_named=False)
-    assert measured(after, "mac4", host_checks.OWN_INPUTS) == "nothing is lacking"
+    assert measured(after, "mac4", OWN_INPUTS) == "nothing is lacking"
 
 
 def test_mend_overwrites_nothing(lab: Lab, check: Check) -> None:
     mine = lab["mac4"].home / DATA / "valid.jsonl"
     mine.write_text("mine\n")
     checks = check(mend=True)
-    assert ("mac4", host_checks.MENDED) in failures(checks)
-    assert "nothing is overwritten" in failures(checks)["mac4", host_checks.MENDED]
+    assert ("mac4", MENDED) in failures(checks)
+    assert "nothing is overwritten" in failures(checks)["mac4", MENDED]
     assert mine.read_text() == "mine\n"
