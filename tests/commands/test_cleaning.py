@@ -56,10 +56,14 @@ def test_the_mirror_of_a_window_of_ranks_is_removed_and_the_next_window_goes_on(
     assert desk.thunder(*host_runs.JOB, "window=2").returncode == 0
     there = lab["mac4"].home / "thunder/outputs/adapter" / desk.run.name
     assert there.is_dir()
+    cache = there.parent.parent / "cache"  # of ranks as of whole runs
+    assert [*cache.iterdir()]
+    assert not (lab["mac4"].home / "thunder/cache").exists()
     place = ["--outputs", str(desk.outputs), "--config-dir", str(desk.root / "conf")]
     assert tasks.main(["hosts", "clean", "mac4", "--yes", "site=both", *place]) == 0
     assert "removed" in capsys.readouterr().out
     assert not there.exists()
+    assert [*cache.iterdir()]
     assert desk.thunder(*host_runs.JOB, "window=2", "target=4").returncode == 0
     assert store.verify(Run(desk.run)) == []
 

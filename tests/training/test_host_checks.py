@@ -32,7 +32,7 @@ def check(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     host_inputs.write_model((here / HUB).parent)
     for name in HOSTS:
         home = lab[name].home
-        for folder in (".cache", "sets", "thunder/inputs", "thunder/cache"):
+        for folder in (".cache", "sets", "thunder/inputs", "thunder/outputs"):
             shutil.rmtree(home / folder, ignore_errors=True)
         shutil.copytree(here / DATA, home / DATA)
         shutil.copytree(here / HUB, home / HUB, symlinks=True)

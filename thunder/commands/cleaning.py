@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import sending, supplies, ways
+from thunder.executors import sending, ways
 from thunder.ground import digest, files, run_files, wording
 from thunder.ground.errors import ThunderError, message_of
 from thunder.hosts import delivery
 from thunder.hosts.connection import Connection
 from thunder.hosts.host import Host
+from thunder.hosts.workspace import outputs_in
 from thunder.runs import lock, mirror, reading, store
 from thunder.runs.manifest import NOT_LISTED
 from thunder.runs.run import Run
@@ -67,7 +68,7 @@ def _of_host(host: Host, outputs: Path, *, remove: bool) -> Iterator[Copy]:
 
 def _copies(way: Connection) -> dict[str, list[Mapping[str, Any]]]:
     """Return the visible files of each run there, by its folder."""
-    root = supplies.runs_of(way.host.workspace)
+    root = outputs_in(way.host.workspace)
     rows = way.call("listing", folder=root, within=_LISTING_SECONDS) or []
     copies: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -152,7 +153,7 @@ def _remove(way: Connection, far: str, run: Run, there: Mapping[str, Mapping[str
 
     A file whose digest is known there is not hashed again.
     """
-    runs = supplies.runs_of(way.host.workspace)
+    runs = outputs_in(way.host.workspace)
     digests = {name: row.get("sha256") for name, row in there.items()}
     way.call(
         "discard", path=far, runs=runs, lock=run_files.LOCK, digests=digests,

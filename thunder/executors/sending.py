@@ -16,6 +16,7 @@ from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, environment, requirements
 from thunder.hosts.connection import Connection
+from thunder.hosts.workspace import outputs_in
 from thunder.jobs.kinds import KINDS
 from thunder.runs import claim as claims
 from thunder.runs import listing, manifest, mirror
@@ -58,7 +59,7 @@ def claimed(
     record, document = _read(folder, run_files.RECORD), _read(folder, run_files.CONFIG)
     _check_packages(way, _command(way, record["kind"]), record["kind"])
     workspace = environment.workspace(way)
-    far = f"{supplies.runs_of(workspace)}/{record['kind']}/{folder.name}"
+    far = f"{outputs_in(workspace)}/{record['kind']}/{folder.name}"
     _end_ours(way, far, folder)
     runtime = record["attempts"][-1]["runtime"]
     paths = supplies.paths(way, document, runtime, workspace, stop, say)
@@ -235,7 +236,7 @@ def _write_far(
     runtime = last["runtime"]
     there = {
         **runtime,
-        "outputs": supplies.runs_of(workspace),
+        "outputs": outputs_in(workspace),
         "paths": dict(paths),
         "site": site_there(runtime["site"], way.host.name),
     }

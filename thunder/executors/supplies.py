@@ -8,6 +8,7 @@ from thunder.ground import digest, files, moving, run_files, wording
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, inputs, sync
 from thunder.hosts.connection import Connection
+from thunder.hosts.workspace import outputs_in
 
 _SHOWN = 3
 _PROVEN = ".away/home"  # the digest of the manifest here that a needed run there was held against
@@ -61,7 +62,7 @@ def _input(
 
 def _bring_needed(way: Connection, folder: Path, workspace: str, stop: Callable[[], bool]) -> str:
     """Have a run that is done here, and needed, lie on a host as its manifest says."""
-    target = f"{runs_of(workspace)}/{folder.parent.name}/{folder.name}"
+    target = f"{outputs_in(workspace)}/{folder.parent.name}/{folder.name}"
     proof = digest.of_file(folder / run_files.MANIFEST)
     if way.call("read", path=f"{target}/{_PROVEN}") == proof:
         return target
@@ -72,8 +73,3 @@ def _bring_needed(way: Connection, folder: Path, workspace: str, stop: Callable[
     delivery.bring(way, folder, names, target, stop)
     way.call("write", path=f"{target}/{_PROVEN}", text=proof)
     return target
-
-
-def runs_of(workspace: str) -> str:
-    """Return where the runs lie in a workspace."""
-    return f"{workspace}/outputs"

@@ -10,6 +10,7 @@ from thunder.ground.errors import ThunderError
 from thunder.hosts import environment, requirements
 from thunder.hosts.connection import Connection
 from thunder.hosts.requirements import CORE
+from thunder.hosts.workspace import cache_in
 from thunder.jobs.kinds import KINDS
 
 CLOCK_SECONDS = 2.0  # a difference that is told
@@ -56,7 +57,7 @@ def speed(way: Connection) -> Found:
     modules = {kind.speed for kind in KINDS.values() if kind.speed}
     found: Found = {}
     try:
-        words, cache = environment.command(way), f"{environment.workspace(way)}/cache"
+        words, cache = environment.command(way), cache_in(environment.workspace(way))
         for module in sorted(modules):
             found |= _asked(way, words, ["-m", module, cache])
     except ThunderError as error:

@@ -16,6 +16,7 @@ from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, keeper
 from thunder.hosts.connection import Connection
+from thunder.hosts.workspace import outputs_in
 from thunder.runs import mirror as notes
 from thunder.training import checkpoints, events, placement
 from thunder.training.checkpoints import Layout
@@ -216,7 +217,7 @@ def of(slot: Slot, folder: Path, kind: str, layout: Layout) -> Mirror | None:
     """Return the mirror of a run folder at the slot of rank 0; None: that is this machine."""
     if slot.way is None:
         return None
-    there = f"{placement.workspace(slot)}/outputs/{kind}/{folder.name}"
+    there = f"{outputs_in(placement.workspace(slot))}/{kind}/{folder.name}"
     return Mirror(slot.way, folder, there, layout)
 
 

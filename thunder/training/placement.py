@@ -12,6 +12,7 @@ from thunder.ground.errors import ThunderError
 from thunder.hosts import connection, delivery, environment, host, inputs, links
 from thunder.hosts.connection import Connection
 from thunder.hosts.links import Node
+from thunder.hosts.workspace import cache_in
 from thunder.training.rank_process import Start
 
 LOCAL = "127.0.0.1"
@@ -149,6 +150,11 @@ def remove(slot: Slot, folder: str) -> None:
         with suppress(ThunderError):
             below = slot.way.host.workspace
             slot.way.call("remove", path=folder, below=below, within=_REMOVE_SECONDS)
+
+
+def cache(slot: Slot) -> str:
+    """Return the folder on the host of a slot for what can be made again."""
+    return cache_in(workspace(slot))
 
 
 def workspace(slot: Slot) -> str:

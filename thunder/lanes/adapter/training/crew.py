@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from thunder.ground import folders
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.context import Context
 from thunder.training import placement
@@ -66,7 +65,7 @@ def here(world: int) -> Crew:
 def of(slots: Sequence[Slot]) -> Crew:
     """Return ranks that read nothing but what can be built at their places."""
     far = [slot for slot in placement.by_host(slots) if slot.way]
-    return Crew(slots, {slot.host: {"cache": _cache(slot)} for slot in far})
+    return Crew(slots, {slot.host: {"cache": placement.cache(slot)} for slot in far})
 
 
 @contextmanager
@@ -86,7 +85,7 @@ def supplied(context: Context, slots: Sequence[Slot], mirror: Mirror | None) -> 
             lies[slot.host] = {"model_folder": model, "tokens": place}
             data[slot.host] = placement.input_of(slot, context.config, "data", context.inputs.data)
             if slot.way:
-                lies[slot.host]["cache"] = _cache(slot)
+                lies[slot.host]["cache"] = placement.cache(slot)
         if mirror:
             lies[slots[0].host] |= {"folder": mirror.there, "lock": mirror.lock}
         context.hosts.extend(_rows(context, slots, lies, data))
@@ -118,7 +117,3 @@ def _rows(
             "model": lies[slot.host]["model_folder"],
             "run_folder": lies[slot.host].get("folder"),
         }
-
-
-def _cache(slot: Slot) -> str:
-    return f"{placement.workspace(slot)}/{folders.CACHE}"
