@@ -14,7 +14,7 @@ HERE = {"name": "desk", "address": "10.0.0.9"}
 
 def test_a_single_host_of_no_description_is_this_machine() -> None:
     with placement.opened({"ranks_on": [HERE]}, 2) as slots:
-        assert slots == [Slot()] * 2
+        assert slots == [Slot("desk")] * 2
         assert not placement.is_far(slots)
         ports = {address.partition(":")[2] for address in placement.addresses(slots)}
     assert len(ports) == 2

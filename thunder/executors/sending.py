@@ -252,7 +252,7 @@ def site_there(site: Mapping[str, Any], name: str) -> dict[str, Any]:
     It is none of its own hosts: it would reach itself by ssh.
     """
     others = {other: one for other, one in site.get("hosts", {}).items() if other != name}
-    there = {**site, "runs_on": "local", "hosts": others}
+    there = {**site, "runs_on": "local", "hosts": others, "here": name}
     if any(one["address"] not in _LOCAL for one in site["ranks_on"]):
         return there
     ranks = [{**one, "name": name} for one in site["ranks_on"]]

@@ -20,7 +20,6 @@ from thunder.training.events import Emit
 from thunder.training.host_inputs import HostInputs
 from thunder.training.preflight import Checks
 
-HERE = host.HERE
 ANSWERS = host_links.ANSWERS
 RUNS_THERE = "thunder runs there"
 _BEAT_SECONDS = 5.0

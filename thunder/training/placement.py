@@ -77,7 +77,7 @@ def _slot(
 ) -> Slot:
     name, address = named["name"], named["address"]
     if name not in known:  # a single host of no description is this machine
-        return Slot(address=address if is_of_several else LOCAL)
+        return Slot(name, address if is_of_several else LOCAL)
     way = stack.enter_context(connection.opened(known[name]))
     return Slot(name, address, tuple(environment.command(way)), way)
 

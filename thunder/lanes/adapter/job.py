@@ -118,7 +118,7 @@ def _window(
     ranks.train_window(request, emit, crew=crew)
     with beating(emit):
         copies = crew.fetch(stop)
-    rows = verify.verify(request, stop, emit, crew)
+    rows = verify.verify(request, stop, emit, crew, context.host)
     emit(events.checks(f"verification of step {stop}", rows))
     checkpoint = checkpoints.read(checkpoints.folder_of(context.folder, stop), state.LAYOUT)
     state.export(context.folder, checkpoint.folder)
