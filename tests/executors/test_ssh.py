@@ -353,15 +353,15 @@ def test_a_pull_that_is_cut_is_gone_on_with(lab: Lab, away: Away) -> None:
     words = away.words(*COUNTING[:-1], "seed=4")  # checkpoints of 4 MB
     with lab["mac4"].slow(megabits=16):
         process = running.begin(*words, lane="counting")
-        running.wait_for(lambda: list(away.outputs.glob("dry/*/.incoming")), "a pull")
+        running.wait_for(lambda: list(away.outputs.glob("dry/.incoming-*")), "a pull")
         time.sleep(0.7)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         lab["mac4"].run("pkill", "-9", "rsync")
-    assert not list(away.outputs.glob("dry/*/checkpoints/*"))
+    assert not list(away.outputs.glob("dry/[!.]*/checkpoints/*"))
     assert running.thunder(*words, lane="counting").returncode == 0
     is_whole(away)
-    assert not list(away.outputs.glob("dry/*/.incoming"))
+    assert not list(away.outputs.glob("dry/.incoming-*"))
 
 
 def test_a_file_that_is_written_anew_while_it_comes_home_is_never_taken_for_another(

@@ -8,7 +8,7 @@ from typing import Any
 from thunder.executors import sending, supplies, ways
 from thunder.ground import digest, files, run_files, wording
 from thunder.ground.errors import ThunderError, message_of
-from thunder.hosts import delivery
+from thunder.hosts import hashing
 from thunder.hosts.connection import Connection
 from thunder.hosts.host import Host
 from thunder.runs import lock, mirror, reading, store
@@ -122,9 +122,7 @@ def _digests(
     names = [
         row["path"] for row in rows if not row["path"].startswith(".") and row["path"] not in ours
     ]
-    within = delivery.hash_seconds(sum(row["bytes"] or 0 for row in rows))
-    there = way.call("listing", folder=far, names=names, hashed=True, within=within)
-    return {row["path"]: row for row in there}
+    return {row["path"]: row for row in hashing.listed(way, far, names) or ()}
 
 
 def _unproven(run: Run, there: Mapping[str, Mapping[str, Any]]) -> str:

@@ -14,7 +14,7 @@ from thunder.executors import away, supplies
 from thunder.executors.place import Order
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
-from thunder.hosts import delivery, environment, requirements
+from thunder.hosts import delivery, environment, hashing, programs, requirements
 from thunder.hosts.connection import Connection
 from thunder.jobs.kinds import KINDS
 from thunder.runs import claim as claims
@@ -28,7 +28,11 @@ _END_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OF_HOME = ("uncommitted-",)  # files of a run that are about this machine alone
 _LOCAL = ("127.0.0.1", "::1", "localhost")
-_LACKS = "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if not u.find_spec(n)])"
+_LACKS = """
+import importlib.util, json, sys
+print(json.dumps([name for name in sys.argv[1:] if not importlib.util.find_spec(name)]))
+"""
+_ASK_SECONDS = 60.0
 
 
 class NotBegun(ThunderError):
@@ -177,9 +181,7 @@ def _command(way: Connection, kind: str) -> list[str]:
 
 def _check_packages(way: Connection, words: list[str], kind: str) -> None:
     packages = KINDS[kind].packages
-    asked = way.call("run", words=[*words, "-c", _LACKS, *packages], seconds=60, within=70)
-    lacking = asked["out"].split() if asked["code"] == 0 else list(packages)
-    if lacking:
+    if lacking := programs.answer(way, [*words, "-c", _LACKS, *packages], _ASK_SECONDS):
         raise Unfit(f"host {way.host.name} lacks {', '.join(lacking)}, which kind {kind} needs")
 
 
@@ -199,7 +201,7 @@ def _bring_run(
         rows = way.call("listing", folder=far)
         there = [row["path"] for row in rows if not row["path"].startswith(".")]
         strange = {*there} - {*names, *listing.OURS, run_files.METRICS}
-        if strange or delivery.differing(way, folder, names, far):
+        if strange or hashing.differing(way, folder, names, far):
             delivery.move_aside(way, far, workspace)
     delivery.bring(way, folder, names, far, stop)
     mirror.note(folder, way.host.name, far, [manifest.artifact(folder, name) for name in names])

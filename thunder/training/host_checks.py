@@ -12,7 +12,7 @@ from typing import Any
 
 from thunder.ground import moving, wording
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, environment, host, inputs, sync
+from thunder.hosts import connection, environment, host, inputs, programs, sync
 from thunder.hosts.connection import Connection
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
@@ -234,11 +234,7 @@ def _checked(work: _Work, way: Connection, order: Mapping[str, Any]) -> Checks:
     said = json.dumps({key: value for key, value in order.items() if key != "words"})
     failed = Checks(way.host.name)
     with failed.check("checks on the host", "environment"):
-        done = way.call("run", words=order["words"], seconds=within, within=within + 5, said=said)
-        if done["code"]:
-            last = (done["err"].strip().splitlines() or [f"it ended with {done['code']}"])[-1]
-            raise ThunderError(f"they broke off: {last}", "crash")
-        answer = json.loads(done["out"])
+        answer = programs.answer(way, order["words"], within, said)
         checks.rows, checks.causes = answer["rows"], answer["causes"]
     return failed if failed.causes else checks
 
