@@ -16,7 +16,7 @@ from far_runs import Away, quiet
 from lab import Lab
 
 from thunder.commands import main
-from thunder.executors import sending
+from thunder.executors import owner
 from thunder.ground import files
 from thunder.hosts.connection import Connection
 from thunder.runner import loop as runner
@@ -423,17 +423,17 @@ def test_a_host_that_is_starting_anew_fails_no_cell(lab: Lab, away: Away) -> Non
 def test_a_run_that_does_not_begin_on_one_host_begins_on_another(
     away: Away, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spawn = sending.spawn
+    spawn = owner.spawn
     away.site("mac4", "mac5")
     hosts: list[str] = []
 
     def refuses_first(way: Connection, *more: Any) -> None:
         hosts.append(way.host.name)
         if len(hosts) == 1:
-            raise sending.NotBegun("host mac4: the run did not begin: no memory", "crash")
+            raise owner.NotBegun("host mac4: the run did not begin: no memory", "crash")
         spawn(way, *more)
 
-    monkeypatch.setattr(sending, "spawn", refuses_first)
+    monkeypatch.setattr(owner, "spawn", refuses_first)
     for name, value in away.lab.environment.items():
         monkeypatch.setenv(name, value)
     requests = away.words("+profile=dry")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import sending, supplies, ways
+from thunder.executors import owner, supplies, ways
 from thunder.ground import digest, files, run_files, wording
 from thunder.ground.errors import ThunderError, message_of
 from thunder.hosts import hashing
@@ -56,7 +56,7 @@ def _of_host(host: Host, outputs: Path, *, remove: bool) -> Iterator[Copy]:
     try:
         with ways.to(host) as way:
             copies = _copies(way)
-            busy = [far for far in copies if way.call("is_locked", path=sending.lock_of(far))]
+            busy = [far for far in copies if way.call("is_locked", path=owner.lock_of(far))]
             for far, rows in copies.items():
                 # What one run made, another that goes on there may be reading.
                 why = f"{_name(busy[0])} goes on there" if busy else ""
