@@ -16,7 +16,7 @@ from far_runs import Away, quiet
 from lab import Lab
 
 from thunder.commands import main
-from thunder.executors import sending
+from thunder.executors import owner
 from thunder.ground import files
 from thunder.hosts.connection import Connection
 from thunder.runner import loop as runner
@@ -353,15 +353,15 @@ def test_a_pull_that_is_cut_is_gone_on_with(lab: Lab, away: Away) -> None:
     words = away.words(*COUNTING[:-1], "seed=4")  # checkpoints of 4 MB
     with lab["mac4"].slow(megabits=16):
         process = running.begin(*words, lane="counting")
-        running.wait_for(lambda: list(away.outputs.glob("dry/*/.incoming")), "a pull")
+        running.wait_for(lambda: list(away.outputs.glob("dry/.incoming-*")), "a pull")
         time.sleep(0.7)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         lab["mac4"].run("pkill", "-9", "rsync")
-    assert not list(away.outputs.glob("dry/*/checkpoints/*"))
+    assert not list(away.outputs.glob("dry/[!.]*/checkpoints/*"))
     assert running.thunder(*words, lane="counting").returncode == 0
     is_whole(away)
-    assert not list(away.outputs.glob("dry/*/.incoming"))
+    assert not list(away.outputs.glob("dry/.incoming-*"))
 
 
 def test_a_file_that_is_written_anew_while_it_comes_home_is_never_taken_for_another(
@@ -423,17 +423,17 @@ def test_a_host_that_is_starting_anew_fails_no_cell(lab: Lab, away: Away) -> Non
 def test_a_run_that_does_not_begin_on_one_host_begins_on_another(
     away: Away, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spawn = sending.spawn
+    spawn = owner.spawn
     away.site("mac4", "mac5")
     hosts: list[str] = []
 
     def refuses_first(way: Connection, *more: Any) -> None:
         hosts.append(way.host.name)
         if len(hosts) == 1:
-            raise sending.NotBegun("host mac4: the run did not begin: no memory", "crash")
+            raise owner.NotBegun("host mac4: the run did not begin: no memory", "crash")
         spawn(way, *more)
 
-    monkeypatch.setattr(sending, "spawn", refuses_first)
+    monkeypatch.setattr(owner, "spawn", refuses_first)
     for name, value in away.lab.environment.items():
         monkeypatch.setenv(name, value)
     requests = away.words("+profile=dry")

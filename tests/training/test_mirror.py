@@ -10,7 +10,7 @@ from lab import Lab
 
 from thunder.ground import digest, files
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, delivery, host
+from thunder.hosts import connection, delivery, fetching, host
 from thunder.runs import manifest
 from thunder.runs import mirror as notes
 from thunder.training import checkpoints, metrics
@@ -120,13 +120,13 @@ def test_a_checkpoint_that_is_dropped_while_it_is_pulled_is_not_told_of(
 ) -> None:
     settled(mirror)
     save(Path(mirror.there), 2, kept=False)
-    fetch = delivery.fetch
+    fetch = fetching.fetch
 
     def late(*arguments: Any, **more: Any) -> Any:
         save(Path(mirror.there), 4, kept=False)
         return fetch(*arguments, **more)
 
-    monkeypatch.setattr(delivery, "fetch", late)
+    monkeypatch.setattr(fetching, "fetch", late)
     mirror.homing(lambda event: pytest.fail(str(event)))({"event": "saved", "step": 2})
     assert [path for path in mirror.here.rglob("*") if path.name == "weights"] == []
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import sending, ways
+from thunder.executors import owner, ways
 from thunder.ground import digest, files, run_files, wording
 from thunder.ground.errors import ThunderError, message_of
-from thunder.hosts import delivery
+from thunder.hosts import hashing
 from thunder.hosts.connection import Connection
 from thunder.hosts.host import Host
 from thunder.hosts.workspace import outputs_in
@@ -57,7 +57,7 @@ def _of_host(host: Host, outputs: Path, *, remove: bool) -> Iterator[Copy]:
     try:
         with ways.to(host) as way:
             copies = _copies(way)
-            busy = [far for far in copies if way.call("is_locked", path=sending.lock_of(far))]
+            busy = [far for far in copies if way.call("is_locked", path=owner.lock_of(far))]
             for far, rows in copies.items():
                 # What one run made, another that goes on there may be reading.
                 why = f"{_name(busy[0])} goes on there" if busy else ""
@@ -123,9 +123,7 @@ def _digests(
     names = [
         row["path"] for row in rows if not row["path"].startswith(".") and row["path"] not in ours
     ]
-    within = delivery.hash_seconds(sum(row["bytes"] or 0 for row in rows))
-    there = way.call("listing", folder=far, names=names, hashed=True, within=within)
-    return {row["path"]: row for row in there}
+    return {row["path"]: row for row in hashing.listed(way, far, names) or ()}
 
 
 def _unproven(run: Run, there: Mapping[str, Mapping[str, Any]]) -> str:

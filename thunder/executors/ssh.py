@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import seats, sending, watching, ways
+from thunder.executors import owner, seats, sending, watching, ways
 from thunder.executors.place import Ending, Order, Stop
 from thunder.executors.watching import Event, Living
 from thunder.ground import files, run_files
@@ -62,7 +62,7 @@ def follow(run: Away, stopping: Stop) -> Iterator[Event]:
         try:
             yield from watching.watch(run.living, stopping)
             return
-        except sending.NotBegun as error:
+        except owner.NotBegun as error:
             yield from _elsewhere(run, error)
 
 
@@ -73,7 +73,7 @@ def stop(run: Away) -> None:
         return
     try:
         if not (living.ended or living.is_left or living.is_gone):
-            sending.end(living.way.connection(), living.claim)
+            owner.end(living.way.connection(), living.claim)
             claims.drop(living.folder)
     except ThunderError:
         pass  # its claim stays: no other host gets the run before that is void
@@ -101,7 +101,7 @@ def release(folder: Path) -> None:
         return
     try:
         with ways.to(Host(**claim.host)) as way:
-            sending.end(way, claim)
+            owner.end(way, claim)
     except ThunderError as error:
         if not claim.is_void:
             until = time.strftime("%Y-%m-%d %H:%M", time.localtime(claim.deadline))
@@ -117,7 +117,7 @@ def tell_to_end(claim: Claim) -> None:
         ThunderError: the host is out of reach.
     """
     with ways.to(Host(**claim.host)) as way:
-        sending.tell_to_end(way, claim)
+        owner.tell_to_end(way, claim)
 
 
 def _living(run: Away, claim: Claim, way: ways.Way) -> Living:
@@ -139,7 +139,7 @@ def _claimed(run: Away, way: ways.Way, stopping: Stop) -> Generator[Event, None,
                 return claiming.result()
 
 
-def _elsewhere(run: Away, error: sending.NotBegun) -> Iterator[Event]:
+def _elsewhere(run: Away, error: owner.NotBegun) -> Iterator[Event]:
     """Give a run that did not begin on its host to another one.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.ground import digest, files, moving, run_files, wording
 from thunder.ground.errors import ThunderError
-from thunder.hosts import delivery, inputs, sync
+from thunder.hosts import delivery, hashing, inputs, sync
 from thunder.hosts.connection import Connection
 from thunder.hosts.workspace import outputs_in
 
@@ -68,7 +68,7 @@ def _bring_needed(way: Connection, folder: Path, workspace: str, stop: Callable[
         return target
     names = digest.visible_files(folder)
     listed = [row["path"] for row in files.read_json(folder / run_files.MANIFEST)["artifacts"]]
-    if delivery.is_there(way, target) and delivery.differing(way, folder, listed, target):
+    if delivery.is_there(way, target) and hashing.differing(way, folder, listed, target):
         delivery.move_aside(way, target, workspace)
     delivery.bring(way, folder, names, target, stop)
     way.call("write", path=f"{target}/{_PROVEN}", text=proof)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import away, home, sending
+from thunder.executors import away, home, owner
 from thunder.executors.place import Gone, Order, Stop
 from thunder.executors.ways import Way
 from thunder.ground.errors import Faults, ThunderError
@@ -84,7 +84,7 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
         run.pause = 0.0
         yield {"event": "note", "text": f"{run.host} is within reach again"}
     if stopping.is_set():
-        sending.tell_to_end(way, run.claim)
+        owner.tell_to_end(way, run.claim)
     answer = _asked(run, way)
     for line in answer["text"].splitlines(keepends=True):
         event = json.loads(line)
@@ -98,14 +98,14 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
 
 def _asked(run: Living, way: Connection) -> dict[str, Any]:
     """Ask for the next events, which renews the lease."""
-    own = sending.own_folder(run.claim)
-    if run.claim.deadline < sending.earliest_deadline(run.lease):  # before the host counts from now
-        run.claim = replace(run.claim, deadline=sending.deadline(run.lease))
+    own = owner.own_folder(run.claim)
+    if run.claim.deadline < claims.earliest_deadline(run.lease):  # before the host counts from now
+        run.claim = replace(run.claim, deadline=claims.deadline(run.lease))
         claims.write(run.folder, run.claim)
     seconds = min(_POLL_SECONDS, run.lease / 4)
     answer = way.call(
         "follow", path=f"{own}/{away.EVENTS}", offset=run.claim.offset, seconds=seconds,
-        lock=sending.lock_of(run.claim.folder), renewed=f"{own}/{away.RENEWED}",
+        lock=owner.lock_of(run.claim.folder), renewed=f"{own}/{away.RENEWED}",
         within=seconds + _ANSWER_SECONDS,
     )  # fmt: skip
     return dict(answer)
@@ -138,7 +138,7 @@ def _note(run: Living, size: int, name: str) -> None:
 
 
 def _bring(run: Living, way: Connection, stopping: Stop) -> None:
-    own = sending.own_folder(run.claim)
+    own = owner.own_folder(run.claim)
     try:
         home.bring(
             way, run.claim.folder, own, run.folder, run.known,
@@ -156,12 +156,12 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     Raises:
         Gone: it did not end, or because nobody asked for it.
     """
-    path = f"{sending.own_folder(run.claim)}/{away.ENDING}"
+    path = f"{owner.own_folder(run.claim)}/{away.ENDING}"
     ended = json.loads(way.call("read", path=path) or "null")
-    if ended is None and not sending.has_begun(way, run.claim):
+    if ended is None and not owner.has_begun(way, run.claim):
         if stopping.only_ends:
             raise _gone(run, "the run had not begun there")
-        return sending.spawn(way, run.claim, run.order.function)
+        return owner.spawn(way, run.claim, run.order.function)
     if ended is None:
         is_same = way.call("facts", folder=run.claim.folder)["boot"] == run.claim.boot
         how = "its process there is gone" if is_same else "the machine was started anew"

@@ -1,13 +1,12 @@
 """What one host is and has, asked through its open way: plain data, with faults and warnings."""
 
-import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.hosts import environment, requirements
+from thunder.hosts import environment, programs, requirements
 from thunder.hosts.connection import Connection
 from thunder.hosts.requirements import CORE
 from thunder.hosts.workspace import cache_in
@@ -18,7 +17,6 @@ CLOCK_SECONDS = 2.0  # a difference that is told
 COMPUTING = ("mlx", "mlx-lm", "numpy", "tokenizers", "transformers", "torch")
 _ROUNDS = 9
 _SECONDS = 120.0  # of a backend that is loaded for the first time
-_GRACE_SECONDS = 5.0
 _VERSIONS = """
 import importlib.metadata, json, sys
 def version(name):
@@ -59,7 +57,9 @@ def speed(way: Connection) -> Found:
     try:
         words, cache = environment.command(way), cache_in(environment.workspace(way))
         for module in sorted(modules):
-            found |= _asked(way, words, ["-m", module, cache])
+            found |= programs.answer(way, [*words, "-m", module, cache], _SECONDS)
+    except programs.Failed as error:
+        found["fault"] = error.reason
     except ThunderError as error:
         found["fault"] = str(error)
     return {"speed": found, "gigaflops": found.get("gigaflops")}
@@ -80,15 +80,18 @@ def _clock(way: Connection) -> Found:
 def _environment(way: Connection) -> Found:
     """Return what thunder would run with there, its versions, and what it would compute with."""
     words, names = environment.command(way), requirements.direct()
-    versions = _asked(way, words, ["-c", _VERSIONS, *names])
+    versions = programs.answer(way, [*words, "-c", _VERSIONS, *names], _SECONDS)
     modules = {
         kind.backend
         for kind in KINDS.values()
         if kind.backend and all(versions.get(name) for name in kind.packages)
     }
     backend: Found = {}
-    for module in sorted(modules):
-        backend |= _asked(way, words, ["-m", module])
+    try:
+        for module in sorted(modules):
+            backend |= programs.answer(way, [*words, "-m", module], _SECONDS)
+    except programs.Failed as error:
+        backend["fault"] = error.reason
     extras = {extra for extra in names.values() if extra != CORE}
     python = words[-1]
     return {
@@ -98,19 +101,6 @@ def _environment(way: Connection) -> Found:
         "versions": versions,
         "backend": backend,
     }
-
-
-def _asked(way: Connection, words: Sequence[str], more: Sequence[str]) -> Found:
-    """Return the JSON that a program there prints, or its last words as `fault`."""
-    done = way.call(
-        "run", words=[*words, *more], seconds=_SECONDS,
-        within=_SECONDS + _GRACE_SECONDS,
-    )  # fmt: skip
-    last = (done["err"].strip().splitlines() or ["it said nothing"])[-1]
-    try:
-        return dict(json.loads(done["out"])) if not done["code"] else {"fault": last}
-    except ValueError:
-        return {"fault": f"the answer is not JSON: {last}"}
 
 
 def _differences(versions: Mapping[str, str | None]) -> tuple[list[str], list[str]]:

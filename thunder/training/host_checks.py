@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, environment, host, inputs
+from thunder.hosts import connection, environment, host, inputs, programs
 from thunder.hosts.connection import Connection
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
@@ -168,10 +167,6 @@ def _checked(work: _Work, way: Connection, order: Mapping[str, Any]) -> Checks:
     said = json.dumps({key: value for key, value in order.items() if key != "words"})
     failed = Checks(way.host.name)
     with failed.check("checks on the host", "environment"):
-        done = way.call("run", words=order["words"], seconds=within, within=within + 5, said=said)
-        if done["code"]:
-            last = (done["err"].strip().splitlines() or [f"it ended with {done['code']}"])[-1]
-            raise ThunderError(f"they broke off: {last}", "crash")
-        answer = json.loads(done["out"])
+        answer = programs.answer(way, order["words"], within, said)
         checks.rows, checks.causes = answer["rows"], answer["causes"]
     return failed if failed.causes else checks

@@ -7,14 +7,14 @@ before anybody is told of it, so that no record names what is not here.
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
-from thunder.hosts import delivery, keeper
+from thunder.hosts import delivery, fetching, hashing, keeper
 from thunder.hosts.connection import Connection
 from thunder.hosts.workspace import outputs_in
 from thunder.runs import mirror as notes
@@ -27,7 +27,6 @@ from thunder.training.progress import beating
 _LIFE = ".mirror"  # in both folders; that they are of one life of the run, which may begin anew
 _FREE_SECONDS = keeper.SILENT_SECONDS + 15.0
 _LOOK_SECONDS = 0.5
-_HASH_SECONDS = 300.0
 
 
 class Damaged(ThunderError):
@@ -72,6 +71,7 @@ class Mirror:
             if found:
                 yield f"step {newer} brought home from host {self.way.host.name}"
                 break
+        fetching.sweep(self.here / "checkpoints")
 
     def fetch(self, step: int) -> Path | None:
         """Bring the checkpoint of a step home, with the rows of numbers up to it.
@@ -82,15 +82,16 @@ class Mirror:
             Damaged: it is not what was saved.
         """
         target = checkpoints.folder_of(self.here, step)
-        wanted = self.digests(step)
+        wanted = self._held(step)
         if not wanted:
             return None
-        self._refuse_damaged(step, wanted)
+        self._refuse_damaged(step, {row["path"]: row["sha256"] for row in wanted})
         self._fetch_rows()
         try:
             self._fetch_files(step, wanted, target)
         except ThunderError:
-            if not self.digests(step):  # dropped while it was pulled
+            if not self._held(step):  # dropped while it was pulled
+                fetching.sweep(target.parent)
                 return None
             raise
         checkpoints.read(target, self.layout)
@@ -115,11 +116,7 @@ class Mirror:
 
     def digests(self, step: int) -> dict[str, str]:
         """Return the sha256 of each file of a checkpoint there, the record last; empty: none."""
-        folder = self._folder(step)
-        rows = self.way.call("listing", folder=folder, hashed=True, within=_HASH_SECONDS) or ()
-        found = {row["path"]: row["sha256"] for row in rows if "sha256" in row}
-        record = found.pop(self.layout.record, None)
-        return {**found, self.layout.record: record} if record else {}
+        return {row["path"]: row["sha256"] for row in self._held(step)}
 
     def homing(self, emit: Emit) -> Emit:
         """Return an emit that brings a saved checkpoint home before it tells of it."""
@@ -135,9 +132,16 @@ class Mirror:
 
         return tell
 
+    def _held(self, step: int) -> list[fetching.File]:
+        """Return the files of a checkpoint there, the record last; empty: none."""
+        rows = hashing.listed(self.way, self._folder(step)) or ()
+        held: list[fetching.File] = [row for row in rows if "sha256" in row]
+        held.sort(key=lambda row: bool(row["path"] == self.layout.record))
+        return held if held and held[-1]["path"] == self.layout.record else []
+
     def _note(self) -> None:
         """Write down here what lies there."""
-        rows = self.way.call("listing", folder=self.there, hashed=True, within=_HASH_SECONDS) or ()
+        rows = hashing.listed(self.way, self.there) or ()
         artifacts = [
             {name: row[name] for name in ("path", "bytes", "sha256")}
             for row in rows
@@ -146,14 +150,11 @@ class Mirror:
         if artifacts:
             notes.note(self.here, self.way.host.name, self.there, artifacts)
 
-    def _fetch_files(self, step: int, wanted: dict[str, str], target: Path) -> None:
-        if not checkpoints.faults(target, self.layout):  # then only its record can have changed
-            delivery.fetch(self.way, self._folder(step), wanted, target, replace=True)
-            return
-        if target.exists():
+    def _fetch_files(self, step: int, wanted: Sequence[fetching.File], target: Path) -> None:
+        # Of one that is whole here, only its record can have changed.
+        if target.exists() and checkpoints.faults(target, self.layout):
             checkpoints.set_aside(target)
-        with files.fresh_folder(target) as work:
-            delivery.fetch(self.way, self._folder(step), wanted, work)
+        fetching.fetch(self.way, self._folder(step), wanted, target, replaces=True)
 
     def _refuse_damaged(self, step: int, held: Mapping[str, str]) -> None:
         path = f"{self._folder(step)}/{self.layout.record}"
