@@ -18,6 +18,7 @@ from lab import Lab
 from thunder.commands import main
 from thunder.executors import owner
 from thunder.ground import files
+from thunder.hosts import requirements
 from thunder.hosts.connection import Connection
 from thunder.runner import loop as runner
 from thunder.runs import claim, store
@@ -406,6 +407,34 @@ def test_a_host_that_cannot_be_used_is_one_line_and_the_cells_run_elsewhere(away
     failed = running.thunder(*away.words("+profile=dry", "seed=9"))
     assert failed.returncode == runner.EXIT_FAILED
     assert "no machine of that name" in failed.stdout
+
+
+def test_a_host_with_other_versions_than_here_gets_no_run(lab: Lab, away: Away) -> None:
+    about = away.folder / "old/numpy-1.0.dist-info/METADATA"
+    about.parent.mkdir(parents=True)
+    about.write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0\n", encoding="utf-8")
+    old = away.folder / "old/python"
+    script = f'#!/bin/sh\nPYTHONPATH="{old.parent}:$PYTHONPATH" exec {away.folder}/python "$@"\n'
+    old.write_text(script, encoding="utf-8")
+    old.chmod(0o755)
+    hosts = {"mac4": {"environment": str(old)}, "mac5": {}}
+    away.site("mac4", hosts=hosts)
+    refused = running.thunder(*away.words("+profile=dry"))
+    assert refused.returncode == runner.EXIT_FAILED
+    error = running.error_of(away.run())
+    assert error["cause"] == "environment"
+    here = requirements.version("numpy")
+    told = (
+        f"host mac4: numpy is 1.0 there, {here} here: make them alike, thunder hosts prepare mac4"
+    )
+    assert error["message"] == told
+    assert not away.there(lab["mac4"]).exists()
+    away.site("mac4", "mac5", hosts=hosts)
+    ended = running.thunder(*away.words("+profile=dry"))
+    assert ended.returncode == 0, ended.stdout
+    assert f"{told}; not run there" in ended.stdout
+    record = away.run().record()
+    assert record["attempts"][-1]["provenance"]["versions"]["numpy"] == here
 
 
 def test_a_host_that_is_starting_anew_fails_no_cell(lab: Lab, away: Away) -> None:

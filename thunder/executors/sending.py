@@ -11,7 +11,7 @@ from thunder.executors import away, owner, supplies
 from thunder.executors.place import Order
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
-from thunder.hosts import delivery, environment, hashing, programs
+from thunder.hosts import delivery, environment, hashing, programs, versions
 from thunder.hosts.connection import Connection
 from thunder.hosts.workspace import outputs_in
 from thunder.jobs.kinds import KINDS
@@ -49,7 +49,9 @@ def claimed(
     """
     folder = order.folder
     record, document = _read(folder, run_files.RECORD), _read(folder, run_files.CONFIG)
-    _check_packages(way, owner.command(way, record["kind"]), record["kind"])
+    words = owner.command(way, record["kind"])
+    _check_packages(way, words, record["kind"])
+    _check_versions(way, words, record["kind"])
     workspace = environment.workspace(way)
     far = f"{outputs_in(workspace)}/{record['kind']}/{folder.name}"
     owner.end_ours(way, far, folder)
@@ -66,6 +68,17 @@ def _check_packages(way: Connection, words: list[str], kind: str) -> None:
     packages = KINDS[kind].packages
     if lacking := programs.answer(way, [*words, "-c", _LACKS, *packages], _ASK_SECONDS):
         raise Unfit(f"host {way.host.name} lacks {', '.join(lacking)}, which kind {kind} needs")
+
+
+def _check_versions(way: Connection, words: list[str], kind: str) -> None:
+    """Refuse a host whose packages would make another result, as its ranks are refused."""
+    faults, _ = versions.differences(versions.of(way, words))
+    if faults:
+        extra = KINDS[kind].extra
+        again = environment.prepare_command(way.host.name, [extra] if extra else [])
+        raise ThunderError(
+            f"host {way.host.name}: {'; '.join(faults)}: make them alike, {again}", "environment"
+        )
 
 
 def _bring_run(

@@ -41,7 +41,7 @@ def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
         ThunderError: there is none, and what to do.
     """
     host, parts = way.host, requirements.parts(extras)
-    again = " ".join(["thunder hosts prepare", host.name, *(f"--extra {name}" for name in extras)])
+    again = prepare_command(host.name, extras)
     if folder := prepared(way, parts):
         if reason := fault(way, python_in(folder), parts):
             text = f"{folder} cannot run thunder any more: {reason}; {again}"
@@ -58,6 +58,11 @@ def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
         )
     # As it is started by others, that read no `~`.
     return str(way.call("placed", path=host.environment))
+
+
+def prepare_command(name: str, extras: Sequence[str] = ()) -> str:
+    """Return the command that makes an environment on a host."""
+    return " ".join(["thunder hosts prepare", name, *(f"--extra {extra}" for extra in extras)])
 
 
 def prepared(way: Connection, parts: Mapping[str, Part]) -> str | None:
