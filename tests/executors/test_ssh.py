@@ -317,14 +317,14 @@ def test_a_machine_that_is_started_anew_gives_its_run_back(lab: Lab, away: Away)
 
 def test_the_runs_of_a_machine_that_is_gone_for_good_go_on_elsewhere(lab: Lab, away: Away) -> None:
     away.site("mac4", "mac5")
-    words = away.words("-m", *COUNTING[:-1], "seed=1,2,3", "lease_seconds=4")
+    words = away.words("-m", *COUNTING[:-1], "seed=1,2,3", "unattended_seconds=4")
     process = running.begin(*words, lane="counting")
     wait_for_checkpoints(away, 3)
     lab["mac4"].die()
     try:
         out, _ = process.communicate(timeout=150)
         assert process.returncode == 0, out
-        assert out.count("out of reach for longer than the lease of the run") == 1
+        assert out.count("out of reach for longer than the run goes on unattended") == 1
         assert running.statuses(away.outputs) == ["done"] * 3
         rows = [
             [*files.read_jsonl(run.folder / "computed.jsonl")]
@@ -338,7 +338,7 @@ def test_the_runs_of_a_machine_that_is_gone_for_good_go_on_elsewhere(lab: Lab, a
 
 
 def test_a_run_that_nobody_asks_for_ends_itself_and_resumes(lab: Lab, away: Away) -> None:
-    words = away.words("+profile=dry", "dry.value=60", *COUNTING[2:], "lease_seconds=3")
+    words = away.words("+profile=dry", "dry.value=60", *COUNTING[2:], "unattended_seconds=3")
     process = running.begin(*words, lane="counting")
     wait_for_checkpoints(away)
     running.kill(process)

@@ -23,8 +23,8 @@ def test_a_single_host_of_no_description_is_this_machine() -> None:
 
 def test_ranks_are_spread_in_blocks_with_ports_of_their_hosts(lab: Lab) -> None:
     with placement.opened(lab.site(ranks_on=["mac4", "mac5"]), 4) as slots:
-        assert [seat.host for seat in slots] == ["mac4", "mac4", "mac5", "mac5"]
-        assert [seat.host for seat in placement.by_host(slots)] == ["mac4", "mac5"]
+        assert [slot.host for slot in slots] == ["mac4", "mac4", "mac5", "mac5"]
+        assert [slot.host for slot in placement.by_host(slots)] == ["mac4", "mac5"]
         found = placement.addresses(slots)
         assert len({*found}) == 4
         rings = [lab["mac4"].ring] * 2 + [lab["mac5"].ring] * 2

@@ -112,7 +112,7 @@ def _went_on_there(way: Connection, record: Mapping[str, Any], far: str) -> bool
 
 
 def _claim(way: Connection, folder: Path, record: Mapping[str, Any], far: str) -> Claim:
-    lease = record["attempts"][-1]["runtime"]["lease_seconds"]
+    unattended = record["attempts"][-1]["runtime"]["unattended_seconds"]
     return Claim(
         owner=f"{owner.prefix(folder)}-{uuid.uuid4().hex[:8]}",
         host=asdict(way.host),
@@ -120,7 +120,7 @@ def _claim(way: Connection, folder: Path, record: Mapping[str, Any], far: str) -
         folder=far,
         attempt=len(record["attempts"]),
         offset=0,
-        deadline=claims.deadline(lease),
+        deadline=claims.deadline(unattended),
     )
 
 

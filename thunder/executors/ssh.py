@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import owner, seats, sending, watching, ways
+from thunder.executors import capacity, owner, sending, watching, ways
 from thunder.executors.place import Ending, Order, Stop
 from thunder.executors.watching import Event, Living
 from thunder.ground import files, run_files
@@ -42,7 +42,7 @@ def start(order: Order) -> Away:
     record = files.read_json(order.folder / run_files.RECORD)
     run = Away(order, record["attempts"][-1]["runtime"])
     if claim := claims.of_record(order.folder, record):
-        seats.hold(claim.host["name"])
+        capacity.hold(claim.host["name"])
         run.living = _living(run, claim, ways.Way(Host(**claim.host)))
     return run
 
@@ -78,7 +78,7 @@ def stop(run: Away) -> None:
     except ThunderError:
         pass  # its claim stays: no other host gets the run before that is void
     finally:
-        seats.leave(living.host)
+        capacity.give_back(living.host)
         living.way.close()
 
 
@@ -121,7 +121,7 @@ def tell_to_end(claim: Claim) -> None:
 
 
 def _living(run: Away, claim: Claim, way: ways.Way) -> Living:
-    return Living(run.order, run.runtime["lease_seconds"], claim, way)
+    return Living(run.order, run.runtime["unattended_seconds"], claim, way)
 
 
 def _claimed(run: Away, way: ways.Way, stopping: Stop) -> Generator[Event, None, Claim]:
@@ -151,7 +151,7 @@ def _elsewhere(run: Away, error: owner.NotBegun) -> Iterator[Event]:
         raise error
     yield {"event": "warning", "text": f"{error}; it is begun on another host"}
     claims.drop(run.order.folder)
-    seats.leave(name)
+    capacity.give_back(name)
     run.living.way.close()
     run.living = None
 
@@ -161,12 +161,12 @@ def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
     site = run.runtime["site"]
     hosts, besides = of_site(site), run.besides
     while run.living is None:
-        name = seats.take(site["runs_on"], run.runtime["jobs"], stopping, besides)
+        name = capacity.take(site["runs_on"], run.runtime["jobs"], stopping, besides)
         way = ways.Way(hosts[name])
         try:
             yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
             claim = yield from _claimed(run, way, stopping)
-            seats.answered(name)
+            capacity.answered(name)
             run.living = _living(run, claim, way)
         except ThunderError as error:
             if error.cause not in _HOST_FAULTS:
@@ -174,16 +174,18 @@ def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
             if isinstance(error, Lost):
                 way.drop()
             # Of its kind alone, or of every run: told once, not for each.
-            is_news = isinstance(error, sending.Unfit) or seats.refuse(name, error)
-            may_return = seats.may_return(name)
+            is_news = isinstance(error, sending.Unfit) or capacity.refuse(name, error)
+            may_return = capacity.may_return(name)
             if not may_return:
                 besides[name] = error
             if is_news:
                 what = (
-                    f"waited for, for {seats.RETURN_SECONDS:g} s" if may_return else "not run there"
+                    f"waited for, for {capacity.RETURN_SECONDS:g} s"
+                    if may_return
+                    else "not run there"
                 )
                 yield {"event": "warning", "text": f"{error}; {what}"}
         finally:
             if run.living is None:
-                seats.leave(name)
+                capacity.give_back(name)
                 way.close()

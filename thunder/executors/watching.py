@@ -33,14 +33,14 @@ class Living:
 
     Args:
         order: with the folder of the run here.
-        lease: seconds after which it ends by itself there when nobody asks.
+        unattended: seconds after which it ends by itself there when nobody asks.
         ended: how it ended there, as its last word there has it.
         pause: between two tries to reach the host; 0 while it is within reach.
         known: digests of the files here.
     """
 
     order: Order
-    lease: float
+    unattended: float
     claim: Claim
     way: Way
     ended: dict[str, Any] | None = None
@@ -97,12 +97,14 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
 
 
 def _asked(run: Living, way: Connection) -> dict[str, Any]:
-    """Ask for the next events, which renews the lease."""
+    """Ask for the next events, which renews the claim."""
     own = owner.own_folder(run.claim)
-    if run.claim.deadline < claims.earliest_deadline(run.lease):  # before the host counts from now
-        run.claim = replace(run.claim, deadline=claims.deadline(run.lease))
+    if run.claim.deadline < claims.earliest_deadline(
+        run.unattended
+    ):  # before the host counts from now
+        run.claim = replace(run.claim, deadline=claims.deadline(run.unattended))
         claims.write(run.folder, run.claim)
-    seconds = min(_POLL_SECONDS, run.lease / 4)
+    seconds = min(_POLL_SECONDS, run.unattended / 4)
     answer = way.call(
         "follow", path=f"{own}/{away.EVENTS}", offset=run.claim.offset, seconds=seconds,
         lock=owner.lock_of(run.claim.folder), renewed=f"{own}/{away.RENEWED}",
@@ -174,7 +176,7 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     if run.is_left:
         return None
     if ended["expired"] and ended["error"]:
-        raise _gone(run, f"nobody asked for the run for {run.lease:g} s, so it ended itself")
+        raise _gone(run, f"nobody asked for the run for {run.unattended:g} s, so it ended itself")
     run.ended = ended
     return None
 
@@ -194,7 +196,7 @@ def _out_of_reach(run: Living, stopping: Stop, error: Lost) -> Iterator[Event]:
     """
     run.way.drop()
     if run.claim.is_void:
-        raise _gone(run, f"out of reach for longer than the lease of the run: {error}")
+        raise _gone(run, f"out of reach for longer than the run goes on unattended: {error}")
     if not run.pause:
         until = time.strftime("%H:%M:%S", time.localtime(run.claim.deadline))
         text = f"{run.host} is out of reach; the run goes on there, and no other host gets it "

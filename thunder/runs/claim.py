@@ -79,11 +79,15 @@ def drop(folder: Path) -> None:
     (folder / _FILE).unlink(missing_ok=True)
 
 
-def deadline(lease: float) -> float:
-    """Return when a claim is void that is renewed for a twentieth of its lease from now on."""
-    return earliest_deadline(lease) + lease / 20
+def deadline(unattended: float) -> float:
+    """Return when a claim is void that is renewed for a twentieth of its time from now on.
+
+    Args:
+        unattended: seconds that the run goes on while nobody asks for it.
+    """
+    return earliest_deadline(unattended) + unattended / 20
 
 
-def earliest_deadline(lease: float) -> float:
+def earliest_deadline(unattended: float) -> float:
     """Return when a claim is void that is renewed now."""
-    return time.time() + lease + _GRACE_SECONDS
+    return time.time() + unattended + _GRACE_SECONDS

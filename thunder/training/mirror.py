@@ -177,7 +177,7 @@ class Mirror:
         return str(checkpoints.folder_of(Path(self.there), step))
 
     def _wait_until_free(self) -> None:
-        """Wait for a rank that a cut or a kill has left: it goes when its lease is gone."""
+        """Wait for a rank that a cut or a kill has left: it goes when its lifeline is gone."""
         deadline = time.monotonic() + _FREE_SECONDS
         while self.way.call("is_locked", path=self.lock):
             if time.monotonic() > deadline:

@@ -15,6 +15,7 @@ from thunder.hosts.links import Node
 from thunder.hosts.workspace import cache_in
 from thunder.training.rank_process import Start
 
+HERE, name_here = host.HERE, host.name_here  # for lanes, which know hosts by this room alone
 LOCAL = "127.0.0.1"
 _KEEPER = ("-m", "thunder.hosts.keeper")
 _REMOVE_SECONDS = 5.0  # a host that is out of reach is not waited for

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.hosts import host
 from thunder.lanes.adapter.inputs import Inputs
+from thunder.training import placement
 
 
 @dataclass(frozen=True)
@@ -33,4 +33,4 @@ class Context:
     @property
     def host(self) -> str:
         """The name of this machine among the hosts of the site."""
-        return host.name_here(self.config["runtime"]["site"])
+        return placement.name_here(self.config["runtime"]["site"])

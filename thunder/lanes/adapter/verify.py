@@ -6,13 +6,13 @@ from typing import Any
 
 from thunder.ground import run_files
 from thunder.ground.errors import Faults
-from thunder.hosts.host import HERE
 from thunder.lanes.adapter.training import ranks, state
 from thunder.lanes.adapter.training.crew import Crew
 from thunder.lanes.adapter.training.ranks import Request
 from thunder.training import checkpoints, metrics, preflight
 from thunder.training.checkpoints import Checkpoint
 from thunder.training.events import Emit
+from thunder.training.placement import HERE
 from thunder.training.preflight import Row
 
 # What another BLAS, processor or number of threads may change.

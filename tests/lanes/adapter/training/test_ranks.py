@@ -168,7 +168,7 @@ def test_a_port_that_is_taken_is_changed(monkeypatch: pytest.MonkeyPatch) -> Non
         taken.listen()
         used = [[f"127.0.0.1:{taken.getsockname()[1]}"], *free([Slot()])]
         offered = iter([used, free([Slot()] * 2)])
-        monkeypatch.setattr(ranks, "_addresses", lambda seats: next(offered))
+        monkeypatch.setattr(ranks, "_addresses", lambda slots: next(offered))
         assert [result["size"] for result in ranks.ring_smoke(2, CACHE / "cache")] == [2, 2]
     assert next(offered, None) is None
 
