@@ -12,6 +12,7 @@ from thunder.ground import digest, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import environment, requirements
 from thunder.hosts.connection import Connection
+from thunder.hosts.far.discarding import SENDING
 from thunder.jobs.kinds import KINDS
 from thunder.runs.claim import Claim
 
@@ -68,6 +69,22 @@ def own_folder(claim: Claim) -> str:
 def lock_of(far: str) -> str:
     """Return the lock of a run's folder on a host."""
     return f"{far}/{run_files.LOCK}"
+
+
+def sending_lock_of(far: str) -> str:
+    """Return the lock there of who brings a run to a host."""
+    kind, _, name = far.rpartition("/")
+    return f"{kind}/{SENDING}{name}"
+
+
+def signs_of_life(runs: str) -> dict[str, Any]:
+    """Return what a host goes by to say which runs there live, or are about to.
+
+    Args:
+        runs: the folder of all runs there.
+    """
+    sent = f"{away.FOLDER}/*/{away.RENEWED}"
+    return {"runs": runs, "lock": run_files.LOCK, "sent": sent, "begun": away.EVENTS}
 
 
 def tell_to_end(way: Connection, claim: Claim) -> None:

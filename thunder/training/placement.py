@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, delivery, environment, host, inputs
+from thunder.hosts import connection, environment, host, inputs, provisions
 from thunder.hosts.connection import Connection, Lost
 from thunder.hosts.far import link
 from thunder.training.rank_process import Start
@@ -19,7 +18,6 @@ _KEEPER = ("-m", "thunder.hosts.keeper")
 _LISTEN_SECONDS = 5.0
 _PING_SECONDS = 3.0
 _PINGS = 20
-_REMOVE_SECONDS = 5.0  # a host that is out of reach is not waited for
 
 
 @dataclass(frozen=True)
@@ -147,25 +145,20 @@ def input_of(seat: Seat, config: Mapping[str, Any], name: str, here: Path) -> st
 
 
 def bring(seat: Seat, folder: Path, name: str) -> str:
-    """Bring the files of a folder to a seat's host; returns its place there.
+    """Bring the files of a folder to a seat's host for one run; returns its place there.
 
     Args:
-        name: what its place begins with, below the folder of inputs.
+        name: what they are and the name of the run's folder, as `word-name`.
     """
     if seat.way is None:
         return str(folder)
-    names = digest.visible_files(folder)
-    target = f"{workspace(seat)}/inputs/{name}-{digest.of_folder(folder, names)[:12]}"
-    delivery.bring(seat.way, folder, names, target)
-    return target
+    return provisions.bring(seat.way, folder, name)
 
 
 def remove(seat: Seat, folder: str) -> None:
     """Remove what was brought for a run alone, if there is still a way to its host."""
     if seat.way is not None:
-        with suppress(ThunderError):
-            below = seat.way.host.workspace
-            seat.way.call("remove", path=folder, below=below, within=_REMOVE_SECONDS)
+        provisions.remove(seat.way, folder)
 
 
 def workspace(seat: Seat) -> str:
