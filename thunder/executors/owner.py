@@ -47,6 +47,7 @@ def spawn(way: Connection, claim: Claim, function: str) -> None:
             log = (way.call("read", path=f"{own}/{away.LOG}") or "").strip()
             last = log.splitlines()[-1] if log else "it said nothing"
             cause: Any = "write" if "No space left" in last else "crash"
+            give_up(way, claim)
             raise NotBegun(f"host {way.host.name}: the run did not begin: {last}", cause)
         if time.monotonic() > latest:
             raise ThunderError(
@@ -99,6 +100,12 @@ def end(way: Connection, claim: Claim) -> None:
         ThunderError: it does not end.
     """
     _end(way, claim.folder, claim.owner)
+    give_up(way, claim)
+
+
+def give_up(way: Connection, claim: Claim) -> None:
+    """Say there that nobody means to begin the run of a claim any more: it keeps nothing there."""
+    way.call("remove", path=f"{own_folder(claim)}/{away.RENEWED}", below=claim.folder)
 
 
 def prefix(folder: Path) -> str:
