@@ -38,19 +38,19 @@ def code_without_lifeline(started: "subprocess.Popen[bytes]") -> int:
     return started.wait(10)
 
 
-def test_orders_are_read_by_lines_and_what_follows_is_the_lease() -> None:
+def test_orders_are_read_by_lines_and_what_follows_is_the_lifeline() -> None:
     started = begin("lifeline.watch(lifeline.leave); time.sleep(60)")
     assert order(started, "ߒߞߏ\nnot an order") == "ߒߞߏ\n".encode()
     assert started.poll() is None
     assert code_without_lifeline(started) == lifeline.LIFELINE_GONE
 
 
-def test_who_waits_for_orders_leaves_with_its_lease() -> None:
+def test_who_waits_for_orders_leaves_with_its_lifeline() -> None:
     assert code_without_lifeline(begin("pass")) == lifeline.LIFELINE_GONE
 
 
 @pytest.mark.parametrize("path", [os.environ["PATH"], "/nowhere"], ids=["programs", "no programs"])
-def test_a_guarded_process_that_is_stopped_ends_with_its_lease(
+def test_a_guarded_process_that_is_stopped_ends_with_its_lifeline(
     monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setenv("PATH", path)

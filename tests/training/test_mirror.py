@@ -13,7 +13,7 @@ from thunder.ground.errors import ThunderError
 from thunder.hosts import connection, delivery, fetching, host
 from thunder.runs import manifest
 from thunder.runs import mirror as notes
-from thunder.training import checkpoints, metrics
+from thunder.training import checkpoints, metrics, mirror_life
 from thunder.training import mirror as mirrors
 from thunder.training.checkpoints import Layout
 from thunder.training.mirror import Damaged, Mirror
@@ -93,7 +93,11 @@ def test_what_is_newer_there_comes_home_with_its_rows(mirror: Mirror) -> None:
     there = Path(mirror.there)
     newest = save(there, 8, kept=False)
     files.write_text(there / "metrics.jsonl", '{"step": 8}\n{"step": 9}\n{"ste')
+    files.write_text(mirror.here / "checkpoints/.incoming-step-0000007/weights", "of a cut")
     assert settled(mirror) == ["step 8 brought home from host mac4"]
+    assert sorted(path.name for path in (mirror.here / "checkpoints").iterdir()) == [
+        "step-0000005", "step-0000008",
+    ]  # fmt: skip
     home = checkpoints.folder_of(mirror.here, 8)
     assert {path.name: digest.of_file(path) for path in home.iterdir()} == newest
     assert metrics.rows(mirror.here) == [{"step": 8}, {"step": 9}]
@@ -192,7 +196,7 @@ def test_somebody_who_is_at_work_there_is_waited_for_and_then_refused(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled(mirror)
-    monkeypatch.setattr(mirrors, "_FREE_SECONDS", 0.5)
+    monkeypatch.setattr(mirror_life, "_FREE_SECONDS", 0.5)
     hold = (
         "import fcntl, os, time\n"
         f"fcntl.flock(os.open({mirror.lock!r}, os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)\n"
@@ -207,5 +211,5 @@ def test_somebody_who_is_at_work_there_is_waited_for_and_then_refused(
         with pytest.raises(ThunderError, match="the ranks of another thunder are at work there"):
             settled(one)
     assert Path(mirror.lock).exists()  # nothing was moved under who holds it
-    monkeypatch.setattr(mirrors, "_FREE_SECONDS", 20.0)
+    monkeypatch.setattr(mirror_life, "_FREE_SECONDS", 20.0)
     assert settled(mirror) == []

@@ -12,6 +12,7 @@ from thunder.ground import digest, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import environment, requirements
 from thunder.hosts.connection import Connection
+from thunder.hosts.far.discarding import SENDING
 from thunder.jobs.kinds import KINDS
 from thunder.runs.claim import Claim
 
@@ -46,6 +47,7 @@ def spawn(way: Connection, claim: Claim, function: str) -> None:
             log = (way.call("read", path=f"{own}/{away.LOG}") or "").strip()
             last = log.splitlines()[-1] if log else "it said nothing"
             cause: Any = "write" if "No space left" in last else "crash"
+            give_up(way, claim)
             raise NotBegun(f"host {way.host.name}: the run did not begin: {last}", cause)
         if time.monotonic() > latest:
             raise ThunderError(
@@ -70,6 +72,22 @@ def lock_of(far: str) -> str:
     return f"{far}/{run_files.LOCK}"
 
 
+def sending_lock_of(far: str) -> str:
+    """Return the lock there of who brings a run to a host."""
+    kind, _, name = far.rpartition("/")
+    return f"{kind}/{SENDING}{name}"
+
+
+def signs_of_life(runs: str) -> dict[str, Any]:
+    """Return what a host goes by to say which runs there live, or are about to.
+
+    Args:
+        runs: the folder of all runs there.
+    """
+    sent = f"{away.FOLDER}/*/{away.RENEWED}"
+    return {"runs": runs, "lock": run_files.LOCK, "sent": sent, "begun": away.EVENTS}
+
+
 def tell_to_end(way: Connection, claim: Claim) -> None:
     """Tell what owns a run on a host to end it, resumably."""
     way.call("write", path=f"{own_folder(claim)}/{away.STOP}", text="")
@@ -82,6 +100,12 @@ def end(way: Connection, claim: Claim) -> None:
         ThunderError: it does not end.
     """
     _end(way, claim.folder, claim.owner)
+    give_up(way, claim)
+
+
+def give_up(way: Connection, claim: Claim) -> None:
+    """Say there that nobody means to begin the run of a claim any more: it keeps nothing there."""
+    way.call("remove", path=f"{own_folder(claim)}/{away.RENEWED}", below=claim.folder)
 
 
 def prefix(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from thunder.executors import away, owner, supplies
 from thunder.executors.place import Order
-from thunder.ground import digest, files, run_files
+from thunder.ground import digest, files, moving, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, environment, hashing, programs, versions
 from thunder.hosts.connection import Connection
@@ -54,13 +54,15 @@ def claimed(
     _check_versions(way, words, record["kind"])
     workspace = environment.workspace(way)
     far = f"{outputs_in(workspace)}/{record['kind']}/{folder.name}"
-    owner.end_ours(way, far, folder)
-    runtime = record["attempts"][-1]["runtime"]
-    paths = supplies.paths(way, document, runtime, workspace, stop, say)
-    _bring_run(way, folder, record, far, workspace, stop)
-    claim = _claim(way, folder, record, far)
-    _write_far(way, record, claim, paths, workspace)
-    claims.write(folder, claim)  # from here on no other host may have it
+    # Who cleans the host sees by this that a run is on its way; then by its claim, then its lock.
+    with delivery.held(way, owner.sending_lock_of(far), f"others bring {far}", stop):
+        owner.end_ours(way, far, folder)
+        runtime = record["attempts"][-1]["runtime"]
+        paths = supplies.paths(way, document, runtime, workspace, stop, say)
+        _bring_run(way, folder, record, far, workspace, stop, say)
+        claim = _claim(way, folder, record, far)
+        _write_far(way, record, claim, paths, workspace)
+        claims.write(folder, claim)  # from here on no other host may have it
     return claim
 
 
@@ -83,7 +85,7 @@ def _check_versions(way: Connection, words: list[str], kind: str) -> None:
 
 def _bring_run(
     way: Connection, folder: Path, record: Mapping[str, Any], far: str, workspace: str,
-    stop: Callable[[], bool],
+    stop: Callable[[], bool], say: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Have the folder of a run there be as it is here, or further where it went on there last."""
     if _went_on_there(way, record, far):
@@ -99,7 +101,8 @@ def _bring_run(
         strange = {*there} - {*names, *listing.OURS, run_files.METRICS}
         if strange or hashing.differing(way, folder, names, far):
             delivery.move_aside(way, far, workspace)
-    delivery.bring(way, folder, names, far, stop)
+    show = moving.lines(f"host {way.host.name}: run {folder.parent.name}/{folder.name}", say)
+    delivery.bring(way, folder, names, far, stop, show)
     mirror.note(folder, way.host.name, far, [manifest.artifact(folder, name) for name in names])
 
 
@@ -140,7 +143,8 @@ def _write_far(
     record = {**record, "attempts": [*before, {**last, "runtime": there}]}
     text = files.render_json(record)
     way.call("write", path=f"{claim.folder}/{run_files.RECORD}", text=text)
-    way.call("write", path=f"{owner.own_folder(claim)}/{away.RENEWED}", text="")
+    unattended = f"{runtime['unattended_seconds']:g}"
+    way.call("write", path=f"{owner.own_folder(claim)}/{away.RENEWED}", text=unattended)
 
 
 def site_there(site: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -162,6 +162,7 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     ended = json.loads(way.call("read", path=path) or "null")
     if ended is None and not owner.has_begun(way, run.claim):
         if stopping.only_ends:
+            owner.give_up(way, run.claim)
             raise _gone(run, "the run had not begun there")
         return owner.spawn(way, run.claim, run.order.function)
     if ended is None:

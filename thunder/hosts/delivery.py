@@ -56,16 +56,43 @@ def alone(way: Connection, target: str, stop: Callable[[], bool]) -> Iterator[No
     Args:
         stop: asked now and then while others are waited for.
     """
-    lock = f"{incoming(target)}.held"
-    while not way.call("hold", lock=lock):
-        if stop():
-            raise ThunderError(f"stopped while others bring {target}", "stopped")
-        time.sleep(_LOOK_SECONDS)
+    with held(way, f"{incoming(target)}.held", f"others bring {target}", stop):
+        yield
+
+
+@contextmanager
+def held(way: Connection, lock: str, others: str, stop: Callable[[], bool]) -> Iterator[None]:
+    """Hold a lock of a host while the block goes on; it ends with the way there at the latest.
+
+    Args:
+        others: what it means that it is held by others, who are waited for.
+        stop: asked now and then meanwhile.
+    """
+    wait_for(way, lock, others, stop)
     try:
         yield
     finally:
         with suppress(ThunderError):  # the way there is gone, and the lock goes with it
             way.call("let_go", lock=lock)
+
+
+def wait_for(
+    way: Connection,
+    lock: str,
+    others: str,
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    is_shared: bool = False,
+) -> None:
+    """Take a lock of a host as soon as it is free; as `held`.
+
+    Args:
+        is_shared: whether others may take it so as well.
+    """
+    while not way.call("hold", lock=lock, shared=is_shared):
+        if stop():
+            raise ThunderError(f"stopped while {others}", "stopped")
+        time.sleep(_LOOK_SECONDS)
 
 
 def push(

@@ -5,28 +5,21 @@ before anybody is told of it, so that no record names what is not here.
 """
 
 import json
-import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
-from thunder.hosts import delivery, fetching, hashing, keeper
+from thunder.hosts import delivery, fetching, hashing
 from thunder.hosts.connection import Connection
 from thunder.hosts.workspace import outputs_in
 from thunder.runs import mirror as notes
-from thunder.training import checkpoints, events, placement
+from thunder.training import checkpoints, events, mirror_life, placement
 from thunder.training.checkpoints import Layout
 from thunder.training.events import Emit
 from thunder.training.placement import Slot
 from thunder.training.progress import beating
-
-_LIFE = ".mirror"  # in both folders; that they are of one life of the run, which may begin anew
-_FREE_SECONDS = keeper.SILENT_SECONDS + 15.0
-_LOOK_SECONDS = 0.5
 
 
 class Damaged(ThunderError):
@@ -58,8 +51,8 @@ class Mirror:
         Raises:
             ThunderError: somebody else is at work there.
         """
-        self._wait_until_free()
-        yield from self._be_of_one_life()
+        mirror_life.wait_until_free(self.way, self.there)
+        yield from mirror_life.be_of_one(self.way, self.here, self.there)
         newest, _ = checkpoints.latest(self.here, self.layout)
         step = newest.step if newest else -1
         for newer in (one for one in self._steps() if one > step):
@@ -108,7 +101,7 @@ class Mirror:
             if self.digests(newest.step) != here:
                 self.way.call("remove", path=folder, below=self.there)
                 delivery.bring(self.way, newest.folder, names, folder)
-        rows = _text(self.here / run_files.ROWS) or ""
+        rows = self._rows()
         # Rows of the verification are added here: without them the mirror is never proven home.
         if rows != (self.way.call("read", path=f"{self.there}/{run_files.ROWS}") or ""):
             self.way.call("write", path=f"{self.there}/{run_files.ROWS}", text=rows)
@@ -166,8 +159,12 @@ class Mirror:
     def _fetch_rows(self) -> None:
         rows = self.way.call("read", path=f"{self.there}/{run_files.ROWS}") or ""
         whole = rows[: rows.rfind("\n") + 1]  # the last one may be being written
-        if whole != _text(self.here / run_files.ROWS):
+        if whole != self._rows():
             files.write_text(self.here / run_files.ROWS, whole)
+
+    def _rows(self) -> str:
+        path = self.here / run_files.ROWS
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def _steps(self) -> list[int]:
         rows = self.way.call("listing", folder=f"{self.there}/checkpoints") or ()
@@ -176,43 +173,6 @@ class Mirror:
     def _folder(self, step: int) -> str:
         return str(checkpoints.folder_of(Path(self.there), step))
 
-    def _wait_until_free(self) -> None:
-        """Wait for a rank that a cut or a kill has left: it goes when its lifeline is gone."""
-        deadline = time.monotonic() + _FREE_SECONDS
-        while self.way.call("is_locked", path=self.lock):
-            if time.monotonic() > deadline:
-                name = self.way.host.name
-                raise ThunderError(
-                    f"host {name}: {self.there}: the ranks of another thunder are at work there; "
-                    "wait for them, or end them",
-                    "ranks",
-                )
-            time.sleep(_LOOK_SECONDS)
-
-    def _be_of_one_life(self) -> Iterator[str]:
-        """Move a mirror of another run folder than this one aside, and say so.
-
-        What it has may be nowhere else.
-        """
-        life = _text(self.here / _LIFE)
-        if not life:
-            life = json.dumps({"life": secrets.token_hex(8)}) + "\n"
-            files.write_text(self.here / _LIFE, life)
-        if self.way.call("read", path=f"{self.there}/{_LIFE}") == life:
-            return
-        if self.way.call("read", path=f"{self.there}/{run_files.RECORD}"):
-            name = self.way.host.name
-            raise ThunderError(
-                f"host {name}: {self.there} is a whole run of its own; bring it home and remove it "
-                "there first: thunder hosts clean",
-                "environment",
-            )
-        if delivery.is_there(self.way, self.there):
-            workspace = str(PurePosixPath(self.there).parents[2])
-            aside = delivery.move_aside(self.way, self.there, workspace)
-            yield f"host {self.way.host.name}: a mirror of another run folder is now {aside}"
-        self.way.call("write", path=f"{self.there}/{_LIFE}", text=life)
-
 
 def of(slot: Slot, folder: Path, kind: str, layout: Layout) -> Mirror | None:
     """Return the mirror of a run folder at the slot of rank 0; None: that is this machine."""
@@ -220,7 +180,3 @@ def of(slot: Slot, folder: Path, kind: str, layout: Layout) -> Mirror | None:
         return None
     there = f"{outputs_in(placement.workspace(slot))}/{kind}/{folder.name}"
     return Mirror(slot.way, folder, there, layout)
-
-
-def _text(path: Path) -> Any:
-    return path.read_text(encoding="utf-8") if path.is_file() else None

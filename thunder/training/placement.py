@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, delivery, environment, host, inputs, links
+from thunder.hosts import connection, environment, host, inputs, links, provisions
 from thunder.hosts.connection import Connection
 from thunder.hosts.links import Node
 from thunder.hosts.workspace import cache_in
@@ -18,7 +17,6 @@ from thunder.training.rank_process import Start
 HERE, name_here = host.HERE, host.name_here  # for lanes, which know hosts by this room alone
 LOCAL = "127.0.0.1"
 _KEEPER = ("-m", "thunder.hosts.keeper")
-_REMOVE_SECONDS = 5.0  # a host that is out of reach is not waited for
 
 
 @dataclass(frozen=True)
@@ -132,25 +130,20 @@ def input_of(slot: Slot, config: Mapping[str, Any], name: str, here: Path) -> st
 
 
 def bring(slot: Slot, folder: Path, name: str) -> str:
-    """Bring the files of a folder to a slot's host; returns its place there.
+    """Bring the files of a folder to a slot's host for one run; returns its place there.
 
     Args:
-        name: what its place begins with, below the folder of inputs.
+        name: what they are and the name of the run's folder, as `word-name`.
     """
     if slot.way is None:
         return str(folder)
-    names = digest.visible_files(folder)
-    target = f"{workspace(slot)}/inputs/{name}-{digest.of_folder(folder, names)[:12]}"
-    delivery.bring(slot.way, folder, names, target)
-    return target
+    return provisions.bring(slot.way, folder, name)
 
 
 def remove(slot: Slot, folder: str) -> None:
     """Remove what was brought for a run alone, if there is still a way to its host."""
     if slot.way is not None:
-        with suppress(ThunderError):
-            below = slot.way.host.workspace
-            slot.way.call("remove", path=folder, below=below, within=_REMOVE_SECONDS)
+        provisions.remove(slot.way, folder)
 
 
 def cache(slot: Slot) -> str:

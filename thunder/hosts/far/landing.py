@@ -13,13 +13,17 @@ from thunder.hosts.far.refusal import Refused
 _held: dict[str, int] = {}
 
 
-def hold(lock: str) -> bool:
-    """Take a lock that ends with this process at the latest; say whether it was free."""
+def hold(lock: str, shared: bool = False) -> bool:
+    """Take a lock that ends with this process at the latest; say whether it was free.
+
+    Args:
+        shared: whether others may take it so as well.
+    """
     place = placed(lock)
     os.makedirs(os.path.dirname(place), exist_ok=True)
     descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         # Who held it before removed it: what was locked may have no name any more.
         if os.path.samestat(os.stat(place), os.fstat(descriptor)):
             _held[place] = descriptor
@@ -31,12 +35,16 @@ def hold(lock: str) -> bool:
 
 
 def let_go(lock: str) -> None:
-    """Give a lock back that was taken, and remove its file."""
+    """Give a lock back that was taken, and remove its file unless others have it as well."""
     place = placed(lock)
+    descriptor = _held.pop(place)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.remove(place)
+    except BlockingIOError:
+        pass
     finally:
-        os.close(_held.pop(place))
+        os.close(descriptor)
 
 
 def land(source: str, target: str, moves: list[list[str]], replaces: bool = False) -> None:
