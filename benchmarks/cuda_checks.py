@@ -195,7 +195,7 @@ def _child(folder: Path) -> Iterator[Iterator[dict[str, Any]]]:
     with (folder / "run.log").open("ab") as log:
         process = subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,  # its lease: when this process is gone, it goes
+            stdin=subprocess.PIPE,  # its lifeline: when this process is gone, it goes
             stdout=log,
             stderr=log,
             pass_fds=(write_end,),

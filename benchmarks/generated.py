@@ -292,7 +292,7 @@ def _runtime() -> dict[str, Any]:
         "retries": 0,
         "stall_seconds": 60.0,
         "start_seconds": 60.0,
-        "lease_seconds": 60.0,
+        "unattended_seconds": 60.0,
         "paths": {},
         "site": {**_SITE, "runs_on": "local", "models": {}, "data": {}},
         "stand_ins": ["data"],

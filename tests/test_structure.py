@@ -321,7 +321,7 @@ def test_few_modules_start_programs_and_those_say_what_they_do_without_them() ->
         for module, path in MODULES.items()
         if re.search(rf"{starts}|shutil\.which", _source(path))
     }
-    of_python_alone = {"hosts.process", "hosts.lease", "commands.doctor"}
+    of_python_alone = {"hosts.process", "hosts.lifeline", "commands.doctor"}
     of_hosts = {"hosts.far.builder", "hosts.far.machine", "hosts.far.processes"}
     assert found == {*of_python_alone, *of_hosts, "runs.provenance", "backends.mlx.blas"}
 

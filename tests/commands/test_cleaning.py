@@ -8,8 +8,10 @@ import running
 from far_runs import Away
 from lab import Lab
 
-from thunder.commands import tasks
+from thunder.commands import main, tasks
+from thunder.executors import owner, supplies
 from thunder.ground import files
+from thunder.hosts import connection, host, provisions
 from thunder.runs import store
 from thunder.runs.run import Run
 
@@ -56,10 +58,14 @@ def test_the_mirror_of_a_window_of_ranks_is_removed_and_the_next_window_goes_on(
     assert desk.thunder(*host_runs.JOB, "window=2").returncode == 0
     there = lab["mac4"].home / "thunder/outputs/adapter" / desk.run.name
     assert there.is_dir()
+    cache = there.parent.parent / "cache"  # of ranks as of whole runs
+    assert [*cache.iterdir()]
+    assert not (lab["mac4"].home / "thunder/cache").exists()
     place = ["--outputs", str(desk.outputs), "--config-dir", str(desk.root / "conf")]
     assert tasks.main(["hosts", "clean", "mac4", "--yes", "site=both", *place]) == 0
     assert "removed" in capsys.readouterr().out
     assert not there.exists()
+    assert [*cache.iterdir()]
     assert desk.thunder(*host_runs.JOB, "window=2", "target=4").returncode == 0
     assert store.verify(Run(desk.run)) == []
 
@@ -103,6 +109,48 @@ def test_nothing_is_removed_where_a_run_goes_on(
     running.ended(process)
     (name,) = [run.folder.name for run in store.all_runs(away.outputs) if run.status() != "done"]
     assert away.task("stop", name).returncode == 0
+
+
+@pytest.mark.parametrize("moment", [(supplies, "paths"), (owner, "spawn")], ids=["sent", "begun"])
+def test_nothing_is_removed_while_a_run_is_on_its_way_there(
+    lab: Lab,
+    away: Away,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    moment: tuple[object, str],
+) -> None:
+    there, shown = away.there(lab["mac4"]), list[str]()
+    going_on = getattr(*moment)
+
+    def clean_first(*arguments: object) -> object:
+        shown.append(clean(away, capsys, yes=True))
+        return going_on(*arguments)
+
+    monkeypatch.setattr(*moment, clean_first)
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    assert main.main(away.words("+profile=dry", "seed=1")) == 0
+    assert "goes on there" in shown[0]
+    assert "0 runs" in shown[0]
+    assert there.is_dir()
+    assert not list(there.parent.glob(".sending-*"))
+
+
+def test_what_a_lost_link_left_of_a_window_is_removed_unless_somebody_reads_it(
+    lab: Lab, away: Away, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows/tokens").write_bytes(b"x" * 300_000)
+    with connection.opened(host.of_site(lab.site())["mac4"]) as way:
+        place = Path(provisions.bring(way, tmp_path / "rows", "tokens-0123456789ab"))
+        assert "kept: somebody reads it" in clean(away, capsys, yes=True)
+        assert place.is_dir()
+    running.wait_for(lambda: "leftover" in clean(away, capsys, yes=False), "the end of its way")
+    shown = clean(away, capsys, yes=False)
+    assert f"inputs/{place.name}  0.3 MB  would be removed: of a window that is over" in shown
+    assert place.is_dir()
+    assert "1 leftover, 0.3 MB removed" in clean(away, capsys, yes=True)
+    assert not [path for path in place.parent.iterdir() if "0123456789ab" in path.name]
 
 
 def test_a_host_that_is_unknown_or_out_of_reach_is_told(

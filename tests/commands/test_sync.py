@@ -18,7 +18,7 @@ from projects import Project
 
 from thunder.commands import tasks
 from thunder.ground.errors import ThunderError
-from thunder.hosts import home
+from thunder.hosts import sync_home
 from thunder.hosts.connection import Connection
 from thunder.jobs.kinds import KINDS
 
@@ -135,7 +135,10 @@ def test_what_this_machine_has_not_comes_from_the_host_that_has_it(
     assert "home    localhost  model tiny: it comes from mac5; here: it is not there" in said
     assert {path.name: path.read_bytes() for path in (here / DATA).iterdir()} == before
     assert has(lab, "mac4") == (True, True)
-    assert home.missing({"kind": "adapter", "data": {"source": {"folder": str(here / DATA)}}}) == {}
+    assert (
+        sync_home.missing({"kind": "adapter", "data": {"source": {"folder": str(here / DATA)}}})
+        == {}
+    )
     snapshot = here / HUB / "snapshots" / host_inputs.COMMIT
     assert os.readlink(snapshot / "config.json").startswith("../../blobs/")
     assert (here / HUB / "refs/main").read_text() == host_inputs.COMMIT
@@ -163,7 +166,7 @@ def test_a_branch_comes_home_when_all_is_there_that_it_stands_for(
         raise ThunderError("cut before the links", "environment")
 
     with monkeypatch.context() as patch:
-        patch.setattr(home.landing, "link", cut)
+        patch.setattr(sync_home.landing, "link", cut)
         sync("--model", code=1)
     assert not (here / HUB / "refs/main").exists()
     sync("--model", "--to", "mac5")

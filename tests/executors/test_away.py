@@ -1,4 +1,4 @@
-"""What owns a run on a host hears a stop and the end of its lease, whatever else befalls it."""
+"""What owns a run on a host hears a stop, and that nobody asks for it, whatever else befalls it."""
 
 import shutil
 import threading
@@ -13,11 +13,11 @@ from thunder.ground import files
 from thunder.runs.run import Run
 
 
-def begun(folder: Path, lease: float = 60.0) -> away.Work:
+def begun(folder: Path, unattended: float = 60.0) -> away.Work:
     """What owns a run of a folder, watching."""
     own = folder / away.FOLDER / "a"
     files.write_text(own / away.RENEWED, "")
-    work = away.Work(Run(folder), own, lease)
+    work = away.Work(Run(folder), own, unattended)
     threading.Thread(target=work.watch, daemon=True).start()
     return work
 
@@ -41,8 +41,8 @@ def test_a_stop_is_heard_after_a_listing_that_failed(folder: Path) -> None:
     assert not work.expired
 
 
-def test_the_lease_of_a_run_ends_though_its_own_folder_is_gone(folder: Path) -> None:
-    work = begun(folder, lease=0.5)
+def test_a_run_that_nobody_asks_for_ends_though_its_own_folder_is_gone(folder: Path) -> None:
+    work = begun(folder, unattended=0.5)
     shutil.rmtree(work.own)
     assert work.stopping.wait(10)
     assert work.expired

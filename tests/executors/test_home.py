@@ -33,14 +33,15 @@ def test_what_the_manifest_lists_comes_home_and_nothing_else(
     lab: Lab, far: Path, tmp_path: Path
 ) -> None:
     here = tmp_path / "here"
-    files.write_text(here / ".incoming/checkpoints/step-0/weights", "of an earlier pull")
-    files.write_text(here / ".incoming/checkpoints/.part/weights", "half")
+    beside = here.parent / ".incoming-here"
+    files.write_text(beside / "checkpoints/step-0/weights", "of an earlier pull")
+    files.write_text(beside / "checkpoints/.part/weights", "half")
     with (far / "rows.jsonl").open("a") as stream:
         stream.write('{"added": "since"}\n')
     assert bring(lab, far, here) == ["checkpoints/step-1/weights", "rows.jsonl"]
     assert digest.visible_files(here) == ["checkpoints/step-1/weights", "mirror.json", "rows.jsonl"]
     assert (here / "rows.jsonl").read_text() == "{}\n"
-    assert not (here / ".incoming").exists()
+    assert not beside.exists()
     assert bring(lab, far, here) == []
 
 
@@ -65,7 +66,7 @@ def test_what_is_not_what_the_manifest_says_never_gets_a_name_here(
 ) -> None:
     monkeypatch.setattr(home, "_TRIES", 2)
     (far / "checkpoints/step-1/weights").write_text("two")
-    with pytest.raises(Faults, match="weights: its bytes are others"):
+    with pytest.raises(Faults, match="weights: its sha256 differs"):
         bring(lab, far, tmp_path / "here")
     assert digest.visible_files(tmp_path / "here") == []
 

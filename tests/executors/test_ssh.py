@@ -16,8 +16,9 @@ from far_runs import Away, quiet
 from lab import Lab
 
 from thunder.commands import main
-from thunder.executors import sending
+from thunder.executors import owner
 from thunder.ground import files
+from thunder.hosts import requirements
 from thunder.hosts.connection import Connection
 from thunder.runner import loop as runner
 from thunder.runs import claim, store
@@ -45,11 +46,11 @@ def machines(away: Away) -> set[str]:
 
 def wait_for_checkpoints(away: Away, count: int = 1) -> None:
     """Wait until so many checkpoints are home."""
-    glob = "dry/*/checkpoints/*/weights"
+    glob = "dry/[!.]*/checkpoints/*/weights"  # what is on its way is hidden
     running.wait_for(lambda: len([*away.outputs.glob(glob)]) >= count, "a checkpoint that is home")
 
 
-ROWS = "dry/*/computed.jsonl"
+ROWS = "dry/[!.]*/computed.jsonl"
 
 
 def wait_for_steps(away: Away, count: int) -> None:
@@ -316,14 +317,14 @@ def test_a_machine_that_is_started_anew_gives_its_run_back(lab: Lab, away: Away)
 
 def test_the_runs_of_a_machine_that_is_gone_for_good_go_on_elsewhere(lab: Lab, away: Away) -> None:
     away.site("mac4", "mac5")
-    words = away.words("-m", *COUNTING[:-1], "seed=1,2,3", "lease_seconds=4")
+    words = away.words("-m", *COUNTING[:-1], "seed=1,2,3", "unattended_seconds=4")
     process = running.begin(*words, lane="counting")
     wait_for_checkpoints(away, 3)
     lab["mac4"].die()
     try:
         out, _ = process.communicate(timeout=150)
         assert process.returncode == 0, out
-        assert out.count("out of reach for longer than the lease of the run") == 1
+        assert out.count("out of reach for longer than the run goes on unattended") == 1
         assert running.statuses(away.outputs) == ["done"] * 3
         rows = [
             [*files.read_jsonl(run.folder / "computed.jsonl")]
@@ -337,7 +338,7 @@ def test_the_runs_of_a_machine_that_is_gone_for_good_go_on_elsewhere(lab: Lab, a
 
 
 def test_a_run_that_nobody_asks_for_ends_itself_and_resumes(lab: Lab, away: Away) -> None:
-    words = away.words("+profile=dry", "dry.value=60", *COUNTING[2:], "lease_seconds=3")
+    words = away.words("+profile=dry", "dry.value=60", *COUNTING[2:], "unattended_seconds=3")
     process = running.begin(*words, lane="counting")
     wait_for_checkpoints(away)
     running.kill(process)
@@ -353,15 +354,15 @@ def test_a_pull_that_is_cut_is_gone_on_with(lab: Lab, away: Away) -> None:
     words = away.words(*COUNTING[:-1], "seed=4")  # checkpoints of 4 MB
     with lab["mac4"].slow(megabits=16):
         process = running.begin(*words, lane="counting")
-        running.wait_for(lambda: list(away.outputs.glob("dry/*/.incoming")), "a pull")
+        running.wait_for(lambda: list(away.outputs.glob("dry/.incoming-*")), "a pull")
         time.sleep(0.7)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         lab["mac4"].run("pkill", "-9", "rsync")
-    assert not list(away.outputs.glob("dry/*/checkpoints/*"))
+    assert not list(away.outputs.glob("dry/[!.]*/checkpoints/*"))
     assert running.thunder(*words, lane="counting").returncode == 0
     is_whole(away)
-    assert not list(away.outputs.glob("dry/*/.incoming"))
+    assert not list(away.outputs.glob("dry/.incoming-*"))
 
 
 def test_a_file_that_is_written_anew_while_it_comes_home_is_never_taken_for_another(
@@ -408,6 +409,34 @@ def test_a_host_that_cannot_be_used_is_one_line_and_the_cells_run_elsewhere(away
     assert "no machine of that name" in failed.stdout
 
 
+def test_a_host_with_other_versions_than_here_gets_no_run(lab: Lab, away: Away) -> None:
+    about = away.folder / "old/numpy-1.0.dist-info/METADATA"
+    about.parent.mkdir(parents=True)
+    about.write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0\n", encoding="utf-8")
+    old = away.folder / "old/python"
+    script = f'#!/bin/sh\nPYTHONPATH="{old.parent}:$PYTHONPATH" exec {away.folder}/python "$@"\n'
+    old.write_text(script, encoding="utf-8")
+    old.chmod(0o755)
+    hosts = {"mac4": {"environment": str(old)}, "mac5": {}}
+    away.site("mac4", hosts=hosts)
+    refused = running.thunder(*away.words("+profile=dry"))
+    assert refused.returncode == runner.EXIT_FAILED
+    error = running.error_of(away.run())
+    assert error["cause"] == "environment"
+    here = requirements.version("numpy")
+    told = (
+        f"host mac4: numpy is 1.0 there, {here} here: make them alike, thunder hosts prepare mac4"
+    )
+    assert error["message"] == told
+    assert not away.there(lab["mac4"]).exists()
+    away.site("mac4", "mac5", hosts=hosts)
+    ended = running.thunder(*away.words("+profile=dry"))
+    assert ended.returncode == 0, ended.stdout
+    assert f"{told}; not run there" in ended.stdout
+    record = away.run().record()
+    assert record["attempts"][-1]["provenance"]["versions"]["numpy"] == here
+
+
 def test_a_host_that_is_starting_anew_fails_no_cell(lab: Lab, away: Away) -> None:
     lab["mac4"].die()
     process = running.begin(*away.words("-m", "+profile=dry", "seed=1,2"))
@@ -423,17 +452,17 @@ def test_a_host_that_is_starting_anew_fails_no_cell(lab: Lab, away: Away) -> Non
 def test_a_run_that_does_not_begin_on_one_host_begins_on_another(
     away: Away, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spawn = sending.spawn
+    spawn = owner.spawn
     away.site("mac4", "mac5")
     hosts: list[str] = []
 
     def refuses_first(way: Connection, *more: Any) -> None:
         hosts.append(way.host.name)
         if len(hosts) == 1:
-            raise sending.NotBegun("host mac4: the run did not begin: no memory", "crash")
+            raise owner.NotBegun("host mac4: the run did not begin: no memory", "crash")
         spawn(way, *more)
 
-    monkeypatch.setattr(sending, "spawn", refuses_first)
+    monkeypatch.setattr(owner, "spawn", refuses_first)
     for name, value in away.lab.environment.items():
         monkeypatch.setenv(name, value)
     requests = away.words("+profile=dry")

@@ -34,6 +34,8 @@ def test_windows_of_an_adapter_on_a_host_are_those_of_this_machine(
     assert (run.id, run.record()["step"]) == (same.id, 4)
     assert artifacts(run) == artifacts(same)
     assert quiet(lab["mac4"]) == []
+    report = files.read_json(run.folder / "report.json")
+    assert {row["host"] for row in report["verification"]} == {"mac4"}
     mirror = files.read_json(run.folder / "mirror.json")["hosts"]["mac4"]
     assert mirror["folder"] == str(away.there(lab["mac4"]))
 

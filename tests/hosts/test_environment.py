@@ -84,17 +84,6 @@ def test_what_arrives_otherwise_than_it_was_sent_never_gets_its_name(
     assert not delivery.is_there(mac4, target)
 
 
-def test_what_a_host_calls_a_file_is_no_way_out_of_a_folder(
-    mac4: Connection, tmp_path: Path
-) -> None:
-    mac4.call("write", path="~/evil", text="evil")
-    sha256 = mac4.call("listing", folder="~", names=["evil"], hashed=True)[0]["sha256"]
-    source = mac4.call("folder", path="~/out")
-    with pytest.raises(Faults, match=r"(?s)host mac4.*leads out of its folder.*'../evil'"):
-        delivery.fetch(mac4, source, {"../evil": sha256}, tmp_path / "home")
-    assert [*tmp_path.iterdir()] == []
-
-
 def test_two_who_bring_one_folder_at_once_bring_it_once(
     lab: Lab, mac4: Connection, tmp_path: Path
 ) -> None:
@@ -132,27 +121,3 @@ def test_what_an_earlier_delivery_left_beside_is_no_part_of_a_folder(
     mac4.call("link", folder=delivery.incoming(target), links={"old": "checkpoints"})
     assert delivery.bring(mac4, tmp_path, ["a"], target)
     assert [path.name for path in Path(target).iterdir()] == ["a"]
-
-
-def test_what_comes_home_is_what_was_asked_for_and_takes_the_place_of_nothing_else(
-    mac4: Connection, tmp_path: Path
-) -> None:
-    for name, text in (("a", "one"), ("deep/b", "two")):
-        mac4.call("write", path=f"~/out/{name}", text=text)
-    source = mac4.call("folder", path="~/out")
-    rows = mac4.call("listing", folder=source, hashed=True)
-    wanted = {row["path"]: row["sha256"] for row in rows}
-    home = tmp_path / "home"
-    assert delivery.fetch(mac4, source, wanted, home) == ["a", "deep/b"]
-    assert delivery.fetch(mac4, source, wanted, home) == []
-    assert (home / "deep/b").read_text() == "two"
-    assert sorted(path.name for path in home.iterdir()) == ["a", "deep"]
-    (home / "a").write_text("mine")
-    with pytest.raises(Faults, match="a: another file is here"):
-        delivery.fetch(mac4, source, wanted, home)
-    assert delivery.fetch(mac4, source, wanted, home, replace=True) == ["a"]
-    mac4.call("write", path="~/out/a", text="changed since it was listed")
-    (home / "a").unlink()
-    with pytest.raises(Faults, match="a: its sha256 differs"):
-        delivery.fetch(mac4, source, wanted, home)
-    assert not (home / "a").exists()

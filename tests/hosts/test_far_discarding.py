@@ -1,6 +1,7 @@
 """A run's folder goes on a host unless somebody works there, or it is not what was looked at."""
 
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,12 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+def signs(run: Path) -> tuple[str, str, str, str]:
+    return str(run.parent.parent), ".lock", ".away/*/renewed", "events"
+
+
 def discard(run: Path) -> None:
-    digests = {"rows": digest.of_bytes(b"x")}
-    discarding.discard(str(run), str(run.parent.parent), ".lock", digests)
+    discarding.discard(str(run), *signs(run), {"rows": digest.of_bytes(b"x")})
 
 
 def test_it_goes_with_what_an_earlier_removal_left(run: Path) -> None:
@@ -41,6 +45,34 @@ def test_it_stays_when_it_or_another_was_begun_meanwhile(run: Path, owned: str, 
     assert (run / "rows").is_file()
 
 
+@pytest.mark.parametrize("name", ["one", "two", "three"])
+def test_it_stays_while_it_or_another_is_on_its_way_there(run: Path, name: str) -> None:
+    lock = run.parent / f"{discarding.SENDING}{name}"
+    with lock.open("w") as held:
+        assert discarding.living(*signs(run)) == []
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert discarding.living(*signs(run)) == [f"dry/{name}"]
+        with pytest.raises(Refused, match=f"dry/{name} goes on there"):
+            discard(run)
+    assert (run / "rows").is_file()
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_it_stays_while_a_claim_on_it_or_another_waits_to_be_begun(run: Path, name: str) -> None:
+    renewed = run.parent / name / ".away/claim/renewed"
+    files.write_text(renewed, "60")
+    assert discarding.living(*signs(run)) == [f"dry/{name}"]
+    with pytest.raises(Refused, match=f"dry/{name} goes on there"):
+        discard(run)
+    assert (run / "rows").is_file()
+    os.utime(renewed, (0, 0))  # then who sent it has given it up
+    assert discarding.living(*signs(run)) == []
+    files.write_text(renewed, "60")
+    files.write_text(renewed.with_name("events"), "")  # from then on its lock says it
+    assert discarding.living(*signs(run)) == []
+    discard(run)
+
+
 def test_it_stays_when_it_is_not_what_was_looked_at(run: Path) -> None:
     (run / "rows").write_text("y")
     with pytest.raises(Refused, match="it has changed since"):
@@ -50,5 +82,5 @@ def test_it_stays_when_it_is_not_what_was_looked_at(run: Path) -> None:
 
 def test_what_lies_elsewhere_stays(run: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not below"):
-        discarding.discard(str(run), str(tmp_path / "other"), ".lock", {})
+        discarding.discard(str(run), str(tmp_path / "other"), *signs(run)[1:], {})
     assert (run / "rows").is_file()

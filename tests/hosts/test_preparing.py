@@ -1,11 +1,14 @@
 """An environment is made on a host by venv and pip there, once, whole, or not at all."""
 
+import contextlib
 import dataclasses
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wheelhouse
@@ -14,6 +17,7 @@ from lab import Lab
 from thunder.ground.errors import Stopped, ThunderError
 from thunder.hosts import (
     base_python,
+    building,
     connection,
     environment,
     examination,
@@ -180,7 +184,7 @@ def test_who_asks_a_second_time_follows_what_goes_on(
         raise connection.Lost("cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparing, "_followed", cut)
+        patch.setattr(building, "follow", cut)
         with pytest.raises(connection.Lost):
             preparing.prepare(way, parts, print)
     lock = next((lab["mac4"].home / "thunder/env").glob(".making-*")) / builder.LOCK
@@ -210,6 +214,61 @@ def test_who_sees_the_end_after_another_has_tidied_up_has_an_environment_too(
     assert "is being made already; following it" in said
     assert second.folder == first.result().folder
     assert time.monotonic() - begun < 30
+
+
+def test_of_two_who_prepare_at_once_one_begins_and_both_hear_what_is_done(
+    way: Connection, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing = wheelhouse.of_nothing(wheels, "thing", "1.0")
+    parts = _small(thing, imports=("time; time.sleep(2); import thing",))
+    both, spawned, call = threading.Barrier(2), list[str](), Connection.call
+
+    def slow(self: Connection, op: str, **more: Any) -> Any:
+        answer = call(self, op, **more)
+        if op == "is_locked" and not spawned:  # nobody is at work, and each has seen that
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(2)
+        if op == "spawn":
+            spawned.append(op)
+        return answer
+
+    monkeypatch.setattr(Connection, "call", slow)
+    said: list[list[str]] = [[], []]
+    with connection.opened(way.host) as other, ThreadPoolExecutor(2) as pool:
+        made = [
+            one.result(60)
+            for one in [
+                pool.submit(preparing.prepare, by, parts, lines.append)
+                for by, lines in zip((way, other), said, strict=True)
+            ]
+        ]
+    assert len(spawned) == 1
+    assert len({one.folder for one in made}) == 1
+    follows = ["is being made already; following it" in lines for lines in said]
+    assert sorted(follows) == [False, True]
+    assert all(any(line.startswith("Installing") for line in lines) for lines in said)
+    assert not [*Path(made[0].folder).parent.glob(".*")]
+
+
+def test_who_has_seen_the_end_leaves_alone_what_another_has_begun_since(
+    lab: Lab, way: Connection, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = _small(wheelhouse.of_nothing(wheels, "thing", "1.0"), imports=("thing",))
+    follow = building.follow
+
+    def then_another(build: building.Build, *more: Any) -> Any:
+        outcome = follow(build, *more)
+        words = ["flock", build.lock, "sleep", "5"]
+        way.call("spawn", words=words, folder=build.folder, log=builder.LOG)
+        while not way.call("is_locked", path=build.lock):
+            pass
+        return outcome
+
+    monkeypatch.setattr(building, "follow", then_another)
+    made = preparing.prepare(way, parts, print)
+    (folder,) = (lab["mac4"].home / "thunder/env").glob(".making-*")
+    assert folder.name == f".making-{Path(made.folder).name}"
+    assert (folder / builder.PLAN).exists()
 
 
 def test_an_environment_that_is_slow_to_answer_is_not_made_anew(

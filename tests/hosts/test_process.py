@@ -42,7 +42,7 @@ def is_gone(pid: int) -> bool:
 
 
 @SLOW
-def test_who_heeds_its_lease_ends_by_itself_and_the_stubborn_with_all_they_started() -> None:
+def test_who_heeds_its_lifeline_ends_by_itself_and_the_stubborn_with_all_they_started() -> None:
     good, bad = begin("cat"), begin("/bin/sh", "-c", STUBBORN)
     assert bad.stdout is not None
     child = int(bad.stdout.readline())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lab import Lab
 
-from thunder.hosts import examination, links, ssh, survey
+from thunder.hosts import examination, links, requirements, ssh, survey
 from thunder.hosts import host as described
 from thunder.hosts.host import Host
 
@@ -127,11 +127,9 @@ def test_a_host_with_nothing_to_run_thunder_with(hosts: dict[str, Host]) -> None
 def test_versions_that_differ_are_named_and_count_where_they_can_change_a_result(
     hosts: dict[str, Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version = examination.requirements.version
+    version = requirements.version
     ours = {"mlx": "0.31.0", "rich": "14.0"}
-    monkeypatch.setattr(
-        examination.requirements, "version", lambda name: ours.get(name) or version(name)
-    )
+    monkeypatch.setattr(requirements, "version", lambda name: ours.get(name) or version(name))
     (row,) = survey.of_hosts({"mac4": hosts["mac4"]}, [])["hosts"]
     there = row["versions"]
     assert row["faults"] == [f"mlx is {there['mlx']} there, 0.31.0 here"]
@@ -181,22 +179,3 @@ def test_nothing_is_left_running_there(lab: Lab, hosts: dict[str, Host]) -> None
     while any(lab[name].processes() for name in hosts) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [lab[name].processes() for name in hosts] == [[], []]
-
-
-@pytest.mark.parametrize(
-    ("speeds", "weights"),
-    [
-        ([100, 200], [1, 2]),
-        ([205, 100], [2, 1]),
-        ([100, 150], [2, 3]),
-        ([100, 120], None),
-        ([100, None], None),
-        ([100], None),
-        ([], None),
-        ([100, 100, 300], [1, 1, 3]),
-    ],
-)
-def test_shares_of_rows_follow_speeds_that_differ(
-    speeds: list[float | None], weights: list[int] | None
-) -> None:
-    assert links.rank_weights(speeds) == weights

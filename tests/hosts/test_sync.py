@@ -267,23 +267,6 @@ def test_a_sync_is_stopped_when_asked(lab: Lab, job: Job) -> None:
     assert time.monotonic() - begun < 10
 
 
-def test_who_stops_a_sync_does_not_wait_for_a_host_that_hashes() -> None:
-    begun, hashed = time.monotonic(), threading.Event()
-
-    def size() -> int:
-        hashed.wait(30)
-        return 1
-
-    seen: list[int] = []
-    showing = sync.shown(size, 1, lambda done, _: seen.append(done))
-    showing.__enter__()
-    time.sleep(1.0)  # until it is asked how much is there
-    assert not showing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    assert time.monotonic() - begun < 10
-    hashed.set()
-    assert seen == []
-
-
 def test_a_disk_without_room_is_told_before_anything_is_sent(lab: Lab, job: Job) -> None:
     machine: Machine = lab["mac4"]
     (job.home / "sets").mkdir()

@@ -12,6 +12,7 @@ from lab import Lab
 
 from thunder.ground.errors import Faults
 from thunder.training import host_checks, host_links, there
+from thunder.training.host_inputs import MENDED, OWN_INPUTS
 from thunder.training.preflight import Checks
 
 HUB = ".cache/huggingface/hub/models--org--tiny"
@@ -31,7 +32,7 @@ def check(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     host_inputs.write_model((here / HUB).parent)
     for name in HOSTS:
         home = lab[name].home
-        for folder in (".cache", "sets", "thunder/inputs", "thunder/cache"):
+        for folder in (".cache", "sets", "thunder/inputs", "thunder/outputs"):
             shutil.rmtree(home / folder, ignore_errors=True)
         shutil.copytree(here / DATA, home / DATA)
         shutil.copytree(here / HUB, home / HUB, symlinks=True)
@@ -100,8 +101,9 @@ def test_hosts_that_have_everything_pass_and_are_measured_one_by_one(
             assert measured(checks, name, other)
     order = [row["check"] for row in checks.rows if row["host"] == "mac4"]
     assert order.index("data set present") < order.index("model complete")
-    link = measured(checks, "mac4 → mac5", host_links.HOSTS_REACH)
-    assert lab["mac5"].ring in link
+    for one, other in (HOSTS, HOSTS[::-1]):
+        link = measured(checks, f"{one} → {other}", host_links.HOSTS_REACH)
+        assert lab[other].ring in link
     assert checks.rows[-1]["check"] == host_links.HOSTS_REACH
     for name in HOSTS:
         deadline = time.monotonic() + 5
@@ -192,8 +194,10 @@ def test_a_host_that_is_down_is_named_and_the_others_are_checked(lab: Lab, check
     assert [key for key in failures(checks)] == [("mac5", host_checks.ANSWERS)]
     assert checks.causes == ["environment"]
     assert measured(checks, "mac4", "model complete")
-    (row,) = [row for row in checks.rows if row["check"] == host_links.HOSTS_REACH]
-    assert (row["status"], row["reason"]) == ("SKIPPED", f"needs: {host_checks.ANSWERS}")
+    links = [row for row in checks.rows if row["check"] == host_links.HOSTS_REACH]
+    assert {(row["status"], row["reason"]) for row in links} == {
+        ("SKIPPED", f"needs: {host_checks.ANSWERS}")
+    }
 
 
 def test_hosts_whose_link_is_down_while_ssh_works_are_named(lab: Lab, check: Check) -> None:
@@ -202,8 +206,10 @@ def test_hosts_whose_link_is_down_while_ssh_works_are_named(lab: Lab, check: Che
         checks = check()
     finally:
         lab["mac5"].heal("ring")
-    assert [*failures(checks)] == [("mac4 → mac5", host_links.HOSTS_REACH)]
-    assert checks.causes == ["ranks"]
+    ways = ("mac4 → mac5", "mac5 → mac4")
+    assert [*failures(checks)] == [(way, host_links.HOSTS_REACH) for way in ways]
+    assert all("is the cable in" in reason for reason in failures(checks).values())
+    assert checks.causes == ["ranks"] * 2
 
 
 def test_a_python_without_what_thunder_needs_is_named(lab: Lab, check: Check) -> None:
@@ -231,8 +237,8 @@ def test_mend_brings_what_is_cold_and_says_so(lab: Lab, check: Check) -> None:
     said: list[dict[str, Any]] = []
     checks = check(mend=True, emit=said.append)
     assert failures(checks) == {}
-    assert measured(checks, "mac4", host_checks.MENDED).startswith("data rows brought, 0.0 MB, 4")
-    assert "model tiny brought, 1.0 MB, 1 file" in measured(checks, "mac5", host_checks.MENDED)
+    assert measured(checks, "mac4", MENDED).startswith("data rows brought, 0.0 MB, 4")
+    assert "model tiny brought, 1.0 MB, 1 file" in measured(checks, "mac5", MENDED)
     assert measured(checks, "mac4", "data set present")
     texts = [event["text"] for event in said]
     assert "host mac5: model tiny brought, 1.0 MB, 1 file" in texts
@@ -245,7 +251,7 @@ def test_who_only_looks_brings_nothing_and_is_told_what_a_run_would_bring(
     checks = check(mend=True, brings=False, is_named=False)
     assert {host for host, _ in failures(checks)} == {"mac5"}
     assert {*checks.causes} == {"model"}
-    own = [row for row in checks.rows if row["check"] == host_checks.OWN_INPUTS]
+    own = [row for row in checks.rows if row["check"] == OWN_INPUTS]
     assert [row["status"] for row in own] == ["SKIPPED"] * 2
     assert own[0]["reason"].startswith("brought when a run begins: data, ")
     for name in HOSTS:
@@ -253,13 +259,13 @@ def test_who_only_looks_brings_nothing_and_is_told_what_a_run_would_bring(
     assert not (lab["mac5"].home / HUB).exists()
     check(is_named=False)
     after = check(brings=False, is_named=False)
-    assert measured(after, "mac4", host_checks.OWN_INPUTS) == "nothing is lacking"
+    assert measured(after, "mac4", OWN_INPUTS) == "nothing is lacking"
 
 
 def test_mend_overwrites_nothing(lab: Lab, check: Check) -> None:
     mine = lab["mac4"].home / DATA / "valid.jsonl"
     mine.write_text("mine\n")
     checks = check(mend=True)
-    assert ("mac4", host_checks.MENDED) in failures(checks)
-    assert "nothing is overwritten" in failures(checks)["mac4", host_checks.MENDED]
+    assert ("mac4", MENDED) in failures(checks)
+    assert "nothing is overwritten" in failures(checks)["mac4", MENDED]
     assert mine.read_text() == "mine\n"

@@ -10,14 +10,14 @@ from lab import Lab
 
 from thunder.ground import digest, files
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, delivery, host
+from thunder.hosts import connection, delivery, fetching, host
 from thunder.runs import manifest
 from thunder.runs import mirror as notes
-from thunder.training import checkpoints, metrics
+from thunder.training import checkpoints, metrics, mirror_life
 from thunder.training import mirror as mirrors
 from thunder.training.checkpoints import Layout
 from thunder.training.mirror import Damaged, Mirror
-from thunder.training.placement import Seat
+from thunder.training.placement import Slot
 
 LAYOUT = Layout("record.json", "any", ("weights",))
 
@@ -29,7 +29,7 @@ def mirror(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     run = tmp_path / "0123456789ab"
     run.mkdir()
     with connection.opened(host.of_site(lab.site())["mac4"]) as way:
-        made = mirrors.of(Seat("mac4", way=way), run, "toy", LAYOUT)
+        made = mirrors.of(Slot("mac4", way=way), run, "toy", LAYOUT)
         assert made is not None
         yield made
         shutil.rmtree(lab["mac4"].home / "thunder", ignore_errors=True)
@@ -51,7 +51,7 @@ def settled(mirror: Mirror) -> list[str]:
 
 
 def test_there_is_no_mirror_of_what_is_at_rank_0() -> None:
-    assert mirrors.of(Seat(), Path("run"), "toy", LAYOUT) is None
+    assert mirrors.of(Slot(), Path("run"), "toy", LAYOUT) is None
 
 
 def test_the_newest_checkpoint_and_the_rows_go_there_once(
@@ -93,7 +93,11 @@ def test_what_is_newer_there_comes_home_with_its_rows(mirror: Mirror) -> None:
     there = Path(mirror.there)
     newest = save(there, 8, kept=False)
     files.write_text(there / "metrics.jsonl", '{"step": 8}\n{"step": 9}\n{"ste')
+    files.write_text(mirror.here / "checkpoints/.incoming-step-0000007/weights", "of a cut")
     assert settled(mirror) == ["step 8 brought home from host mac4"]
+    assert sorted(path.name for path in (mirror.here / "checkpoints").iterdir()) == [
+        "step-0000005", "step-0000008",
+    ]  # fmt: skip
     home = checkpoints.folder_of(mirror.here, 8)
     assert {path.name: digest.of_file(path) for path in home.iterdir()} == newest
     assert metrics.rows(mirror.here) == [{"step": 8}, {"step": 9}]
@@ -120,13 +124,13 @@ def test_a_checkpoint_that_is_dropped_while_it_is_pulled_is_not_told_of(
 ) -> None:
     settled(mirror)
     save(Path(mirror.there), 2, kept=False)
-    fetch = delivery.fetch
+    fetch = fetching.fetch
 
     def late(*arguments: Any, **more: Any) -> Any:
         save(Path(mirror.there), 4, kept=False)
         return fetch(*arguments, **more)
 
-    monkeypatch.setattr(delivery, "fetch", late)
+    monkeypatch.setattr(fetching, "fetch", late)
     mirror.homing(lambda event: pytest.fail(str(event)))({"event": "saved", "step": 2})
     assert [path for path in mirror.here.rglob("*") if path.name == "weights"] == []
 
@@ -192,7 +196,7 @@ def test_somebody_who_is_at_work_there_is_waited_for_and_then_refused(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled(mirror)
-    monkeypatch.setattr(mirrors, "_FREE_SECONDS", 0.5)
+    monkeypatch.setattr(mirror_life, "_FREE_SECONDS", 0.5)
     hold = (
         "import fcntl, os, time\n"
         f"fcntl.flock(os.open({mirror.lock!r}, os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)\n"
@@ -207,5 +211,5 @@ def test_somebody_who_is_at_work_there_is_waited_for_and_then_refused(
         with pytest.raises(ThunderError, match="the ranks of another thunder are at work there"):
             settled(one)
     assert Path(mirror.lock).exists()  # nothing was moved under who holds it
-    monkeypatch.setattr(mirrors, "_FREE_SECONDS", 20.0)
+    monkeypatch.setattr(mirror_life, "_FREE_SECONDS", 20.0)
     assert settled(mirror) == []

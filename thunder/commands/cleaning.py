@@ -1,73 +1,95 @@
-"""Runs on hosts that are proven home: shown, or removed there; everything else is kept."""
+"""What runs left on hosts: shown, or removed there where it is proven home, or of no use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import sending, supplies, ways
+from thunder.executors import owner, ways
 from thunder.ground import digest, files, run_files, wording
 from thunder.ground.errors import ThunderError, message_of
-from thunder.hosts import delivery
+from thunder.hosts import hashing, provisions
 from thunder.hosts.connection import Connection
 from thunder.hosts.host import Host
+from thunder.hosts.workspace import outputs_in
 from thunder.runs import lock, mirror, reading, store
 from thunder.runs.manifest import NOT_LISTED
 from thunder.runs.run import Run
 
 _LISTING_SECONDS = 600.0
+_RUN, _LEFTOVER = "run", "leftover"
+_FREE = {_RUN: "every file of it is here", _LEFTOVER: "of a window that is over"}
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A run's folder on a host.
+    """A run's folder on a host, or what was brought there for one run alone.
 
     Args:
         run: its kind and name, `None` where the host itself is spoken of.
-        kept: why it stays; empty where it is proven home.
+        kept: why it stays; empty where it is proven home, or of no use any more.
+        what: it is.
     """
 
     host: str
     run: str | None
     size: int
     kept: str
+    what: str = _RUN
 
 
 def clean(hosts: Sequence[Host], outputs: Path, *, remove: bool) -> list[Copy]:
-    """Look at the runs that lie on hosts; remove there, if told so, what is proven home."""
+    """Look at what runs left on hosts; remove, if told so, what is proven home, or of no use."""
     return [copy for host in hosts for copy in _of_host(host, outputs, remove=remove)]
 
 
 def lines(copies: Sequence[Copy], *, removed: bool) -> list[str]:
     """Return what was, or would be, removed, and what is kept and why."""
     head = ["host", "run", "size", "what"]
-    done = "removed" if removed else "would be removed: every file of it is here"
     rows = [
-        [one.host, one.run or "", _megabytes(one.size), f"kept: {one.kept}" if one.kept else done]
+        [one.host, one.run or "", _megabytes(one.size), _told(one, removed=removed)]
         for one in copies
     ]
     gone = [copy for copy in copies if not copy.kept]
-    total = f"{wording.count(len(gone), 'run')}, {_megabytes(sum(copy.size for copy in gone))}"
+    numbers = {what: [copy.what for copy in gone].count(what) for what in (_RUN, _LEFTOVER)}
+    counts = [wording.count(n, what) for what, n in numbers.items() if n or what == _RUN]
+    total = ", ".join([*counts, _megabytes(sum(copy.size for copy in gone))])
     foot = f"{total} removed" if removed else f"{total} could be removed: add --yes"
     return [*([wording.columns(head, rows)] if rows else []), foot]
+
+
+def _told(copy: Copy, *, removed: bool) -> str:
+    if copy.kept:
+        return f"kept: {copy.kept}"
+    return "removed" if removed else f"would be removed: {_FREE[copy.what]}"
 
 
 def _of_host(host: Host, outputs: Path, *, remove: bool) -> Iterator[Copy]:
     try:
         with ways.to(host) as way:
             copies = _copies(way)
-            busy = [far for far in copies if way.call("is_locked", path=sending.lock_of(far))]
+            living = way.call("living", **owner.signs_of_life(outputs_in(host.workspace)))
+            # What one run made, another that goes on there may be reading.
+            why = f"{living[0]} goes on there" if living else ""
+            yield from _provisions(way, why, remove=remove)
             for far, rows in copies.items():
-                # What one run made, another that goes on there may be reading.
-                why = f"{_name(busy[0])} goes on there" if busy else ""
                 yield _settled(way, far, rows, outputs, why, remove=remove)
     except ThunderError as error:
         yield Copy(host.name, None, 0, message_of(error))
 
 
+def _provisions(way: Connection, why: str, *, remove: bool) -> Iterator[Copy]:
+    """Look at what windows brought for themselves alone, and a link that was lost has left."""
+    for place in provisions.left(way):
+        size = sum(row["bytes"] or 0 for row in way.call("listing", folder=place) or ())
+        is_free = not why and provisions.discard(way, place, is_trial=not remove)
+        kept = "" if is_free else why or "somebody reads it"
+        yield Copy(way.host.name, _name(place), size, kept, _LEFTOVER)
+
+
 def _copies(way: Connection) -> dict[str, list[Mapping[str, Any]]]:
     """Return the visible files of each run there, by its folder."""
-    root = supplies.runs_of(way.host.workspace)
+    root = outputs_in(way.host.workspace)
     rows = way.call("listing", folder=root, within=_LISTING_SECONDS) or []
     copies: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -122,9 +144,7 @@ def _digests(
     names = [
         row["path"] for row in rows if not row["path"].startswith(".") and row["path"] not in ours
     ]
-    within = delivery.hash_seconds(sum(row["bytes"] or 0 for row in rows))
-    there = way.call("listing", folder=far, names=names, hashed=True, within=within)
-    return {row["path"]: row for row in there}
+    return {row["path"]: row for row in hashing.listed(way, far, names) or ()}
 
 
 def _unproven(run: Run, there: Mapping[str, Mapping[str, Any]]) -> str:
@@ -152,12 +172,10 @@ def _remove(way: Connection, far: str, run: Run, there: Mapping[str, Mapping[str
 
     A file whose digest is known there is not hashed again.
     """
-    runs = supplies.runs_of(way.host.workspace)
+    runs = outputs_in(way.host.workspace)
     digests = {name: row.get("sha256") for name, row in there.items()}
-    way.call(
-        "discard", path=far, runs=runs, lock=run_files.LOCK, digests=digests,
-        within=_LISTING_SECONDS,
-    )  # fmt: skip
+    signs = owner.signs_of_life(runs)
+    way.call("discard", path=far, digests=digests, **signs, within=_LISTING_SECONDS)
     mirror.forget(run.folder, way.host.name)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from thunder.commands import requests
 from thunder.ground import command, wording
 from thunder.ground.errors import Faults, ThunderError
-from thunder.hosts import connection, home, host, inputs, sync
+from thunder.hosts import connection, host, inputs, sync, sync_home
 from thunder.hosts.host import Host
 from thunder.hosts.inputs import Input
 from thunder.jobs.inputs import sources_of
@@ -156,7 +156,7 @@ def _bring_home(asked: Asked, say: Say) -> None:
             raise
     seen: list[Any] = []
     for config in requests.unbound(asked.words, config_dir=asked.config_dir):
-        for name, why in home.missing(config).items():
+        for name, why in sync_home.missing(config).items():
             if config[name] not in seen and asked.wants(name):
                 seen.append(config[name])
                 _bring_one_home(asked, config, name, why, say)
@@ -169,12 +169,12 @@ def _bring_one_home(asked: Asked, config: Mapping[str, Any], name: str, why: str
     for one in host.of_site(site).values():
         try:
             with connection.opened(one) as way:
-                lacks = home.lacks(way, config, name)
+                lacks = sync_home.lacks(way, config, name)
                 if not lacks:
                     begun = f"{host.HERE}  {name} {label}"
                     say(f"home    {begun}: it comes from {one.name}; here: {why}")
                     with moving.shown(begun, say) as show:
-                        home.bring(way, config, name, show)
+                        sync_home.bring(way, config, name, show)
                     return
                 faults.append(f"{one.name}: {'; '.join(lacks)}")
         except Faults:

@@ -10,7 +10,7 @@ from thunder.ground import schema_faults, wording
 SHORTHAND = (
     "window", "target", "jobs", "dry_run", "force", "wait", "retries", "outputs", "deep",
     "mend", "eval_every", "save_every", "stall_seconds", "start_seconds",
-    "lease_seconds", "max_cells",
+    "unattended_seconds", "max_cells",
 )  # fmt: skip
 # What a command asks of all its cells at once; and what is filled in when a job is made.
 OF_ALL = (

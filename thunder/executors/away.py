@@ -1,4 +1,4 @@
-"""The process that owns a run on a host: detached, on a lease, watching as a runner would.
+"""The process that owns a run on a host: detached, watching as a runner would.
 
 It keeps what whoever comes to ask needs: the events, a manifest of what they speak of, and at the
 end how it ended. Nobody needs to ask while it works.
@@ -35,11 +35,11 @@ class Work:
     """One attempt of a run on this machine.
 
     Args:
-        lease: seconds after which the run ends by itself when nobody asked.
+        unattended: seconds after which the run ends by itself when nobody asked.
     """
 
-    def __init__(self, run: Run, own: Path, lease: float) -> None:
-        self.run, self.own, self.lease = run, own, lease
+    def __init__(self, run: Run, own: Path, unattended: float) -> None:
+        self.run, self.own, self.unattended = run, own, unattended
         self.stopping = place.Stop()
         self.expired = False
         self._asked, self._asked_at = time.time(), time.monotonic()  # by two clocks
@@ -80,7 +80,7 @@ class Work:
             self._asked, self._asked_at = latest, time.monotonic()
         # By both clocks: one stands still while the machine sleeps, the other can be set.
         silent = max(time.monotonic() - self._asked_at, time.time() - latest)
-        self.expired = self.expired or silent > self.lease
+        self.expired = self.expired or silent > self.unattended
         if self.expired or os.path.lexists(self.own / STOP):
             self.stopping.set()
 
@@ -120,7 +120,7 @@ def _work(run: Run, own: Path, function: str, held: lock.Lock) -> None:
     files.write_json(own.parent / HOLDER, {"owner": own.name})
     (own / _RESERVE).write_bytes(os.urandom(_RESERVE_BYTES))
     runtime = run.record()["attempts"][-1]["runtime"]
-    work = Work(run, own, runtime["lease_seconds"])
+    work = Work(run, own, runtime["unattended_seconds"])
     signal.signal(signal.SIGTERM, lambda *_: work.stopping.set())
     here = {"host": provenance.host(), "versions": provenance.versions()}
     work.tell({"event": "host", **here})

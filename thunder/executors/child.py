@@ -16,7 +16,7 @@ from pathlib import Path
 
 from thunder.ground import owned, run_files
 from thunder.ground.errors import Stopped, ThunderError, cause_of, message_of, of_os_error
-from thunder.hosts import lease
+from thunder.hosts import lifeline
 from thunder.hosts.pipe import emitter
 
 TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-op job
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A beat is the process's: what the lane says is told apart.
-    lease.watch(_stop_main, lambda: emit({"event": "alive"}), _BEAT_SECONDS)
+    lifeline.watch(_stop_main, lambda: emit({"event": "alive"}), _BEAT_SECONDS)
     try:
         result = _call(function, folder, emit)
         sys.stdout.flush()  # to the log, while it can still be told that this has no room
@@ -82,7 +82,7 @@ def _call(function: str, folder: Path, emit: Callable[[dict[str, Any]], None]) -
 def _stop_main() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     threading.Event().wait(_STOP_SECONDS)
-    lease.leave()
+    lifeline.leave()
 
 
 def _stop(*_: object) -> None:

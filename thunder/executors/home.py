@@ -1,22 +1,20 @@
 """What a run on a host made comes home while it goes on: as its manifest has it, or not at all."""
 
-import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thunder.executors import away
-from thunder.ground import digest, files, run_files, schema
-from thunder.ground.errors import Faults, ThunderError
-from thunder.hosts import transfer
-from thunder.hosts.connection import Connection, Lost
+from thunder.ground import files, run_files, schema
+from thunder.ground.errors import Faults
+from thunder.hosts import fetching
+from thunder.hosts.connection import Connection
 from thunder.runs import listing, mirror
 from thunder.runs.run import Run
 
-_INCOMING, _GONE = ".incoming", ".gone"
+_GONE = ".gone"
 _TRIES = 5  # against files that are written anew while they come
 _AGAIN_SECONDS = 0.5
 _LIST_SECONDS = 60.0
@@ -50,7 +48,8 @@ def bring(
             _have_listed_anew(way, own, f"{far}/{run_files.LOCK}")
         artifacts = _artifacts(way, far)
         lacking = [name for name, one in artifacts.items() if not _is_here(folder, one, known)]
-        wrong = _pull(way, far, folder, [artifacts[name] for name in lacking], stop)
+        wanted = [artifacts[name] for name in lacking]
+        wrong = fetching.pull(way, far, wanted, folder, stop=stop)
         if not wrong:
             _settle(way.host.name, far, folder, artifacts, lacking)
             return lacking
@@ -89,93 +88,13 @@ def _is_here(folder: Path, artifact: Mapping[str, Any], known: listing.Digests) 
     return listing.digest_of(path, known) == (artifact["bytes"], artifact["sha256"])
 
 
-def _pull(
-    way: Connection,
-    far: str,
-    folder: Path,
-    artifacts: Sequence[Mapping[str, Any]],
-    stop: Callable[[], bool],
-) -> list[str]:
-    """Pull files to a folder beside; return what is wrong with what came."""
-    if not artifacts:
-        return []
-    beside = folder / _INCOMING
-    try:
-        transfer.pull(way, far, [one["path"] for one in artifacts], beside, stop)
-    except ThunderError as error:
-        if isinstance(error, Lost) or error.cause != "data":
-            raise
-        return [str(error)]  # gone since it was listed
-    return [f"{one['path']}: {why}" for one in artifacts if (why := _fault(beside, one))]
-
-
-def _fault(beside: Path, artifact: Mapping[str, Any]) -> str:
-    """Return what is wrong with a file that came, and remove it; nothing when it is right."""
-    path = beside / artifact["path"]
-    if link := _link_on(beside, artifact["path"]):
-        link.unlink()  # what it leads to is not ours to touch
-        return "a link there, where a file was expected"
-    if _cut(path, artifact["bytes"]) and digest.of_file(path) == artifact["sha256"]:
-        return ""
-    _remove(path)
-    return "its bytes are others"
-
-
-def _link_on(beside: Path, name: str) -> Path | None:
-    """Return the first link on the way from a folder to a file in it."""
-    way = [beside / one for one in [*Path(name).parents][-2::-1]] + [beside / name]
-    return next((one for one in way if one.is_symlink()), None)
-
-
-def _cut(path: Path, size: int) -> bool:
-    """Cut off what was added to a file since it was listed, and have it on disk."""
-    if not os.path.lexists(path):
-        return False
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_size < size:
-        return False
-    if found.st_size > size:
-        os.truncate(path, size)
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-    return True
-
-
-def _place(folder: Path, names: Sequence[str]) -> None:
-    """Move files to their places; a folder that is new appears whole."""
-    beside = folder / _INCOMING
-    _keep_only(beside, {beside / name for name in names})
-    whole = {_highest_new(folder, name) for name in names}
-    # Folders first: what lies beside them may speak of them.
-    for name in sorted(whole, key=lambda one: (not (beside / one).is_dir(), one)):
-        (beside / name).replace(folder / name)
-    if beside.is_dir():
-        shutil.rmtree(beside)
-
-
-def _keep_only(beside: Path, wanted: set[Path]) -> None:
-    """Remove what an earlier pull left that is not wanted any more."""
-    for path in sorted(beside.rglob("*"), reverse=True):
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path not in wanted:
-            path.unlink()
-
-
-def _highest_new(folder: Path, name: str) -> str:
-    """Return the highest folder above a file that is not there yet, or the file."""
-    above = [*Path(name).parents][-2::-1]
-    return next((one.as_posix() for one in above if not (folder / one).exists()), name)
-
-
 def _settle(host: str, far: str, folder: Path, artifacts: Artifacts, new: Sequence[str]) -> None:
     """Have here what lies there: what is new gets its place, what was removed there goes."""
     before = mirror.read(folder).get(host, {}).get("artifacts", [])
     gone = [one for one in before if one["path"] not in artifacts]
     # Whatever lies here of that host is known, whenever this process is killed.
     mirror.note(folder, host, far, [*artifacts.values(), *gone])
-    _place(folder, new)
+    fetching.place(folder, new)
     for name in _highest_gone(folder, [one["path"] for one in gone], artifacts):
         _remove(folder / _GONE)  # of one that was killed here
         (folder / name).replace(folder / _GONE)  # at once, not file by file

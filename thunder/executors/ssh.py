@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import seats, sending, watching, ways
+from thunder.executors import capacity, owner, sending, watching, ways
 from thunder.executors.place import Ending, Order, Stop
 from thunder.executors.watching import Event, Living
 from thunder.ground import files, run_files
@@ -42,7 +42,7 @@ def start(order: Order) -> Away:
     record = files.read_json(order.folder / run_files.RECORD)
     run = Away(order, record["attempts"][-1]["runtime"])
     if claim := claims.of_record(order.folder, record):
-        seats.hold(claim.host["name"])
+        capacity.hold(claim.host["name"])
         run.living = _living(run, claim, ways.Way(Host(**claim.host)))
     return run
 
@@ -62,7 +62,7 @@ def follow(run: Away, stopping: Stop) -> Iterator[Event]:
         try:
             yield from watching.watch(run.living, stopping)
             return
-        except sending.NotBegun as error:
+        except owner.NotBegun as error:
             yield from _elsewhere(run, error)
 
 
@@ -73,12 +73,12 @@ def stop(run: Away) -> None:
         return
     try:
         if not (living.ended or living.is_left or living.is_gone):
-            sending.end(living.way.connection(), living.claim)
+            owner.end(living.way.connection(), living.claim)
             claims.drop(living.folder)
     except ThunderError:
         pass  # its claim stays: no other host gets the run before that is void
     finally:
-        seats.leave(living.host)
+        capacity.give_back(living.host)
         living.way.close()
 
 
@@ -101,7 +101,7 @@ def release(folder: Path) -> None:
         return
     try:
         with ways.to(Host(**claim.host)) as way:
-            sending.end(way, claim)
+            owner.end(way, claim)
     except ThunderError as error:
         if not claim.is_void:
             until = time.strftime("%Y-%m-%d %H:%M", time.localtime(claim.deadline))
@@ -117,11 +117,11 @@ def tell_to_end(claim: Claim) -> None:
         ThunderError: the host is out of reach.
     """
     with ways.to(Host(**claim.host)) as way:
-        sending.tell_to_end(way, claim)
+        owner.tell_to_end(way, claim)
 
 
 def _living(run: Away, claim: Claim, way: ways.Way) -> Living:
-    return Living(run.order, run.runtime["lease_seconds"], claim, way)
+    return Living(run.order, run.runtime["unattended_seconds"], claim, way)
 
 
 def _claimed(run: Away, way: ways.Way, stopping: Stop) -> Generator[Event, None, Claim]:
@@ -139,7 +139,7 @@ def _claimed(run: Away, way: ways.Way, stopping: Stop) -> Generator[Event, None,
                 return claiming.result()
 
 
-def _elsewhere(run: Away, error: sending.NotBegun) -> Iterator[Event]:
+def _elsewhere(run: Away, error: owner.NotBegun) -> Iterator[Event]:
     """Give a run that did not begin on its host to another one.
 
     Raises:
@@ -151,7 +151,7 @@ def _elsewhere(run: Away, error: sending.NotBegun) -> Iterator[Event]:
         raise error
     yield {"event": "warning", "text": f"{error}; it is begun on another host"}
     claims.drop(run.order.folder)
-    seats.leave(name)
+    capacity.give_back(name)
     run.living.way.close()
     run.living = None
 
@@ -161,12 +161,12 @@ def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
     site = run.runtime["site"]
     hosts, besides = of_site(site), run.besides
     while run.living is None:
-        name = seats.take(site["runs_on"], run.runtime["jobs"], stopping, besides)
+        name = capacity.take(site["runs_on"], run.runtime["jobs"], stopping, besides)
         way = ways.Way(hosts[name])
         try:
             yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
             claim = yield from _claimed(run, way, stopping)
-            seats.answered(name)
+            capacity.answered(name)
             run.living = _living(run, claim, way)
         except ThunderError as error:
             if error.cause not in _HOST_FAULTS:
@@ -174,16 +174,18 @@ def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
             if isinstance(error, Lost):
                 way.drop()
             # Of its kind alone, or of every run: told once, not for each.
-            is_news = isinstance(error, sending.Unfit) or seats.refuse(name, error)
-            may_return = seats.may_return(name)
+            is_news = isinstance(error, sending.Unfit) or capacity.refuse(name, error)
+            may_return = capacity.may_return(name)
             if not may_return:
                 besides[name] = error
             if is_news:
                 what = (
-                    f"waited for, for {seats.RETURN_SECONDS:g} s" if may_return else "not run there"
+                    f"waited for, for {capacity.RETURN_SECONDS:g} s"
+                    if may_return
+                    else "not run there"
                 )
                 yield {"event": "warning", "text": f"{error}; {what}"}
         finally:
             if run.living is None:
-                seats.leave(name)
+                capacity.give_back(name)
                 way.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import away, home, sending
+from thunder.executors import away, home, owner
 from thunder.executors.place import Gone, Order, Stop
 from thunder.executors.ways import Way
 from thunder.ground.errors import Faults, ThunderError
@@ -33,14 +33,14 @@ class Living:
 
     Args:
         order: with the folder of the run here.
-        lease: seconds after which it ends by itself there when nobody asks.
+        unattended: seconds after which it ends by itself there when nobody asks.
         ended: how it ended there, as its last word there has it.
         pause: between two tries to reach the host; 0 while it is within reach.
         known: digests of the files here.
     """
 
     order: Order
-    lease: float
+    unattended: float
     claim: Claim
     way: Way
     ended: dict[str, Any] | None = None
@@ -84,7 +84,7 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
         run.pause = 0.0
         yield {"event": "note", "text": f"{run.host} is within reach again"}
     if stopping.is_set():
-        sending.tell_to_end(way, run.claim)
+        owner.tell_to_end(way, run.claim)
     answer = _asked(run, way)
     for line in answer["text"].splitlines(keepends=True):
         event = json.loads(line)
@@ -97,15 +97,17 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
 
 
 def _asked(run: Living, way: Connection) -> dict[str, Any]:
-    """Ask for the next events, which renews the lease."""
-    own = sending.own_folder(run.claim)
-    if run.claim.deadline < sending.earliest_deadline(run.lease):  # before the host counts from now
-        run.claim = replace(run.claim, deadline=sending.deadline(run.lease))
+    """Ask for the next events, which renews the claim."""
+    own = owner.own_folder(run.claim)
+    if run.claim.deadline < claims.earliest_deadline(
+        run.unattended
+    ):  # before the host counts from now
+        run.claim = replace(run.claim, deadline=claims.deadline(run.unattended))
         claims.write(run.folder, run.claim)
-    seconds = min(_POLL_SECONDS, run.lease / 4)
+    seconds = min(_POLL_SECONDS, run.unattended / 4)
     answer = way.call(
         "follow", path=f"{own}/{away.EVENTS}", offset=run.claim.offset, seconds=seconds,
-        lock=sending.lock_of(run.claim.folder), renewed=f"{own}/{away.RENEWED}",
+        lock=owner.lock_of(run.claim.folder), renewed=f"{own}/{away.RENEWED}",
         within=seconds + _ANSWER_SECONDS,
     )  # fmt: skip
     return dict(answer)
@@ -138,7 +140,7 @@ def _note(run: Living, size: int, name: str) -> None:
 
 
 def _bring(run: Living, way: Connection, stopping: Stop) -> None:
-    own = sending.own_folder(run.claim)
+    own = owner.own_folder(run.claim)
     try:
         home.bring(
             way, run.claim.folder, own, run.folder, run.known,
@@ -156,12 +158,13 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     Raises:
         Gone: it did not end, or because nobody asked for it.
     """
-    path = f"{sending.own_folder(run.claim)}/{away.ENDING}"
+    path = f"{owner.own_folder(run.claim)}/{away.ENDING}"
     ended = json.loads(way.call("read", path=path) or "null")
-    if ended is None and not sending.has_begun(way, run.claim):
+    if ended is None and not owner.has_begun(way, run.claim):
         if stopping.only_ends:
+            owner.give_up(way, run.claim)
             raise _gone(run, "the run had not begun there")
-        return sending.spawn(way, run.claim, run.order.function)
+        return owner.spawn(way, run.claim, run.order.function)
     if ended is None:
         is_same = way.call("facts", folder=run.claim.folder)["boot"] == run.claim.boot
         how = "its process there is gone" if is_same else "the machine was started anew"
@@ -174,7 +177,7 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     if run.is_left:
         return None
     if ended["expired"] and ended["error"]:
-        raise _gone(run, f"nobody asked for the run for {run.lease:g} s, so it ended itself")
+        raise _gone(run, f"nobody asked for the run for {run.unattended:g} s, so it ended itself")
     run.ended = ended
     return None
 
@@ -194,7 +197,7 @@ def _out_of_reach(run: Living, stopping: Stop, error: Lost) -> Iterator[Event]:
     """
     run.way.drop()
     if run.claim.is_void:
-        raise _gone(run, f"out of reach for longer than the lease of the run: {error}")
+        raise _gone(run, f"out of reach for longer than the run goes on unattended: {error}")
     if not run.pause:
         until = time.strftime("%H:%M:%S", time.localtime(run.claim.deadline))
         text = f"{run.host} is out of reach; the run goes on there, and no other host gets it "

@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(descriptor)
         os.chmod(name, 0o644)
         os.replace(name, path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -174,13 +174,13 @@ def fresh_folder(target: Path) -> Iterator[Path]:
         yield work
         work.chmod(0o755)
         for path in [*work.rglob("*"), work]:
-            _sync(path)
+            sync(path)
         try:
             work.rename(target)
         except OSError:
             if not target.is_dir():
                 raise
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         os.close(descriptor)
         shutil.rmtree(work, ignore_errors=True)
@@ -215,7 +215,7 @@ def _remove_unheld(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have a file, or the names in a folder, on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -1,11 +1,49 @@
 """How far files are that are on their way: bytes, rate, the time that is left."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from thunder.ground.errors import ThunderError
 
 _LINE_SECONDS = 10.0  # between two lines
+_LOOK_SECONDS = 0.5
+_END_SECONDS = 1.0
 
-Show = Callable[[int, int], None]
+Show = Callable[[int, int], None]  # bytes that are there, of so many
+
+
+def silent(done: int, of: int) -> None:
+    """Show nothing."""
+
+
+@contextmanager
+def watched(size: Callable[[], int], total: int, show: Show) -> Iterator[None]:
+    """Tell now and then how much is there of what the block brings.
+
+    Args:
+        size: asks how many bytes are there.
+    """
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            try:
+                there = size()
+            except ThunderError:  # whoever waits for the files hears of it
+                return
+            if not ended.is_set():
+                show(min(total, there), total)
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield
+        show(total, total)
+    finally:
+        ended.set()
+        looking.join(_END_SECONDS)  # it may wait for a host that hashes for minutes
 
 
 def lines(label: str, say: Callable[[str], None]) -> Show:

@@ -7,8 +7,8 @@ from pathlib import Path
 from thunder.ground import digest
 from thunder.ground.errors import ThunderError
 from thunder.ground.places import SHIPPED
-from thunder.hosts import delivery, requirements
-from thunder.hosts.connection import Connection, Lost
+from thunder.hosts import delivery, programs, requirements
+from thunder.hosts.connection import Connection
 from thunder.hosts.requirements import Part
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -41,7 +41,7 @@ def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
         ThunderError: there is none, and what to do.
     """
     host, parts = way.host, requirements.parts(extras)
-    again = " ".join(["thunder hosts prepare", host.name, *(f"--extra {name}" for name in extras)])
+    again = prepare_command(host.name, extras)
     if folder := prepared(way, parts):
         if reason := fault(way, python_in(folder), parts):
             text = f"{folder} cannot run thunder any more: {reason}; {again}"
@@ -60,6 +60,11 @@ def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
     return str(way.call("placed", path=host.environment))
 
 
+def prepare_command(name: str, extras: Sequence[str] = ()) -> str:
+    """Return the command that makes an environment on a host."""
+    return " ".join(["thunder hosts prepare", name, *(f"--extra {extra}" for extra in extras)])
+
+
 def prepared(way: Connection, parts: Mapping[str, Part]) -> str | None:
     """Return the folder of an environment that was made of these parts, in these versions."""
     for row in way.call("environments", folder=f"{way.host.workspace}/env"):
@@ -75,15 +80,11 @@ def python_in(folder: str) -> str:
 
 def fault(way: Connection, python: str, parts: Mapping[str, Part]) -> str:
     """Say why a Python there cannot run thunder; nothing where it can."""
-    words = [python, "-c", requirements.script(parts)]
     try:
-        done = way.call("run", words=words, seconds=_ASK_SECONDS, within=_ASK_SECONDS + 1)
-    except Lost:
-        raise
-    except ThunderError as error:  # it is not there, or does not end
-        return str(error).partition(": ")[2]
-    last = (done["err"].strip().splitlines() or [f"it ended with {done['code']}"])[-1]
-    return last if done["code"] else ""
+        programs.output(way, [python, "-c", requirements.script(parts)], _ASK_SECONDS)
+    except programs.Failed as error:
+        return error.reason
+    return ""
 
 
 def unmade(way: Connection, reason: str) -> ThunderError:

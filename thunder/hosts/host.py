@@ -43,6 +43,16 @@ def of_site(site: Mapping[str, Any]) -> dict[str, Host]:
     }
 
 
+def name_here(site: Mapping[str, Any]) -> str:
+    """Return what a site calls this machine: the name of a host of ranks that it does not describe.
+
+    A site as a host is told of it says so itself, by `here`.
+    """
+    names = (str(one["name"]) for one in site["ranks_on"])
+    own = (name for name in names if name not in site.get("hosts", {}))
+    return str(site.get("here") or next(own, HERE))
+
+
 def in_blocks(places: Sequence[Item], ranks: int) -> list[Item]:
     """Return the place of each rank: neighbours share a place before the next one begins."""
     return [places[rank * len(places) // ranks] for rank in range(ranks)]

@@ -2,7 +2,7 @@
 
 What comes through standard input goes to the process, but for the beats: they only say that
 somebody is there. When that pipe ends, or is silent for so long that the link must be cut, the
-process loses its lease, and then its life.
+process loses its lifeline, and then its life.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _END_SECONDS = 3.0
 
 
 def hold(words: Sequence[str], silent: float = SILENT_SECONDS) -> int:
-    """Run a command on the lease of this process, and return how it ended."""
+    """Run a command on the lifeline of this process, and return how it ended."""
     held = process.start(words, stdout=1, stderr=2)
     threading.Thread(target=_pass_on, args=(held, silent), daemon=True).start()
     code = process.wait(held) or 0

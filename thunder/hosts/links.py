@@ -1,70 +1,94 @@
-"""The ring's link, measured between the hosts themselves, and shares of rows for their speeds."""
+"""The links that a ring goes by, measured between its hosts themselves."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from thunder.ground.errors import ThunderError
-from thunder.hosts.connection import Connection
+from thunder.ground.errors import ThunderError, reason_of
+from thunder.hosts.connection import Connection, Lost
+from thunder.hosts.far import link
+from thunder.hosts.far.refusal import Refused
 
-_LISTEN_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
-_ROUNDS = 50
-_ALIKE = 1.25  # speeds that differ by less are not worth other shares
-_LARGEST = 4  # of a weight for the slowest: small weights are small batches
+_LISTEN_SECONDS = 3 * _CONNECT_SECONDS
+_ANSWER_SECONDS = 2 * _CONNECT_SECONDS
+_ROUNDS = 20
+
+Item = TypeVar("Item")
 
 
-def measured(
-    ways: Mapping[str, Connection], ranks_on: Sequence[Mapping[str, str]]
-) -> list[dict[str, Any]]:
-    """Return the way of a byte from each host of ranks to the next and back, in milliseconds.
+@dataclass(frozen=True)
+class Node:
+    """A host of a ring.
 
     Args:
-        ranks_on: name and address of each; hosts without an open way are left out.
+        name: of the host.
+        address: that it has on the ring.
+        way: to a host behind ssh; None: this machine.
     """
-    if len(ranks_on) < 2:
-        return []
-    pairs = zip(ranks_on, [*ranks_on[1:], ranks_on[0]], strict=True)
-    return [
-        _link(ways[one["name"]], ways[other["name"]], other["address"])
-        for one, other in pairs
-        if one["name"] in ways and other["name"] in ways
-    ]
+
+    name: str
+    address: str
+    way: Connection | None
+
+    def call(self, op: str, **arguments: Any) -> Any:
+        """Ask the host what its agent answers; this machine answers for itself.
+
+        Raises:
+            Lost: there is no way to it.
+            ThunderError: it refuses, with its reason.
+        """
+        if self.way:
+            return self.way.call(op, within=_ANSWER_SECONDS, **arguments)
+        try:
+            return getattr(link, op)(**arguments)
+        except (OSError, Refused) as error:
+            why = reason_of(error) if isinstance(error, OSError) else str(error)
+            raise ThunderError(f"host {self.name}: {why}", "environment") from error
 
 
-def _link(one: Connection, other: Connection, address: str) -> dict[str, Any]:
-    row = {"from": one.host.name, "to": other.host.name, "address": address}
+@dataclass(frozen=True)
+class Link:
+    """The way of a byte from one host of a ring to the next.
+
+    Args:
+        ms: there and back, None where it does not arrive.
+        fault: why it does not.
+    """
+
+    one: Node
+    other: Node
+    ms: float | None
+    fault: str
+
+
+def pairs(hosts: Sequence[Item]) -> list[tuple[Item, Item]]:
+    """Return each host of a ring with the next one; a single host has no link."""
+    return list(zip(hosts, [*hosts[1:], hosts[0]], strict=True)) if len(hosts) > 1 else []
+
+
+def measured(one: Node, other: Node) -> Link:
+    """Measure a link, in the direction in which a rank of the one connects to the other.
+
+    Raises:
+        Lost: there is no way to one of them, which says nothing of their link.
+    """
+    to = {"address": other.address, "seconds": _CONNECT_SECONDS, "rounds": _ROUNDS}
     try:
-        port = other.call("listen", address=address, seconds=_LISTEN_SECONDS)
+        port = other.call("listen", address=other.address, seconds=_LISTEN_SECONDS)
+    except Lost:
+        raise
     except ThunderError as error:
-        why = f"{other.host.name} cannot listen at {address}: {_reason(error)}"
-        return {**row, "ms": None, "fault": f"{why}; is it the address of its end of the link?"}
-    asked = {"address": address, "port": port, "rounds": _ROUNDS, "seconds": _CONNECT_SECONDS}
+        why = f"{other.name} cannot listen at {other.address}: {_reason(error)}"
+        return Link(one, other, None, f"{why}; is it the address of its end of the link?")
     try:
-        return {**row, "ms": one.call("ping", **asked), "fault": ""}
+        return Link(one, other, float(one.call("ping", port=port, **to)), "")
+    except Lost:
+        raise
     except ThunderError as error:
-        why = f"{_reason(error)}; is the cable in, and the link up?"
-        return {**row, "ms": None, "fault": why}
+        return Link(one, other, None, f"{_reason(error)}; is the cable in, and the link up?")
 
 
 def _reason(error: ThunderError) -> str:
     """Return what a host refused, without its name."""
-    return str(error).partition("): ")[2] or str(error)
-
-
-def rank_weights(speeds: Sequence[float | None]) -> list[int] | None:
-    """Return small whole shares of rows that are near the speeds of ranks, None: equal ones do."""
-    known = [speed for speed in speeds if speed]
-    if len(known) < len(speeds) or len(known) < 2 or max(known) <= _ALIKE * min(known):
-        return None
-    ratios = [speed / min(known) for speed in known]
-    candidates = [[round(scale * ratio) for ratio in ratios] for scale in range(1, _LARGEST + 1)]
-    return min(candidates, key=lambda weights: (_unused(weights, known), max(weights)))
-
-
-def _unused(weights: Sequence[int], speeds: Sequence[float]) -> float:
-    """Return the share of all speed that is waited away, to a twentieth: a step ends with the last.
-
-    A twentieth, so that large weights win nothing by being a little nearer.
-    """
-    step = max(weight / speed for weight, speed in zip(weights, speeds, strict=True))
-    return round(20 * (1 - sum(weights) / step / sum(speeds)))
+    return str(error).partition(": ")[2]

@@ -1,37 +1,23 @@
-"""An environment made on a host: venv and pip there, in the versions that are here.
+"""Environments made on hosts: venv and pip there, in the versions that are here.
 
-It is made by a process of its own there. Who asked may lose the way, or ask twice: the second
-follows what goes on.
+Who asked may lose the way, or ask twice: the second follows what goes on.
 """
 
-import json
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest
 from thunder.ground.errors import Stopped, ThunderError
-from thunder.hosts import base_python, connection, environment, lending, requirements
+from thunder.hosts import building, connection, environment, lending
 from thunder.hosts.connection import Connection
-from thunder.hosts.far import builder
-from thunder.hosts.far.environments import WHOLE
 from thunder.hosts.host import Host
 from thunder.hosts.requirements import Part
 
 SECONDS = 1800.0
-_POLL_SECONDS = 1.0
-_BEGIN_SECONDS = 15.0
-_LOOK_SECONDS = 0.2
-_KILL_SECONDS = 5.0
-_WIDTH = 100
-_TELLING = re.compile(r"Downloading |Building |Installing |ERROR: |WARNING: ")
-_NO_WAY = ("NewConnectionError", "name resolution", "Network is unreachable", "ConnectTimeout")
 
 
 @dataclass(frozen=True)
@@ -46,23 +32,6 @@ class Prepared:
     folder: str
     is_new: bool
     seconds: float
-
-
-@dataclass(frozen=True)
-class _Work:
-    """An environment that is being made.
-
-    Args:
-        python: that it is made with.
-        target: where it will be.
-        folder: of who makes it: the plan, the log, the outcome.
-    """
-
-    way: Connection
-    parts: Mapping[str, Part]
-    python: Mapping[str, Any]
-    target: str
-    folder: str
 
 
 def prepare(
@@ -89,21 +58,22 @@ def prepare(
     there = environment.prepared(way, parts)
     if there and not environment.fault(way, environment.python_in(there), parts):
         return Prepared(there, False, time.monotonic() - begun)
-    work = _work(way, parts)
-    tell(f"Python {work.python['version']}, {work.python['path']}")
+    build = building.of(way, parts)
+    tell(f"Python {build.python['version']}, {build.python['path']}")
     with _network(way, lends_network) as variables:
-        pid = None
-        if way.call("is_locked", path=f"{work.folder}/{builder.LOCK}"):
+        number = building.begin(build, seconds, variables, stop)
+        if number is None:
             tell("is being made already; following it")
-        else:
-            pid = _begin(work, seconds, variables)
-        outcome = _followed(work, tell, stop, time.monotonic() + seconds + _BEGIN_SECONDS)
+        deadline = time.monotonic() + seconds + building.BEGIN_SECONDS
+        outcome = building.follow(build, tell, stop, deadline)
     if outcome is None:
-        raise _stopped(way, pid)
+        if number is not None:
+            building.kill(build, number)
+        raise Stopped(f"host {way.host.name}: stopped while an environment was made")
     if outcome["code"]:
-        raise _failure(work, outcome)
-    way.call("remove", path=work.folder, below=way.host.workspace)
-    return Prepared(work.target, outcome["is_new"], time.monotonic() - begun)
+        raise building.failure(build, outcome)
+    building.tidy(build)
+    return Prepared(build.target, outcome["is_new"], time.monotonic() - begun)
 
 
 def on_hosts(
@@ -132,7 +102,7 @@ def on_hosts(
             say(f"FAIL  {str(error).removeprefix(f'host {host.name}: ')}")
             return row | {"fault": str(error)}
         how = f"made in {made.seconds:.0f} s" if made.is_new else "is there already: nothing to do"
-        say(f"PASS  {_shown(host, made.folder)} {how}")
+        say(f"PASS  {building.shown(host, made.folder)} {how}")
         return row | asdict(made)
 
     with ThreadPoolExecutor(len(hosts)) as pool:
@@ -142,108 +112,5 @@ def on_hosts(
             stopping.set()  # Ctrl-C: the others are not waited for
 
 
-def _work(way: Connection, parts: Mapping[str, Part]) -> _Work:
-    python = base_python.of(way)
-    content = digest.of_value([*(part.digest for part in parts.values()), python["version"]])
-    name = content[: environment.ID]
-    place = f"{environment.workspace(way)}/env"
-    folder = way.call("folder", path=f"{place}/.making-{name}")
-    return _Work(way, parts, python, f"{place}/{name}", folder)
-
-
-def _plan(work: _Work, seconds: float) -> dict[str, Any]:
-    inner = environment.python_in(work.target)
-    pip = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    pip += ["--progress-bar", "off"]
-    lists = ["-r", f"{work.folder}/requirements.txt", "-c", f"{work.folder}/constraints.txt"]
-    return {
-        "target": work.target,
-        "seconds": seconds,
-        "steps": [
-            ["venv", [work.python["path"], "-m", "venv", work.target]],
-            ["pip", [inner, *pip, *lists]],
-            ["import", [inner, "-c", requirements.script(work.parts)]],
-        ],
-        "whole": WHOLE,
-        "says": {
-            "parts": {name: part.digest for name, part in work.parts.items()},
-            "python": work.python["version"],
-        },
-    }
-
-
-def _begin(work: _Work, seconds: float, variables: Mapping[str, str]) -> int:
-    """Start a builder; return its number."""
-    way, folder = work.way, work.folder
-    for name in (builder.LOG, builder.OUTCOME):
-        way.call("remove", path=f"{folder}/{name}", below=folder)
-    wanted = {line for part in work.parts.values() for line in part.wanted}
-    pins = {line for part in work.parts.values() for line in part.pins}
-    for name, lines in (("requirements", wanted), ("constraints", pins)):
-        way.call("write", path=f"{folder}/{name}.txt", text="\n".join([*sorted(lines), ""]))
-    way.call("write", path=f"{folder}/{builder.PLAN}", text=json.dumps(_plan(work, seconds)))
-    program = Path(builder.__file__).read_text(encoding="utf-8")
-    words = [work.python["path"], "-u", "-c", program, folder]
-    pid = way.call("spawn", words=words, folder=folder, log=builder.LOG, environment=variables)
-    return int(pid)
-
-
 def _network(way: Connection, lends: bool) -> AbstractContextManager[dict[str, str]]:
     return lending.network(way) if lends else nullcontext({})
-
-
-def _followed(
-    work: _Work, tell: Callable[[str], None], stop: Callable[[], bool], deadline: float
-) -> dict[str, Any] | None:
-    """Tell what a builder says until it has ended; return its outcome, None: to be stopped."""
-    way, lock = work.way, f"{work.folder}/{builder.LOCK}"
-    log, offset = f"{work.folder}/{builder.LOG}", 0
-    heard = time.monotonic()  # when it was seen at work
-    while time.monotonic() < deadline and time.monotonic() - heard < _BEGIN_SECONDS:
-        if stop():
-            return None
-        part = way.call("follow", path=log, offset=offset, seconds=_POLL_SECONDS, lock=lock)
-        offset = part["offset"]
-        for line in filter(_TELLING.match, map(str.strip, part["text"].splitlines())):
-            tell(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…")
-        if part["held"] or part["text"]:
-            heard = time.monotonic()
-        elif outcome := way.call("read", path=f"{work.folder}/{builder.OUTCOME}"):
-            return dict(json.loads(outcome))
-        elif _is_whole(work):  # who was first to see its end has removed its outcome
-            return {"step": None, "code": 0, "is_new": True}
-        else:
-            time.sleep(_LOOK_SECONDS)
-    return {"step": "builder", "code": "gone without a word"}
-
-
-def _is_whole(work: _Work) -> bool:
-    is_there = environment.prepared(work.way, work.parts) == work.target
-    python = environment.python_in(work.target)
-    return is_there and not environment.fault(work.way, python, work.parts)
-
-
-def _stopped(way: Connection, pid: int | None) -> Stopped:
-    """End the builder, if it was started here, and return what is told."""
-    if pid is not None:
-        way.call("run", words=["kill", str(pid)], seconds=_KILL_SECONDS)
-    return Stopped(f"host {way.host.name}: stopped while an environment was made")
-
-
-def _failure(work: _Work, outcome: Mapping[str, Any]) -> ThunderError:
-    said = work.way.call("read", path=f"{work.folder}/{builder.LOG}") or ""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    last = [*errors[:1], *reversed(lines), "it said nothing"][0]
-    if isinstance(outcome["code"], str):
-        last = outcome["code"]
-    if any(word in said for word in _NO_WAY):
-        last = "no way from there to the package index (--lend-network: through this machine)"
-    where = f"{_shown(work.way.host, work.folder)}/{builder.LOG}"
-    reason = f"{outcome['step']}: {last}; all that was said is in {where}"
-    return environment.unmade(work.way, reason)
-
-
-def _shown(host: Host, folder: str) -> str:
-    """Return a folder of environments as it can be typed there."""
-    return f"{host.workspace}/env/{folder.rpartition('/')[2]}"

@@ -1,4 +1,4 @@
-"""A process as who started it sees it: leader of its own session, on a lease, never left behind."""
+"""A process as who started it sees it: leader of its session, on a lifeline, never left behind."""
 
 import contextlib
 import math
@@ -28,7 +28,7 @@ def start(
     stderr: int | IO[Any],
     descriptors: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
-    """Start a command; the pipe to its standard input is its lease.
+    """Start a command; the pipe to its standard input is its lifeline.
 
     Args:
         descriptors: what it inherits besides its streams.
@@ -48,7 +48,7 @@ def end(processes: Iterable["subprocess.Popen[bytes]"], seconds: float) -> None:
     """End processes and what they started; return when they are gone.
 
     Args:
-        seconds: how long all of them may take to go by themselves when their leases are gone.
+        seconds: how long all of them may take to go by themselves when their lifelines are gone.
     """
     every, deadline = list(processes), time.monotonic() + seconds
     for process in every:

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, examination, links
-from thunder.hosts.connection import Connection
+from thunder.hosts import connection, examination, links, rank_weights
+from thunder.hosts.connection import Connection, Lost
 from thunder.hosts.host import Host
+from thunder.hosts.links import Node
 
 Row = dict[str, Any]
 
@@ -30,7 +31,7 @@ def of_hosts(
         with ThreadPoolExecutor(len(hosts)) as pool:
             for name, found in zip(ways, pool.map(examination.of, ways.values()), strict=True):
                 rows[name] |= found
-        ring = links.measured(ways, ranks)
+        ring = _links(ways, ranks)
         for name, way in ways.items() if speed else ():
             if rows[name]["environment"]:
                 rows[name] |= examination.speed(way)
@@ -42,7 +43,7 @@ def of_hosts(
         "hosts": list(rows.values()),
         "links": ring,
         "ready": is_ready,
-        "rank_weights": links.rank_weights(speeds),
+        "rank_weights": rank_weights.advised(speeds),
     }
 
 
@@ -68,6 +69,21 @@ def _opened(
         answers = dict(zip(hosts, pool.map(opened, hosts.values()), strict=True))
         ways = {name: way for name, way in answers.items() if isinstance(way, Connection)}
         yield ways, {name: _row(host, answers[name]) for name, host in hosts.items()}
+
+
+def _links(ways: Mapping[str, Connection], ranks_on: Sequence[Mapping[str, str]]) -> list[Row]:
+    """Return what is measured of each link of a ring of which both ends are open."""
+    nodes = [Node(one["name"], one["address"], ways.get(one["name"])) for one in ranks_on]
+    return [_link(*pair) for pair in links.pairs(nodes) if all(node.way for node in pair)]
+
+
+def _link(one: Node, other: Node) -> Row:
+    row = {"from": one.name, "to": other.name, "address": other.address}
+    try:
+        link = links.measured(one, other)
+    except Lost as error:
+        return {**row, "ms": None, "fault": str(error)}
+    return {**row, "ms": link.ms, "fault": link.fault}
 
 
 def _row(host: Host, answer: Connection | ThunderError) -> Row:

@@ -2,26 +2,21 @@
 
 import os
 import shlex
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import command, digest
+from thunder.ground import command, digest, moving
 from thunder.ground.errors import Faults, ThunderError
-from thunder.hosts import delivery, goods, transfer
+from thunder.hosts import delivery, goods, hashing
 from thunder.hosts.connection import Connection
 from thunder.hosts.goods import Goods
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
 
-Show = Callable[[int, int], None]  # bytes that are there, of so many
 _MAIN = "python -m thunder "
-_LOOK_SECONDS = 0.5
-_END_SECONDS = 1.0
 _UNFINISHED = ".incomplete"  # what the hub's client leaves of a download that stopped
 _SHOWN = 5
 _SPARE_BYTES = 64 << 20  # that a disk keeps free
@@ -79,7 +74,7 @@ def bring(
     way: Connection,
     item: Input,
     place: Place,
-    show: Show = lambda done, of: None,
+    show: moving.Show = moving.silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> State:
     """Have an input on a host, whole; returns what of it was there before.
@@ -100,7 +95,7 @@ def bring(
             raise _taken(way, wanted, before.differing, item)
         if files := [name for name in before.lacking if name in wanted.files]:
             _room(way, wanted.target, before.bytes)
-            _bring(way, wanted, files, before.bytes, right, show, stop)
+            _bring(way, wanted, files, right, show, stop)
         links = {name: to for name, to in wanted.links.items() if name in before.lacking}
         if links:  # last: there is no moment at which one leads to nothing
             way.call("link", folder=wanted.target, links=links)
@@ -136,7 +131,7 @@ def _state(way: Connection, wanted: Goods) -> tuple[State, dict[str, str]]:
     there = {row["path"]: row for row in everything}
     sizes = {name: path.stat().st_size for name, path in wanted.files.items()}
     same = [n for n in wanted.files if n in there and there[n]["bytes"] == sizes[n]]
-    sha256 = _listed(way, wanted.target, same, sum(sizes[n] for n in same)) if same else {}
+    sha256 = hashing.digests(way, wanted.target, same) if same else {}
     unlike = _unlike(wanted, sha256, same)
     other = [n for n in wanted.files if n in there and (n not in sha256 or n in unlike)]
     other += [n for n, to in wanted.links.items() if n in there and there[n]["link"] != to]
@@ -152,13 +147,6 @@ def _state(way: Connection, wanted: Goods) -> tuple[State, dict[str, str]]:
 def _unfinished(row: Mapping[str, Any]) -> str:
     size = row["bytes"] or 0
     return f"{row['path']}: left of a download that stopped, {size / 1e6:,.1f} MB; it stays"
-
-
-def _listed(way: Connection, folder: str, names: Sequence[str], size: int) -> dict[str, str]:
-    """Return the sha256 of files there that are there."""
-    within = delivery.hash_seconds(size)
-    rows = way.call("listing", folder=folder, names=list(names), hashed=True, within=within)
-    return {row["path"]: row["sha256"] for row in rows or () if "sha256" in row}
 
 
 def _taken(way: Connection, wanted: Goods, names: Sequence[str], item: Input) -> Faults:
@@ -187,20 +175,16 @@ def _bring(
     way: Connection,
     wanted: Goods,
     names: Sequence[str],
-    total: int,
     right: Mapping[str, str],
-    show: Show,
+    show: moving.Show,
     stop: Callable[[], bool],
 ) -> None:
     root = wanted.root
     beginning = len(os.path.join(root, ""))
     sent = {name: str(wanted.files[name])[beginning:] for name in names}
     every = [*dict.fromkeys(sent.values())]
-    beside = way.call("folder", path=delivery.incoming(wanted.target))
-    ahead = {"folder": beside, "names": every, "within": delivery.hash_seconds(total)}
-    with shown(lambda: way.call("arrived", **ahead), total, show):
-        transfer.push(way, Path(root), every, beside, stop)
-    arrived = _listed(way, beside, every, total)
+    beside = delivery.push(way, Path(root), every, wanted.target, show, stop)
+    arrived = hashing.digests(way, beside, every)
     there = {**right, **{name: arrived[sent[name]] for name in names if sent[name] in arrived}}
     if wrong := _unlike(wanted, there, names):
         way.call("remove", path=beside, below=os.path.dirname(beside))
@@ -212,27 +196,3 @@ def _bring(
         )
     moves = [[sent[name], name] for name in names]
     way.call("land", source=beside, target=wanted.target, moves=moves)
-
-
-@contextmanager
-def shown(size: Callable[[], int], total: int, show: Show) -> Iterator[None]:
-    """Tell now and then how much is there of what the block brings."""
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.wait(_LOOK_SECONDS):
-            try:
-                there = size()
-            except ThunderError:  # whoever waits for the files hears of it
-                return
-            if not ended.is_set():
-                show(min(total, there), total)
-
-    looking = threading.Thread(target=look, daemon=True)
-    looking.start()
-    try:
-        yield
-        show(total, total)
-    finally:
-        ended.set()
-        looking.join(_END_SECONDS)  # it may wait for a host that hashes for minutes

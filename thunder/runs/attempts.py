@@ -9,7 +9,7 @@ from thunder.ground import command, files, run_files, schema
 from thunder.ground.errors import Faults, ThunderError
 from thunder.jobs.job import Job
 from thunder.runs import manifest, store
-from thunder.runs.run import AWAY, Run
+from thunder.runs.run import REMEDY, Run
 
 
 def start(
@@ -23,7 +23,7 @@ def start(
     if run.exists():
         record = run.record()
         if belated := store.belated(run, record["step"]):
-            raise Faults(f"{run.folder}: {AWAY}:", belated, "verification")
+            raise Faults(f"{run.folder}: {REMEDY}:", belated, "verification")
     else:
         record = _new_record(job)
     _clear_torn(run)

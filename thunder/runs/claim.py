@@ -13,6 +13,8 @@ from thunder.ground import files
 from thunder.ground.errors import ThunderError
 
 _FILE = ".away.json"
+# How much later than the host we call its claim void: it must have ended the run by then.
+_GRACE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,17 @@ def write(folder: Path, claim: Claim) -> None:
 def drop(folder: Path) -> None:
     """Remove the claim on a run: it ended where it was, or is known not to run there."""
     (folder / _FILE).unlink(missing_ok=True)
+
+
+def deadline(unattended: float) -> float:
+    """Return when a claim is void that is renewed for a twentieth of its time from now on.
+
+    Args:
+        unattended: seconds that the run goes on while nobody asks for it.
+    """
+    return earliest_deadline(unattended) + unattended / 20
+
+
+def earliest_deadline(unattended: float) -> float:
+    """Return when a claim is void that is renewed now."""
+    return time.time() + unattended + _GRACE_SECONDS

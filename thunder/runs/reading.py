@@ -6,7 +6,7 @@ from typing import Any
 
 from thunder.ground.errors import ThunderError, message_of
 from thunder.runs import manifest, once
-from thunder.runs.run import AWAY, Run, Status
+from thunder.runs.run import REMEDY, Run, Status
 
 
 def has_result(status: Status, step: int | None, goal: int | None) -> bool:
@@ -72,7 +72,7 @@ def of(run: Run, goal: int | None) -> Reading:
         return unreadable(run, goal, message_of(error))
     is_proof_needed = reading.has_result or reading.step
     if is_proof_needed and (fault := manifest.fault(run.folder, run.id)):
-        return unreadable(run, goal, f"{fault}; {AWAY}")
+        return unreadable(run, goal, f"{fault}; {REMEDY}")
     return reading
 
 

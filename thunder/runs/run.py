@@ -15,7 +15,7 @@ from thunder.runs import claim as claims
 from thunder.runs import lock, manifest, once
 
 Status = Literal["planned", "running", "paused", "done", "failed", "lost", "unreadable"]
-AWAY = "restore the file, or move the folder away"
+REMEDY = "restore the file, or move the folder away"
 
 
 class _Absent:
@@ -57,7 +57,7 @@ class Run:
         schema.check("run", record, str(path))
         if (record["kind"], record["id"]) != (self.kind, self.id):
             raise ThunderError(
-                f"{path}: it is of run {record['kind']}/{record['id']}; {AWAY}",
+                f"{path}: it is of run {record['kind']}/{record['id']}; {REMEDY}",
                 "verification",
             )
         return record
@@ -95,7 +95,7 @@ class Run:
         if content_id != self.id:
             raise ThunderError(
                 f"{path}: drifted: its content has id {content_id}, "
-                f"the folder is {self.folder.name}; {AWAY}",
+                f"the folder is {self.folder.name}; {REMEDY}",
                 "verification",
             )
         return document
@@ -108,7 +108,7 @@ class Run:
             return
         raise Faults(
             f"{path}: drifted from the job that its folder is named after "
-            f"(key: as recorded → as asked); {AWAY}:",
+            f"(key: as recorded → as asked); {REMEDY}:",
             [f"{key}: {spelt(a)} → {spelt(b)}" for key, a, b in differences(recorded, wanted)],
             "verification",
         )
@@ -212,10 +212,10 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = files.read_json(path)
     except FileNotFoundError as error:
-        raise ThunderError(f"{path}: missing; {AWAY}", "verification") from error
+        raise ThunderError(f"{path}: missing; {REMEDY}", "verification") from error
     except (OSError, ValueError) as error:
         raise ThunderError(
-            f"{path}: cannot be read: {reason_of(error)}; {AWAY}", "verification"
+            f"{path}: cannot be read: {reason_of(error)}; {REMEDY}", "verification"
         ) from error
     if not isinstance(content, dict):
         raise ThunderError(f"{path}: cannot be read: it is no JSON object", "verification")

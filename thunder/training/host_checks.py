@@ -10,23 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import moving, wording
-from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, environment, host, inputs, sync
+from thunder.hosts import connection, environment, host, inputs, programs
 from thunder.hosts.connection import Connection
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
-from thunder.training import events, host_links
+from thunder.training import events, host_inputs, host_links
 from thunder.training.events import Emit
-from thunder.training.preflight import Checks, Skip, megabytes
+from thunder.training.host_inputs import HostInputs
+from thunder.training.preflight import Checks
 
-HERE = host.HERE
 ANSWERS = host_links.ANSWERS
-OWN_INPUTS = "stand-ins and own folders"
 RUNS_THERE = "thunder runs there"
-MENDED = "mended"
 _BEAT_SECONDS = 5.0
-_COLD = ("data", "model")  # causes that bringing files can mend
 
 
 @dataclass(frozen=True)
@@ -117,101 +112,39 @@ def _host(work: _Work, one: host.Host, ways: ExitStack) -> tuple[Checks, Connect
         measured(f"ssh {one.ssh}, Python {way.python}")
         site = work.runtime["site"]
         places = {item.name: inputs.place(way, item, site) for item in work.items}
-    if not checks.passed(ANSWERS) or way is None:
-        return checks, way
-    later = _bring_own(work, way, places, checks)
-    if not kinds.KINDS[work.config["kind"]].there:
-        _compare(work, way, places, checks)
-        _put_off(checks, later)
-        return checks, way
-    order = _order(work, way, places, checks)
-    if order is None:
-        return checks, way
-    rows = _checked(work, way, order)
-    is_cold = not {*_COLD}.isdisjoint(rows.causes)
-    mends = work.brings and work.runtime.get("mend")
-    if is_cold and mends and _mend(work, way, places, checks):
-        rows = _checked(work, way, order)
-    _put_off(rows, later)
-    _advise(work, rows)
-    checks.rows += rows.rows
-    checks.causes += rows.causes
+    if way is not None and checks.passed(ANSWERS):
+        _look(work, _inputs(work, way, places), checks)
     return checks, way
 
 
-def _bring_own(
-    work: _Work, way: Connection, places: Mapping[str, Place], checks: Checks
-) -> list[Input]:
-    """Bring what lies in thunder's own folder there: nobody else could have brought it.
-
-    Returns what is left to be brought when a run begins.
-    """
-    later: list[Input] = []
-    own = [item for item in work.items if places[item.name].is_ours]
-    if not own:
-        return later
-    with checks.check(OWN_INPUTS, "environment") as measured:
-        if not work.brings:
-            states = {one.name: sync.state(way, one, places[one.name]) for one in own}
-            later += [one for one in own if _is_cold(states[one.name])]
-            if later:
-                told = (f"{one.name}, {megabytes(states[one.name].bytes)}" for one in later)
-                raise Skip(f"brought when a run begins: {'; '.join(told)}")
-            measured("nothing is lacking")
-            return later
-        every = [_brought_there(work, way, one, places[one.name]) for one in own]
-        told = (f"{one.name} {_brought(before)}" for one, before in zip(own, every, strict=True))
-        measured("; ".join(told))
-    return later
+def _inputs(work: _Work, way: Connection, places: Mapping[str, Place]) -> HostInputs:
+    return HostInputs(
+        way, work.items, places, work.runtime, work.say, work.ended.is_set, brings=work.brings
+    )
 
 
-def _is_cold(state: sync.State) -> bool:
-    return bool(state.lacking) and not state.differing
+def _look(work: _Work, found: HostInputs, checks: Checks) -> None:
+    """Run the checks of a kind on a host, once more where its inputs could be mended."""
+    later = host_inputs.bring_own(found, checks)
+    if not kinds.KINDS[work.config["kind"]].there:
+        host_inputs.compare(found, checks)
+        host_inputs.put_off(checks, later)
+        return
+    order = _order(work, found, checks)
+    if order is None:
+        return
+    rows = _checked(work, found.way, order)
+    if host_inputs.is_cold(rows) and host_inputs.mend(found, checks):
+        rows = _checked(work, found.way, order)
+    host_inputs.put_off(rows, later)
+    host_inputs.advise(found, rows)
+    checks.rows += rows.rows
+    checks.causes += rows.causes
 
 
-def _put_off(checks: Checks, later: Sequence[Input]) -> None:
-    """Have what cannot be checked before thunder brings it be no fault."""
-    causes, left = {item.cause for item in later}, list[Any]()
-    failed = [row for row in checks.rows if row["status"] == "FAIL"]
-    for row, cause in zip(failed, checks.causes, strict=True):
-        if cause in causes:
-            row |= {"status": "SKIPPED", "reason": f"needs: {OWN_INPUTS}"}
-        else:
-            left.append(cause)
-    checks.causes[:] = left
-
-
-def _brought_there(work: _Work, way: Connection, item: Input, place: Place) -> sync.State:
-    show = moving.lines(f"host {way.host.name}: {item.name} {item.label}", work.say)
-    return sync.bring(way, item, place, show, work.ended.is_set)
-
-
-def _brought(before: sync.State) -> str:
-    return "is there" if before.is_whole else f"brought, {megabytes(before.bytes)}"
-
-
-def _compare(work: _Work, way: Connection, places: Mapping[str, Place], checks: Checks) -> None:
-    """Check that a host has what this machine has, where a kind of job knows no more than that."""
-    own = Checks(way.host.name)
-    for item in work.items:
-        with own.check(f"{item.name} whole", item.cause) as measured:
-            measured(places[item.name].path)
-            state = sync.state(way, item, places[item.name])
-            faults = [*(f"{name}: missing" for name in state.lacking),
-                      *(f"{name}: another file" for name in state.differing)]  # fmt: skip
-            if faults:
-                more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-                raise ThunderError(f"{faults[0]}{more}")
-    _advise(work, own)
-    checks.rows += own.rows
-    checks.causes += own.causes
-
-
-def _order(
-    work: _Work, way: Connection, places: Mapping[str, Place], checks: Checks
-) -> dict[str, Any] | None:
+def _order(work: _Work, found: HostInputs, checks: Checks) -> dict[str, Any] | None:
     """Have this very code there; returns what it is to check, None if it cannot run there."""
-    order: dict[str, Any] = {}
+    order, way = dict[str, Any](), found.way
     with checks.check(RUNS_THERE, "environment") as measured:
         words = environment.command(way)
         measured(words[-1])
@@ -219,7 +152,7 @@ def _order(
             "words": [*words, "-m", "thunder.training.there"],
             "host": way.host.name,
             "config": work.config,
-            "places": {name: place.path for name, place in places.items()},
+            "places": {name: place.path for name, place in found.places.items()},
             "alike": work.module.alike(),
             "code": environment.code_digest(),
             "workspace": environment.workspace(way),
@@ -234,35 +167,6 @@ def _checked(work: _Work, way: Connection, order: Mapping[str, Any]) -> Checks:
     said = json.dumps({key: value for key, value in order.items() if key != "words"})
     failed = Checks(way.host.name)
     with failed.check("checks on the host", "environment"):
-        done = way.call("run", words=order["words"], seconds=within, within=within + 5, said=said)
-        if done["code"]:
-            last = (done["err"].strip().splitlines() or [f"it ended with {done['code']}"])[-1]
-            raise ThunderError(f"they broke off: {last}", "crash")
-        answer = json.loads(done["out"])
+        answer = programs.answer(way, order["words"], within, said)
         checks.rows, checks.causes = answer["rows"], answer["causes"]
     return failed if failed.causes else checks
-
-
-def _mend(work: _Work, way: Connection, places: Mapping[str, Place], checks: Checks) -> bool:
-    """Bring what the host lacks; says whether anything was brought."""
-    done: list[str] = []
-    with checks.check(MENDED, "environment") as measured:
-        for item in work.items:
-            name = f"{item.name} {item.label}"
-            work.say(f"host {way.host.name}: looking what it lacks of {name}")
-            before = _brought_there(work, way, item, places[item.name])
-            if not before.is_whole:
-                text = f"{name} {_brought(before)}, {wording.count(len(before.lacking), 'file')}"
-                work.say(f"host {way.host.name}: {text}")
-                done.append(text)
-        measured("; ".join(done))
-    return bool(done)
-
-
-def _advise(work: _Work, checks: Checks) -> None:
-    """Say with what is cold which command brings it."""
-    advice = f"; bring it: {sync.command_for(work.runtime, checks.host)}"
-    failed = [row for row in checks.rows if row["status"] == "FAIL"]
-    for row, cause in zip(failed, checks.causes, strict=True):
-        if cause in _COLD:
-            row["reason"] += advice

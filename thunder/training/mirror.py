@@ -5,28 +5,21 @@ before anybody is told of it, so that no record names what is not here.
 """
 
 import json
-import secrets
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
-from thunder.hosts import delivery, keeper
+from thunder.hosts import delivery, fetching, hashing
 from thunder.hosts.connection import Connection
+from thunder.hosts.workspace import outputs_in
 from thunder.runs import mirror as notes
-from thunder.training import checkpoints, events, placement
+from thunder.training import checkpoints, events, mirror_life, placement
 from thunder.training.checkpoints import Layout
 from thunder.training.events import Emit
-from thunder.training.placement import Seat
+from thunder.training.placement import Slot
 from thunder.training.progress import beating
-
-_LIFE = ".mirror"  # in both folders; that they are of one life of the run, which may begin anew
-_FREE_SECONDS = keeper.SILENT_SECONDS + 15.0
-_LOOK_SECONDS = 0.5
-_HASH_SECONDS = 300.0
 
 
 class Damaged(ThunderError):
@@ -58,8 +51,8 @@ class Mirror:
         Raises:
             ThunderError: somebody else is at work there.
         """
-        self._wait_until_free()
-        yield from self._be_of_one_life()
+        mirror_life.wait_until_free(self.way, self.there)
+        yield from mirror_life.be_of_one(self.way, self.here, self.there)
         newest, _ = checkpoints.latest(self.here, self.layout)
         step = newest.step if newest else -1
         for newer in (one for one in self._steps() if one > step):
@@ -71,6 +64,7 @@ class Mirror:
             if found:
                 yield f"step {newer} brought home from host {self.way.host.name}"
                 break
+        fetching.sweep(self.here / "checkpoints")
 
     def fetch(self, step: int) -> Path | None:
         """Bring the checkpoint of a step home, with the rows of numbers up to it.
@@ -81,15 +75,16 @@ class Mirror:
             Damaged: it is not what was saved.
         """
         target = checkpoints.folder_of(self.here, step)
-        wanted = self.digests(step)
+        wanted = self._held(step)
         if not wanted:
             return None
-        self._refuse_damaged(step, wanted)
+        self._refuse_damaged(step, {row["path"]: row["sha256"] for row in wanted})
         self._fetch_rows()
         try:
             self._fetch_files(step, wanted, target)
         except ThunderError:
-            if not self.digests(step):  # dropped while it was pulled
+            if not self._held(step):  # dropped while it was pulled
+                fetching.sweep(target.parent)
                 return None
             raise
         checkpoints.read(target, self.layout)
@@ -106,7 +101,7 @@ class Mirror:
             if self.digests(newest.step) != here:
                 self.way.call("remove", path=folder, below=self.there)
                 delivery.bring(self.way, newest.folder, names, folder)
-        rows = _text(self.here / run_files.ROWS) or ""
+        rows = self._rows()
         # Rows of the verification are added here: without them the mirror is never proven home.
         if rows != (self.way.call("read", path=f"{self.there}/{run_files.ROWS}") or ""):
             self.way.call("write", path=f"{self.there}/{run_files.ROWS}", text=rows)
@@ -114,11 +109,7 @@ class Mirror:
 
     def digests(self, step: int) -> dict[str, str]:
         """Return the sha256 of each file of a checkpoint there, the record last; empty: none."""
-        folder = self._folder(step)
-        rows = self.way.call("listing", folder=folder, hashed=True, within=_HASH_SECONDS) or ()
-        found = {row["path"]: row["sha256"] for row in rows if "sha256" in row}
-        record = found.pop(self.layout.record, None)
-        return {**found, self.layout.record: record} if record else {}
+        return {row["path"]: row["sha256"] for row in self._held(step)}
 
     def homing(self, emit: Emit) -> Emit:
         """Return an emit that brings a saved checkpoint home before it tells of it."""
@@ -134,9 +125,16 @@ class Mirror:
 
         return tell
 
+    def _held(self, step: int) -> list[fetching.File]:
+        """Return the files of a checkpoint there, the record last; empty: none."""
+        rows = hashing.listed(self.way, self._folder(step)) or ()
+        held: list[fetching.File] = [row for row in rows if "sha256" in row]
+        held.sort(key=lambda row: bool(row["path"] == self.layout.record))
+        return held if held and held[-1]["path"] == self.layout.record else []
+
     def _note(self) -> None:
         """Write down here what lies there."""
-        rows = self.way.call("listing", folder=self.there, hashed=True, within=_HASH_SECONDS) or ()
+        rows = hashing.listed(self.way, self.there) or ()
         artifacts = [
             {name: row[name] for name in ("path", "bytes", "sha256")}
             for row in rows
@@ -145,14 +143,11 @@ class Mirror:
         if artifacts:
             notes.note(self.here, self.way.host.name, self.there, artifacts)
 
-    def _fetch_files(self, step: int, wanted: dict[str, str], target: Path) -> None:
-        if not checkpoints.faults(target, self.layout):  # then only its record can have changed
-            delivery.fetch(self.way, self._folder(step), wanted, target, replace=True)
-            return
-        if target.exists():
+    def _fetch_files(self, step: int, wanted: Sequence[fetching.File], target: Path) -> None:
+        # Of one that is whole here, only its record can have changed.
+        if target.exists() and checkpoints.faults(target, self.layout):
             checkpoints.set_aside(target)
-        with files.fresh_folder(target) as work:
-            delivery.fetch(self.way, self._folder(step), wanted, work)
+        fetching.fetch(self.way, self._folder(step), wanted, target, replaces=True)
 
     def _refuse_damaged(self, step: int, held: Mapping[str, str]) -> None:
         path = f"{self._folder(step)}/{self.layout.record}"
@@ -164,8 +159,12 @@ class Mirror:
     def _fetch_rows(self) -> None:
         rows = self.way.call("read", path=f"{self.there}/{run_files.ROWS}") or ""
         whole = rows[: rows.rfind("\n") + 1]  # the last one may be being written
-        if whole != _text(self.here / run_files.ROWS):
+        if whole != self._rows():
             files.write_text(self.here / run_files.ROWS, whole)
+
+    def _rows(self) -> str:
+        path = self.here / run_files.ROWS
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def _steps(self) -> list[int]:
         rows = self.way.call("listing", folder=f"{self.there}/checkpoints") or ()
@@ -174,51 +173,10 @@ class Mirror:
     def _folder(self, step: int) -> str:
         return str(checkpoints.folder_of(Path(self.there), step))
 
-    def _wait_until_free(self) -> None:
-        """Wait for a rank that a cut or a kill has left: it goes when its lease is gone."""
-        deadline = time.monotonic() + _FREE_SECONDS
-        while self.way.call("is_locked", path=self.lock):
-            if time.monotonic() > deadline:
-                name = self.way.host.name
-                raise ThunderError(
-                    f"host {name}: {self.there}: the ranks of another thunder are at work there; "
-                    "wait for them, or end them",
-                    "ranks",
-                )
-            time.sleep(_LOOK_SECONDS)
 
-    def _be_of_one_life(self) -> Iterator[str]:
-        """Move a mirror of another run folder than this one aside, and say so.
-
-        What it has may be nowhere else.
-        """
-        life = _text(self.here / _LIFE)
-        if not life:
-            life = json.dumps({"life": secrets.token_hex(8)}) + "\n"
-            files.write_text(self.here / _LIFE, life)
-        if self.way.call("read", path=f"{self.there}/{_LIFE}") == life:
-            return
-        if self.way.call("read", path=f"{self.there}/{run_files.RECORD}"):
-            name = self.way.host.name
-            raise ThunderError(
-                f"host {name}: {self.there} is a whole run of its own; bring it home and remove it "
-                "there first: thunder hosts clean",
-                "environment",
-            )
-        if delivery.is_there(self.way, self.there):
-            workspace = str(PurePosixPath(self.there).parents[2])
-            aside = delivery.move_aside(self.way, self.there, workspace)
-            yield f"host {self.way.host.name}: a mirror of another run folder is now {aside}"
-        self.way.call("write", path=f"{self.there}/{_LIFE}", text=life)
-
-
-def of(seat: Seat, folder: Path, kind: str, layout: Layout) -> Mirror | None:
-    """Return the mirror of a run folder at the seat of rank 0; None: that is this machine."""
-    if seat.way is None:
+def of(slot: Slot, folder: Path, kind: str, layout: Layout) -> Mirror | None:
+    """Return the mirror of a run folder at the slot of rank 0; None: that is this machine."""
+    if slot.way is None:
         return None
-    there = f"{placement.workspace(seat)}/outputs/{kind}/{folder.name}"
-    return Mirror(seat.way, folder, there, layout)
-
-
-def _text(path: Path) -> Any:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    there = f"{outputs_in(placement.workspace(slot))}/{kind}/{folder.name}"
+    return Mirror(slot.way, folder, there, layout)

@@ -2,28 +2,25 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import digest
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, delivery, environment, host, inputs
-from thunder.hosts.connection import Connection, Lost
-from thunder.hosts.far import link
+from thunder.hosts import connection, environment, host, inputs, links, provisions
+from thunder.hosts.connection import Connection
+from thunder.hosts.links import Node
+from thunder.hosts.workspace import cache_in
 from thunder.training.rank_process import Start
 
+HERE, name_here = host.HERE, host.name_here  # for lanes, which know hosts by this room alone
 LOCAL = "127.0.0.1"
 _KEEPER = ("-m", "thunder.hosts.keeper")
-_LISTEN_SECONDS = 5.0
-_PING_SECONDS = 3.0
-_PINGS = 20
-_REMOVE_SECONDS = 5.0  # a host that is out of reach is not waited for
 
 
 @dataclass(frozen=True)
-class Seat:
+class Slot:
     """The place of a rank.
 
     Args:
@@ -37,6 +34,11 @@ class Seat:
     address: str = LOCAL
     python: tuple[str, ...] = (sys.executable,)
     way: Connection | None = None
+
+    @property
+    def node(self) -> Node:
+        """Its host as a node of the ring."""
+        return Node(self.host, self.address, self.way)
 
     def start(self, words: Sequence[str]) -> Start:
         """Return how a rank is started here.
@@ -56,8 +58,8 @@ class LinkDown(ThunderError):
 
 
 @contextmanager
-def seated(site: Mapping[str, Any], ranks: int) -> Iterator[list[Seat]]:
-    """Yield the place of each rank, in blocks over the hosts of a site, with ways to them open.
+def opened(site: Mapping[str, Any], ranks: int) -> Iterator[list[Slot]]:
+    """Yield the slot of each rank, in blocks over the hosts of a site, with ways to them open.
 
     Raises:
         ThunderError: a host cannot be reached, or cannot run this code.
@@ -65,110 +67,91 @@ def seated(site: Mapping[str, Any], ranks: int) -> Iterator[list[Seat]]:
     named, known = site["ranks_on"], host.of_site(site)
     with ExitStack() as stack:
         order = host.in_blocks(range(len(named)), ranks)
-        seats = {n: _seat(named[n], known, len(named) > 1, stack) for n in dict.fromkeys(order)}
-        yield [seats[n] for n in order]
+        slots = {n: _slot(named[n], known, len(named) > 1, stack) for n in dict.fromkeys(order)}
+        yield [slots[n] for n in order]
 
 
-def _seat(
+def _slot(
     named: Mapping[str, str], known: Mapping[str, host.Host], is_of_several: bool, stack: ExitStack
-) -> Seat:
+) -> Slot:
     name, address = named["name"], named["address"]
     if name not in known:  # a single host of no description is this machine
-        return Seat(address=address if is_of_several else LOCAL)
+        return Slot(name, address if is_of_several else LOCAL)
     way = stack.enter_context(connection.opened(known[name]))
-    return Seat(name, address, tuple(environment.command(way)), way)
+    return Slot(name, address, tuple(environment.command(way)), way)
 
 
-def is_far(seats: Sequence[Seat]) -> bool:
+def is_far(slots: Sequence[Slot]) -> bool:
     """Say whether a rank is not on this machine."""
-    return any(seat.way for seat in seats)
+    return any(slot.way for slot in slots)
 
 
-def by_host(seats: Sequence[Seat]) -> list[Seat]:
-    """Return one seat for each host."""
-    return [*{seat.host: seat for seat in reversed(seats)}.values()][::-1]
+def by_host(slots: Sequence[Slot]) -> list[Slot]:
+    """Return one slot for each host."""
+    return [*{slot.host: slot for slot in reversed(slots)}.values()][::-1]
 
 
-def addresses(seats: Sequence[Seat]) -> list[str]:
+def addresses(slots: Sequence[Slot]) -> list[str]:
     """Return a free address for each rank; another process may still take it."""
-    counts = {one.host: [s.host for s in seats].count(one.host) for one in by_host(seats)}
-    free = {one.host: iter(_free_ports(one, counts[one.host])) for one in by_host(seats)}
-    return [f"{seat.address}:{next(free[seat.host])}" for seat in seats]
+    counts = {one.host: [s.host for s in slots].count(one.host) for one in by_host(slots)}
+    free = {one.host: iter(_free_ports(one, counts[one.host])) for one in by_host(slots)}
+    return [f"{slot.address}:{next(free[slot.host])}" for slot in slots]
 
 
-def _free_ports(seat: Seat, count: int) -> list[int]:
-    if seat.way is None:
-        return link.free_ports(seat.address, count)
-    ports: list[int] = seat.way.call("free_ports", address=seat.address, count=count)
+def _free_ports(slot: Slot, count: int) -> list[int]:
+    ports: list[int] = slot.node.call("free_ports", address=slot.address, count=count)
     return ports
 
 
-def latencies(seats: Sequence[Seat]) -> dict[str, float]:
-    """Return how long a byte takes from each host to the next and back, in milliseconds.
+def refuse_broken_link(slots: Sequence[Slot]) -> None:
+    """Measure the links from each host to the next.
 
     Raises:
         LinkDown: one does not reach the next, with the addresses of the link.
         Lost: there is no way to one of them.
     """
-    every = by_host(seats)
-    pairs = [*zip(every, [*every[1:], *every[:1]], strict=True)] if len(every) > 1 else []
-    return {f"{one.host} → {other.host}": _latency(one, other) for one, other in pairs}
+    for one, other in links.pairs([slot.node for slot in by_host(slots)]):
+        if fault := links.measured(one, other).fault:
+            way = f"{one.name} → {other.name} ({one.address} → {other.address})"
+            raise LinkDown(f"the link {way} is down: {fault}", "ranks")
 
 
-def _latency(one: Seat, other: Seat) -> float:
-    try:
-        port = _call(other, "listen", address=other.address, seconds=_LISTEN_SECONDS)
-        to = {"address": other.address, "port": port, "rounds": _PINGS, "seconds": _PING_SECONDS}
-        return float(_call(one, "ping", **to))
-    except Lost:
-        raise
-    except (ThunderError, OSError) as error:
-        way = f"{one.host} → {other.host} ({one.address} → {other.address})"
-        raise LinkDown(f"the link {way} is down: {error}", "ranks") from error
-
-
-def _call(seat: Seat, op: str, **arguments: Any) -> Any:
-    if seat.way is None:
-        return getattr(link, op)(**arguments)
-    return seat.way.call(op, **arguments, within=_LISTEN_SECONDS)
-
-
-def input_of(seat: Seat, config: Mapping[str, Any], name: str, here: Path) -> str:
-    """Return the folder of a seat's host that has an input of a job, as its preflight saw.
+def input_of(slot: Slot, config: Mapping[str, Any], name: str, here: Path) -> str:
+    """Return the folder of a slot's host that has an input of a job, as its preflight saw.
 
     Args:
         here: where it lies on this machine.
     """
-    if seat.way is None:
+    if slot.way is None:
         return str(here)
     (item,) = (one for one in inputs.of_job(config, {name: here}) if one.name == name)
-    place = inputs.place(seat.way, item, config["runtime"]["site"])
-    return str(seat.way.call("placed", path=place.path))
+    place = inputs.place(slot.way, item, config["runtime"]["site"])
+    return str(slot.way.call("placed", path=place.path))
 
 
-def bring(seat: Seat, folder: Path, name: str) -> str:
-    """Bring the files of a folder to a seat's host; returns its place there.
+def bring(slot: Slot, folder: Path, name: str) -> str:
+    """Bring the files of a folder to a slot's host for one run; returns its place there.
 
     Args:
-        name: what its place begins with, below the folder of inputs.
+        name: what they are and the name of the run's folder, as `word-name`.
     """
-    if seat.way is None:
+    if slot.way is None:
         return str(folder)
-    names = digest.visible_files(folder)
-    target = f"{workspace(seat)}/inputs/{name}-{digest.of_folder(folder, names)[:12]}"
-    delivery.bring(seat.way, folder, names, target)
-    return target
+    return provisions.bring(slot.way, folder, name)
 
 
-def remove(seat: Seat, folder: str) -> None:
+def remove(slot: Slot, folder: str) -> None:
     """Remove what was brought for a run alone, if there is still a way to its host."""
-    if seat.way is not None:
-        with suppress(ThunderError):
-            below = seat.way.host.workspace
-            seat.way.call("remove", path=folder, below=below, within=_REMOVE_SECONDS)
+    if slot.way is not None:
+        provisions.remove(slot.way, folder)
 
 
-def workspace(seat: Seat) -> str:
-    """Return thunder's folder on the host of a seat that is not this machine."""
-    assert seat.way is not None
-    return environment.workspace(seat.way)
+def cache(slot: Slot) -> str:
+    """Return the folder on the host of a slot for what can be made again."""
+    return cache_in(workspace(slot))
+
+
+def workspace(slot: Slot) -> str:
+    """Return thunder's folder on the host of a slot that is not this machine."""
+    assert slot.way is not None
+    return environment.workspace(slot.way)

@@ -1,7 +1,7 @@
 """One rank's own side: its orders, its events, its deadline, how it ends.
 
-Its stdin is its lease and its orders: a line with the request, a line `go` when all ranks have come
-up, and an end of file when the supervisor is gone. Its stdout carries events.
+Its stdin is its lifeline and its orders: a line with the request, a line `go` when all ranks have
+come up, and an end of file when the supervisor is gone. Its stdout carries events.
 """
 
 import faulthandler
@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from thunder.ground.errors import ThunderError, cause_of, message_of
-from thunder.hosts import lease
+from thunder.hosts import lifeline
 from thunder.hosts.pipe import emitter
 
-# Exit codes; LEASE_GONE is between them.
+# Exit codes; LIFELINE_GONE is between them.
 CRASHED, TOLD, NOT_MET, PEER_LOST = 1, 3, 5, 6
 # The supervisor's deadline comes first: it can name the rank that froze, a rank only itself.
 GRACE_SECONDS = 5.0
@@ -67,7 +67,7 @@ def run(serve: Callable[[Mapping[str, Any], Channel], Any]) -> None:
     code = CRASHED
     try:
         _lead_a_group()
-        request = json.loads(lease.line())
+        request = json.loads(lifeline.line())
         channel.seconds, channel.stall_seconds = request["start_seconds"], request["stall_seconds"]
         channel.tell("done", result=serve(request, channel))
         code = 0
@@ -86,11 +86,11 @@ def greet(channel: Channel, at: str = "") -> str:
         at: where to meet, if this is rank 0.
     """
     channel.tell("hello", pid=os.getpid(), at=at)
-    word, _, place = lease.line().strip().partition(" ")
+    word, _, place = lifeline.line().strip().partition(" ")
     if word != "go":
         raise ThunderError("the supervisor said something else than go", "ranks")
-    lease.watch(lease.leave)
-    lease.guard()
+    lifeline.watch(lifeline.leave)
+    lifeline.guard()
     return place
 
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thunder.ground import folders
 from thunder.ground.errors import ThunderError
 from thunder.hosts import environment
+from thunder.hosts.workspace import cache_in
 from thunder.jobs import inputs, kinds
 from thunder.training.preflight import Checks
 
@@ -36,8 +36,9 @@ def main() -> None:
 def _content(order: Mapping[str, Any], name: str) -> str:
     """Return the digest of an input here; of a large one it is remembered, as where it began."""
     reads = kinds.KINDS[order["config"]["kind"]].reads.get(name)
-    cache = Path(order["workspace"]) / folders.CACHE
-    return inputs.folder_digest(Path(order["places"][name]), cache, reads)
+    return inputs.folder_digest(
+        Path(order["places"][name]), Path(cache_in(order["workspace"])), reads
+    )
 
 
 def _code(order: Mapping[str, Any], checks: Checks) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from thunder.ground.errors import Stopped, ThunderError
 from thunder.hosts.last_words import exit_text
-from thunder.hosts.lease import LEASE_GONE
+from thunder.hosts.lifeline import LIFELINE_GONE
 from thunder.training import events
 from thunder.training.events import Emit
 from thunder.training.rank import PEER_LOST, NotMet
@@ -159,7 +159,7 @@ class Watch:
             # What a rank reports as a crash may be the loss of a peer.
             follows = {"not_met": 3, "error": 2 if failure.get("cause") == "crash" else 0}
             return follows[failure["event"]]
-        return {LEASE_GONE: 4, PEER_LOST: 5}.get(self.processes[number].code or 0, 1)
+        return {LIFELINE_GONE: 4, PEER_LOST: 5}.get(self.processes[number].code or 0, 1)
 
     def _raise_silence(self) -> NoReturn:
         self._raise_suspended()

@@ -18,7 +18,7 @@ from thunder.lanes.adapter.data import tokens
 from thunder.lanes.adapter.inputs import Inputs
 from thunder.lanes.adapter.training import ranks
 from thunder.training import checkpoints
-from thunder.training.placement import Seat
+from thunder.training.placement import Slot
 from thunder.training.preflight import Checks
 
 BLAS = {"name": "a blas", "version": "1.0"}
@@ -81,7 +81,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         context = Context(config, run, Inputs(model, data, ()), tmp_path / "tokens")
         checks = Checks(context.host, changes.get("beat", lambda: None))
         preflight.run(context, checks, BLAS)
-        preflight.meet(context, checks, [Seat()] * config["train"]["ranks"])
+        preflight.meet(context, checks, [Slot()] * config["train"]["ranks"])
         return checks
 
     return check

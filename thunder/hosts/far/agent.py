@@ -31,9 +31,9 @@ OPS = {
     function.__name__: function
     for function in (
         machine.facts, machine.clock, machine.hub_cache, filesystem.read, filesystem.write,
-        filesystem.folder, filesystem.listing, filesystem.rename, filesystem.remove,
-        filesystem.placed, landing.land, landing.link, landing.arrived, landing.room,
-        discarding.discard, landing.hold, landing.let_go,
+        filesystem.folder, filesystem.entries, filesystem.listing, filesystem.rename,
+        filesystem.remove, filesystem.placed, landing.land, landing.link, landing.arrived,
+        landing.room, discarding.discard, discarding.living, landing.hold, landing.let_go,
         processes.run, processes.spawn, processes.is_locked, processes.follow, processes.state,
         link.free_ports, link.listen, link.ping, environments.pythons, environments.environments,
     )

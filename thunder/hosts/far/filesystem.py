@@ -50,6 +50,12 @@ def folder(path: str) -> str:
     return place
 
 
+def entries(folder: str) -> list[str]:
+    """Return the names in a folder; nothing where there is none."""
+    place = placed(folder)
+    return sorted(os.listdir(place)) if os.path.isdir(place) else []
+
+
 def listing(
     folder: str, hashed: bool = False, names: list[str] | None = None
 ) -> list[dict[str, Any]] | None:

@@ -13,13 +13,17 @@ from thunder.hosts.far.refusal import Refused
 _held: dict[str, int] = {}
 
 
-def hold(lock: str) -> bool:
-    """Take a lock that ends with this process at the latest; say whether it was free."""
+def hold(lock: str, shared: bool = False) -> bool:
+    """Take a lock that ends with this process at the latest; say whether it was free.
+
+    Args:
+        shared: whether others may take it so as well.
+    """
     place = placed(lock)
     os.makedirs(os.path.dirname(place), exist_ok=True)
     descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         # Who held it before removed it: what was locked may have no name any more.
         if os.path.samestat(os.stat(place), os.fstat(descriptor)):
             _held[place] = descriptor
@@ -31,15 +35,19 @@ def hold(lock: str) -> bool:
 
 
 def let_go(lock: str) -> None:
-    """Give a lock back that was taken, and remove its file."""
+    """Give a lock back that was taken, and remove its file unless others have it as well."""
     place = placed(lock)
+    descriptor = _held.pop(place)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.remove(place)
+    except BlockingIOError:
+        pass
     finally:
-        os.close(_held.pop(place))
+        os.close(descriptor)
 
 
-def land(source: str, target: str, moves: list[list[str]]) -> None:
+def land(source: str, target: str, moves: list[list[str]], replaces: bool = False) -> None:
     """Move files of a folder to their places in another one, and remove what is left of the first.
 
     A folder that is not there yet appears whole, where its files keep their names.
@@ -47,25 +55,28 @@ def land(source: str, target: str, moves: list[list[str]]) -> None:
     Args:
         moves: the name of each file in the first folder, and in the second; one that is wanted
             under two names is copied.
+        replaces: whether what lies in a place gives way.
 
     Raises:
         Refused: a place is taken; nothing was moved.
     """
     beside, place = placed(source), placed(target)
-    if not os.path.lexists(place) and all(name == to for name, to in moves):
-        _keep(beside, {name for name, _ in moves})
-        os.rename(beside, place)
-        return
     taken = [to for _, to in moves if os.path.lexists(os.path.join(place, to))]
-    if taken:
+    if taken and not replaces:
         raise Refused(f"{place}/{taken[0]}: is there already")
+    if all(name == to for name, to in moves):
+        names = [name for name, _ in moves]
+        _keep(beside, {*names})
+        moves = [[part, part] for part in _wholes(beside, place, names)]
     wanted = Counter(name for name, _ in moves)
     for name, to in moves:
-        path = os.path.join(place, to)
+        path = os.path.normpath(os.path.join(place, to))
         os.makedirs(os.path.dirname(path), exist_ok=True)
         wanted[name] -= 1
-        (shutil.copyfile if wanted[name] else os.rename)(os.path.join(beside, name), path)
-    shutil.rmtree(beside)
+        whole = os.path.normpath(os.path.join(beside, name))
+        (shutil.copyfile if wanted[name] else os.rename)(whole, path)
+    if os.path.lexists(beside):
+        shutil.rmtree(beside)
 
 
 def link(folder: str, links: dict[str, str]) -> None:
@@ -109,6 +120,23 @@ def room(folder: str) -> int:
     while not os.path.isdir(place):
         place = os.path.dirname(place)
     return shutil.disk_usage(place).free
+
+
+def _wholes(folder: str, place: str, names: list[str]) -> list[str]:
+    """Return what is moved at once: the highest folder that is new, or a file; folders first.
+
+    What lies beside a folder may speak of it.
+    """
+    if not os.path.lexists(place):
+        return [""]
+    parts = dict.fromkeys(_highest_new(place, name) for name in names)
+    return sorted(parts, key=lambda part: not os.path.isdir(os.path.join(folder, part)))
+
+
+def _highest_new(place: str, name: str) -> str:
+    steps = name.split("/")
+    above = ("/".join(steps[:end]) for end in range(1, len(steps)))
+    return next((one for one in above if not os.path.lexists(os.path.join(place, one))), name)
 
 
 def _keep(folder: str, names: set[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.lanes.adapter.inputs import Inputs
-from thunder.training.host_checks import HERE
+from thunder.training import placement
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,4 @@ class Context:
     @property
     def host(self) -> str:
         """The name of this machine among the hosts of the site."""
-        site = self.config["runtime"]["site"]
-        name = str(site["ranks_on"][0]["name"])
-        return HERE if name in site.get("hosts", {}) else name
+        return placement.name_here(self.config["runtime"]["site"])

@@ -19,7 +19,7 @@ from thunder.training import checkpoints, events, host_checks, metrics, placemen
 from thunder.training import mirror as mirrors
 from thunder.training.events import Emit
 from thunder.training.mirror import Mirror
-from thunder.training.placement import Seat
+from thunder.training.placement import Slot
 from thunder.training.preflight import Checks, Row
 from thunder.training.progress import beating
 
@@ -39,9 +39,9 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
     checks = Checks(context.host, lambda: emit(events.beat()))
     try:
         with ExitStack() as ways:
-            seats, mirror = _checked(context, checks, library, ways, emit)
+            slots, mirror = _checked(context, checks, library, ways, emit)
             with beating(emit):
-                crew = ways.enter_context(crews.supplied(context, seats, mirror))
+                crew = ways.enter_context(crews.supplied(context, slots, mirror))
             return _walk(context, crew, checks.rows, emit)
     except ThunderError as error:
         with suppress(OSError):  # a full disk has no room for a report of it
@@ -52,9 +52,9 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
         shutil.rmtree(context.tokens, ignore_errors=True)
 
 
-def _settled(context: Context, seat: Seat, emit: Emit) -> Mirror | None:
+def _settled(context: Context, slot: Slot, emit: Emit) -> Mirror | None:
     """Have what a host of rank 0 has newer here, and what is newer here there."""
-    mirror = mirrors.of(seat, context.folder, context.config["kind"], state.LAYOUT)
+    mirror = mirrors.of(slot, context.folder, context.config["kind"], state.LAYOUT)
     for line in mirror.settle() if mirror else ():
         emit(events.note(line))
     return mirror
@@ -62,29 +62,29 @@ def _settled(context: Context, seat: Seat, emit: Emit) -> Mirror | None:
 
 def _checked(
     context: Context, checks: Checks, library: Mapping[str, Any], ways: ExitStack, emit: Emit
-) -> tuple[list[Seat], Mirror | None]:
+) -> tuple[list[Slot], Mirror | None]:
     """Run the preflight and show it, as far as it came; returns the places of the ranks.
 
     Args:
         ways: keeps the ways to them open.
     """
     site, ranks = context.config["runtime"]["site"], context.config["train"]["ranks"]
-    seats: list[Seat] = []
+    slots: list[Slot] = []
     mirror = None
     try:
         preflight.run(context, checks, library, emit)
         # A host that cannot be worked with is a row of the table, which has the others as well.
         if not (checks.causes and host_checks.far_ranks(context.config)):
             with beating(emit):
-                seats = ways.enter_context(placement.seated(site, ranks))
-                mirror = _settled(context, seats[0], emit)
-            preflight.meet(context, checks, seats)
+                slots = ways.enter_context(placement.opened(site, ranks))
+                mirror = _settled(context, slots[0], emit)
+            preflight.meet(context, checks, slots)
     finally:
         emit(events.checks("preflight", checks.rows))
     preflight.refuse(checks)
     for warning in context.warnings:
         emit(events.warning(warning))
-    return seats, mirror
+    return slots, mirror
 
 
 def _walk(context: Context, crew: Crew, rows: list[Row], emit: Emit) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _window(
     ranks.train_window(request, emit, crew=crew)
     with beating(emit):
         copies = crew.fetch(stop)
-    rows = verify.verify(request, stop, emit, crew)
+    rows = verify.verify(request, stop, emit, crew, context.host)
     emit(events.checks(f"verification of step {stop}", rows))
     checkpoint = checkpoints.read(checkpoints.folder_of(context.folder, stop), state.LAYOUT)
     state.export(context.folder, checkpoint.folder)

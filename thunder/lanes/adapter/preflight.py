@@ -15,7 +15,7 @@ from thunder.lanes.adapter.model import split_plan, vocabulary
 from thunder.lanes.adapter.training import crew, ranks, state
 from thunder.training import checkpoints, events, host_checks, host_links, placement
 from thunder.training.events import Emit
-from thunder.training.placement import Seat
+from thunder.training.placement import Slot
 from thunder.training.preflight import Checks, Skip, megabytes
 
 # Checks that others need, or that the report has a place for.
@@ -51,10 +51,10 @@ def run(
     _hosts(context, checks, emit)
 
 
-def meet(context: Context, checks: Checks, seats: Sequence[Seat]) -> None:
+def meet(context: Context, checks: Checks, slots: Sequence[Slot]) -> None:
     """Check what the ranks go on from, and that they form a ring at their places."""
     _checkpoint(context, checks)
-    _ring(context, checks, seats)
+    _ring(context, checks, slots)
 
 
 def refuse(checks: Checks) -> None:
@@ -149,15 +149,15 @@ def _hosts(context: Context, checks: Checks, emit: Emit) -> None:
         raise Skip("all ranks are on this host")
 
 
-def _ring(context: Context, checks: Checks, seats: Sequence[Seat]) -> None:
-    world, cache = len(seats), Path(context.config["runtime"]["outputs"]) / folders.CACHE
-    if placement.is_far(seats):
-        hosts = [seat.host for seat in placement.by_host(seats)]
+def _ring(context: Context, checks: Checks, slots: Sequence[Slot]) -> None:
+    world, cache = len(slots), Path(context.config["runtime"]["outputs"]) / folders.CACHE
+    if placement.is_far(slots):
+        hosts = [slot.host for slot in placement.by_host(slots)]
         checks = replace(checks, host=", ".join(hosts))
     with checks.check("ring smoke", "ranks") as measured:
         if world == 1:
             raise Skip("one rank needs no ring")
-        results = ranks.ring_smoke(world, cache, crew=crew.of(seats))
+        results = ranks.ring_smoke(world, cache, crew=crew.of(slots))
         latency = max(result["latency_ms"] for result in results)
         measured(f"size {world} on all {world} ranks, all-sum right, {latency:.2f} ms")
 

@@ -12,29 +12,39 @@ from thunder.lanes.adapter.training.ranks import Request
 from thunder.training import checkpoints, metrics, preflight
 from thunder.training.checkpoints import Checkpoint
 from thunder.training.events import Emit
-from thunder.training.host_checks import HERE
+from thunder.training.placement import HERE
 from thunder.training.preflight import Row
 
 # What another BLAS, processor or number of threads may change.
 TOLERANCE = 1e-3
 
 
-def verify(request: Request, step: int, emit: Emit, crew: Crew | None = None) -> list[Row]:
-    """Check a checkpoint on disk; return the rows of a table, or raise with the failed ones."""
+def verify(
+    request: Request, step: int, emit: Emit, crew: Crew | None = None, here: str = HERE
+) -> list[Row]:
+    """Check a checkpoint on disk; return the rows of a table, or raise with the failed ones.
+
+    Args:
+        here: the name of this machine.
+    """
     folder = checkpoints.folder_of(Path(request.folder), step)
     saved = checkpoints.faults(folder, state.LAYOUT)
-    rows = [_row("checkpoint is what was saved", "sha256", saved)]
+    rows = _on(here, _row("checkpoint is what was saved", "sha256", saved))
     if not rows[0]["reason"]:
         checkpoint = checkpoints.load(folder, state.LAYOUT)
         evaluated = ranks.evaluate(request, step, emit, crew)
-        rows += [_row("record is of this job", "its keys", _strange(request, checkpoint))]
-        host = crew.seats[0].host if crew else HERE
+        rows += _on(here, _row("record is of this job", "its keys", _strange(request, checkpoint)))
         found = _contents(Path(request.folder), checkpoint, evaluated)
-        rows += [{**row, "host": host} for row in found]
+        rows += _on(crew.slots[0].host if crew else here, *found)
     if failed := preflight.failed(rows):
         faults = [f"{row['check']}: {row['reason']}" for row in failed]
         raise Faults(f"{folder}: not verified", faults, "verification")
     return rows
+
+
+def _on(host: str, *rows: Row) -> list[Row]:
+    """Return rows of what was looked at on a host."""
+    return [{**row, "host": host} for row in rows]
 
 
 def _strange(request: Request, checkpoint: Checkpoint) -> list[str]:
@@ -111,4 +121,4 @@ def _loss(run: Path, checkpoint: Checkpoint, evaluated: dict[str, Any]) -> tuple
 
 def _row(check: str, measured: Any, faults: list[str]) -> Row:
     status: preflight.Status = "FAIL" if faults else "PASS"
-    return preflight.row(check, HERE, status, str(measured), "; ".join(faults))
+    return preflight.row(check, "", status, str(measured), "; ".join(faults))

@@ -29,7 +29,7 @@ from thunder.ground import files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.lanes.adapter.training import ranks
 from thunder.training import checkpoints, rank, rank_process, watch
-from thunder.training.placement import Seat
+from thunder.training.placement import Slot
 
 pytestmark = pytest.mark.slow
 
@@ -105,12 +105,12 @@ def test_ranks_of_another_window_are_refused(tmp_path: Path) -> None:
         "mode": "smoke",
         "world": 2,
         "cache": str(CACHE / "cache"),
-        "ring": ranks._addresses([Seat()] * 2),
+        "ring": ranks._addresses([Slot()] * 2),
     }
     order |= {"start_seconds": 20.0, "stall_seconds": 20.0}
     orders = [{**order, "rank": number, "token": f"{number}" * 32} for number in range(2)]
     both = [
-        rank_process.Process(n, one, inbox, Seat().start(ranks.WORDS))
+        rank_process.Process(n, one, inbox, Slot().start(ranks.WORDS))
         for n, one in enumerate(orders)
     ]
     try:
@@ -145,9 +145,9 @@ def test_a_port_that_is_taken_is_changed(monkeypatch: pytest.MonkeyPatch) -> Non
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        used = [[f"127.0.0.1:{taken.getsockname()[1]}"], *free([Seat()])]
-        offered = iter([used, free([Seat()] * 2)])
-        monkeypatch.setattr(ranks, "_addresses", lambda seats: next(offered))
+        used = [[f"127.0.0.1:{taken.getsockname()[1]}"], *free([Slot()])]
+        offered = iter([used, free([Slot()] * 2)])
+        monkeypatch.setattr(ranks, "_addresses", lambda slots: next(offered))
         assert [result["size"] for result in ranks.ring_smoke(2, CACHE / "cache")] == [2, 2]
     assert next(offered, None) is None
 

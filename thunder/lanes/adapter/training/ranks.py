@@ -14,7 +14,7 @@ from thunder.lanes.adapter.training import crew as crews
 from thunder.lanes.adapter.training.crew import Crew
 from thunder.training import events, placement
 from thunder.training.events import Emit
-from thunder.training.placement import LinkDown, Seat
+from thunder.training.placement import LinkDown, Slot
 from thunder.training.rank import NotMet
 from thunder.training.ranks import supervise
 from thunder.training.watch import Phrases
@@ -70,7 +70,7 @@ def train_window(
         raise ThunderError(f"train.rank_weights has {len(weights)} entries, train.ranks is {world}")
     crew = crew or crews.here(world)
     orders = crew.orders(_order(request, "train"))
-    return _supervise(orders, crew.telling(emit), stop, crew.seats)[0]
+    return _supervise(orders, crew.telling(emit), stop, crew.slots)[0]
 
 
 def evaluate(request: Request, step: int, emit: Emit, crew: Crew | None = None) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def evaluate(request: Request, step: int, emit: Emit, crew: Crew | None = None) 
     crew = crew or crews.here(train["ranks"])
     asked = crew if strategy.splits_model(train) else crew.first
     orders = asked.orders({**_order(request, "verify"), "stop": step})
-    return _supervise(orders, emit, None, asked.seats)[0]
+    return _supervise(orders, emit, None, asked.slots)[0]
 
 
 def ring_smoke(
@@ -96,7 +96,7 @@ def ring_smoke(
         "start_seconds": seconds,
         "stall_seconds": seconds,
     }
-    results = _supervise(crew.orders(order), lambda event: None, None, crew.seats)
+    results = _supervise(crew.orders(order), lambda event: None, None, crew.slots)
     expected = world * (world + 1) / 2
     for rank, result in enumerate(results):
         if result["size"] != world or result["sum"] != expected:
@@ -119,17 +119,17 @@ def _supervise(
     orders: list[dict[str, Any]],
     emit: Emit,
     stop: threading.Event | None,
-    seats: Sequence[Seat],
+    slots: Sequence[Slot],
 ) -> list[dict[str, Any]]:
     """Run the ranks to their end, with new ports if others use the first ones."""
     reason = ""
-    starts = [seat.start(WORDS) for seat in seats]
+    starts = [slot.start(WORDS) for slot in slots]
     for attempt in range(1, TRIES + 1):
-        ring = {"token": secrets.token_hex(16), "ring": _addresses(seats)}
+        ring = {"token": secrets.token_hex(16), "ring": _addresses(slots)}
         try:
             return supervise([{**order, **ring} for order in orders], starts, PHRASES, emit, stop)
         except ThunderError as error:
-            _refuse_broken_link(error, seats)
+            _refuse_broken_link(error, slots)
             raise
         except NotMet as error:
             reason = str(error)
@@ -137,17 +137,17 @@ def _supervise(
     raise ThunderError(f"the ranks could not form a ring in {TRIES} tries: {reason}", "ranks")
 
 
-def _addresses(seats: Sequence[Seat]) -> list[list[str]]:
+def _addresses(slots: Sequence[Slot]) -> list[list[str]]:
     """Return free addresses; as another process may still take one, the ranks shake hands."""
-    return [[address] for address in placement.addresses(seats)]
+    return [[address] for address in placement.addresses(slots)]
 
 
-def _refuse_broken_link(error: ThunderError, seats: Sequence[Seat]) -> None:
+def _refuse_broken_link(error: ThunderError, slots: Sequence[Slot]) -> None:
     """Name the link that is down between hosts, if ranks fell for one."""
     if error.cause != "ranks":
         return
     try:
-        placement.latencies(seats)
+        placement.refuse_broken_link(slots)
     except LinkDown as broken:
         raise ThunderError(f"{error}\n  {broken}", "ranks") from error
     except ThunderError:  # it was named already

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 from lab import Lab
 
-from thunder.executors import sending
+from thunder.executors import away, owner
 from thunder.hosts import connection, environment, host, requirements
 from thunder.hosts.far.environments import WHOLE
+from thunder.runs.claim import Claim
 
 
 def prepare(folder: Path, *extras: str) -> str:
@@ -26,6 +28,22 @@ def test_of_two_environments_the_one_with_the_extra_of_a_kind_is_used(lab: Lab) 
     bare, asr = prepare(kept / "1-bare"), prepare(kept / "2-asr", "asr")
     with connection.opened(host.of_site(lab.site())["mac4"]) as way:
         assert environment.command(way)[-1] == bare
-        assert sending._command(way, "asr")[-1] == asr
-        assert sending._command(way, "dry")[-1] == bare
+        assert owner.command(way, "asr")[-1] == asr
+        assert owner.command(way, "dry")[-1] == bare
         way.call("remove", path=str(kept), below="~/thunder")
+
+
+def test_a_run_that_did_not_begin_keeps_nothing_on_its_host(lab: Lab) -> None:
+    with connection.opened(host.of_site(lab.site())["mac4"]) as way:
+        runs = f"{environment.workspace(way)}/outputs"
+        claim = Claim("a", {}, "", f"{runs}/dry/0123456789ab", 1, 0, 0.0)
+        renewed = f"{owner.own_folder(claim)}/{away.RENEWED}"
+        signs = owner.signs_of_life(runs)
+        way.call("write", path=renewed, text="3600")
+        assert way.call("living", **signs) == ["dry/0123456789ab"]
+        with pytest.raises(owner.NotBegun, match="host mac4: the run did not begin: "):
+            owner.spawn(way, claim, "nowhere:run")  # no run is there
+        assert way.call("living", **signs) == []
+        way.call("write", path=renewed, text="3600")
+        owner.end(way, claim)
+        assert way.call("living", **signs) == []

@@ -1,4 +1,4 @@
-"""A process's lease: the pipe on its standard input. When who holds its other end is gone, it goes.
+"""A process's lifeline: the pipe on its standard input. It goes with who holds the other end.
 
 Every child of the runner loads this at its start: a little of the standard library, no more.
 """
@@ -14,23 +14,23 @@ TYPE_CHECKING = False  # importing typing to ask it would cost a tenth of a no-o
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LEASE_GONE = 4  # the exit code of who left for it
+LIFELINE_GONE = 4  # the exit code of who left for it
 
 
 def watch(
     gone: Callable[[], None], beat: Callable[[], None] | None = None, seconds: float | None = None
 ) -> None:
-    """Have a thread call `gone` when the lease is; until then `beat`, every so many seconds."""
+    """Have a thread call `gone` when the lifeline is; until then `beat`, every so many seconds."""
     threading.Thread(target=_wait, args=(gone, beat, seconds), daemon=True).start()
 
 
 def leave() -> None:
     """End this process at once, whatever its other threads do."""
-    os._exit(LEASE_GONE)
+    os._exit(LIFELINE_GONE)
 
 
 def guard() -> None:
-    """Start a process that kills this one's group when the lease is gone.
+    """Start a process that kills this one's group when the lifeline is gone.
 
     A call into a library can hold the interpreter's lock, and a stopped process runs no thread.
     """
@@ -40,7 +40,7 @@ def guard() -> None:
 
 
 def line() -> str:
-    """Read one line of orders, byte by byte: what follows belongs to the lease. Or leave."""
+    """Read one line of orders, byte by byte: what follows belongs to the lifeline. Or leave."""
     data = bytearray()
     while not data.endswith(b"\n"):
         byte = os.read(0, 1)

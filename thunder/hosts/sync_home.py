@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from thunder.ground import moving
 from thunder.ground import names as paths
 from thunder.ground.errors import ThunderError
-from thunder.hosts import delivery, environment, sync
+from thunder.hosts import environment, fetching, hashing, programs
 from thunder.hosts.connection import Connection
 from thunder.hosts.far import landing
 from thunder.hosts.inputs import of_host
@@ -65,14 +66,14 @@ def lacks(way: Connection, config: Mapping[str, Any], name: str) -> list[str]:
     path = _path(way, config, name)
     if path is None or way.call("listing", folder=path, names=[]) is None:
         return ["it is not there"]
-    return _asked(way, config, name, path)[0]
+    return _seen(way, config, name, path)[0]
 
 
 def bring(
     way: Connection,
     config: Mapping[str, Any],
     name: str,
-    show: sync.Show = lambda done, of: None,
+    show: moving.Show = moving.silent,
 ) -> None:
     """Bring an input from a host to where this machine has it: what is lacking, hashed, renamed.
 
@@ -86,11 +87,13 @@ def bring(
     if "hub" in source:
         _bring_snapshot(way, path, source, show)
         return
-    names = _asked(way, config, name, path)[1]
+    names = _seen(way, config, name, path)[1]
     _fetch(way, way.call("folder", path=path), names, here(source) or Path(), show)
 
 
-def _bring_snapshot(way: Connection, path: str, source: Mapping[str, Any], show: sync.Show) -> None:
+def _bring_snapshot(
+    way: Connection, path: str, source: Mapping[str, Any], show: moving.Show
+) -> None:
     """Bring what a snapshot links to, then its links, then what its commit is called."""
     snapshot = way.call("folder", path=path)
     root, commit = os.path.dirname(os.path.dirname(snapshot)), os.path.basename(snapshot)
@@ -118,15 +121,11 @@ def _fetch(
     source: str,
     names: list[str],
     target: Path,
-    show: sync.Show = lambda done, of: None,
+    show: moving.Show = moving.silent,
 ) -> None:
-    rows = way.call("listing", folder=source, names=names)
-    total = sum(row["bytes"] or 0 for row in rows)
-    within = delivery.hash_seconds(total)
-    rows = way.call("listing", folder=source, names=names, hashed=True, within=within)
-    wanted = {row["path"]: row["sha256"] for row in rows}
-    with sync.shown(lambda: landing.size(str(target)), total, show):
-        delivery.fetch(way, source, wanted, target)
+    rows = hashing.listed(way, source, names) or ()
+    wanted = [row for row in rows if "sha256" in row]
+    fetching.fetch(way, source, wanted, target, show=show)
 
 
 def _named(source: Mapping[str, Any]) -> bool:
@@ -145,16 +144,12 @@ def _path(way: Connection, config: Mapping[str, Any], name: str) -> str | None:
     return own or str(source["folder"])
 
 
-def _asked(
+def _seen(
     way: Connection, config: Mapping[str, Any], name: str, path: str
 ) -> tuple[list[str], list[str]]:
     """Return what a folder there lacks, and which of its files count."""
     kind = kinds.KINDS[config["kind"]]
-    said = json.dumps([kind.reads.get(name), kind.lacks.get(name)])
-    words = [*environment.command(way), "-c", _ASK, path, said]
-    done = way.call("run", words=words, seconds=_SECONDS, within=_SECONDS)
-    if done["code"]:
-        last = (done["err"].strip().splitlines() or ["it said nothing"])[-1]
-        raise ThunderError(f"host {way.host.name}: {path}: {last}", "environment")
-    faults, names = json.loads(done["out"])
+    how = json.dumps([kind.reads.get(name), kind.lacks.get(name)])
+    words = [*environment.command(way), "-c", _ASK, path, how]
+    faults, names = programs.answer(way, words, _SECONDS)
     return faults, names

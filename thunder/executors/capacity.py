@@ -1,4 +1,4 @@
-"""Which host takes the next run: each has so many seats; one that cannot be used is left out."""
+"""Which host takes the next run: each has a capacity; one that cannot be used is left out."""
 
 import threading
 import time
@@ -20,16 +20,16 @@ _lost: dict[str, float] = {}  # since when hosts that may come back have been ou
 
 def take(
     names: Sequence[str],
-    seats: int,
+    each: int,
     stopping: threading.Event,
     besides: Mapping[str, ThunderError],
 ) -> str:
-    """Wait for a free seat; return the host that has it, the one with the fewest runs.
+    """Wait until a host has room for a run; return its name, the one with the fewest runs.
 
     Where all that are left were lost a moment ago, one that answers again is waited for.
 
     Args:
-        seats: that each host has.
+        each: how many runs a host takes at a time.
         besides: hosts that were tried for this run already, and why they do not take it.
 
     Raises:
@@ -44,7 +44,7 @@ def take(
                 fit = [name for name in back if time.monotonic() - _unfit[name][0] > _RETRY_SECONDS]
             if not fit and not back:
                 raise _none_left(names, besides)
-            free = [name for name in fit if _taken.get(name, 0) < seats]
+            free = [name for name in fit if _taken.get(name, 0) < each]
             if free:
                 name = min(free, key=lambda one: _taken.get(one, 0))
                 _taken[name] = _taken.get(name, 0) + 1
@@ -55,13 +55,13 @@ def take(
 
 
 def hold(name: str) -> None:
-    """Take a seat for a run that is on a host already, free or not."""
+    """Count a run that is on a host already, whether there is room or not."""
     with _change:
         _taken[name] = _taken.get(name, 0) + 1
 
 
-def leave(name: str) -> None:
-    """Give a seat back."""
+def give_back(name: str) -> None:
+    """Give back the room that a run had."""
     with _change:
         _taken[name] -= 1
         _change.notify_all()
