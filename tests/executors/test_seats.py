@@ -21,6 +21,7 @@ def nobody_sits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(seats, "_taken", {})
     monkeypatch.setattr(seats, "_unfit", {})
     monkeypatch.setattr(seats, "_lost", {})
+    monkeypatch.setattr(seats, "_full", {})
     return
 
 
@@ -51,6 +52,20 @@ def test_a_host_that_cannot_be_used_is_left_out_for_a_while_and_told_once(
         seats.take(HOSTS, 1, Stop(), {"a": ThunderError("a is too old", "environment")})
     monkeypatch.setattr(seats, "_AGAIN_SECONDS", 0.0)
     assert seats.take(["b"], 1, Stop(), {}) == "b"
+
+
+def test_a_host_that_others_have_filled_is_asked_again_in_a_moment_and_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seats, "_FULL_SECONDS", 0.3)
+    assert seats.full("a")
+    assert seats.take(HOSTS, 2, Stop(), {}) == "b"
+    begun = time.monotonic()
+    assert seats.take(["a"], 2, Stop(), {}) == "a"
+    assert time.monotonic() - begun > 0.25
+    assert not seats.full("a")
+    seats.answered("a")
+    assert seats.full("a")
 
 
 def test_a_host_that_is_starting_anew_is_waited_for_and_told_once(

@@ -10,12 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import away, supplies
+from thunder.executors import away, occupancy, supplies
 from thunder.executors.place import Order
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, environment, requirements
-from thunder.hosts.connection import Connection
+from thunder.hosts.connection import Connection, Lost
 from thunder.jobs.kinds import KINDS
 from thunder.runs import claim as claims
 from thunder.runs import listing, manifest, mirror
@@ -52,30 +52,42 @@ def claimed(
         say: is told now and then how far they are.
 
     Raises:
+        Full: the host has as many runs as it may have.
         ThunderError: the host cannot run it, or somebody else runs it there.
     """
     folder = order.folder
     record, document = _read(folder, run_files.RECORD), _read(folder, run_files.CONFIG)
-    _check_packages(way, _command(way, record["kind"]), record["kind"])
     workspace = environment.workspace(way)
     far = f"{supplies.runs_of(workspace)}/{record['kind']}/{folder.name}"
     _end_ours(way, far, folder)
-    runtime = record["attempts"][-1]["runtime"]
-    paths = supplies.paths(way, document, runtime, workspace, stop, say)
-    _bring_run(way, folder, record, far, workspace, stop)
-    claim = _claim(way, folder, record, far)
-    _write_far(way, record, claim, paths, workspace)
-    claims.write(folder, claim)  # from here on no other host may have it
+    runtime, owner = record["attempts"][-1]["runtime"], _owner_here(folder)
+    occupancy.take(way, far, owner, runtime["jobs"])
+    try:
+        _check_packages(way, _command(way, record["kind"]), record["kind"])
+        paths = supplies.paths(way, document, runtime, workspace, stop, say)
+        _bring_run(way, folder, record, far, workspace, stop)
+        claim = _claim(way, folder, record, far)
+        _write_far(way, record, claim, paths, workspace)
+        claims.write(folder, claim)  # from here on no other host may have it
+    except ThunderError as error:
+        if not isinstance(error, Lost):  # else the slot goes with the way
+            occupancy.leave(way, far, owner)
+        raise
     return claim
 
 
-def spawn(way: Connection, claim: Claim, function: str) -> None:
+def spawn(way: Connection, claim: Claim, function: str, most: int) -> None:
     """Start what owns a run on a host, and wait until it does; twice is as good as once.
 
+    Args:
+        most: how many runs the host may have.
+
     Raises:
+        Full: the host has as many by now.
         ThunderError: it ended before it began.
     """
     own = own_folder(claim)
+    occupancy.take(way, claim.folder, claim.owner, most)
     command = [
         *_command(way, Path(claim.folder).parent.name),
         "-m",
@@ -84,7 +96,8 @@ def spawn(way: Connection, claim: Claim, function: str) -> None:
         claim.owner,
         function,
     ]
-    pid = way.call("spawn", words=command, folder=own, log=away.LOG)
+    slot = occupancy.slot(claim.folder, claim.owner)
+    pid = way.call("spawn", words=command, folder=own, log=away.LOG, slot=slot)
     latest = time.monotonic() + _BEGIN_SECONDS
     while not has_begun(way, claim):
         if way.call("state", pid=pid) in (None, "Z") and not has_begun(way, claim):
@@ -127,6 +140,7 @@ def end(way: Connection, claim: Claim) -> None:
         ThunderError: it does not end.
     """
     _end(way, claim.folder, claim.owner)
+    occupancy.leave(way, claim.folder, claim.owner)
 
 
 def deadline(lease: float) -> float:
