@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from thunder.executors import sending
+from thunder.executors import site_there
 
 HOSTS = {"mac4": {"ssh": "mac4"}, "mac5": {"ssh": "mac5"}}
 RING = [{"name": "mac4", "address": "10.0.0.4"}, {"name": "mac5", "address": "10.0.0.5"}]
@@ -13,12 +13,12 @@ def site(*ranks_on: dict[str, str]) -> dict[str, Any]:
 
 
 def test_a_host_that_a_run_goes_to_is_none_of_the_hosts_that_it_reaches_by_ssh() -> None:
-    there = sending.site_there(site(*RING), "mac4")
+    there = site_there.of(site(*RING), "mac4")
     assert (there["runs_on"], there["ranks_on"]) == ("local", RING)
     assert there["hosts"] == {"mac5": HOSTS["mac5"]}
 
 
 def test_ranks_of_the_machine_that_runs_are_those_of_the_host() -> None:
-    there = sending.site_there(site({"name": "desk", "address": "127.0.0.1"}), "mac4")
+    there = site_there.of(site({"name": "desk", "address": "127.0.0.1"}), "mac4")
     assert there["ranks_on"] == [{"name": "mac4", "address": "127.0.0.1"}]
     assert there["hosts"] == {}

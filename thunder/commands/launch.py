@@ -87,6 +87,7 @@ def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[Outcome]:
     at_once, retries = _at_once(runtime), runtime["retries"]
     every = [*now.planned, *(row for _, rows in now.earlier for row in rows)]
     _check_packages(every)
+    _check_room(every)
     _inspect(every)
     outcomes = stages.run(now.earlier, shown, at_once=at_once, retries=retries)
     if _may_go_on(request, now.earlier, outcomes, shown):
@@ -110,6 +111,22 @@ def _check_packages(planned: Sequence[Planned]) -> None:
                 f"pip install -c constraints.txt -e '.[{KINDS[kind].extra}]'",
                 "environment",
             )
+
+
+def _check_room(planned: Sequence[Planned]) -> None:
+    """Refuse before anything runs what no host has the memory or the disk for."""
+    left = [row for row in planned if not row.is_reached and not _lives(row)]
+    away = [row for row in left if row.cell.job.runtime["site"]["runs_on"] != "local"]
+    if away:
+        from thunder.executors import fitting
+
+        begun = {row.cell.job.id for row in away if row.status != "planned"}
+        fitting.refuse([row.cell.job for row in away], begun)
+
+
+def _lives(row: Planned) -> bool:
+    """Say whether a host has a run already."""
+    return row.status == "running" and row.run.lives_on() is not None
 
 
 def _inspect(planned: Sequence[Planned]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import away, occupancy, supplies
+from thunder.executors import away, fitting, occupancy, site_there, supplies
 from thunder.executors.place import Order
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
@@ -27,19 +27,11 @@ _BEGIN_SECONDS = 90.0  # a cold import on a slow disk
 _END_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OF_HOME = ("uncommitted-",)  # files of a run that are about this machine alone
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 _LACKS = "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if not u.find_spec(n)])"
 
 
 class NotBegun(ThunderError):
     """What was to own a run ended before it began: nobody works on it there."""
-
-
-class Unfit(ThunderError):
-    """A host has not got what runs of this kind need; it may take others."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "environment")
 
 
 def claimed(
@@ -64,6 +56,8 @@ def claimed(
     occupancy.take(way, far, owner, runtime["jobs"])
     try:
         _check_packages(way, _command(way, record["kind"]), record["kind"])
+        is_new = not delivery.is_there(way, far)
+        fitting.check(way, {**document, "runtime": runtime}, is_new=is_new)
         paths = supplies.paths(way, document, runtime, workspace, stop, say)
         _bring_run(way, folder, record, far, workspace, stop)
         claim = _claim(way, folder, record, far)
@@ -194,7 +188,9 @@ def _check_packages(way: Connection, words: list[str], kind: str) -> None:
     asked = way.call("run", words=[*words, "-c", _LACKS, *packages], seconds=60, within=70)
     lacking = asked["out"].split() if asked["code"] == 0 else list(packages)
     if lacking:
-        raise Unfit(f"host {way.host.name} lacks {', '.join(lacking)}, which kind {kind} needs")
+        raise fitting.Unfit(
+            f"host {way.host.name} lacks {', '.join(lacking)}, which kind {kind} needs"
+        )
 
 
 def _bring_run(
@@ -251,25 +247,12 @@ def _write_far(
         **runtime,
         "outputs": supplies.runs_of(workspace),
         "paths": dict(paths),
-        "site": site_there(runtime["site"], way.host.name),
+        "site": site_there.of(runtime["site"], way.host.name),
     }
     record = {**record, "attempts": [*before, {**last, "runtime": there}]}
     text = files.render_json(record)
     way.call("write", path=f"{claim.folder}/{run_files.RECORD}", text=text)
     way.call("write", path=f"{own_folder(claim)}/{away.RENEWED}", text="")
-
-
-def site_there(site: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the site as it is on a host, whose own name ranks of its own get.
-
-    It is none of its own hosts: it would reach itself by ssh.
-    """
-    others = {other: one for other, one in site.get("hosts", {}).items() if other != name}
-    there = {**site, "runs_on": "local", "hosts": others}
-    if any(one["address"] not in _LOCAL for one in site["ranks_on"]):
-        return there
-    ranks = [{**one, "name": name} for one in site["ranks_on"]]
-    return {**there, "ranks_on": ranks, "hosts": {}}
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

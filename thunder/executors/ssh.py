@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import occupancy, seats, sending, watching, ways
+from thunder.executors import fitting, occupancy, seats, sending, watching, ways
 from thunder.executors.place import Ending, Order, Stop
 from thunder.executors.watching import Event, Living
 from thunder.ground import files, run_files
@@ -195,7 +195,7 @@ def _passed_over(run: Away, way: ways.Way, error: ThunderError) -> Iterator[Even
     if isinstance(error, Lost):
         way.drop()
     # Of this run alone, or of every one: told once, not for each.
-    is_news = isinstance(error, sending.Unfit) or seats.refuse(name, error)
+    is_news = isinstance(error, fitting.Unfit) or seats.refuse(name, error)
     may_return = seats.may_return(name)
     if not may_return:
         run.besides[name] = error
