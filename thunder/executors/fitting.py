@@ -50,8 +50,8 @@ def check(way: Connection, config: Mapping[str, Any], *, is_new: bool) -> None:
         raise Unfit(f"host {way.host.name}: {lacks}")
 
 
-def refuse(jobs: Sequence[Job], begun: Collection[str]) -> None:
-    """Refuse jobs that fit no host of those that they may live on.
+def unfit(jobs: Sequence[Job], begun: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return the hosts that each job, by its id, does not fit, and what they lack.
 
     A host that does not answer may fit: who begins a run there waits for it.
 
@@ -59,7 +59,7 @@ def refuse(jobs: Sequence[Job], begun: Collection[str]) -> None:
         begun: ids of those that an earlier attempt made a part of.
 
     Raises:
-        Faults: each of them, with what it takes and what each host has.
+        Faults: jobs that fit no host, with what each takes and what each host has.
     """
     rooms = [
         {name: _room(job.config, name, is_new=job.id not in begun) for name in _runs_on(job)}
@@ -70,15 +70,18 @@ def refuse(jobs: Sequence[Job], begun: Collection[str]) -> None:
         every = host.of_site(job.runtime["site"])
         hosts |= {name: every[name] for name, one in taken.items() if _says(one)}
     facts = _facts(hosts)
+    found: dict[str, dict[str, str]] = {}
     faults = []
     for job, taken in zip(jobs, rooms, strict=True):
         lacks = {name: _lacks(one, facts[name]) for name, one in taken.items() if name in facts}
-        if taken and all(lacks.get(name) for name in taken):
+        found[job.id] = {name: lack for name, lack in lacks.items() if lack}
+        if taken and taken.keys() == found[job.id].keys():
             listed = "; ".join(f"{name}: {lack}" for name, lack in lacks.items())
             faults.append(f"{job.kind} {job.id}: {listed}")
     if faults:
         title = "nothing was run; what fits no host of the site (runs_on):"
         raise Faults(title, wording.some_lines(faults, _SHOWN), "environment")
+    return found
 
 
 def _runs_on(job: Job) -> Sequence[str]:

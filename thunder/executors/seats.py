@@ -28,6 +28,7 @@ def take(
     seats: int,
     stopping: threading.Event,
     besides: Mapping[str, ThunderError],
+    first: str | None = None,
 ) -> str:
     """Wait for a free seat; return the host that has it, the one with the fewest runs.
 
@@ -36,6 +37,7 @@ def take(
     Args:
         seats: that each host has.
         besides: hosts that were tried for this run already, and why they do not take it.
+        first: the one that it is meant for, which has it when it is free.
 
     Raises:
         ThunderError: no host can be used, with the reason of the last.
@@ -51,7 +53,7 @@ def take(
                 raise _none_left(names, besides)
             free = [name for name in fit if _taken.get(name, 0) < seats and not _is_full(name)]
             if free:
-                name = min(free, key=lambda one: _taken.get(one, 0))
+                name = min(free, key=lambda one: (one != first, _taken.get(one, 0)))
                 _taken[name] = _taken.get(name, 0) + 1
                 return name
             if stopping.is_set():

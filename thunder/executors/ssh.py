@@ -160,10 +160,16 @@ def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
     """Have the first host that can begin a run."""
     site = run.runtime["site"]
     hosts = of_site(site)
+    for name, lacks in run.order.unfit.items():
+        if name not in run.besides:
+            run.besides[name] = fitting.Unfit(f"host {name}: {lacks}")
+            yield {"event": "warning", "text": f"{run.besides[name]}; not run there"}
     full: dict[str, ways.Way] = {}  # each is asked again by the same pipe
     try:
         while run.living is None:
-            name = seats.take(site["runs_on"], run.runtime["jobs"], stopping, run.besides)
+            name = seats.take(
+                site["runs_on"], run.runtime["jobs"], stopping, run.besides, run.order.machine
+            )
             if name not in full:
                 yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
             way = ways.Way(hosts[name])
