@@ -11,7 +11,9 @@ from far_runs import Away
 from lab import Lab
 
 from thunder.executors import fitting
+from thunder.executors.occupancy import Full
 from thunder.ground.kind import Room
+from thunder.hosts import connection, host
 from thunder.runs import store
 
 pytestmark = pytest.mark.slow
@@ -60,6 +62,24 @@ def test_what_a_run_takes_is_held_against_what_a_host_has(room: Room, lacks: str
 
 def test_what_a_system_does_not_say_of_itself_bars_nothing() -> None:
     assert fitting._lacks(Room(10**15, 1, {}), {"memory": None, "free_disk": 2}) == ""
+
+
+def test_memory_that_other_runs_have_is_waited_for(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = host.of_site(lab.site())["mac5"]
+    with connection.opened(one) as way:
+        facts = way.call("facts", folder="~")
+        between = (facts["free_memory"] + facts["memory"]) // 2
+        for size, others, refusal in (
+            (between, "dry 0be9a12af248", Full),
+            (between, "", fitting.Unfit),
+            (2 * facts["memory"], "dry 0be9a12af248", fitting.Unfit),
+        ):
+            taken = Room(size, None, {})
+            monkeypatch.setattr(fitting, "_room", lambda *_, taken=taken, **__: taken)
+            with pytest.raises(refusal, match=r"host mac5: about .* of memory needed"):
+                fitting.check(way, {}, others, is_new=True)
 
 
 def test_each_host_takes_the_next_cell_that_fits_it(away: Away) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from thunder.executors import site_there
+from thunder.executors.occupancy import Full
 from thunder.ground import wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.ground.kind import Room
@@ -33,20 +34,25 @@ class Unfit(ThunderError):
         super().__init__(message, "environment")
 
 
-def check(way: Connection, config: Mapping[str, Any], *, is_new: bool) -> None:
+def check(way: Connection, config: Mapping[str, Any], others: str, *, is_new: bool) -> None:
     """Refuse a host that has less free than a run takes.
 
     Args:
-        is_new: whether no earlier attempt made a part of it.
+        others: the runs that it has, in words.
+        is_new: whether no earlier attempt made a part of the run there.
 
     Raises:
+        Full: what it lacks while it has the others.
         Unfit: what it lacks.
     """
     taken = _room(config, way.host.name, is_new=is_new)
     if not _says(taken):
         return
     facts = way.call("facts", folder=way.host.workspace)
-    if lacks := _lacks(taken, {**facts, "memory": facts["free_memory"]}):
+    lacks = _lacks(taken, {**facts, "memory": facts["free_memory"]})
+    if lacks and others and not _lacks(taken, facts):
+        raise Full(f"host {way.host.name}: {lacks}, beside {others}")
+    if lacks:
         raise Unfit(f"host {way.host.name}: {lacks}")
 
 

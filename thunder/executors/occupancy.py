@@ -15,13 +15,13 @@ _OWNER_DIGITS = 8
 
 
 class Full(ThunderError):
-    """A host has as many runs as it may have at once, by other launchers or left there."""
+    """A host has no slot, or no memory, for one more run while those that it has go on."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "environment")
 
 
-def take(way: Connection, far: str, owner: str, most: int) -> None:
+def take(way: Connection, far: str, owner: str, most: int) -> str:
     """Take a slot for a run on a host, to be held by what is begun in it; twice is as good as once.
 
     Args:
@@ -29,14 +29,18 @@ def take(way: Connection, far: str, owner: str, most: int) -> None:
         owner: begins alike for all runs of the same outputs.
         most: how many runs this launcher lets the host have.
 
+    Returns the other runs that the host has, in words; nothing: it has none.
+
     Raises:
         Full: there is none.
     """
-    others = way.call("take_slot", folder=_folder(far), name=_name(far, owner), most=most)
-    if others:
-        named = ", ".join(" ".join(one.rsplit("-", 2)[:2]) for one in others)
+    answer = way.call("take_slot", folder=_folder(far), name=_name(far, owner), most=most)
+    others = answer["others"]
+    named = ", ".join(" ".join(one.rsplit("-", 2)[:2]) for one in others)
+    if not answer["taken"]:
         runs = wording.count(len(others), "run")
         raise Full(f"host {way.host.name} has {runs} with jobs={most}: {named}")
+    return named
 
 
 def leave(way: Connection, far: str, owner: str) -> None:

@@ -53,11 +53,11 @@ def claimed(
     far = f"{supplies.runs_of(workspace)}/{record['kind']}/{folder.name}"
     _end_ours(way, far, folder)
     runtime, owner = record["attempts"][-1]["runtime"], _owner_here(folder)
-    occupancy.take(way, far, owner, runtime["jobs"])
+    others = occupancy.take(way, far, owner, runtime["jobs"])
     try:
         _check_packages(way, _command(way, record["kind"]), record["kind"])
         is_new = not delivery.is_there(way, far)
-        fitting.check(way, {**document, "runtime": runtime}, is_new=is_new)
+        fitting.check(way, {**document, "runtime": runtime}, others, is_new=is_new)
         paths = supplies.paths(way, document, runtime, workspace, stop, say)
         _bring_run(way, folder, record, far, workspace, stop)
         claim = _claim(way, folder, record, far)

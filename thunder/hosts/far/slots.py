@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from thunder.hosts.far.filesystem import placed
 
@@ -17,24 +18,25 @@ _DOOR = ".door"  # who takes a slot goes through it alone
 _held: dict[str, int] = {}  # those of runs that have not begun
 
 
-def take_slot(folder: str, name: str, most: int) -> list[str]:
+def take_slot(folder: str, name: str, most: int) -> dict[str, Any]:
     """Take a slot for a run; one that this agent holds for it already is as good.
 
     Args:
         most: how many runs there may be, this one among them.
 
-    Returns the runs that are in the way; none: the slot is taken.
+    Returns {"taken", "others"}: whether it has one, and the runs that have the other ones.
     """
     place = os.path.join(placed(folder), name)
     with _alone(placed(folder)):
+        names = sorted({*os.listdir(placed(folder))} - {_DOOR})
         if place in _held:
-            return []
-        others = [one for one in sorted(os.listdir(placed(folder))) if _is_taken(folder, one)]
+            return {"taken": True, "others": [one for one in names if one != name]}
+        others = [one for one in names if _is_taken(folder, one)]
         if len(others) >= most or name in others:
-            return others
+            return {"taken": False, "others": others}
         _held[place] = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(_held[place], fcntl.LOCK_EX)
-        return []
+        return {"taken": True, "others": others}
 
 
 def leave_slot(folder: str, name: str) -> None:
@@ -63,8 +65,6 @@ def _alone(folder: str) -> Iterator[None]:
 def _is_taken(folder: str, name: str) -> bool:
     """Say whether somebody holds a slot; one that nobody holds any more is removed."""
     place = os.path.join(placed(folder), name)
-    if name == _DOOR:
-        return False
     descriptor = os.open(place, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
