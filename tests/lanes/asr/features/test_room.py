@@ -35,3 +35,11 @@ def test_what_cannot_be_known_before_is_none_with_the_reason(tmp_path: Path) -> 
     assert "its data set is a stand-in" in room.of(unbuilt).unknown["disk"]
     stored = features_config(tmp_path, tmp_path, source={"stored": "whisper_50hz_1500"})
     assert room.of(stored).disk is None
+
+
+def test_an_encoder_says_how_wide_its_frames_are(tmp_path: Path) -> None:
+    asked = config(tmp_path, SECONDS, source={"folder": "whisper"})
+    asked["runtime"]["paths"]["features"] = str(tmp_path)
+    assert room.of(asked).disk is None
+    (tmp_path / "config.json").write_text('{"d_model": 8}')
+    assert room.of(asked).disk == (50 + 125 + 37) * 8 * 2

@@ -33,7 +33,10 @@ def _width(config: Mapping[str, Any]) -> tuple[int, str]:
         return 0, "the files of stored features say how wide they are"
     if "features" not in paths:
         return 0, "its encoder is a stand-in that is built when the run needs it"
-    return int(files.read_json(Path(paths["features"]) / input_files.CONFIG)["d_model"]), ""
+    try:
+        return int(files.read_json(Path(paths["features"]) / input_files.CONFIG)["d_model"]), ""
+    except (OSError, ValueError, KeyError, TypeError):  # told when it is loaded
+        return 0, "its encoder does not say how wide its frames are"
 
 
 def _seconds(config: Mapping[str, Any]) -> tuple[list[float], str]:
