@@ -21,6 +21,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(capacity, "_taken", {})
     monkeypatch.setattr(capacity, "_unfit", {})
     monkeypatch.setattr(capacity, "_lost", {})
+    monkeypatch.setattr(capacity, "_full", {})
     return
 
 
@@ -51,6 +52,20 @@ def test_a_host_that_cannot_be_used_is_left_out_for_a_while_and_told_once(
         capacity.take(HOSTS, 1, Stop(), {"a": ThunderError("a is too old", "environment")})
     monkeypatch.setattr(capacity, "_AGAIN_SECONDS", 0.0)
     assert capacity.take(["b"], 1, Stop(), {}) == "b"
+
+
+def test_a_host_that_others_have_filled_is_asked_again_in_a_moment_and_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capacity, "_FULL_SECONDS", 0.3)
+    assert capacity.full("a")
+    assert capacity.take(HOSTS, 2, Stop(), {}) == "b"
+    begun = time.monotonic()
+    assert capacity.take(["a"], 2, Stop(), {}) == "a"
+    assert time.monotonic() - begun > 0.25
+    assert not capacity.full("a")
+    capacity.answered("a")
+    assert capacity.full("a")
 
 
 def test_a_host_that_is_starting_anew_is_waited_for_and_told_once(

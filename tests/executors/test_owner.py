@@ -42,7 +42,7 @@ def test_a_run_that_did_not_begin_keeps_nothing_on_its_host(lab: Lab) -> None:
         way.call("write", path=renewed, text="3600")
         assert way.call("living", **signs) == ["dry/0123456789ab"]
         with pytest.raises(owner.NotBegun, match="host mac4: the run did not begin: "):
-            owner.spawn(way, claim, "nowhere:run")  # no run is there
+            owner.spawn(way, claim, "nowhere:run", 1)  # no run is there
         assert way.call("living", **signs) == []
         way.call("write", path=renewed, text="3600")
         owner.end(way, claim)

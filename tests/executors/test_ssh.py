@@ -266,6 +266,22 @@ def test_a_run_can_be_stopped_from_elsewhere_and_resumes(away: Away) -> None:
     assert running.attempts(away.outputs) == 2
 
 
+def test_a_run_that_another_command_watches_is_stopped_and_both_say_so(
+    lab: Lab, away: Away
+) -> None:
+    process = running.begin(*away.words("+profile=dry"), lane="gated")
+    running.wait_for(lambda: [*lab["mac4"].home.glob("thunder/outputs/dry/*/began")], "a run")
+    name = away.run().folder.name
+    assert f"busy    {name}: another runner has it" in away.task("attach", name).stdout
+    stopped = away.task("stop", name)
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    code, out, _ = running.ended(process)
+    assert code == runner.EXIT_STOPPED
+    assert [f"stopped {name}" in said for said in (stopped.stdout, out)] == [True, True]
+    assert (away.run().status(), claim.read(away.run().folder)) == ("paused", None)
+    assert quiet(lab["mac4"]) == []
+
+
 def test_a_stop_begins_nothing_where_the_owner_of_a_run_is_gone(lab: Lab, away: Away) -> None:
     process = running.begin(*away.words(*COUNTING), lane="counting")
     wait_for_checkpoints(away)

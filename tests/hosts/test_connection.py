@@ -26,10 +26,11 @@ def mac4(lab: Lab) -> Iterator[Connection]:
         yield opened
 
 
-def _refusal(described: host.Host) -> str:
+def _refusal(described: host.Host, *, is_settled: bool | None = None) -> str:
     with pytest.raises(ThunderError) as refused, connection.opened(described):
         pass
     assert refused.value.cause == "environment"
+    assert is_settled in (None, getattr(refused.value, "is_settled", None))
     return str(refused.value)
 
 
@@ -203,6 +204,16 @@ def test_a_host_that_loses_power_is_lost_to_who_waits_and_to_who_asks_later(lab:
     machine.boot()
     with connection.opened(host.of_site(lab.site())["mac5"]) as again:
         assert again.call("read", path="/x") is None
+
+
+def test_a_name_that_vanishes_with_its_machine_is_waited_for_where_it_was_known(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mac5 = host.of_site(lab.site())["mac5"]
+    with connection.opened(mac5), lab["mac5"].nameless():
+        assert "its name was known a moment ago" in _refusal(mac5, is_settled=False)
+        monkeypatch.setattr(connection, "_reached", set())
+        assert "no machine of that name" in _refusal(mac5, is_settled=True)
 
 
 def test_every_word_that_a_host_is_told_is_standard_python_3_9(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from thunder.executors.place import Ending, Order
 from thunder.ground import run_files
 from thunder.runner import loop as runner
 from thunder.runner.execute import Outcome
+from thunder.runner.queue import Queue
 from thunder.runs import attempts, lock, store
 from thunder.runs.cells import Planned, how_far
 from thunder.runs.run import Run
@@ -308,7 +308,7 @@ def test_cells_that_were_not_begun_when_it_stopped_are_not_told_one_by_one(tmp_p
     stop, screen = place.Stop(), Silent()
     stop.set()
     outcomes = runner._run_group(
-        planned(tmp_path), runner._Way(screen, 1, 0, False, False), stop, threading.Semaphore()
+        Queue([planned(tmp_path)], 1), runner._Way(screen, 1, 0, False, False), stop
     )
     assert [outcome.ending for outcome in outcomes] == ["stopped"]
     assert screen.endings == []

@@ -104,6 +104,17 @@ class Machine:
         _ip("-n", self.lab.switch(link), "link", "set", "dev", f"p{self.number}", "up")
 
     @contextlib.contextmanager
+    def nameless(self) -> Iterator[None]:
+        """Let nobody know its name while the block runs, as that of a Mac that starts anew."""
+        config = self.lab.folder / "ssh_config"
+        before = config.read_text()
+        config.write_text(before.replace(f"HostName {self.address}\n", "HostName none.invalid\n"))
+        try:
+            yield
+        finally:
+            config.write_text(before)
+
+    @contextlib.contextmanager
     def slow(self, megabits: int) -> Iterator[None]:
         """Let no more go through the link that ssh comes by, each way, while the block runs."""
         ends = [(self.lab.switch("ssh"), f"p{self.number}"), (self.space, "eth0")]

@@ -15,6 +15,7 @@ from typing import Any
 
 from thunder.ground import files
 from thunder.ground.errors import ThunderError
+from thunder.ground.kind import Room
 from thunder.training import events
 
 Emit = Callable[[dict[str, Any]], None]
@@ -199,6 +200,11 @@ def counting(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]
                 shutil.rmtree(old)
             emit(events.saved(step, target))
     return {"metrics": {"value": settings["value"]}}
+
+
+def room(config: dict[str, Any]) -> Room:
+    """Take `dry.value` MB of disk."""
+    return Room(None, int(config["dry"]["value"] * 1e6), {"memory": "it is not measured"})
 
 
 def rewriting(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:

@@ -25,19 +25,22 @@ def watch(run: Run) -> int:
 def stop(run: Run) -> int:
     """Have the host end a run, and bring home what it made, begin nothing; returns the exit code.
 
+    Where another command watches it, that one brings it home, and is waited for.
+
     Raises:
         ThunderError: no host has it, or the host is out of reach.
     """
     ssh.tell_to_end(_claim(run))
     with launch.screen_of_stream(many=False) as shown:
-        outcomes = runner.run([_planned(run)], shown, only_ends=True)
+        outcomes = runner.run([_planned(run)], shown, only_ends=True, wait=True)
     return 0 if outcomes[0].ending in ("stopped", "reached") else runner.exit_code(outcomes)
 
 
 def _claim(run: Run) -> claims.Claim:
     claim = claims.of_record(run.folder, run.record())
     if claim is None:
-        raise ThunderError(f"{run.folder.name} lives on no host: it is {run.status()}")
+        here = " here; Ctrl-C where it was started stops it" if run.is_owned() else ""
+        raise ThunderError(f"{run.folder.name} lives on no host: it is {run.status()}{here}")
     return claim
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -87,6 +87,7 @@ def _run(request: Request, now: Prospect, shown: plain.Shown) -> list[Outcome]:
     at_once, retries = _at_once(runtime), runtime["retries"]
     every = [*now.planned, *(row for _, rows in now.earlier for row in rows)]
     _check_packages(every)
+    now = _with_room(now)
     _inspect(every)
     outcomes = stages.run(now.earlier, shown, at_once=at_once, retries=retries)
     if _may_go_on(request, now.earlier, outcomes, shown):
@@ -110,6 +111,34 @@ def _check_packages(planned: Sequence[Planned]) -> None:
                 f"pip install -c constraints.txt -e '.[{KINDS[kind].extra}]'",
                 "environment",
             )
+
+
+def _with_room(now: Prospect) -> Prospect:
+    """Return a prospect that knows which hosts have not the memory or the disk for its cells.
+
+    Raises:
+        Faults: cells that fit no host.
+    """
+    every = [*now.planned, *(row for _, rows in now.earlier for row in rows)]
+    left = [row for row in every if not row.is_reached and not _lives(row)]
+    away = [row for row in left if row.cell.job.runtime["site"]["runs_on"] != "local"]
+    if not away:
+        return now
+    from thunder.executors import fitting
+
+    begun = {row.cell.job.id for row in away if row.status != "planned"}
+    unfit = fitting.unfit([row.cell.job for row in away], begun)
+
+    def known(rows: Sequence[Planned]) -> list[Planned]:
+        return [replace(row, unfit=unfit.get(row.cell.job.id, {})) for row in rows]
+
+    earlier = [(stage, known(rows)) for stage, rows in now.earlier]
+    return replace(now, planned=known(now.planned), earlier=earlier)
+
+
+def _lives(row: Planned) -> bool:
+    """Say whether a host has a run already."""
+    return row.status == "running" and row.run.lives_on() is not None
 
 
 def _inspect(planned: Sequence[Planned]) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import away
+from thunder.executors import away, occupancy
 from thunder.ground import digest, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import environment, requirements
@@ -25,13 +25,18 @@ class NotBegun(ThunderError):
     """What was to own a run ended before it began: nobody works on it there."""
 
 
-def spawn(way: Connection, claim: Claim, function: str) -> None:
+def spawn(way: Connection, claim: Claim, function: str, most: int) -> None:
     """Start what owns a run on a host, and wait until it does; twice is as good as once.
 
+    Args:
+        most: how many runs the host may have.
+
     Raises:
+        Full: the host has as many by now.
         ThunderError: it ended before it began.
     """
     own = own_folder(claim)
+    occupancy.take(way, claim.folder, claim.owner, most)
     words = [
         *command(way, Path(claim.folder).parent.name),
         "-m",
@@ -40,7 +45,8 @@ def spawn(way: Connection, claim: Claim, function: str) -> None:
         claim.owner,
         function,
     ]
-    pid = way.call("spawn", words=words, folder=own, log=away.LOG)
+    slot = occupancy.slot(claim.folder, claim.owner)
+    pid = way.call("spawn", words=words, folder=own, log=away.LOG, slot=slot)
     latest = time.monotonic() + _BEGIN_SECONDS
     while not has_begun(way, claim):
         if way.call("state", pid=pid) in (None, "Z") and not has_begun(way, claim):
@@ -101,6 +107,7 @@ def end(way: Connection, claim: Claim) -> None:
     """
     _end(way, claim.folder, claim.owner)
     give_up(way, claim)
+    occupancy.leave(way, claim.folder, claim.owner)
 
 
 def give_up(way: Connection, claim: Claim) -> None:

@@ -1,8 +1,8 @@
 """A place where runs happen: the small seam that each has, and the table of their names."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,6 +43,8 @@ class Order:
             run stays owned until the last of us is gone.
         frozen_seconds: how long it may give no sign of life.
         hung_seconds: how long the lane in it may say nothing, though the process lives.
+        machine: that is free for it, of several.
+        unfit: those that have not the room for it, and what they lack.
     """
 
     folder: Path
@@ -50,6 +52,8 @@ class Order:
     lock: int
     frozen_seconds: float
     hung_seconds: float
+    machine: str | None = None
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import away, owner, supplies
+from thunder.executors import away, fitting, occupancy, owner, site_there, supplies
 from thunder.executors.place import Order
 from thunder.ground import digest, files, moving, run_files
 from thunder.ground.errors import ThunderError
 from thunder.hosts import delivery, environment, hashing, programs, versions
-from thunder.hosts.connection import Connection
+from thunder.hosts.connection import Connection, Lost
 from thunder.hosts.workspace import outputs_in
 from thunder.jobs.kinds import KINDS
 from thunder.runs import claim as claims
@@ -20,19 +20,11 @@ from thunder.runs import listing, manifest, mirror
 from thunder.runs.claim import Claim
 
 _OF_HOME = ("uncommitted-",)  # files of a run that are about this machine alone
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 _LACKS = """
 import importlib.util, json, sys
 print(json.dumps([name for name in sys.argv[1:] if not importlib.util.find_spec(name)]))
 """
 _ASK_SECONDS = 60.0
-
-
-class Unfit(ThunderError):
-    """A host has not got what runs of this kind need; it may take others."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "environment")
 
 
 def claimed(
@@ -45,31 +37,47 @@ def claimed(
         say: is told now and then how far they are.
 
     Raises:
+        Full: the host has as many runs as it may have.
         ThunderError: the host cannot run it, or somebody else runs it there.
     """
     folder = order.folder
     record, document = _read(folder, run_files.RECORD), _read(folder, run_files.CONFIG)
-    words = owner.command(way, record["kind"])
-    _check_packages(way, words, record["kind"])
-    _check_versions(way, words, record["kind"])
     workspace = environment.workspace(way)
     far = f"{outputs_in(workspace)}/{record['kind']}/{folder.name}"
     # Who cleans the host sees by this that a run is on its way; then by its claim, then its lock.
     with delivery.held(way, owner.sending_lock_of(far), f"others bring {far}", stop):
         owner.end_ours(way, far, folder)
-        runtime = record["attempts"][-1]["runtime"]
-        paths = supplies.paths(way, document, runtime, workspace, stop, say)
-        _bring_run(way, folder, record, far, workspace, stop, say)
-        claim = _claim(way, folder, record, far)
-        _write_far(way, record, claim, paths, workspace)
-        claims.write(folder, claim)  # from here on no other host may have it
+        runtime, ours = record["attempts"][-1]["runtime"], owner.prefix(folder)
+        others = occupancy.take(way, far, ours, runtime["jobs"])
+        try:
+            is_new = not delivery.is_there(way, far)
+            _check(way, record["kind"], {**document, "runtime": runtime}, others, is_new=is_new)
+            paths = supplies.paths(way, document, runtime, workspace, stop, say)
+            _bring_run(way, folder, record, far, workspace, stop, say)
+            claim = _claim(way, folder, record, far)
+            _write_far(way, record, claim, paths, workspace)
+            claims.write(folder, claim)  # from here on no other host may have it
+        except ThunderError as error:
+            if not isinstance(error, Lost):  # else the slot goes with the way
+                occupancy.leave(way, far, ours)
+            raise
     return claim
+
+
+def _check(
+    way: Connection, kind: str, config: Mapping[str, Any], others: str, *, is_new: bool
+) -> None:
+    words = owner.command(way, kind)
+    _check_packages(way, words, kind)
+    _check_versions(way, words, kind)
+    fitting.check(way, config, others, is_new=is_new)
 
 
 def _check_packages(way: Connection, words: list[str], kind: str) -> None:
     packages = KINDS[kind].packages
     if lacking := programs.answer(way, [*words, "-c", _LACKS, *packages], _ASK_SECONDS):
-        raise Unfit(f"host {way.host.name} lacks {', '.join(lacking)}, which kind {kind} needs")
+        what = f"lacks {', '.join(lacking)}, which kind {kind} needs"
+        raise fitting.Unfit(f"host {way.host.name} {what}")
 
 
 def _check_versions(way: Connection, words: list[str], kind: str) -> None:
@@ -138,26 +146,13 @@ def _write_far(
         **runtime,
         "outputs": outputs_in(workspace),
         "paths": dict(paths),
-        "site": site_there(runtime["site"], way.host.name),
+        "site": site_there.of(runtime["site"], way.host.name),
     }
     record = {**record, "attempts": [*before, {**last, "runtime": there}]}
     text = files.render_json(record)
     way.call("write", path=f"{claim.folder}/{run_files.RECORD}", text=text)
     unattended = f"{runtime['unattended_seconds']:g}"
     way.call("write", path=f"{owner.own_folder(claim)}/{away.RENEWED}", text=unattended)
-
-
-def site_there(site: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the site as it is on a host, whose own name ranks of its own get.
-
-    It is none of its own hosts: it would reach itself by ssh.
-    """
-    others = {other: one for other, one in site.get("hosts", {}).items() if other != name}
-    there = {**site, "runs_on": "local", "hosts": others, "here": name}
-    if any(one["address"] not in _LOCAL for one in site["ranks_on"]):
-        return there
-    ranks = [{**one, "name": name} for one in site["ranks_on"]]
-    return {**there, "ranks_on": ranks, "hosts": {}}
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import capacity, owner, sending, watching, ways
+from thunder.executors import capacity, fitting, occupancy, owner, sending, watching, ways
 from thunder.executors.place import Ending, Order, Stop
 from thunder.executors.watching import Event, Living
 from thunder.ground import files, run_files
@@ -121,7 +121,8 @@ def tell_to_end(claim: Claim) -> None:
 
 
 def _living(run: Away, claim: Claim, way: ways.Way) -> Living:
-    return Living(run.order, run.runtime["unattended_seconds"], claim, way)
+    unattended, most = run.runtime["unattended_seconds"], run.runtime["jobs"]
+    return Living(run.order, unattended, most, claim, way)
 
 
 def _claimed(run: Away, way: ways.Way, stopping: Stop) -> Generator[Event, None, Claim]:
@@ -159,33 +160,52 @@ def _elsewhere(run: Away, error: owner.NotBegun) -> Iterator[Event]:
 def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
     """Have the first host that can begin a run."""
     site = run.runtime["site"]
-    hosts, besides = of_site(site), run.besides
-    while run.living is None:
-        name = capacity.take(site["runs_on"], run.runtime["jobs"], stopping, besides)
-        way = ways.Way(hosts[name])
-        try:
-            yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
-            claim = yield from _claimed(run, way, stopping)
-            capacity.answered(name)
-            run.living = _living(run, claim, way)
-        except ThunderError as error:
-            if error.cause not in _HOST_FAULTS:
-                raise
-            if isinstance(error, Lost):
-                way.drop()
-            # Of its kind alone, or of every run: told once, not for each.
-            is_news = isinstance(error, sending.Unfit) or capacity.refuse(name, error)
-            may_return = capacity.may_return(name)
-            if not may_return:
-                besides[name] = error
-            if is_news:
-                what = (
-                    f"waited for, for {capacity.RETURN_SECONDS:g} s"
-                    if may_return
-                    else "not run there"
-                )
-                yield {"event": "warning", "text": f"{error}; {what}"}
-        finally:
-            if run.living is None:
-                capacity.give_back(name)
-                way.close()
+    hosts = of_site(site)
+    for name, lacks in run.order.unfit.items():
+        if name not in run.besides:
+            run.besides[name] = fitting.Unfit(f"host {name}: {lacks}")
+            yield {"event": "warning", "text": f"{run.besides[name]}; not run there"}
+    full: dict[str, ways.Way] = {}  # each is asked again by the same pipe
+    try:
+        while run.living is None:
+            name = capacity.take(
+                site["runs_on"], run.runtime["jobs"], stopping, run.besides, run.order.machine
+            )
+            if name not in full:
+                yield {"event": "phase", "name": "prepare", "text": f"on host {name}"}
+            way = ways.Way(hosts[name])
+            try:
+                claim = yield from _claimed(run, way, stopping)
+                capacity.answered(name)
+                run.living = _living(run, claim, way)
+            except occupancy.Full as error:
+                if name not in full:
+                    full[name] = ways.Way(hosts[name])
+                if capacity.full(name):
+                    yield {"event": "warning", "text": f"{error}; waited for, or run elsewhere"}
+            except ThunderError as error:
+                if error.cause not in _HOST_FAULTS:
+                    raise
+                yield from _passed_over(run, way, error)
+            finally:
+                if run.living is None:
+                    capacity.give_back(name)
+                    way.close()
+    finally:
+        for kept in full.values():
+            kept.close()
+
+
+def _passed_over(run: Away, way: ways.Way, error: ThunderError) -> Iterator[Event]:
+    """Leave a host out that cannot be used, or has not got what a run needs."""
+    name = way.host.name
+    if isinstance(error, Lost):
+        way.drop()
+    # Of this run alone, or of every one: told once, not for each.
+    is_news = isinstance(error, fitting.Unfit) or capacity.refuse(name, error)
+    may_return = capacity.may_return(name)
+    if not may_return:
+        run.besides[name] = error
+    if is_news:
+        what = f"waited for, for {capacity.RETURN_SECONDS:g} s" if may_return else "not run there"
+        yield {"event": "warning", "text": f"{error}; {what}"}

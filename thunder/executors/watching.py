@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from thunder.executors import away, home, owner
+from thunder.executors import away, home, occupancy, owner
 from thunder.executors.place import Gone, Order, Stop
 from thunder.executors.ways import Way
 from thunder.ground.errors import Faults, ThunderError
@@ -34,6 +34,7 @@ class Living:
     Args:
         order: with the folder of the run here.
         unattended: seconds after which it ends by itself there when nobody asks.
+        most: how many runs the host may have at once.
         ended: how it ended there, as its last word there has it.
         pause: between two tries to reach the host; 0 while it is within reach.
         known: digests of the files here.
@@ -41,11 +42,13 @@ class Living:
 
     order: Order
     unattended: float
+    most: int
     claim: Claim
     way: Way
     ended: dict[str, Any] | None = None
     is_left: bool = False
     is_gone: bool = False
+    is_waiting: bool = False
     pause: float = 0.0
     noted_at: float = 0.0
     known: listing.Digests = field(default_factory=dict)
@@ -93,7 +96,10 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
             return
         _note(run, len(line.encode()), event["event"])
     if not answer["text"] and not answer["held"]:
-        _end(run, way, stopping)
+        try:
+            _end(run, way, stopping)
+        except occupancy.Full as error:
+            yield from _no_slot(run, stopping, error)
 
 
 def _asked(run: Living, way: Connection) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
         if stopping.only_ends:
             owner.give_up(way, run.claim)
             raise _gone(run, "the run had not begun there")
-        return owner.spawn(way, run.claim, run.order.function)
+        return owner.spawn(way, run.claim, run.order.function, run.most)
     if ended is None:
         is_same = way.call("facts", folder=run.claim.folder)["boot"] == run.claim.boot
         how = "its process there is gone" if is_same else "the machine was started anew"
@@ -180,6 +186,19 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
         raise _gone(run, f"nobody asked for the run for {run.unattended:g} s, so it ended itself")
     run.ended = ended
     return None
+
+
+def _no_slot(run: Living, stopping: Stop, error: occupancy.Full) -> Iterator[Event]:
+    """Wait for a slot of a host that has a run already, and was not told to begin it before.
+
+    Raises:
+        Gone: it is to be stopped.
+    """
+    if not run.is_waiting:
+        yield {"event": "warning", "text": f"{error}; waited for"}
+    run.is_waiting = True
+    if stopping.wait(_POLL_SECONDS) and stopping.reaches_hosts:
+        raise _gone(run, "the run had not begun there")
 
 
 def _gone(run: Living, why: str) -> Gone:

@@ -18,6 +18,21 @@ def _as_it_is(config: Config) -> Config:
 
 
 @dataclass(frozen=True)
+class Room:
+    """What a run takes of the machine that it lives on, in bytes.
+
+    Args:
+        memory: that is free before it begins; None where nobody can know before.
+        disk: that is free where its folder is, likewise.
+        unknown: why, of each that is None.
+    """
+
+    memory: int | None
+    disk: int | None
+    unknown: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Kind:
     """A kind of job. Modules and functions are named by strings, so that no backend is loaded.
 
@@ -43,6 +58,8 @@ class Kind:
         rules: faults between keys, which no schema can see.
         settled: a checked config as its id knows it: what is said in more words than before is
             said as before, and what readers alone see is put into `runtime`.
+        room: `module:function` that says what a run takes of the machine that it lives on: (config
+            with the site as it is there) to Room; None where nobody can know before.
         inspects: `module:function` that is given the configs whose needed runs are not made yet,
             and refuses what could only fail after them.
         stand_ins: inputs of a config that stand in for real ones, wherever they come from.
@@ -84,6 +101,7 @@ class Kind:
     stands_for_any: bool = False
     rules: Callable[[Config], Iterable[Fault]] = _nothing
     settled: Callable[[Config], Config] = _as_it_is
+    room: str | None = None
     inspects: str | None = None
     stand_ins: Callable[[Config], Sequence[str]] = _nothing
     reads: Mapping[str, str] = field(default_factory=dict)

@@ -31,9 +31,10 @@ _BOOT = (
 )
 _PARENTS = ("thunder", "thunder.hosts", "thunder.hosts.far")
 _MODULES = (
-    "refusal", "machine", "filesystem", "landing", "processes", "discarding", "link",
+    "refusal", "machine", "filesystem", "landing", "slots", "processes", "discarding", "link",
     "environments", "agent",
 )  # fmt: skip
+_reached: set[str] = set()  # by this process, by what ssh is told
 
 
 class Lost(ThunderError):
@@ -128,6 +129,7 @@ class Connection:
         """
         self._send(json.dumps(_sources()))
         self.python = self._awaited(0, self._asked[0], OPEN_SECONDS, "hello")
+        _reached.add(self.host.ssh)
 
     def _awaited(self, number: int, answer: "Future[Any]", within: float, op: str) -> Any:
         try:
@@ -164,8 +166,10 @@ class Connection:
         self._refusals.join(_END_SECONDS)
         said = b"".join(self._said).decode(errors="replace")
         with self._lock:
-            refusal = str(ssh.refusal(self.host, said, code))
-            self._lost = Lost(refusal, is_settled=ssh.is_settled(said, code))
+            was_reached = self.host.ssh in _reached
+            refusal = str(ssh.refusal(self.host, said, code, was_reached=was_reached))
+            is_settled = ssh.is_settled(said, code, was_reached=was_reached)
+            self._lost = Lost(refusal, is_settled=is_settled)
             waiting = [*self._asked.values()]
         self._closed.set()
         for answer in waiting:

@@ -46,6 +46,7 @@ _MEANINGS = (
     ("timed out", "it does not answer: is it awake, and on this network?"),
     (" is too old", "3.9 or later is needed: name one by hosts.{name}.python of the site"),
 )  # fmt: skip
+_NO_NAME = ("Could not resolve hostname", "Name or service not known")
 _OF_A_MOMENT = ("Connection refused", "No route to host", "Network is unreachable", "timed out")
 
 
@@ -102,12 +103,13 @@ def _ciphers(name: str) -> str:
     return fastest_first(settings["ciphers"]) if "ciphers" in settings else ""
 
 
-def refusal(host: Host, said: str, code: int) -> ThunderError:
+def refusal(host: Host, said: str, code: int, *, was_reached: bool = False) -> ThunderError:
     """Return what it means that a host could not be worked with.
 
     Args:
         said: what ssh, or the shell there, printed.
         code: its exit code.
+        was_reached: whether this process has reached it before.
     """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     last = lines[-1] if lines else f"ssh ended with {code} and said nothing"
@@ -115,16 +117,22 @@ def refusal(host: Host, said: str, code: int) -> ThunderError:
         advice = f"no Python 3.9 or later at {host.python!r}: install it, or name it by " + (
             f"hosts.{host.name}.python of the site"
         )
+    elif was_reached and any(words in said for words in _NO_NAME):
+        advice = "its name was known a moment ago: is it awake, and on this network?"
     else:
         advice = next((text for words, text in _MEANINGS if words in said), "")
     meaning = f"; {advice.format(ssh=host.ssh, name=host.name)}" if advice else ""
     return ThunderError(f"host {host.name} ({host.ssh}): {last}{meaning}", "environment")
 
 
-def is_settled(said: str, code: int) -> bool:
-    """Say whether what ssh printed stays so until a person has seen to it."""
+def is_settled(said: str, code: int, *, was_reached: bool = False) -> bool:
+    """Say whether what ssh printed stays so until a person has seen to it.
+
+    A name of the local network (`.local`) goes with its machine, and comes again when it is up.
+    """
+    passing = (*_OF_A_MOMENT, *(_NO_NAME if was_reached else ()))
     return code in NO_COMMAND or any(
-        words in said for words, _ in _MEANINGS if words not in _OF_A_MOMENT
+        words in said for words, _ in _MEANINGS if words not in passing
     )
 
 

@@ -185,6 +185,8 @@ def _execute(row: Planned, held: lock.Lock, stop: place.Stop, watch: "_Watch") -
         held.descriptor,
         frozen_seconds=runtime["stall_seconds"],
         hung_seconds=runtime["start_seconds"],
+        machine=row.machine,
+        unfit=row.unfit,
     )
     # A run that lives on a host is found there, whatever this command says of places.
     runs_on = [live.host["name"]] if live else runtime["site"]["runs_on"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from thunder.executors.place import Stop
 from thunder.ground import wording
 from thunder.runner.execute import GiveTurn, Outcome, Screen, run_one
+from thunder.runner.queue import Queue
 from thunder.runs import provenance
 from thunder.runs.cells import Planned
 
@@ -84,16 +85,13 @@ def _run_once(planned: Sequence[Planned], way: _Way) -> list[Outcome]:
         groups.setdefault(row.run.folder, []).append(row)
     stop = Stop()
     stop.only_ends = way.only_ends
-    turns = threading.Semaphore(way.at_once)
+    queue = Queue([sorted(rows, key=_goal) for rows in groups.values()], way.at_once)
     # A run gives its turn away when its process is gone: while one thread writes what became
     # of it, to a disk that may be slow, another begins the next run.
     threads = way.at_once if way.at_once == 1 else 2 * way.at_once
     are_away = any(not isinstance(_runs_on(row), str) for row in todo)
     with _signals(stop, way.screen, are_away) as settle, ThreadPoolExecutor(threads) as pool:
-        begun = [
-            pool.submit(_run_group, sorted(rows, key=_goal), way, stop, turns)
-            for rows in groups.values()
-        ]
+        begun = [pool.submit(_run_group, queue, way, stop) for _ in groups]
         for future in _completed(begun, settle):
             outcomes += future.result()
     return outcomes
@@ -165,13 +163,11 @@ def _signals(stop: Stop, screen: Screen, are_away: bool) -> Iterator[Callable[[]
             signal.signal(number, handler)
 
 
-def _run_group(
-    rows: list[Planned], way: _Way, stop: Stop, turns: threading.Semaphore
-) -> list[Outcome]:
-    """Run the cells of one job in turn; what ends one of them ends those after it."""
+def _run_group(queue: Queue, way: _Way, stop: Stop) -> list[Outcome]:
+    """Run the cells of the next job in turn; what ends one of them ends those after it."""
     outcomes: list[Outcome] = []
     with contextlib.ExitStack() as turn:
-        turn.enter_context(turns)
+        rows = turn.enter_context(queue.turn())
         for row in rows:
             if stop.is_set():
                 outcomes.append(Outcome(row, "stopped", 0.0))

@@ -1,7 +1,7 @@
 """How far every cell of a request is: the run that answers it, its status and its step."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from thunder.ground import steps
@@ -19,6 +19,8 @@ class Planned:
         step: the last verified one.
         saved: the step of a checkpoint after it, which nobody has verified.
         fault: why the run is `unreadable`.
+        unfit: hosts that have not the room for it, and what they lack.
+        machine: that is free for it now, of those that it may run on.
     """
 
     cell: Cell
@@ -27,6 +29,8 @@ class Planned:
     step: int | None
     saved: int | None = None
     fault: str | None = None
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    machine: str | None = None
 
     @property
     def begins_at(self) -> int:

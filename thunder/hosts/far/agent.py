@@ -23,6 +23,7 @@ from thunder.hosts.far import (
     link,
     machine,
     processes,
+    slots,
 )
 from thunder.hosts.far.refusal import Refused
 
@@ -35,6 +36,7 @@ OPS = {
         filesystem.remove, filesystem.placed, landing.land, landing.link, landing.arrived,
         landing.room, discarding.discard, discarding.living, landing.hold, landing.let_go,
         processes.run, processes.spawn, processes.is_locked, processes.follow, processes.state,
+        slots.take_slot, slots.leave_slot,
         link.free_ports, link.listen, link.ping, environments.pythons, environments.environments,
     )
 }  # fmt: skip

@@ -9,6 +9,7 @@ import subprocess
 import time
 from typing import Any
 
+from thunder.hosts.far import slots
 from thunder.hosts.far.filesystem import placed
 from thunder.hosts.far.refusal import Refused
 
@@ -49,24 +50,35 @@ def run(
 
 
 def spawn(
-    words: list[str], folder: str, log: str, environment: dict[str, str] | None = None
+    words: list[str],
+    folder: str,
+    log: str,
+    environment: dict[str, str] | None = None,
+    slot: str | None = None,
 ) -> int:
     """Start a command that outlives the pipe, in a session of its own; returns its number.
 
     Args:
         log: the file in the folder that its output is added to.
+        slot: one that was taken for it, which it holds from now on.
     """
     place = placed(folder)
-    with open(os.path.join(place, log), "ab") as stream:
-        return subprocess.Popen(
-            [placed(words[0]), *words[1:]],
-            cwd=place,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-        ).pid
+    held = [] if slot is None else [slots.handed_over(slot)]
+    try:
+        with open(os.path.join(place, log), "ab") as stream:
+            return subprocess.Popen(
+                [placed(words[0]), *words[1:]],
+                cwd=place,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+                pass_fds=held,
+            ).pid
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def is_locked(path: str) -> bool:

@@ -32,6 +32,7 @@ KINDS = {
         alike=("data", "model"),
         timed_by=(("model", "data", "train"), ("model", "data")),
         rules=_rules,
+        room="thunder.lanes.adapter.room:of",
         reads={"data": "thunder.corpora.corpus:names"},
         lacks={
             "data": "thunder.corpora.corpus:lacks",

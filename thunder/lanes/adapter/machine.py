@@ -69,7 +69,7 @@ def memory(checks: Checks, rank_bytes: int, ranks: int) -> None:
         rank_bytes: of the weights that each of them holds.
     """
     with checks.check("free memory", "environment") as measured:
-        free, need = free_memory(), _memory_need(rank_bytes, ranks)
+        free, need = free_memory(), memory_need(rank_bytes, ranks)
         if free is None:
             raise Skip(f"free memory is not measured on {sys.platform}")
         measured(f"{megabytes(free)}, about {megabytes(need)} needed")
@@ -81,6 +81,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
-def _memory_need(rank_bytes: int, ranks: int) -> int:
+def memory_need(rank_bytes: int, ranks: int) -> int:
     """Estimate: weights that each rank holds, and room for Python, activations and gradients."""
     return int(ranks * (1.2 * rank_bytes + (300 << 20)))

@@ -34,10 +34,10 @@ def check(order: Mapping[str, Any], checks: Checks, content: Callable[[str], str
     input_checks.rehashed(checks, facts, deep=deep)
     machine.versions(checks, order["alike"])
     machine.room(checks, Path(order["workspace"]))
-    machine.memory(checks, _rank_bytes(model, config, found), order["ranks"])
+    machine.memory(checks, rank_bytes(model, config, found), order["ranks"])
 
 
-def _rank_bytes(model: Path, config: Mapping[str, Any], found: Mapping[str, Any]) -> int:
+def rank_bytes(model: Path, config: Mapping[str, Any], found: Mapping[str, Any]) -> int:
     """Return how many bytes of weights a rank holds, 0 where the model is not complete."""
     if found.get("model_bytes") and strategy.splits_model(config["train"]):
         with suppress(ThunderError):  # that it cannot be split is told where the run is started

@@ -102,6 +102,7 @@ KINDS = {
         alike=("data", "features"),
         timed_by=(("data", "features"),),
         rules=_of_features,
+        room="thunder.lanes.asr.features.room:of",
         recipes={"spoken": "thunder.lanes.asr.speech.spoken:builder_digest"},
     ),
 }  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thunder.ground.errors import ThunderError
-from thunder.lanes.asr.features import channels
+from thunder.lanes.asr.features import channels, layouts
 from thunder.lanes.asr.features.rows import Outcome, Row
 
 
@@ -56,7 +56,7 @@ def _log_mel(folder: Path, mels: int, seconds: float, channel: str) -> Extractor
 
     return Extractor(
         layout=log_mel.LAYOUT.name,
-        dims=log_mel.STACKED * mels,
+        dims=layouts.STACKED * mels,
         name=log_mel.name(mels),
         digest=log_mel.encoder_digest(mels),
         versions=log_mel.versions(),

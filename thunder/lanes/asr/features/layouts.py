@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 Frames = TypeVar("Frames", int, "Tensor")
 SAMPLE_RATE = 16_000  # samples per second of all audio here
+STACKED = 2  # frames of energies in one of log-mel frames
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from thunder.ground import digest
 from thunder.lanes.asr.features import audio, channels
-from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE
+from thunder.lanes.asr.features.layouts import LAYOUTS, SAMPLE_RATE, STACKED
 from thunder.lanes.asr.features.rows import Outcome, Rejected, Row, framed
 
 REVISION = 1  # raise it when the same samples give other frames
@@ -19,7 +19,6 @@ REVISION = 1  # raise it when the same samples give other frames
 LAYOUT = LAYOUTS["log_mel_50hz"]
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
-STACKED = 2
 LEAST_POWER = 1e-10
 MOST_RANGE = 8.0  # decades (80 dB) below the loudest value, as in Whisper's front end
 LEAST_DEVIATION = 0.1  # decades (1 dB): a band that varies less holds no speech to be scaled up
