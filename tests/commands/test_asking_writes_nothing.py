@@ -52,6 +52,7 @@ def seeds_of_last_plan(outputs: Path) -> list[int]:
     return [cell["seed"] for cell in plan["cells"]]
 
 
+@pytest.mark.slow
 def test_planning_and_showing_make_no_outputs(project: Project) -> None:
     project.matrix(QUESTION)
     before = listing(project.root)
@@ -60,6 +61,7 @@ def test_planning_and_showing_make_no_outputs(project: Project) -> None:
     assert listing(project.root) == before
 
 
+@pytest.mark.slow
 def test_planning_and_showing_write_nothing(project: Project) -> None:
     project.matrix(QUESTION)
     assert run(project) == 0

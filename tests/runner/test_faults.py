@@ -180,9 +180,9 @@ def test_a_second_runner_leaves_a_busy_cell_alone_and_says_so(tmp_path: Path) ->
     assert running.attempts(tmp_path) == 1
 
 
-def test_twenty_processes_on_one_cell_make_one_attempt(tmp_path: Path) -> None:
+def test_ten_processes_on_one_cell_make_one_attempt(tmp_path: Path) -> None:
     words = ["+profile=dry", "dry.sleep_seconds=0.5", f"outputs={tmp_path}"]
-    crowd = [begin(*words) for _ in range(20)]
+    crowd = [begin(*words) for _ in range(10)]
     endings = [ended(process) for process in crowd]
     assert {code for code, _, _ in endings} <= {0, runner.EXIT_ELSEWHERE}
     assert {err for _, _, err in endings} == {""}

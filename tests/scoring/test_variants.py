@@ -95,6 +95,7 @@ _CHARS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(text=st.text(_CHARS, max_size=12), script=st.sampled_from(sorted(spelling.SCRIPTS)))
 def test_scoring_a_scored_text_changes_nothing(text: str, script: str) -> None:

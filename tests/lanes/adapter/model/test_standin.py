@@ -34,7 +34,8 @@ TURNS = [
 BUILD = """
 import json, sys
 from pathlib import Path
-from thunder.backends.mlx import blas
+from thunder.backends.mlx import blas, lean
+lean.without_torch()
 from thunder.lanes.adapter.model import standin
 place, sources, texts = Path(sys.argv[1]), *json.load(sys.stdin)
 blas.load(place / "cache")
@@ -44,7 +45,8 @@ print(json.dumps([standin.build(s, texts, place / str(n)) for n, s in enumerate(
 FULL = """
 import json, resource, sys
 from pathlib import Path
-from thunder.backends.mlx import blas
+from thunder.backends.mlx import blas, lean
+lean.without_torch()
 from thunder.corpora import build
 from thunder.ground.errors import cause_of, message_of
 from thunder.lanes.adapter.data import token_rows

@@ -256,6 +256,7 @@ def test_a_format_can_be_said(recorded: Path) -> None:
     assert len(_rows(recorded / "data")) == len(WORDS)
 
 
+@pytest.mark.slow
 def test_lists_in_two_scripts_have_a_format_each_and_a_command_each(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

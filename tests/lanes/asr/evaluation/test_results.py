@@ -61,6 +61,7 @@ def numbers(block: dict[str, Any]) -> dict[str, Any]:
     return {key: block[key] for key in keys}
 
 
+@pytest.mark.slow
 def test_a_stranger_gets_the_same_numbers_to_the_last_digit(
     done: tuple[Path, dict[str, float | None]], written: Path
 ) -> None:

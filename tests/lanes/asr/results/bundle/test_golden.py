@@ -134,6 +134,7 @@ def test_every_number_stands_beside_the_run_it_is_of(document: dict[str, Any]) -
             assert {row["values"][key] for key in keys} <= runs
 
 
+@pytest.mark.slow
 def test_every_rendering_follows_from_the_json_alone(
     document: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -154,6 +154,7 @@ def test_a_claim_about_a_mode_rests_on_all_its_seeds_and_on_no_single_one(tmp_pa
     assert over.difference == pytest.approx(sum(one.difference for one in single) / 6)
 
 
+@pytest.mark.slow
 def test_a_claim_may_rest_on_words_as_well_as_on_characters(tmp_path: Path) -> None:
     matrix, cells = over_seeds(tmp_path, 6)
     (mean,) = values(bundle.build(matrix, cells, tmp_path), "T3", "mean")
@@ -182,6 +183,7 @@ def test_a_difference_in_words_must_be_larger_than_what_the_bridge_brings(tmp_pa
     assert [one.recorded()["bridge_wer"] for one in of_scripts[1:]] == [row["wer_bridge_error"]]
 
 
+@pytest.mark.slow
 def test_five_seeds_show_nothing_and_say_so(tmp_path: Path) -> None:
     matrix, cells = over_seeds(tmp_path, 5)
     found = compared.of_matrix(matrix, cells, tmp_path, MEASURES)
