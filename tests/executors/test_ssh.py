@@ -265,6 +265,17 @@ def test_a_run_can_be_stopped_from_elsewhere_and_resumes(away: Away) -> None:
     assert running.attempts(away.outputs) == 2
 
 
+def test_a_run_that_is_watched_can_be_stopped_from_elsewhere(away: Away) -> None:
+    process = running.begin(*away.words(*COUNTING), lane="counting")
+    wait_for_checkpoints(away)
+    stopped = away.task("stop", away.run().folder.name)
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    assert f"stopped {away.run().folder.name}" in stopped.stdout
+    assert process.wait(running.DEADLINE_SECONDS) == runner.EXIT_STOPPED
+    assert away.run().status() == "paused"
+    assert running.attempts(away.outputs) == 1
+
+
 def test_a_stop_begins_nothing_where_the_owner_of_a_run_is_gone(lab: Lab, away: Away) -> None:
     process = running.begin(*away.words(*COUNTING), lane="counting")
     wait_for_checkpoints(away)

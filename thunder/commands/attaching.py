@@ -30,7 +30,7 @@ def stop(run: Run) -> int:
     """
     ssh.tell_to_end(_claim(run))
     with launch.screen_of_stream(many=False) as shown:
-        outcomes = runner.run([_planned(run)], shown, only_ends=True)
+        outcomes = runner.run([_planned(run)], shown, only_ends=True, wait=True)
     return 0 if outcomes[0].ending in ("stopped", "reached") else runner.exit_code(outcomes)
 
 

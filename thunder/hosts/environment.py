@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from thunder.ground import digest
-from thunder.ground.errors import ThunderError
+from thunder.ground.command import line, spelt
+from thunder.ground.errors import Cause, ThunderError
 from thunder.ground.places import SHIPPED
 from thunder.hosts import delivery, requirements
 from thunder.hosts.connection import Connection, Lost
@@ -41,7 +42,9 @@ def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
         ThunderError: there is none, and what to do.
     """
     host, parts = way.host, requirements.parts(extras)
-    again = " ".join(["thunder hosts prepare", host.name, *(f"--extra {name}" for name in extras)])
+    of_site = [f"site={spelt(host.site)}"] if host.site else []
+    with_extras = ["--extra", ",".join(extras)] if extras else []
+    again = line("thunder", "hosts", "prepare", host.name, *of_site, *with_extras)
     if folder := prepared(way, parts):
         if reason := fault(way, python_in(folder), parts):
             text = f"{folder} cannot run thunder any more: {reason}; {again}"
@@ -106,7 +109,19 @@ def bring_code(way: Connection) -> str:
 
 def workspace(way: Connection) -> str:
     """Return the absolute path of thunder's folder on a host, which is there."""
-    return str(way.call("folder", path=way.host.workspace))
+    try:
+        return str(way.call("folder", path=way.host.workspace))
+    except Lost:
+        raise
+    except ThunderError as error:
+        raise no_workspace(way, str(error), error.cause) from error
+
+
+def no_workspace(way: Connection, reason: str, cause: Cause = "write") -> ThunderError:
+    """Return what is told where thunder's folder on a host cannot be had."""
+    host = way.host
+    place = f"hosts.{host.name}.workspace of the site, {host.workspace}"
+    return ThunderError(f"{reason}; {place}, must be a folder, and yours to write in", cause)
 
 
 def code_digest() -> str:

@@ -16,7 +16,7 @@ from thunder.hosts import connection, environment, host, inputs, sync
 from thunder.hosts.connection import Connection
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
-from thunder.training import events, host_links
+from thunder.training import events, host_links, preflight
 from thunder.training.events import Emit
 from thunder.training.preflight import Checks, Skip, megabytes
 
@@ -133,7 +133,8 @@ def _host(work: _Work, one: host.Host, ways: ExitStack) -> tuple[Checks, Connect
     if is_cold and mends and _mend(work, way, places, checks):
         rows = _checked(work, way, order)
     _put_off(rows, later)
-    _advise(work, rows)
+    if not any(row["check"] == MENDED for row in preflight.failed(checks.rows)):
+        _advise(work, rows)
     checks.rows += rows.rows
     checks.causes += rows.causes
     return checks, way

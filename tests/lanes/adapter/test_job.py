@@ -203,7 +203,7 @@ def test_a_rerun_says_that_step_10_is_reached_and_trains_nothing(done: tuple[Pat
     before = {name: (folder / name).stat().st_mtime_ns for name in ARTIFACTS}
     result = thunder(*MAIN, outputs=outputs)
     assert result.returncode == 0
-    assert "step 10 of 80 is reached; nothing was run" in result.stdout
+    assert "step 10 of 80 is reached; nothing was run; to go on: target=20" in result.stdout
     assert {name: (folder / name).stat().st_mtime_ns for name in ARTIFACTS} == before
 
 
@@ -219,7 +219,8 @@ def test_a_walk_goes_on_window_by_window_and_a_run_past_the_target_says_so(
     folder = only_run(outputs)
     assert files.read_json(folder / "checkpoint.json")["step"] == 30
     again = thunder(*MAIN, outputs=outputs)
-    assert "step 10 of 80 is reached; the run is at step 30; nothing was run" in again.stdout
+    told = "step 10 of 80 is reached; the run is at step 30; nothing was run; to go on: target=40"
+    assert told in again.stdout
 
 
 def test_kill_of_the_runner_at_any_stage_then_a_rerun_gives_the_same_bytes(
