@@ -271,7 +271,7 @@ def test_a_run_that_is_watched_can_be_stopped_from_elsewhere(away: Away) -> None
     stopped = away.task("stop", away.run().folder.name)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     assert f"stopped {away.run().folder.name}" in stopped.stdout
-    assert process.wait(running.DEADLINE_SECONDS) == runner.EXIT_STOPPED
+    assert running.ended(process)[0] == runner.EXIT_STOPPED
     assert away.run().status() == "paused"
     assert running.attempts(away.outputs) == 1
 
