@@ -59,6 +59,8 @@ def test_the_site_of_two_macs_names_everything_that_is_missing(
         "--revision main",
         "  data 'partial_real': no folder "
         f"{tmp_path}/projects/thunder-train/data/agp-nko-partial-real",
+        "  what one of its hosts has whole is brought here by: thunder sync "
+        "+profile=partial_real_stage1_stable site=mac_pair",
     ]
     assert os.listdir(tmp_path) == []
 

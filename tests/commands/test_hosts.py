@@ -88,6 +88,16 @@ def test_a_host_that_the_site_does_not_have_is_named(capsys: pytest.CaptureFixtu
     assert "site 'mac_pair' has no host 'mac6' (did you mean 'mac5'?); hosts: mac4, mac5" in message
 
 
+@pytest.mark.parametrize("key", ["ranks_on", "runs_on"])
+def test_a_host_that_the_site_uses_and_does_not_describe_is_named(
+    capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    ranks = "[{name:mac4,address:10.0.5.1},{name:mca5,address:10.0.5.2}]"
+    value = {"ranks_on": ranks, "runs_on": "[mac4,mca5]"}[key]
+    message = _mistake(capsys, "--site", "mac_pair", f"runtime.site.{key}={value}")
+    assert "host 'mca5' is not described (did you mean 'mac5'?): add hosts.mca5" in message
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

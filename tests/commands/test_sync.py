@@ -113,6 +113,14 @@ def test_one_host_one_kind_of_input(lab: Lab, sync: Sync) -> None:
     assert "its hosts: mac4, mac5" in message
 
 
+def test_the_site_can_be_named_as_thunder_hosts_has_it(
+    lab: Lab, sync: Sync, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("+profile=mine", "--site", "lab", "--to", "mac5", "--data")
+    assert tasks.main(["sync", *words, "--config-dir", str(project.conf)]) == 0
+    assert capsys.readouterr().out.endswith("whole on mac5\n")
+
+
 def test_a_host_that_is_down_is_named_and_the_other_is_served(lab: Lab, sync: Sync) -> None:
     site = Path("conf/site/lab.yaml")
     text = site.read_text()

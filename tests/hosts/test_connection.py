@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 from lab import Lab
 
 from thunder.ground.errors import ThunderError
-from thunder.hosts import connection, host, ssh
+from thunder.hosts import connection, host, ssh, transfer
 from thunder.hosts.connection import Connection, Lost
 
 FAR = Path(connection.__file__).parent / "far"
@@ -191,6 +192,56 @@ def test_a_host_without_python_is_told_as_that(lab: Lab) -> None:
     message = _refusal(host.Host("mac4", "mac4", python="/opt/none/python3"))
     assert "no Python 3.9 or later at '/opt/none/python3'" in message
     assert "hosts.mac4.python of the site" in message
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "RemoteCommand sh -l\n RequestTTY force",
+        "LocalForward 127.0.0.1:{port} localhost:1\n ExitOnForwardFailure yes",
+        "ControlMaster auto\n ControlPath {folder}/own-%C\n ControlPersist 3",
+        "ProxyJump mac5",
+    ],
+    ids=["a shell at once", "a port that is taken", "a pipe kept open", "a jump host"],
+)
+def test_what_a_person_set_for_logging_in_is_in_nobody_s_way(
+    lab: Lab, own: str, tmp_path: Path
+) -> None:
+    config = lab.folder / "ssh_config"
+    before = config.read_text()
+    (tmp_path / "a").write_text("ߒߞߏ")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        own = own.format(port=taken.getsockname()[1], folder=lab.folder)
+        config.write_text(f"Host mac4\n {own}\n{before}")
+        try:
+            with connection.opened(host.of_site(lab.site())["mac4"]) as way:
+                target = way.call("folder", path="~/by-hand")
+                transfer.push(way, tmp_path, ["a"], target)
+                assert way.call("read", path="~/by-hand/a") == "ߒߞߏ"
+        finally:
+            config.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("echo welcome", "its shell prints 'welcome' before each command"),
+        ("printf '{\"id\": 0}'", "its shell prints"),
+        ("read -t 1", "does its shell read its input?"),
+    ],
+)
+def test_a_shell_that_is_in_the_way_of_files_is_told_as_that(
+    lab: Lab, line: str, told: str
+) -> None:
+    start = lab["mac4"].home / ".bashrc"
+    start.write_text(f"{line}\n")
+    try:
+        assert told in _refusal(host.Host("mac4", "mac4"))
+        start.write_text("echo welcome >&2; umask 077; cd /\n")
+        with connection.opened(host.Host("mac4", "mac4")):
+            pass
+    finally:
+        start.unlink()
 
 
 def test_a_host_that_loses_power_is_lost_to_who_waits_and_to_who_asks_later(lab: Lab) -> None:

@@ -121,7 +121,17 @@ def test_a_host_whose_python_is_too_old_for_anything(
 
 
 def test_a_host_with_nothing_to_run_thunder_with(hosts: dict[str, Host]) -> None:
-    assert "thunder hosts prepare mac5" in _reason(hosts, "mac5", environment=None)
+    assert _reason(hosts, "mac5", environment=None).endswith(
+        ": thunder hosts prepare mac5 site=lab"
+    )
+
+
+def test_a_host_whose_workspace_is_no_folder_to_write_in(hosts: dict[str, Host]) -> None:
+    reason = _reason(hosts, "mac5", workspace="/etc/passwd/thunder")
+    assert reason == (
+        "host mac5: nothing can be written there; hosts.mac5.workspace of the site, "
+        "/etc/passwd/thunder, must be a folder, and yours to write in"
+    )
 
 
 def test_versions_that_differ_are_named_and_count_where_they_can_change_a_result(

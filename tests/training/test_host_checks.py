@@ -129,6 +129,16 @@ def test_a_data_set_of_another_digest_is_named(lab: Lab, check: Check) -> None:
     assert_cold(checks, "data set rows and digests", "data", "the job has")
 
 
+def test_a_data_set_is_the_cause_before_a_model_on_whatever_host(lab: Lab, check: Check) -> None:
+    shutil.rmtree(snapshot(lab, "mac4"))
+    shutil.rmtree(lab["mac5"].home / DATA)
+    checks = check()
+    with pytest.raises(Faults) as refused:
+        checks.refuse("the preflight failed:")
+    assert refused.value.cause == "data"
+    assert str(refused.value).count(str(snapshot(lab, "mac4"))) == 1
+
+
 def test_a_partial_cache_is_named_on_the_host_that_has_it(lab: Lab, check: Check) -> None:
     weights = host_inputs.weights_of(snapshot(lab, "mac4"))
     weights.rename(weights.with_name(f"{weights.name}.1234abcd.incomplete"))

@@ -10,6 +10,7 @@ from thunder.ground import schema, schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import host as described
 from thunder.hosts.host import Host
+from thunder.jobs import inputs
 
 _SITE = {"$ref": "common.json#/$defs/runtime/properties/site"}
 _KEYS = "runtime.site."
@@ -39,7 +40,8 @@ def chosen(site: Mapping[str, Any], name: str) -> dict[str, Host]:
     """Return the hosts of a site, or the one that is named.
 
     Raises:
-        ThunderError: the site has no hosts, or none of that name.
+        ThunderError: the site has no hosts, or none of that name, or puts something on a host
+            that it does not describe.
     """
     hosts = described.of_site(site)
     if not hosts:
@@ -47,6 +49,8 @@ def chosen(site: Mapping[str, Any], name: str) -> dict[str, Host]:
             f"site {site['name']!r} describes no hosts behind ssh; name one that does: "
             "--site mac_pair, or add hosts: to conf/site/ (docs/hosts.md)"
         )
+    if missing := inputs.hosts_missing(site):
+        raise Faults(f"site {site['name']!r} cannot be used:", missing)
     if name and name not in hosts:
         hint = wording.nearest(name, list(hosts))
         raise ThunderError(

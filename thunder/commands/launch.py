@@ -235,7 +235,7 @@ def _show_ending(request: Request, outcomes: list[Outcome], shown: plain.Shown) 
     if request.matrix is None:
         only = outcomes[0]
         if only.ending == "reached" and only.planned.is_reached:
-            shown.say(f"done    {_reached_text(only.planned)}; nothing was run")
+            shown.say(f"done    {_reached_text(only.planned)}")
         return
     counts = {
         ending: 0 for ending in ("reached", "failed", "blocked", "stopped", "left", "elsewhere")
@@ -253,8 +253,12 @@ def _show_ending(request: Request, outcomes: list[Outcome], shown: plain.Shown) 
 
 
 def _reached_text(row: Planned) -> str:
-    is_whole = row.cell.job.goal is None
-    return f"{row.run.folder.name} is done" if is_whole else screen.steps_text(row)
+    goal, total = row.cell.job.goal, row.cell.job.total or 0
+    if goal is None:
+        return f"{row.run.folder.name} is done; nothing was run"
+    here, window = max(goal, row.step or 0), row.cell.job.runtime["window"]
+    further = f"; to go on: target={min(here + (window or total), total)}" if here < total else ""
+    return f"{screen.steps_text(row)}; nothing was run{further}"
 
 
 def print_config(request: Request) -> None:

@@ -85,7 +85,7 @@ def _check_versions(way: Connection, words: list[str], kind: str) -> None:
     faults, _ = versions.differences(versions.of(way, words))
     if faults:
         extra = KINDS[kind].extra
-        again = environment.prepare_command(way.host.name, [extra] if extra else [])
+        again = environment.prepare_command(way.host, [extra] if extra else [])
         raise ThunderError(
             f"host {way.host.name}: {'; '.join(faults)}: make them alike, {again}", "environment"
         )

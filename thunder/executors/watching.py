@@ -218,7 +218,7 @@ def _out_of_reach(run: Living, stopping: Stop, error: Lost) -> Iterator[Event]:
     if run.claim.is_void:
         raise _gone(run, f"out of reach for longer than the run goes on unattended: {error}")
     if not run.pause:
-        until = time.strftime("%H:%M:%S", time.localtime(run.claim.deadline))
+        until = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.claim.deadline))
         text = f"{run.host} is out of reach; the run goes on there, and no other host gets it "
         text += f"before {until}: {error}"
         yield {"event": "warning", "text": text}

@@ -19,11 +19,15 @@ OPEN_SECONDS = 45.0  # ssh's own deadline, and a Python that starts on a slow ma
 CALL_SECONDS = 30.0
 _ALIVE_SECONDS = 5.0
 _END_SECONDS = 3.0
-# Read by whatever shell and Python the host has; the modules follow on standard input.
+# Read by whatever shell and Python the host has; the modules follow on standard input. The line
+# that is printed first ends what a shell said before it.
 _BOOT = (
     "import sys,json,types\n"
     "if sys.version_info<(3,9):sys.exit('Python %d.%d is too old'%sys.version_info[:2])\n"
-    "for n,s in json.loads(sys.stdin.buffer.readline()):\n"
+    "print(flush=True)\n"
+    "try:sent=json.loads(sys.stdin.buffer.readline())\n"
+    "except ValueError:sys.exit('what is sent comes broken: does its shell read its input?')\n"
+    "for n,s in sent:\n"
     " m=sys.modules[n]=types.ModuleType(n);m.__path__=[]\n"
     " exec(compile(s,n,'exec'),m.__dict__)\n"
     " p,_,c=n.rpartition('.');p and setattr(sys.modules[p],c,m)\n"
@@ -54,18 +58,21 @@ class Connection:
 
     Args:
         python: the version of the Python there.
+        noise: the lines that a shell there printed before the agent spoke.
     """
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.python = ""
+        self.noise: list[str] = []
         self._asked: dict[int, Future[Any]] = {0: Future()}
         self._last = 0
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._lost: Lost | None = None
         self._said: list[bytes] = []
-        words = f"{_shell_path(host.python)} -u -c {shlex.quote(_BOOT)}"
+        # One line: csh ends a quoted word with it.
+        words = f"{_shell_path(host.python)} -u -c {shlex.quote(f'exec({_BOOT!r})')}"
         self._socket = ssh.socket()
         self._process = process.start(
             [*ssh.transport(host, self._socket, is_opening=True), host.ssh, words],
@@ -125,18 +132,27 @@ class Connection:
         """Send the agent, and wait until it answers.
 
         Raises:
-            ThunderError: the host cannot be reached, or has no Python that is new enough.
+            ThunderError: the host cannot be reached, has no Python that is new enough, or a shell
+                that no file can be brought through.
         """
         self._send(json.dumps(_sources()))
         self.python = self._awaited(0, self._asked[0], OPEN_SECONDS, "hello")
         _reached.add(self.host.ssh)
+        if self.noise:
+            raise Lost(
+                f"host {self.host.name} ({self.host.ssh}): its shell prints {self.noise[0]!r} "
+                "before each command, which rsync takes for its own: have what it reads there "
+                "(.bashrc, .zshenv, config.fish) print in a terminal only",
+                is_settled=True,
+            )
 
     def _awaited(self, number: int, answer: "Future[Any]", within: float, op: str) -> Any:
         try:
             return answer.result(within)
         except NoAnswer:
             name = f"host {self.host.name} ({self.host.ssh})"
-            raise Lost(f"{name}: no answer to {op} within {within:g} s") from None
+            said = f"; it printed {self.noise[0]!r}" if self.noise else ""
+            raise Lost(f"{name}: no answer to {op} within {within:g} s{said}") from None
         finally:
             self._asked.pop(number, None)
 
@@ -151,14 +167,17 @@ class Connection:
             try:
                 answer = json.loads(line)
                 waiting = self._asked[answer["id"]]
+                value = None if "error" in answer else answer["value"]
             except (ValueError, KeyError, TypeError):  # said by a shell on the way
                 self._said.append(line)
+                if 0 in self._asked:
+                    self.noise += filter(None, [line.decode(errors="replace").strip()])
                 continue
             if "error" in answer:
                 text = f"host {self.host.name} ({self.host.ssh}): {answer['error']}"
                 waiting.set_exception(ThunderError(text, answer["cause"]))
             else:
-                waiting.set_result(answer["value"])
+                waiting.set_result(value)
         self._end()
 
     def _end(self) -> None:

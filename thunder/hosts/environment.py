@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from thunder.ground import digest
-from thunder.ground.errors import ThunderError
+from thunder.ground.command import line, spelt
+from thunder.ground.errors import Cause, ThunderError
 from thunder.ground.places import SHIPPED
 from thunder.hosts import delivery, programs, requirements
-from thunder.hosts.connection import Connection
+from thunder.hosts.connection import Connection, Lost
+from thunder.hosts.host import Host
 from thunder.hosts.requirements import Part
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -41,7 +43,7 @@ def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
         ThunderError: there is none, and what to do.
     """
     host, parts = way.host, requirements.parts(extras)
-    again = prepare_command(host.name, extras)
+    again = prepare_command(host, extras)
     if folder := prepared(way, parts):
         if reason := fault(way, python_in(folder), parts):
             text = f"{folder} cannot run thunder any more: {reason}; {again}"
@@ -60,9 +62,11 @@ def python_of(way: Connection, extras: Sequence[str] = ()) -> str:
     return str(way.call("placed", path=host.environment))
 
 
-def prepare_command(name: str, extras: Sequence[str] = ()) -> str:
+def prepare_command(host: Host, extras: Sequence[str] = ()) -> str:
     """Return the command that makes an environment on a host."""
-    return " ".join(["thunder hosts prepare", name, *(f"--extra {extra}" for extra in extras)])
+    of_site = [f"site={spelt(host.site)}"] if host.site else []
+    with_extras = ["--extra", ",".join(extras)] if extras else []
+    return line("thunder", "hosts", "prepare", host.name, *of_site, *with_extras)
 
 
 def prepared(way: Connection, parts: Mapping[str, Part]) -> str | None:
@@ -107,7 +111,19 @@ def bring_code(way: Connection) -> str:
 
 def workspace(way: Connection) -> str:
     """Return the absolute path of thunder's folder on a host, which is there."""
-    return str(way.call("folder", path=way.host.workspace))
+    try:
+        return str(way.call("folder", path=way.host.workspace))
+    except Lost:
+        raise
+    except ThunderError as error:
+        raise no_workspace(way, str(error), error.cause) from error
+
+
+def no_workspace(way: Connection, reason: str, cause: Cause = "write") -> ThunderError:
+    """Return what is told where thunder's folder on a host cannot be had."""
+    host = way.host
+    place = f"hosts.{host.name}.workspace of the site, {host.workspace}"
+    return ThunderError(f"{reason}; {place}, must be a folder, and yours to write in", cause)
 
 
 def code_digest() -> str:

@@ -28,6 +28,7 @@ def of(way: Connection) -> Found:
     odd = [f"its clock is {abs(ahead):.1f} s {where} the one here"]
     warnings = odd if abs(ahead) > CLOCK_SECONDS else []
     try:
+        _check_workspace(way, found)
         inner = _environment(way)
     except ThunderError as error:
         return {**found, "environment": None, "warnings": warnings, "faults": [str(error)]}
@@ -35,6 +36,11 @@ def of(way: Connection) -> Found:
     if "fault" in inner["backend"]:
         faults.append(f"its backend cannot be used: {inner['backend']['fault']}")
     return {**found, **inner, "warnings": [*warnings, *told], "faults": faults}
+
+
+def _check_workspace(way: Connection, found: Found) -> None:
+    if not found["is_writable"]:
+        raise environment.no_workspace(way, f"host {way.host.name}: nothing can be written there")
 
 
 def speed(way: Connection) -> Found:

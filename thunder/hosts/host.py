@@ -22,6 +22,7 @@ class Host:
         environment: a Python there that has what thunder needs, used where none was prepared.
         data: where data sets lie there, by their logical names; elsewhere as on this machine.
         models: where models lie there, likewise.
+        site: the name of the site that describes it.
     """
 
     name: str
@@ -32,13 +33,14 @@ class Host:
     environment: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    site: str = ""
 
 
 def of_site(site: Mapping[str, Any]) -> dict[str, Host]:
     """Return the hosts of a site by name, each with what is said of every host and of it alone."""
     every = site.get("every_host", {})
     return {
-        name: Host(name, **{"ssh": name, **every, **own})
+        name: Host(name, **{"ssh": name, **every, **own, "site": site.get("name", "")})
         for name, own in site.get("hosts", {}).items()
     }
 

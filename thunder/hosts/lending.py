@@ -47,7 +47,8 @@ def network(way: Connection) -> Iterator[dict[str, str]]:
 def _forwarded(way: Connection, port: int) -> int:
     """Return the port of the host's loopback that leads to a port of ours."""
     forward = ["-O", "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}", way.host.ssh]
-    words = [*way.transport, *forward]
+    ssh, *options = way.transport
+    words = [ssh, "-o", "ClearAllForwardings=no", *options, *forward]  # the first one counts
     asking = process.start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         code = process.wait(asking, _FORWARD_SECONDS)

@@ -75,6 +75,10 @@ def transport(host: Host, shared: Path, is_opening: bool = False) -> list[str]:
         "ControlPath": str(shared),
         "ControlPersist": "no",  # nothing stays behind when the last command has ended
         "LogLevel": "ERROR",
+        # What ~/.ssh/config may have for whoever logs in by hand.
+        "RemoteCommand": "none",
+        "RequestTTY": "no",
+        "ClearAllForwardings": "yes",
     }
     if ciphers := _ciphers(host.ssh):
         options["Ciphers"] = ciphers

@@ -46,12 +46,16 @@ class Known:
 
 
 def bind(
-    config: dict[str, Any], known: Known | None = None, origins: Origins | None = None
+    config: dict[str, Any],
+    known: Known | None = None,
+    origins: Origins | None = None,
+    reproduce: str | None = None,
 ) -> dict[str, Any]:
     """Return the config with every `source` named by its content; paths move to `runtime.paths`.
 
     Args:
         origins: where the values were set, to be told of what the site does not name.
+        reproduce: the command that makes the job.
 
     Raises:
         Faults: folders or snapshots that this machine does not have, all of them.
@@ -71,9 +75,9 @@ def bind(
         if source.path is not None:
             paths[name] = source.path
             marked += [name] if source.says_stand_in else []
-    missing += [_Missed(fault, True) for fault in _hosts_missing(config)]
+    missing += [_Missed(fault, True) for fault in hosts_missing(runtime["site"])]
     if missing:
-        raise _not_here(missing, runtime["site"]["name"])
+        raise _not_here(missing, runtime["site"]["name"], _advice(runtime["site"], reproduce))
     marked += [name for name in (kind.stand_ins(config) if kind else ()) if name not in marked]
     bound["runtime"] = {**runtime, "paths": paths, "stand_ins": marked}
     return bound
@@ -98,10 +102,19 @@ def _missed(
     return _Missed(": ".join([*([place] if place else []), key, fault]) + hint, False)
 
 
-def _not_here(missing: Sequence["_Missed"], site: str) -> Faults:
+def _not_here(missing: Sequence["_Missed"], site: str, advice: Sequence[str]) -> Faults:
     of_site = any(one.is_of_site for one in missing)
     head = f"site {site!r} is not ready" if of_site else "what the job reads is not"
-    return Faults(f"{head} on this machine:", [one.fault for one in missing], "environment")
+    lines = [*(one.fault for one in missing), *advice]
+    return Faults(f"{head} on this machine:", lines, "environment")
+
+
+def _advice(site: Mapping[str, Any], reproduce: str | None) -> list[str]:
+    """Return how this machine comes to what one of its hosts has."""
+    if not site.get("hosts") or not reproduce or hosts_missing(site):
+        return []
+    words = reproduce.removeprefix("python -m thunder ")
+    return [f"what one of its hosts has whole is brought here by: thunder sync {words}"]
 
 
 def sources_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -217,9 +230,8 @@ def _says_stand_in(folder: Path) -> bool:
     return False
 
 
-def _hosts_missing(config: Mapping[str, Any]) -> list[str]:
-    """Return why a run, or its ranks, cannot be where its site says."""
-    site = config["runtime"]["site"]
+def hosts_missing(site: Mapping[str, Any]) -> list[str]:
+    """Return why runs, or their ranks, cannot be where a site says."""
     known, wanted = site.get("hosts", {}), site["ranks_on"]
     # A single host of no description is this one, by whatever address others know it.
     far = [host["name"] for host in wanted if len(wanted) > 1 and host["address"] not in _LOCAL]

@@ -115,7 +115,7 @@ def make(
     """
     needs = tuple(make(needed, memo, reproduce, known, origins) for needed in _needed(config))
     settled = dict(KINDS[config["kind"]].settled(config))
-    bound = inputs.bind(_at_home(settled), known, origins)
+    bound = inputs.bind(_at_home(settled), known, origins, reproduce)
     bound["runtime"] = {**bound["runtime"], "reproduce": reproduce}
     if needs:
         bound["needs"] = {job.kind: job.id for job in needs}

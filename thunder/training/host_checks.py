@@ -14,7 +14,7 @@ from thunder.hosts import connection, environment, host, inputs, programs
 from thunder.hosts.connection import Connection
 from thunder.hosts.inputs import Input, Place
 from thunder.jobs import kinds
-from thunder.training import events, host_inputs, host_links
+from thunder.training import events, host_inputs, host_links, preflight
 from thunder.training.events import Emit
 from thunder.training.host_inputs import HostInputs
 from thunder.training.preflight import Checks
@@ -137,7 +137,8 @@ def _look(work: _Work, found: HostInputs, checks: Checks) -> None:
     if host_inputs.is_cold(rows) and host_inputs.mend(found, checks):
         rows = _checked(work, found.way, order)
     host_inputs.put_off(rows, later)
-    host_inputs.advise(found, rows)
+    if not any(row["check"] == host_inputs.MENDED for row in preflight.failed(checks.rows)):
+        host_inputs.advise(found, rows)
     checks.rows += rows.rows
     checks.causes += rows.causes
 

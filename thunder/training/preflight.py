@@ -59,10 +59,15 @@ class Checks:
             raise Skip(f"needs: {name}")
 
     def refuse(self, title: str) -> None:
-        """Raise Faults if a check has failed; the cause class is that of the first one."""
+        """Raise Faults if a check has failed; the cause class is that of the first one.
+
+        Where that is a model, a data set that failed on another host comes before it.
+        """
         if wrong := failed(self.rows):
             faults = [f"{row['check']} ({row['host']}): {row['reason']}" for row in wrong]
-            raise Faults(title, faults, self.causes[0])
+            first = self.causes[0]
+            is_data = first == "model" and "data" in self.causes
+            raise Faults(title, faults, "data" if is_data else first)
 
 
 def free_memory() -> int | None:

@@ -214,7 +214,7 @@ def test_a_rerun_says_that_step_10_is_reached_and_trains_nothing(walked: Path) -
     before = {name: (folder / name).stat().st_mtime_ns for name in ARTIFACTS}
     result = thunder(*MAIN, outputs=walked)
     assert result.returncode == 0
-    assert "step 10 of 80 is reached; nothing was run" in result.stdout
+    assert "step 10 of 80 is reached; nothing was run; to go on: target=20" in result.stdout
     assert {name: (folder / name).stat().st_mtime_ns for name in ARTIFACTS} == before
 
 
@@ -249,7 +249,8 @@ def test_a_walk_goes_on_window_by_window_and_a_killed_runner_forgets_none(walked
     assert files.read_json(only_run(walked) / "checkpoint.json")["step"] == 30
     result = thunder(*MAIN, outputs=walked)
     assert result.returncode == 0
-    assert "step 10 of 80 is reached; the run is at step 30; nothing was run" in result.stdout
+    told = "step 10 of 80 is reached; the run is at step 30; nothing was run; to go on: target=40"
+    assert told in result.stdout
 
 
 def test_sigterm_stops_all_processes_and_the_run_goes_on_from_what_was_saved(walked: Path) -> None:

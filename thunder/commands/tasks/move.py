@@ -10,14 +10,15 @@ from thunder.ground import names
 
 @cli.task(
     "name", name="a matrix or a profile; +profile=NAME and matrix=NAME do as well",
+    site="of the hosts, as the word site=NAME does",
     to="one host of the site (default: all that it runs something on)",
     data="data sets alone", model="models alone",
     check="bring nothing: show, host by host, what a run would find there",
 )  # fmt: skip
 def sync(
-    name: str = "", set: Sequence[str] | None = None, to: str = "", data: bool = False,
-    model: bool = False, check: bool = False, outputs: str | None = None, config_dir: str = "",
-    json: bool = False,
+    name: str = "", set: Sequence[str] | None = None, site: str = "", to: str = "",
+    data: bool = False, model: bool = False, check: bool = False, outputs: str | None = None,
+    config_dir: str = "", json: bool = False,
 ) -> int | None:  # fmt: skip
     """Bring what jobs read to the hosts of their site, from where it is whole."""
     from thunder.commands import sync as syncing
@@ -26,6 +27,8 @@ def sync(
     from thunder.training import events, preflight
 
     words = [*_named(name, config_dir), *(set or ())]
+    if site:
+        words.append(f"site={command.spelt(site)}")
     if outputs is not None:
         words.append(f"outputs={command.spelt(str(outputs_dir(outputs, config_dir)))}")
     asked = syncing.Asked(

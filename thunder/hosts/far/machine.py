@@ -20,7 +20,7 @@ def facts(folder: str) -> dict[str, Any]:
         folder: where room on the disk is asked for; it need not be there yet.
     """
     place = os.path.expanduser(folder)
-    while not os.path.isdir(place):
+    while not os.path.exists(place):
         place = os.path.dirname(place)
     memory, free_memory = _memory()
     return {
@@ -33,6 +33,7 @@ def facts(folder: str) -> dict[str, Any]:
         "memory": memory,
         "free_memory": free_memory,
         "free_disk": shutil.disk_usage(place).free,
+        "is_writable": os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK),
         "time": time.time(),
         "boot": boot(),
         "home": os.path.expanduser("~"),

@@ -67,7 +67,7 @@ def model(
         faults, facts = model_folder.check(place, deep=deep)
         found["model_bytes"] = facts.get("bytes", 0)
         size = f"{facts.get('files', 0)} files, {megabytes(facts.get('bytes', 0))}"
-        measured(f"{place} ({size})")
+        measured(size if faults else f"{place} ({size})")
         if faults:
             raise Faults(f"{place}:", faults, "model")
         if content is not None and "digest" in source:

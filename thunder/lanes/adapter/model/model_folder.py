@@ -51,7 +51,7 @@ def check(folder: Path, deep: bool = False) -> tuple[Faults, dict[str, Any]]:
     root, commit = _hub_place(folder)
     facts: dict[str, Any] = {"files": 0, "bytes": 0, "commit": commit, "deep": False}
     if not folder.is_dir():
-        return [f"{folder}: no such folder"], facts
+        return ["no such folder"], facts
     present = _present(folder)
     facts |= {"files": len(present), "bytes": sum(present.values())}
     listed = _listed(root, commit)
