@@ -45,11 +45,11 @@ def machines(away: Away) -> set[str]:
 
 def wait_for_checkpoints(away: Away, count: int = 1) -> None:
     """Wait until so many checkpoints are home."""
-    glob = "dry/*/checkpoints/*/weights"
+    glob = "dry/[!.]*/checkpoints/*/weights"
     running.wait_for(lambda: len([*away.outputs.glob(glob)]) >= count, "a checkpoint that is home")
 
 
-ROWS = "dry/*/computed.jsonl"
+ROWS = "dry/[!.]*/computed.jsonl"
 
 
 def wait_for_steps(away: Away, count: int) -> None:
