@@ -26,6 +26,6 @@ def test_of_two_environments_the_one_with_the_extra_of_a_kind_is_used(lab: Lab) 
     bare, asr = prepare(kept / "1-bare"), prepare(kept / "2-asr", "asr")
     with connection.opened(host.of_site(lab.site())["mac4"]) as way:
         assert environment.command(way)[-1] == bare
-        assert sending._command(way, "asr")[-1] == asr
-        assert sending._command(way, "dry")[-1] == bare
+        assert sending._searched(way, "asr")[-1] == asr
+        assert sending._searched(way, "dry")[-1] == bare
         way.call("remove", path=str(kept), below="~/thunder")

@@ -309,7 +309,7 @@ def test_the_runs_of_a_machine_that_is_gone_for_good_go_on_elsewhere(
     assert "out of reach for longer than the lease of the run" in capfd.readouterr().out
     assert running.statuses(away.outputs) == ["done"] * 2
     every = [
-        files.read_jsonl(one.folder / "computed.jsonl") for one in store.all_runs(away.outputs)
+        [*files.read_jsonl(one.folder / "computed.jsonl")] for one in store.all_runs(away.outputs)
     ]
     assert [sorted({row["step"] for row in rows}) for rows in every] == [STEPS] * 2
     assert {"mac4", "mac5"} in [{row["host"] for row in rows} for rows in every]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from thunder.executors import away, supplies
 from thunder.executors.place import Order
@@ -29,6 +30,10 @@ _LOOK_SECONDS = 0.1
 _OF_HOME = ("uncommitted-",)  # files of a run that are about this machine alone
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 _LACKS = "import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if not u.find_spec(n)])"
+
+
+# What runs of a kind are run with on a host that can run them: asked once of a way, not for each.
+_commands: "WeakKeyDictionary[Connection, dict[str, list[str]]]" = WeakKeyDictionary()
 
 
 class NotBegun(ThunderError):
@@ -56,7 +61,7 @@ def claimed(
     """
     folder = order.folder
     record, document = _read(folder, run_files.RECORD), _read(folder, run_files.CONFIG)
-    _check_packages(way, _command(way, record["kind"]), record["kind"])
+    _command(way, record["kind"])  # or it cannot run it
     workspace = environment.workspace(way)
     far = f"{supplies.runs_of(workspace)}/{record['kind']}/{folder.name}"
     _end_ours(way, far, folder)
@@ -168,6 +173,15 @@ def _end(way: Connection, far: str, owner: str) -> None:
 
 
 def _command(way: Connection, kind: str) -> list[str]:
+    known = _commands.setdefault(way, {})
+    if kind not in known:
+        words = _searched(way, kind)
+        _check_packages(way, words, kind)
+        known[kind] = words
+    return known[kind]
+
+
+def _searched(way: Connection, kind: str) -> list[str]:
     """Return what runs of a kind are run with: an environment with its extra comes first."""
     extra = KINDS[kind].extra
     extras = [extra] if extra else []
