@@ -238,7 +238,8 @@ def test_a_host_whose_python_is_too_old_to_run_thunder_is_told_what_was_found(
     old = tmp_path / "python3"
     answer = '{"version": "3.10.4", "lacks": ""}'
     old.write_text(
-        f'#!/bin/sh\ncase "$2" in *ensurepip*) echo \'{answer}\'; exit;; esac\nexec {wheelhouse.PYTHON} "$@"\n'
+        f"#!/bin/sh\ncase \"$2\" in *ensurepip*) echo '{answer}'; exit;; esac\n"
+        f'exec {wheelhouse.PYTHON} "$@"\n'
     )
     old.chmod(0o755)
     monkeypatch.setattr(base_python, "_SERIES", ())
