@@ -106,7 +106,7 @@ class Process:
             self._silenced.set()
 
     def close(self) -> None:
-        """Read what is left of a rank that has ended; where ssh still holds its pipes, no longer."""
+        """Read what is left of a rank that has ended, as long as ssh does not hold its pipes."""
         for reader in self._readers:
             reader.join(END_SECONDS)
 
