@@ -1,8 +1,8 @@
 """What is removed on hosts is proven home, file by file; everything else is kept, and said why."""
 
+import shutil
 from pathlib import Path
 
-import host_runs
 import pytest
 import running
 from far_runs import Away
@@ -13,16 +13,35 @@ from thunder.executors import owner, supplies
 from thunder.ground import files
 from thunder.hosts import connection, host, provisions
 from thunder.runs import store
-from thunder.runs.run import Run
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def kept(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
+    """A run that is on a host and here: where it was made, and a copy of each of the two."""
+    folder = tmp_path_factory.mktemp("made")
+    made = Away(lab, folder / "project", "mac4")
+    assert running.thunder(*made.words("+profile=dry")).returncode == 0
+    places = {made.outputs: folder / "here", far_outputs(lab): folder / "there"}
+    for place, copy in places.items():
+        shutil.copytree(place, copy)
+    return places
+
+
 @pytest.fixture
-def away(lab: Lab, tmp_path: Path) -> Away:
-    project = Away(lab, tmp_path, "mac4")
-    assert running.thunder(*project.words("+profile=dry")).returncode == 0
+def away(lab: Lab, kept: dict[Path, Path]) -> Away:
+    """A project with that run, whatever became of it in an earlier test."""
+    outputs = next(iter(kept))
+    project = Away(lab, outputs.parent, "mac4")
+    for place, copy in kept.items():
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(copy, place)
     return project
+
+
+def far_outputs(lab: Lab) -> Path:
+    return lab["mac4"].home / "thunder/outputs"
 
 
 def ask(away: Away, *words: str) -> int:
@@ -49,25 +68,6 @@ def test_a_run_that_is_proven_home_is_removed_when_it_is_said_so(
     assert files.read_json(away.run().folder / "mirror.json")["hosts"] == {}
     assert store.verify(away.run()) == []
     assert "0 runs, 0.0 MB removed" in clean(away, capsys, yes=True)
-
-
-def test_the_mirror_of_a_window_of_ranks_is_removed_and_the_next_window_goes_on(
-    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    desk = host_runs.desk(tmp_path, lab)
-    assert desk.thunder(*host_runs.JOB, "window=2").returncode == 0
-    there = lab["mac4"].home / "thunder/outputs/adapter" / desk.run.name
-    assert there.is_dir()
-    cache = there.parent.parent / "cache"  # of ranks as of whole runs
-    assert [*cache.iterdir()]
-    assert not (lab["mac4"].home / "thunder/cache").exists()
-    place = ["--outputs", str(desk.outputs), "--config-dir", str(desk.root / "conf")]
-    assert tasks.main(["hosts", "clean", "mac4", "--yes", "site=both", *place]) == 0
-    assert "removed" in capsys.readouterr().out
-    assert not there.exists()
-    assert [*cache.iterdir()]
-    assert desk.thunder(*host_runs.JOB, "window=2", "target=4").returncode == 0
-    assert store.verify(Run(desk.run)) == []
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,12 @@ def test_nothing_is_removed_where_a_run_goes_on(
     lab: Lab, away: Away, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there = away.there(lab["mac4"])
+    away.hold(3)
     process = running.begin(
-        *away.words("+profile=dry", "dry.value=60", "dry.sleep_seconds=0.2", "seed=1"),
+        *away.words("+profile=dry", "dry.value=20", "dry.sleep_seconds=0.05", "seed=1"),
         lane="counting",
     )
-    running.wait_for(lambda: list(away.outputs.glob("dry/*/.away.json")), "a claim")
+    running.wait_for(lambda: list(away.outputs.glob("dry/[!.]*/.away.json")), "a claim")
     running.wait_for(lambda: len(list(there.parent.glob("*/.away/*/events.jsonl"))) == 2, "a run")
     assert "goes on there" in clean(away, capsys, yes=True)
     assert there.is_dir()

@@ -1,10 +1,12 @@
 """`thunder hosts`: the hosts of a site for people and for scripts, and its mistakes."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import wheelhouse
 import yaml
 from lab import Lab
 
@@ -14,11 +16,13 @@ from thunder.hosts.requirements import CORE, Part
 
 
 @pytest.fixture
-def site(lab: Lab, tmp_path: Path) -> list[str]:
+def site(lab: Lab, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The words that name a site of the lab's hosts."""
     folder = tmp_path / "conf"
     (folder / "site").mkdir(parents=True)
-    described = yaml.safe_dump(lab.site(ranks_on=["mac4", "mac5"]))
+    python = wheelhouse.quick_python(wheelhouse.shared(tmp_path_factory.getbasetemp()))
+    every = {"python": python, "environment": sys.executable}
+    described = yaml.safe_dump(lab.site(ranks_on=["mac4", "mac5"], every_host=every))
     (folder / "site/lab.yaml").write_text(f"# @package runtime.site\n# The lab.\n{described}")
     return ["--config-dir", str(folder), "site=lab"]
 

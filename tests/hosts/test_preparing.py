@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,7 +32,6 @@ pytestmark = pytest.mark.slow
 
 PACKAGES = ("jsonschema-rs", "rfc8785", "psutil", "PyYAML", "numpy")
 IMPORTS = ("jsonschema_rs", "rfc8785", "psutil", "yaml", "numpy")
-PYTHON = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +47,17 @@ def parts(wheels: Path) -> dict[str, Part]:
 
 
 @pytest.fixture
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return wheelhouse.quick_python(wheelhouse.shared(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture
 def way(
-    lab: Lab, wheels: Path, parts: dict[str, Part], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, wheels: Path, parts: dict[str, Part], python: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Connection]:
     monkeypatch.setattr(requirements, "parts", lambda extras=(): parts)
     wheelhouse.configure(lab["mac4"].home, wheels)
-    with connection.opened(host.Host("mac4", "mac4", python=PYTHON)) as opened:
+    with connection.opened(host.Host("mac4", "mac4", python=python)) as opened:
         yield opened
         opened.call("remove", path="~/thunder/env", below="~/thunder")
 
@@ -63,16 +66,17 @@ def _small(*wanted: str, imports: tuple[str, ...] = ("sys",)) -> dict[str, Part]
     return {CORE: Part(wanted, wanted, imports)}
 
 
+@pytest.mark.parametrize("python", [wheelhouse.PYTHON], ids=["not a quick one"])
 def test_what_is_made_runs_this_very_code_and_is_not_made_twice(
-    lab: Lab, way: Connection, parts: dict[str, Part]
+    lab: Lab, way: Connection, python: str, parts: dict[str, Part]
 ) -> None:
     said: list[str] = []
     made = preparing.prepare(way, parts, said.append)
     assert made.is_new
-    assert said[0].endswith(PYTHON)
+    assert said[0].endswith(python)
     assert any(line.startswith("Installing collected packages") for line in said)
-    python = environment.python_of(way)
-    assert python == f"{made.folder}/bin/python"
+    made_of = environment.python_of(way)
+    assert made_of == f"{made.folder}/bin/python"
     assert Path(made.folder).parent == lab["mac4"].home / "thunder/env"
     done = way.call(
         "run",
@@ -87,7 +91,7 @@ def test_what_is_made_runs_this_very_code_and_is_not_made_twice(
     again = preparing.prepare(way, parts, said.append)
     assert (again.folder, again.is_new) == (made.folder, False)
     seen = examination.of(way)
-    assert (seen["environment"], seen["is_prepared"]) == (python, True)
+    assert (seen["environment"], seen["is_prepared"]) == (made_of, True)
     here = requirements.version("mlx")
     assert f"mlx is missing there, {here} here" in seen["faults"]  # not one of these parts
     assert sorted(path.name for path in Path(made.folder).parent.iterdir()) == [
@@ -293,7 +297,8 @@ def test_a_host_whose_python_is_too_old_to_run_thunder_is_told_what_was_found(
     old = tmp_path / "python3"
     answer = '{"version": "3.10.4", "lacks": ""}'
     old.write_text(
-        f'#!/bin/sh\ncase "$2" in *ensurepip*) echo \'{answer}\'; exit;; esac\nexec {PYTHON} "$@"\n'
+        f"#!/bin/sh\ncase \"$2\" in *ensurepip*) echo '{answer}'; exit;; esac\n"
+        f'exec {wheelhouse.PYTHON} "$@"\n'
     )
     old.chmod(0o755)
     monkeypatch.setattr(base_python, "_SERIES", ())

@@ -13,10 +13,11 @@ import running
 import yaml
 from lab import Lab, Machine
 
+from thunder.ground import files
 from thunder.ground.places import SHIPPED
 from thunder.runs.run import Run
 
-_QUIET_SECONDS = 5.0
+_QUIET_SECONDS = 20.0
 
 
 class Away:
@@ -64,6 +65,16 @@ class Away:
 
     def run(self) -> Run:
         return running.only_run(self.outputs)
+
+    def hold(self, step: int) -> None:
+        """Let the lane that counts go no further than a step, on whatever machine it is."""
+        for machine in self.lab.machines.values():
+            files.write_text(machine.home / "thunder/outputs/.hold", str(step))
+
+    def release(self) -> None:
+        """Let it go on to its end."""
+        for machine in self.lab.machines.values():
+            (machine.home / "thunder/outputs/.hold").unlink(missing_ok=True)
 
     def there(self, machine: Machine) -> Path:
         run = self.run()

@@ -24,7 +24,7 @@ from thunder.runs.cells import Planned
 from thunder.runs.run import Run
 
 HERE = Path(__file__).resolve().parent
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 # What a dry run leaves; change it only when the run folder of design.md changes.
 DRY_FOLDER = {".lock", "config.json", "manifest.json", "metrics.json", "run.json", "run.log"}
 

@@ -1,9 +1,15 @@
-"""Wheels of what is installed here, for a pip that reaches no index."""
+"""Wheels of what is installed here, for a pip that reaches no index; a Python that is quick."""
 
+import fcntl
 import importlib.metadata
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+
+PYTHON = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
 
 
 def make(folder: Path, names: Sequence[str]) -> list[str]:
@@ -36,6 +42,30 @@ def configure(home: Path, folder: Path) -> None:
     path = home / ".config/pip/pip.conf"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"[global]\nno-index = true\nfind-links = {folder}\n")
+
+
+def quick_python(folder: Path) -> str:
+    """Return a Python whose environments are copies of one that is made once: pip takes long.
+
+    Args:
+        folder: where that is kept, of all who run tests side by side.
+    """
+    folder.mkdir(exist_ok=True)
+    made, python = folder / "made", folder / "python"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not python.exists():
+            subprocess.run([PYTHON, "-m", "venv", str(made)], check=True)
+            copied = f'if [ "$1 $2" = "-m venv" ]; then exec cp -a {made} "$3"; fi'
+            python.write_text(f'#!/bin/sh\n{copied}\nexec {PYTHON} "$@"\n')
+            python.chmod(0o755)
+    return str(python)
+
+
+def shared(basetemp: Path) -> Path:
+    """Return the folder of quick Python for this session: that of all its workers."""
+    of_all = basetemp.parent if "PYTEST_XDIST_WORKER" in os.environ else basetemp
+    return of_all / "quick-python"
 
 
 def _write(folder: Path, distribution: importlib.metadata.Distribution) -> None:

@@ -11,6 +11,7 @@ import pytest
 from lab import Lab
 
 from thunder.ground.errors import Faults
+from thunder.hosts import links, ssh
 from thunder.training import host_checks, host_links, there
 from thunder.training.host_inputs import MENDED, OWN_INPUTS
 from thunder.training.preflight import Checks
@@ -195,7 +196,10 @@ def test_a_model_in_a_plain_folder_is_compared_with_the_jobs_content(
     assert_cold(check(model=model), "model complete", "model", "another content than when the job")
 
 
-def test_a_host_that_is_down_is_named_and_the_others_are_checked(lab: Lab, check: Check) -> None:
+def test_a_host_that_is_down_is_named_and_the_others_are_checked(
+    lab: Lab, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "CONNECT_SECONDS", 4)
     lab["mac5"].die()
     try:
         checks = check(mac5={"port": 23})
@@ -210,7 +214,10 @@ def test_a_host_that_is_down_is_named_and_the_others_are_checked(lab: Lab, check
     }
 
 
-def test_hosts_whose_link_is_down_while_ssh_works_are_named(lab: Lab, check: Check) -> None:
+def test_hosts_whose_link_is_down_while_ssh_works_are_named(
+    lab: Lab, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "_CONNECT_SECONDS", 2.0)
     lab["mac5"].cut("ring")
     try:
         checks = check()

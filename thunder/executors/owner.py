@@ -6,6 +6,7 @@ import platform
 import time
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from thunder.executors import away, occupancy
 from thunder.ground import digest, run_files
@@ -19,6 +20,8 @@ from thunder.runs.claim import Claim
 _BEGIN_SECONDS = 90.0  # a cold import on a slow disk
 _END_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
+# What runs of a kind are run with: asked once of a way, not for each run.
+_commands: "WeakKeyDictionary[Connection, dict[str, list[str]]]" = WeakKeyDictionary()
 
 
 class NotBegun(ThunderError):
@@ -145,7 +148,10 @@ def _end(way: Connection, far: str, owner: str) -> None:
 
 def command(way: Connection, kind: str) -> list[str]:
     """Return what runs of a kind are run with: an environment with its extra comes first."""
-    extra = KINDS[kind].extra
-    extras = [extra] if extra else []
-    is_prepared = bool(extras) and environment.prepared(way, requirements.parts(extras))
-    return environment.command(way, extras if is_prepared else ())
+    known = _commands.setdefault(way, {})
+    if kind not in known:
+        extra = KINDS[kind].extra
+        extras = [extra] if extra else []
+        is_prepared = bool(extras) and environment.prepared(way, requirements.parts(extras))
+        known[kind] = environment.command(way, extras if is_prepared else ())
+    return known[kind]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from thunder.executors import away, fitting, occupancy, owner, site_there, supplies
 from thunder.executors.place import Order
@@ -25,6 +26,8 @@ import importlib.util, json, sys
 print(json.dumps([name for name in sys.argv[1:] if not importlib.util.find_spec(name)]))
 """
 _ASK_SECONDS = 60.0
+# The kinds that hosts have the packages for: asked once of a way, not for each run.
+_able: "WeakKeyDictionary[Connection, set[str]]" = WeakKeyDictionary()
 
 
 def claimed(
@@ -67,9 +70,12 @@ def claimed(
 def _check(
     way: Connection, kind: str, config: Mapping[str, Any], others: str, *, is_new: bool
 ) -> None:
-    words = owner.command(way, kind)
-    _check_packages(way, words, kind)
-    _check_versions(way, words, kind)
+    able = _able.setdefault(way, set())
+    if kind not in able:
+        words = owner.command(way, kind)
+        _check_packages(way, words, kind)
+        _check_versions(way, words, kind)
+        able.add(kind)
     fitting.check(way, config, others, is_new=is_new)
 
 

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import IO, Any
 
 from thunder.ground.errors import ThunderError
 from thunder.hosts import keeper, pipe, process, ssh
@@ -106,13 +106,9 @@ class Process:
             self._silenced.set()
 
     def close(self) -> None:
-        """Read what is left of a rank that has ended."""
-        for reader, stream in zip(
-            self._readers, (self.popen.stdout, self.popen.stderr), strict=True
-        ):
+        """Read what is left of a rank that has ended, as long as ssh does not hold its pipes."""
+        for reader in self._readers:
             reader.join(END_SECONDS)
-            if stream and not reader.is_alive():
-                stream.close()
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(BrokenPipeError), self._writing:
@@ -125,7 +121,7 @@ class Process:
             self._write(keeper.BEAT)
 
     def _read_events(self) -> None:
-        for line in self.popen.stdout or ():
+        for line in _lines(self.popen.stdout):
             try:
                 self._inbox.put((self.number, pipe.parsed(line)))
             except ThunderError:  # said by Python itself, or by a shell on the way
@@ -134,13 +130,20 @@ class Process:
         self._inbox.put((self.number, None))
 
     def _read_log(self) -> None:
-        for line in self.popen.stderr or ():
+        for line in _lines(self.popen.stderr):
             self._log(line)
 
     def _log(self, raw: bytes) -> None:
         line = raw.decode(errors="replace").rstrip()
         self._lines.append(line)
         print(f"rank {self.number}: {line}", file=sys.stderr, flush=True)
+
+
+def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
+    """Yield the lines of a stream to its end, and close it."""
+    if stream:
+        with stream:
+            yield from stream
 
 
 def end(processes: Iterable[Process]) -> None:

@@ -56,35 +56,40 @@ def preflight(root: Path) -> dict[tuple[str, str], str]:
     return {(row["host"], row["check"]): row["status"] for row in rows}
 
 
-def test_a_cold_host_is_refused_with_the_command_that_warms_it(lab: Lab, root: Path) -> None:
+def test_cold_hosts_are_refused_with_the_commands_that_warm_them_or_are_mended(
+    lab: Lab, root: Path
+) -> None:
     flags = ("--config-dir", str(root / "conf"))
     done = run(root, "-m", "thunder", *WORDS, *flags)
     assert done.returncode == 1, done.stdout
+    assert_cold(root)
+    hints = [part for part in message(root).split("bring it: ") if part.startswith("thunder sync")]
+    of_mac4, of_mac5 = (shlex.split(hint.splitlines()[0]) for hint in hints)
+    assert (of_mac4[-1], of_mac5[-1]) == ("mac4", "mac5")
+    synced = run(root, "-c", TASK, *of_mac4[1:])
+    assert synced.returncode == 0, synced.stderr
+    assert (lab["mac4"].home / DATA / "train.jsonl").is_file()
+    done = run(root, "-m", "thunder", *WORDS, "mend=true", *flags)
+    assert "host mac5: data partial_real brought, 0.1 MB, 4 files" in done.stdout, done.stderr
+    assert "host mac4: data partial_real brought" not in done.stdout
+    statuses = preflight(root)
+    assert statuses["mac5", "mended"] == statuses["mac5", "data set present"] == "PASS"
+    assert statuses["mac4", "data set present"] == "PASS"
+    assert done.returncode == 0, done.stdout
+    checked = run(root, "-c", TASK, "sync", "--data", *WORDS, *flags)
+    assert checked.stdout.endswith("nothing to do; whole on mac4, mac5\n")
+
+
+def assert_cold(root: Path) -> None:
     statuses = preflight(root)
     assert statuses["localhost", "data set present"] == "PASS"
     assert statuses["mac4", "data set present"] == statuses["mac5", "data set present"] == "FAIL"
     assert statuses["mac4", "model complete"] == "PASS"  # a stand-in: thunder's own to bring
     assert statuses["mac4 → mac5", "hosts reach each other"] == "PASS"
+
+
+def message(root: Path) -> str:
     (record,) = (root / "outputs/adapter").glob("*/run.json")
     error = files.read_json(record)["attempts"][-1]["error"]
     assert error["cause"] == "data"
-    hints = [part for part in error["message"].split("bring it: ") if part.startswith("thunder")]
-    for hint in hints:
-        words = shlex.split(hint.splitlines()[0])
-        assert words[:2] == ["thunder", "sync"]
-        synced = run(root, "-c", TASK, *words[1:])
-        assert synced.returncode == 0, synced.stderr
-    assert len(hints) == 2
-    for name in ("mac4", "mac5"):
-        assert (lab[name].home / DATA / "train.jsonl").is_file()
-    checked = run(root, "-c", TASK, "sync", "--data", *WORDS, *flags)
-    assert checked.stdout.endswith("nothing to do; whole on mac4, mac5\n")
-
-
-def test_mend_warms_the_hosts_and_goes_on(lab: Lab, root: Path) -> None:
-    done = run(root, "-m", "thunder", *WORDS, "mend=true", "--config-dir", str(root / "conf"))
-    assert "host mac4: data partial_real brought, 0.1 MB, 4 files" in done.stdout, done.stderr
-    statuses = preflight(root)
-    for name in ("mac4", "mac5"):
-        assert statuses[name, "mended"] == statuses[name, "data set present"] == "PASS"
-    assert done.returncode == 0, done.stdout
+    return str(error["message"])
