@@ -20,7 +20,7 @@ def site(lab: Lab, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The words that name a site of the lab's hosts."""
     folder = tmp_path / "conf"
     (folder / "site").mkdir(parents=True)
-    python = wheelhouse.quick_python(wheelhouse.shared(tmp_path_factory.getbasetemp()))
+    python = wheelhouse.quick_python(tmp_path_factory)
     every = {"python": python, "environment": sys.executable}
     described = yaml.safe_dump(lab.site(ranks_on=["mac4", "mac5"], every_host=every))
     (folder / "site/lab.yaml").write_text(f"# @package runtime.site\n# The lab.\n{described}")

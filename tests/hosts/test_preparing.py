@@ -48,7 +48,7 @@ def parts(wheels: Path) -> dict[str, Part]:
 
 @pytest.fixture
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return wheelhouse.quick_python(wheelhouse.shared(tmp_path_factory.getbasetemp()))
+    return wheelhouse.quick_python(tmp_path_factory)
 
 
 @pytest.fixture

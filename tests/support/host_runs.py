@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import once
+import pytest
 import yaml
 from lab import Lab, Machine
 
@@ -74,6 +76,16 @@ def desk(root: Path, lab: Lab) -> Desk:
     made.write_site("both", ["mac4", "mac5"])
     made.write_site("alone", [])
     return made
+
+
+def reference(factory: pytest.TempPathFactory, lab: Lab) -> Desk:
+    """A desk at which two ranks on this machine have walked to step 20; its stand-ins are built."""
+
+    def walk(folder: Path) -> None:
+        done = Desk(desk(folder, lab).root, lab, "alone").thunder(*JOB, "target=20")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return Desk(once.made(factory, "two-ranks", walk), lab, "alone")
 
 
 def wait_for_line(runner: "subprocess.Popen[str]", beginning: str) -> None:

@@ -1,13 +1,14 @@
 """Wheels of what is installed here, for a pip that reaches no index; a Python that is quick."""
 
-import fcntl
 import importlib.metadata
-import os
 import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import once
+import pytest
 
 PYTHON = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
 
@@ -44,28 +45,17 @@ def configure(home: Path, folder: Path) -> None:
     path.write_text(f"[global]\nno-index = true\nfind-links = {folder}\n")
 
 
-def quick_python(folder: Path) -> str:
-    """Return a Python whose environments are copies of one that is made once: pip takes long.
+def quick_python(factory: pytest.TempPathFactory) -> str:
+    """Return a Python whose environments are copies of one that is made once: pip takes long."""
+    return str(once.made(factory, "quick-python", _make_quick_python) / "python")
 
-    Args:
-        folder: where that is kept, of all who run tests side by side.
-    """
-    folder.mkdir(exist_ok=True)
+
+def _make_quick_python(folder: Path) -> None:
     made, python = folder / "made", folder / "python"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not python.exists():
-            subprocess.run([PYTHON, "-m", "venv", str(made)], check=True)
-            copied = f'if [ "$1 $2" = "-m venv" ]; then exec cp -a {made} "$3"; fi'
-            python.write_text(f'#!/bin/sh\n{copied}\nexec {PYTHON} "$@"\n')
-            python.chmod(0o755)
-    return str(python)
-
-
-def shared(basetemp: Path) -> Path:
-    """Return the folder of quick Python for this session: that of all its workers."""
-    of_all = basetemp.parent if "PYTEST_XDIST_WORKER" in os.environ else basetemp
-    return of_all / "quick-python"
+    subprocess.run([PYTHON, "-m", "venv", "--clear", str(made)], check=True)
+    copied = f'if [ "$1 $2" = "-m venv" ]; then exec cp -a {made} "$3"; fi'
+    python.write_text(f'#!/bin/sh\n{copied}\nexec {PYTHON} "$@"\n')
+    python.chmod(0o755)
 
 
 def _write(folder: Path, distribution: importlib.metadata.Distribution) -> None:

@@ -48,33 +48,37 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    desk = host_runs.desk(tmp_path_factory.mktemp("shared"), lab)
+def alone(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk at which two ranks on this machine have walked to step 20."""
+    return host_runs.reference(tmp_path_factory, lab)
+
+
+@pytest.fixture(scope="module")
+def walk(lab: Lab, alone: Desk, tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    desk = beside(alone, tmp_path_factory.mktemp("walk"))
     done = desk.thunder(*JOB, "window=10")
     assert done.returncode == 0, done.stdout + done.stderr
     place = ["--outputs", str(desk.outputs), "--config-dir", str(desk.root / "conf")]
     with contextlib.redirect_stdout(io.StringIO()) as said:
         assert tasks.main(["hosts", "clean", "mac4", "--yes", "site=both", *place]) == 0
-    left = [*lab["mac4"].home.glob("thunder/outputs/adapter/*")]
+    left = [*lab["mac4"].home.glob(f"thunder/outputs/adapter/{desk.run.name}")]
     done = desk.thunder(*JOB, "target=20")
     assert done.returncode == 0, done.stdout + done.stderr
     return Walk(desk, said.getvalue(), left)
 
 
-@pytest.fixture(scope="module")
-def shared(walk: Walk) -> Desk:
-    """A desk whose two hosts have walked to step 20."""
-    return walk.desk
-
-
 @pytest.fixture
-def desk(lab: Lab, tmp_path: Path, shared: Desk) -> Desk:
-    """A desk of one's own on the same hosts, with the stand-ins built already."""
-    (tmp_path / "outputs").mkdir()
-    os.symlink(shared.outputs / "cache", tmp_path / "outputs" / "cache")
+def desk(lab: Lab, tmp_path: Path, alone: Desk) -> Desk:
+    """A desk of one's own, with the stand-ins built already, on hosts at which nobody works."""
     for machine in (lab["mac4"], lab["mac5"]):
         assert are_empty(machine)
-    return host_runs.desk(tmp_path, lab)
+    return beside(alone, tmp_path)
+
+
+def beside(alone: Desk, root: Path) -> Desk:
+    (root / "outputs").mkdir()
+    os.symlink(alone.outputs / "cache", root / "outputs" / "cache")
+    return host_runs.desk(root, alone.lab)
 
 
 def assert_left_alone(lab: Lab) -> None:
@@ -84,27 +88,21 @@ def assert_left_alone(lab: Lab) -> None:
 
 
 def test_two_hosts_leave_the_bytes_and_the_id_of_two_ranks_on_one(
-    lab: Lab, shared: Desk, tmp_path: Path
+    lab: Lab, alone: Desk, walk: Walk
 ) -> None:
-    alone = host_runs.desk(tmp_path, lab)
-    alone = Desk(alone.root, lab, "alone")
-    (tmp_path / "outputs").mkdir()
-    os.symlink(shared.outputs / "cache", tmp_path / "outputs" / "cache")
-    done = alone.thunder(*JOB, "target=20")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert alone.run.name == shared.run.name
-    assert alone.tensors(20) == shared.tensors(20)
-    record = files.read_json(shared.run / "checkpoint.json")
+    assert alone.run.name == walk.desk.run.name
+    assert alone.tensors(20) == walk.desk.tensors(20)
+    record = files.read_json(walk.desk.run / "checkpoint.json")
     assert record["fingerprint"]["ranks_alike"] is True
     assert_left_alone(lab)
 
 
-def test_the_report_says_host_by_host_where_what_lies(lab: Lab, shared: Desk) -> None:
-    report = files.read_json(shared.run / "report.json")
+def test_the_report_says_host_by_host_where_what_lies(lab: Lab, walk: Walk) -> None:
+    report = files.read_json(walk.desk.run / "report.json")
     schema.check("report", report, "report.json")
-    report_text = (shared.run / "report.md").read_text(encoding="utf-8")
+    report_text = (walk.desk.run / "report.md").read_text(encoding="utf-8")
     here, mac4, mac5 = report["hosts"]
-    there = lab["mac4"].home / "thunder/outputs/adapter" / shared.run.name
+    there = lab["mac4"].home / "thunder/outputs/adapter" / walk.desk.run.name
     assert (here["host"], here["ranks"]) == ("localhost", [])
     assert (mac4["host"], mac4["ranks"]) == ("mac4", [0])
     assert (mac5["host"], mac5["ranks"]) == ("mac5", [1])
@@ -129,9 +127,9 @@ def digests(row: dict[str, Any]) -> dict[str, str]:
     return {one["item"]: one["sha256"] for one in row["items"]}
 
 
-def test_the_mirror_is_noted_file_by_file_and_is_proven_home(lab: Lab, shared: Desk) -> None:
-    there = lab["mac4"].home / "thunder/outputs/adapter" / shared.run.name
-    noted = runs_mirror.read(shared.run)
+def test_the_mirror_is_noted_file_by_file_and_is_proven_home(lab: Lab, walk: Walk) -> None:
+    there = lab["mac4"].home / "thunder/outputs/adapter" / walk.desk.run.name
+    noted = runs_mirror.read(walk.desk.run)
     assert noted.keys() == {"mac4"}
     assert noted["mac4"]["folder"] == str(there)
     names = digest.visible_files(there)
@@ -140,11 +138,11 @@ def test_the_mirror_is_noted_file_by_file_and_is_proven_home(lab: Lab, shared: D
         name: digest.of_file(there / name) for name in names
     }
     hosts = [of_site(lab.site())["mac4"]]
-    kept = {one.run: one.kept for one in cleaning.clean(hosts, shared.outputs, remove=False)}
-    assert kept[f"adapter/{shared.run.name}"] == ""
+    kept = {one.run: one.kept for one in cleaning.clean(hosts, walk.desk.outputs, remove=False)}
+    assert kept[f"adapter/{walk.desk.run.name}"] == ""
 
 
-def test_nothing_of_a_run_stays_on_hosts_but_its_mirror(lab: Lab, shared: Desk) -> None:
+def test_nothing_of_a_run_stays_on_hosts_but_its_mirror(lab: Lab, walk: Walk) -> None:
     assert {path.name for path in lab["mac5"].home.glob("thunder/outputs/*")} <= {"cache"}
     for name in ("mac4", "mac5"):
         assert not [*lab[name].home.glob("thunder/inputs/tokens-*")]
@@ -191,7 +189,7 @@ def test_four_ranks_are_two_on_each_host_and_told_with_the_tolerance_if_these_ar
 
 
 def test_a_run_on_a_host_has_its_own_ranks_without_ssh_and_others_by_it(
-    lab: Lab, desk: Desk, shared: Desk
+    lab: Lab, desk: Desk, alone: Desk
 ) -> None:
     config = lab["mac4"].home / ".ssh/config"
     config.parent.mkdir(mode=0o700)
@@ -204,7 +202,7 @@ def test_a_run_on_a_host_has_its_own_ranks_without_ssh_and_others_by_it(
     finally:
         shutil.rmtree(config.parent)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert desk.tensors(20) == shared.tensors(20)
+    assert desk.tensors(20) == alone.tensors(20)
     assert_left_alone(lab)
 
 
@@ -233,10 +231,12 @@ def test_a_host_without_power_is_named_and_no_other_keeps_anything(lab: Lab, des
 
 
 def test_a_walk_through_mishaps_has_the_bytes_of_an_undisturbed_one(
-    lab: Lab, desk: Desk, shared: Desk
+    lab: Lab, desk: Desk, alone: Desk
 ) -> None:
+    there = lab["mac4"].home / "thunder/outputs/adapter" / alone.run.name
+    shutil.rmtree(there, ignore_errors=True)  # of an earlier test
+    shutil.copytree(alone.run / "checkpoints", there / "checkpoints")  # not to be trusted
     told = cable_out_and_launcher_killed(lab, desk)
-    # The hosts have the mirror of another walk, which this one must not trust.
     assert "a mirror of another run folder is now " in told
     assert "brought home" not in told
     assert "train   step 1/20" in told
@@ -248,7 +248,7 @@ def test_a_walk_through_mishaps_has_the_bytes_of_an_undisturbed_one(
     saved = re.findall(r"saved step (\d+)", told)
     assert 1 < len(saved) < len(re.findall("train   step ", told))
     assert saved[-1] == "20"
-    assert desk.tensors(20) == shared.tensors(20)
+    assert desk.tensors(20) == alone.tensors(20)
     assert [path.name for path in (desk.run / "checkpoints").iterdir()] == ["step-0000020"]
     assert_left_alone(lab)
 
@@ -328,7 +328,7 @@ def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(lab: Lab, desk: Desk) 
 
 
 def test_random_kills_leave_the_bytes_of_an_undisturbed_walk(
-    lab: Lab, desk: Desk, shared: Desk, request: pytest.FixtureRequest
+    lab: Lab, desk: Desk, alone: Desk, request: pytest.FixtureRequest
 ) -> None:
     words = (*JOB, "window=10", "target=20")
     chance, kills = random.Random(13), 0
@@ -343,9 +343,9 @@ def test_random_kills_leave_the_bytes_of_an_undisturbed_walk(
             told += runner.communicate(timeout=host_runs.SECONDS)[0]
         assert "Traceback" not in told, told
         if runner.returncode == 0:  # it was done before it was struck, or was not struck at all
-            assert desk.tensors(20) == shared.tensors(20)
+            assert desk.tensors(20) == alone.tensors(20)
             shutil.rmtree(desk.run)
     done = desk.thunder(*words)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert desk.tensors(20) == shared.tensors(20)
+    assert desk.tensors(20) == alone.tensors(20)
     assert_left_alone(lab)
