@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import once
 import pytest
 import yaml
 from lab import Lab, Machine
+from shared import once
 
 from thunder.ground import digest, files
 
@@ -85,7 +85,7 @@ def reference(factory: pytest.TempPathFactory, lab: Lab) -> Desk:
         done = Desk(desk(folder, lab).root, lab, "alone").thunder(*JOB, "target=20")
         assert done.returncode == 0, done.stdout + done.stderr
 
-    return Desk(once.made(factory, "two-ranks", walk), lab, "alone")
+    return Desk(once(factory, "two-ranks", walk), lab, "alone")
 
 
 def wait_for_line(runner: "subprocess.Popen[str]", beginning: str) -> None:

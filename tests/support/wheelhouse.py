@@ -7,8 +7,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import once
 import pytest
+from shared import once
 
 PYTHON = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
 
@@ -47,7 +47,7 @@ def configure(home: Path, folder: Path) -> None:
 
 def quick_python(factory: pytest.TempPathFactory) -> str:
     """Return a Python whose environments are copies of one that is made once: pip takes long."""
-    return str(once.made(factory, "quick-python", _make_quick_python) / "python")
+    return str(once(factory, "quick-python", _make_quick_python) / "python")
 
 
 def _make_quick_python(folder: Path) -> None:
