@@ -265,6 +265,9 @@ def cable_out_and_launcher_killed(lab: Lab, desk: Desk) -> str:
         told += host_runs.read_to(runner, "train   step 7/20", 1)
         runner.kill()
         told += runner.communicate(timeout=host_runs.SECONDS)[0]
+    assert comes(
+        lambda: not Run(desk.run).is_owned(), 30.0
+    )  # what it had begun may save a step yet
     return told
 
 
