@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Have two more than there are cores for `-n auto`: tests of hosts mostly wait."""
+    return (os.cpu_count() or 1) + 2
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with one profile, `mine`; places in messages are relative to it."""
