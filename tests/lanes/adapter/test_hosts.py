@@ -243,7 +243,7 @@ def test_a_walk_through_mishaps_has_the_bytes_of_an_undisturbed_one(
     for step in (desk.run / "checkpoints").iterdir():  # then mac4 alone has any
         shutil.rmtree(step)
     told = goes_on_over_a_slow_link(lab, desk)
-    assert re.search(r"step [68] brought home from host mac4", told), told
+    assert re.search(r"step \d+ brought home from host mac4", told), told
     assert not re.search(r"train   step [1-6]/20", told)
     saved = re.findall(r"saved step (\d+)", told)
     assert 1 < len(saved) < len(re.findall("train   step ", told))
