@@ -1,7 +1,10 @@
 """`thunder hosts`: the hosts of a site for people and for scripts, and its mistakes."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,10 @@ import pytest
 import wheelhouse
 import yaml
 from lab import Lab
+from projects import Project
 
 from thunder.commands import doctor, tasks
+from thunder.commands.main import main
 from thunder.hosts import base_python, requirements, survey
 from thunder.hosts.requirements import CORE, Part
 
@@ -83,6 +88,34 @@ def test_what_is_prepared_is_said_and_what_cannot_be_ends_with_1(
     assert "mac5  FAIL  no environment could be made: no Python" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("action", [[], ["prepare"]])
+def test_what_is_stopped_while_it_waits_for_a_host_ends_with_130(
+    lab: Lab, site: list[str], tmp_path: Path, action: list[str]
+) -> None:
+    code = "import sys; from thunder.commands import tasks; sys.exit(tasks.main())"
+    words = [sys.executable, "-c", code, "hosts", *action, *site]
+    lab["mac5"].cut()
+    try:
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as waiting:
+            assert waiting.stderr is not None
+            deadline = time.monotonic() + 60
+            while not _asks_ssh(waiting.pid):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            waiting.send_signal(signal.SIGINT)
+            told = waiting.communicate(timeout=60)[1]
+    finally:
+        lab["mac5"].heal()
+    assert (waiting.returncode, told) == (130, "thunder: stopped\n")
+
+
+def _asks_ssh(pid: int) -> bool:
+    """Say whether a process has begun one that is on its way to mac5."""
+    own = subprocess.run(["pgrep", "-P", str(pid), "-f", "mac5"], capture_output=True, check=False)
+    return own.returncode == 0
+
+
 def test_a_site_without_hosts_says_what_has_some(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--site mac_pair" in _mistake(capsys)
 
@@ -90,6 +123,24 @@ def test_a_site_without_hosts_says_what_has_some(capsys: pytest.CaptureFixture[s
 def test_a_host_that_the_site_does_not_have_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     message = _mistake(capsys, "mac6", "--site", "mac_pair")
     assert "site 'mac_pair' has no host 'mac6' (did you mean 'mac5'?); hosts: mac4, mac5" in message
+
+
+@pytest.mark.parametrize("words", [["site=x"], ["--site", "x"]])
+def test_a_wrong_value_of_a_site_is_told_by_file_and_line_as_the_main_command_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path)
+    site = "name: x\nruns_on: local\nranks_on: []\nhosts:\n  mac4: {port: many}\n"
+    project.write("conf/site/x.yaml", f"# @package runtime.site\n{site}models: {{}}\ndata: {{}}\n")
+    word = "runtime.site.every_host.port=2.5"
+    told = _mistake(capsys, *words, word, "--config-dir", "conf").splitlines()[1:]
+    fault = "  conf/site/x.yaml:6: runtime.site.hosts.mac4.port: 'many' is a string, not an integer"
+    assert any(line.startswith(fault) for line in told)
+    assert any(line.startswith(f"  command line '{word}': runtime.site.every_h") for line in told)
+    assert main(["+profile=dry", "site=x", word, "--config-dir", "conf"]) == 1
+    assert {*told} <= {*capsys.readouterr().err.splitlines()}
 
 
 @pytest.mark.parametrize("key", ["ranks_on", "runs_on"])

@@ -1,16 +1,17 @@
 """The hosts of a site: which are meant, what they have, what was prepared; for people."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.config.sources import Sources
-from thunder.ground import schema, schema_faults, wording
+from thunder.ground import command, schema, schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import host as described
 from thunder.hosts.host import Host
-from thunder.jobs import inputs
+from thunder.jobs import cell_origins, inputs
 
 _SITE = {"$ref": "common.json#/$defs/runtime/properties/site"}
 _KEYS = "runtime.site."
@@ -26,12 +27,15 @@ def site(name: str, words: Sequence[str], places: Sources) -> dict[str, Any]:
     parsed = overrides.parse(words, places)
     if strange := [w for k, w in parsed.spelt.items() if k != "site" and not k.startswith(_KEYS)]:
         raise ThunderError(f"{strange[0]!r} says nothing of hosts; site=NAME does, or {_KEYS}KEY=…")
-    choices = {**parsed.choices, **({"site": name} if name else {})}
-    runtime: dict[str, Any] = configs.compose(choices, places).fill(parsed.values)["runtime"]
-    chosen: dict[str, Any] = runtime["site"]
+    if name:
+        spelt = {**parsed.spelt, "site": command.line("--site", name)}
+        parsed = replace(parsed, choices={**parsed.choices, "site": name}, spelt=spelt)
+    config = configs.compose(parsed.choices, places).fill(parsed.values)
+    chosen: dict[str, Any] = config["runtime"]["site"]
     common = schema.load("common", places.schemas)
     if faults := schema_faults.explain(chosen, _SITE, common):
-        lines = [f"{fault.key}: {fault.message}" for fault in faults]
+        inner = [replace(fault, path=("runtime", "site", *fault.path)) for fault in faults]
+        lines = cell_origins.told(inner, config, parsed, places)
         raise Faults(f"site {chosen.get('name', name)}: not a site:", lines)
     return chosen
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from thunder.commands import requests
 from thunder.ground import command, wording
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import Faults, Stopped, ThunderError
 from thunder.hosts import connection, host, inputs, sync, sync_home
 from thunder.hosts.host import Host
 from thunder.hosts.inputs import Input
@@ -48,9 +48,7 @@ def run(asked: Asked, say: Say) -> int:
                 failed.append(one.name)
                 say(f"FAILED  {one.name}: {error}")
     except KeyboardInterrupt:
-        raise ThunderError(
-            "stopped; the same command goes on from where it was", "stopped"
-        ) from None
+        raise Stopped("stopped; the same command goes on from where it was") from None
     say(_ending([one.name for one in hosts if one.name not in failed], failed, brought))
     return 1 if failed else 0
 
