@@ -1,6 +1,7 @@
 """`thunder hosts`: the hosts of a site for people and for scripts, and its mistakes."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -175,12 +176,46 @@ def test_a_mistake_is_one_message(
 
 
 @pytest.mark.slow
-def test_doctor_asks_hosts_when_it_is_told_to_and_not_before(
-    site: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_says_of_hosts_what_thunder_hosts_says_when_told_to_and_asks_none_before(
+    site: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     folder = Path(site[1])
-    found: dict[str, Any] = doctor.examine(folder, tmp_path, asks_hosts=True)
-    assert found["hosts"]["lab"] == {"mac4": "reachable", "mac5": "reachable"}
-    monkeypatch.delattr(survey, "brief")
-    found = doctor.examine(folder, tmp_path)
-    assert found["hosts"]["lab"]["mac4"] == "described; thunder hosts --site lab asks it"
+    described = (folder / "site/lab.yaml").read_text()
+    changed = described.replace("mac5: {}", "mac5: {port: 23}")
+    assert changed != described
+    (folder / "site/lab.yaml").write_text(changed)
+    asked = ["--config-dir", str(folder), "--outputs", str(tmp_path)]
+    assert tasks.main(["hosts", *site]) == 1
+    told = {*map(_unmeasured, capsys.readouterr().out.splitlines())}
+    assert tasks.main(["doctor", "--hosts", *asked]) == 0
+    shown = capsys.readouterr().out.partition("\nsite lab\n")[2]
+    assert {*map(_unmeasured, shown.partition("\nsite ")[0].splitlines())} == told
+    assert "FAIL     host mac5 (mac5): ssh: connect to host" in shown
+    assert tasks.main(["doctor", "--hosts", "--json", *asked]) == 0
+    survey_of = json.loads(capsys.readouterr().out)["surveys"]["lab"]
+    assert [row["ready"] for row in survey_of["hosts"]] == [True, False]
+    monkeypatch.delattr(survey, "of_hosts")
+    found: dict[str, Any] = doctor.examine(folder, tmp_path)
+    advice = f"described; thunder hosts --site lab --config-dir {folder} asks it"
+    assert found["hosts"]["lab"] == {"mac4": advice, "mac5": advice}
+
+
+def _unmeasured(line: str) -> str:
+    """Return a line of a survey without what is measured anew each time."""
+    return re.sub(r"\d+", "0", " ".join(line.split()))
+
+
+@pytest.mark.slow
+def test_advice_to_prepare_a_host_has_the_folder_of_the_site(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path / "a b")
+    bare = lab.site(ranks_on=["mac4"], every_host={"workspace": "~/bare"})
+    project.write("conf/site/lab.yaml", f"# @package runtime.site\n{yaml.safe_dump(bare)}")
+    place = ["--config-dir", str(project.conf)]
+    advice = f"thunder hosts prepare mac4 site=lab --config-dir '{project.conf}'\n"
+    assert tasks.main(["hosts", "mac4", "site=lab", *place]) == 1
+    assert advice in capsys.readouterr().out
+    assert tasks.main(["doctor", "--hosts", "--outputs", str(tmp_path), *place]) == 0
+    assert advice in capsys.readouterr().out

@@ -10,6 +10,7 @@ from thunder.config.sources import Sources
 from thunder.ground import command, schema, schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import host as described
+from thunder.hosts import survey
 from thunder.hosts.host import Host
 from thunder.jobs import cell_origins, inputs
 
@@ -40,14 +41,17 @@ def site(name: str, words: Sequence[str], places: Sources) -> dict[str, Any]:
     return chosen
 
 
-def chosen(site: Mapping[str, Any], name: str) -> dict[str, Host]:
+def chosen(site: Mapping[str, Any], name: str, flags: Sequence[str]) -> dict[str, Host]:
     """Return the hosts of a site, or the one that is named.
+
+    Args:
+        flags: of the command line, for advice.
 
     Raises:
         ThunderError: the site has no hosts, or none of that name, or puts something on a host
             that it does not describe.
     """
-    hosts = described.of_site(site)
+    hosts = described.of_site(site, command.line(*flags))
     if not hosts:
         raise ThunderError(
             f"site {site['name']!r} describes no hosts behind ssh; name one that does: "
@@ -61,6 +65,13 @@ def chosen(site: Mapping[str, Any], name: str) -> dict[str, Host]:
             f"site {site['name']!r} has no host {name!r}{hint}; hosts: {', '.join(hosts)}"
         )
     return {name: hosts[name]} if name else hosts
+
+
+def examine(
+    site: Mapping[str, Any], hosts: Mapping[str, Host], *, speed: bool = False
+) -> dict[str, Any]:
+    """Return what hosts of a site say of themselves, as plain data: see `survey.of_hosts`."""
+    return {"site": site["name"]} | survey.of_hosts(hosts, site["ranks_on"], speed=speed)
 
 
 def render(report: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ _OF_SCRIPT = ("script", "alphabet")  # the sections that an option of conf/scrip
 _PATHS = [(section,) for section in _OF_SCRIPT]
 
 
-@cli.task(hosts="ask the hosts of all sites whether they can be reached")
+@cli.task(hosts="ask the hosts of all sites, as `thunder hosts` does")
 def doctor(
     hosts: bool = False, outputs: str | None = None, config_dir: str = "", json: bool = False
 ) -> int | None:

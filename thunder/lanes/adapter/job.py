@@ -68,7 +68,7 @@ def _checked(
     Args:
         ways: keeps the ways to them open.
     """
-    site, ranks = context.config["runtime"]["site"], context.config["train"]["ranks"]
+    runtime, ranks = context.config["runtime"], context.config["train"]["ranks"]
     slots: list[Slot] = []
     mirror = None
     try:
@@ -76,7 +76,8 @@ def _checked(
         # A host that cannot be worked with is a row of the table, which has the others as well.
         if not (checks.causes and host_checks.far_ranks(context.config)):
             with beating(emit):
-                slots = ways.enter_context(placement.opened(site, ranks))
+                opened = placement.opened(runtime["site"], ranks, runtime["reproduce"])
+                slots = ways.enter_context(opened)
                 mirror = _settled(context, slots[0], emit)
             preflight.meet(context, checks, slots)
     finally:
