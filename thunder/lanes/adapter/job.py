@@ -9,7 +9,7 @@ from typing import Any
 from thunder.backends.mlx import blas, lean
 from thunder.ground import digest, folders, steps
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter import preflight, report, verify
+from thunder.lanes.adapter import host_items, preflight, report, verify
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.inputs import locate
 from thunder.lanes.adapter.training import crew as crews
@@ -42,6 +42,7 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
             slots, mirror = _checked(context, checks, library, ways, emit)
             with beating(emit):
                 crew = ways.enter_context(crews.supplied(context, slots, mirror))
+                host_items.note_inputs(context)
             return _walk(context, crew, checks.rows, emit)
     except ThunderError as error:
         with suppress(OSError):  # a full disk has no room for a report of it
