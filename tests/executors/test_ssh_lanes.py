@@ -25,9 +25,10 @@ def test_windows_of_an_adapter_on_a_host_are_those_of_this_machine(
     lab: Lab, tmp_path: Path
 ) -> None:
     away = Away(lab, tmp_path / "away", "mac4")
-    ended = running.thunder(*away.words("+profile=smoke", "window=2", "target=4"))
+    words = ("+profile=smoke", "window=2", "target=4")
+    ended = running.thunder(*away.words(*words))
     assert ended.returncode == 0, ended.stdout
-    here = running.thunder("+profile=smoke", f"outputs={tmp_path / 'here'}")
+    here = running.thunder(*words, f"outputs={tmp_path / 'here'}")
     assert here.returncode == 0, here.stdout
     run, same = away.run(), running.only_run(tmp_path / "here")
     assert store.verify(run) == []
