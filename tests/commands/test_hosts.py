@@ -1,7 +1,11 @@
 """`thunder hosts`: the hosts of a site for people and for scripts, and its mistakes."""
 
 import json
+import re
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,10 @@ import pytest
 import wheelhouse
 import yaml
 from lab import Lab
+from projects import Project
 
 from thunder.commands import doctor, tasks
+from thunder.commands.main import main
 from thunder.hosts import base_python, requirements, survey
 from thunder.hosts.requirements import CORE, Part
 
@@ -83,6 +89,34 @@ def test_what_is_prepared_is_said_and_what_cannot_be_ends_with_1(
     assert "mac5  FAIL  no environment could be made: no Python" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("action", [[], ["prepare"]])
+def test_what_is_stopped_while_it_waits_for_a_host_ends_with_130(
+    lab: Lab, site: list[str], tmp_path: Path, action: list[str]
+) -> None:
+    code = "import sys; from thunder.commands import tasks; sys.exit(tasks.main())"
+    words = [sys.executable, "-c", code, "hosts", *action, *site]
+    lab["mac5"].cut()
+    try:
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as waiting:
+            assert waiting.stderr is not None
+            deadline = time.monotonic() + 60
+            while not _asks_ssh(waiting.pid):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            waiting.send_signal(signal.SIGINT)
+            told = waiting.communicate(timeout=60)[1]
+    finally:
+        lab["mac5"].heal()
+    assert (waiting.returncode, told) == (130, "thunder: stopped\n")
+
+
+def _asks_ssh(pid: int) -> bool:
+    """Say whether a process has begun one that is on its way to mac5."""
+    own = subprocess.run(["pgrep", "-P", str(pid), "-f", "mac5"], capture_output=True, check=False)
+    return own.returncode == 0
+
+
 def test_a_site_without_hosts_says_what_has_some(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--site mac_pair" in _mistake(capsys)
 
@@ -90,6 +124,24 @@ def test_a_site_without_hosts_says_what_has_some(capsys: pytest.CaptureFixture[s
 def test_a_host_that_the_site_does_not_have_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     message = _mistake(capsys, "mac6", "--site", "mac_pair")
     assert "site 'mac_pair' has no host 'mac6' (did you mean 'mac5'?); hosts: mac4, mac5" in message
+
+
+@pytest.mark.parametrize("words", [["site=x"], ["--site", "x"]])
+def test_a_wrong_value_of_a_site_is_told_by_file_and_line_as_the_main_command_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path)
+    site = "name: x\nruns_on: local\nranks_on: []\nhosts:\n  mac4: {port: many}\n"
+    project.write("conf/site/x.yaml", f"# @package runtime.site\n{site}models: {{}}\ndata: {{}}\n")
+    word = "runtime.site.every_host.port=2.5"
+    told = _mistake(capsys, *words, word, "--config-dir", "conf").splitlines()[1:]
+    fault = "  conf/site/x.yaml:6: runtime.site.hosts.mac4.port: 'many' is a string, not an integer"
+    assert any(line.startswith(fault) for line in told)
+    assert any(line.startswith(f"  command line '{word}': runtime.site.every_h") for line in told)
+    assert main(["+profile=dry", "site=x", word, "--config-dir", "conf"]) == 1
+    assert {*told} <= {*capsys.readouterr().err.splitlines()}
 
 
 @pytest.mark.parametrize("key", ["ranks_on", "runs_on"])
@@ -124,12 +176,46 @@ def test_a_mistake_is_one_message(
 
 
 @pytest.mark.slow
-def test_doctor_asks_hosts_when_it_is_told_to_and_not_before(
-    site: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_says_of_hosts_what_thunder_hosts_says_when_told_to_and_asks_none_before(
+    site: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     folder = Path(site[1])
-    found: dict[str, Any] = doctor.examine(folder, tmp_path, asks_hosts=True)
-    assert found["hosts"]["lab"] == {"mac4": "reachable", "mac5": "reachable"}
-    monkeypatch.delattr(survey, "brief")
-    found = doctor.examine(folder, tmp_path)
-    assert found["hosts"]["lab"]["mac4"] == "described; thunder hosts --site lab asks it"
+    described = (folder / "site/lab.yaml").read_text()
+    changed = described.replace("mac5: {}", "mac5: {port: 23}")
+    assert changed != described
+    (folder / "site/lab.yaml").write_text(changed)
+    asked = ["--config-dir", str(folder), "--outputs", str(tmp_path)]
+    assert tasks.main(["hosts", *site]) == 1
+    told = {*map(_unmeasured, capsys.readouterr().out.splitlines())}
+    assert tasks.main(["doctor", "--hosts", *asked]) == 0
+    shown = capsys.readouterr().out.partition("\nsite lab\n")[2]
+    assert {*map(_unmeasured, shown.partition("\nsite ")[0].splitlines())} == told
+    assert "FAIL     host mac5 (mac5): ssh: connect to host" in shown
+    assert tasks.main(["doctor", "--hosts", "--json", *asked]) == 0
+    survey_of = json.loads(capsys.readouterr().out)["surveys"]["lab"]
+    assert [row["ready"] for row in survey_of["hosts"]] == [True, False]
+    monkeypatch.delattr(survey, "of_hosts")
+    found: dict[str, Any] = doctor.examine(folder, tmp_path)
+    advice = f"described; thunder hosts --site lab --config-dir {folder} asks it"
+    assert found["hosts"]["lab"] == {"mac4": advice, "mac5": advice}
+
+
+def _unmeasured(line: str) -> str:
+    """Return a line of a survey without what is measured anew each time."""
+    return re.sub(r"\d+", "0", " ".join(line.split()))
+
+
+@pytest.mark.slow
+def test_advice_to_prepare_a_host_has_the_folder_of_the_site(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path / "a b")
+    bare = lab.site(ranks_on=["mac4"], every_host={"workspace": "~/bare"})
+    project.write("conf/site/lab.yaml", f"# @package runtime.site\n{yaml.safe_dump(bare)}")
+    place = ["--config-dir", str(project.conf)]
+    advice = f"thunder hosts prepare mac4 site=lab --config-dir '{project.conf}'\n"
+    assert tasks.main(["hosts", "mac4", "site=lab", *place]) == 1
+    assert advice in capsys.readouterr().out
+    assert tasks.main(["doctor", "--hosts", "--outputs", str(tmp_path), *place]) == 0
+    assert advice in capsys.readouterr().out

@@ -191,9 +191,11 @@ def test_what_is_whole_nowhere_is_told_machine_by_machine(lab: Lab, sync: Sync, 
         assert part in said
 
 
-def test_a_sync_whose_process_is_killed_goes_on_from_where_it_was(
-    lab: Lab, sync: Sync, here: Path, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_sync_that_is_killed_or_stopped_goes_on_from_where_it_was(
+    lab: Lab, sync: Sync, here: Path, project: Project, monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:  # fmt: skip
     shutil.rmtree(here / HUB)
     host_inputs.write_model((here / HUB).parent, weight_bytes=8 << 20)
     beside = lab["mac4"].home / Path(HUB).parent / f".incoming-{Path(HUB).name}"
@@ -201,13 +203,19 @@ def test_a_sync_whose_process_is_killed_goes_on_from_where_it_was(
     asked = ["sync", *WORDS, "--to", "mac4", "--config-dir", str(project.conf)]
     words = [sys.executable, "-c", code, *asked]
     with lab["mac4"].slow(megabits=16):
-        running = subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True)
+        running = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
         deadline = time.monotonic() + 30
         while size(beside) < 2 << 20:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+        running.send_signal(number)
+        told = running.communicate(timeout=60)[1]
+    if number == signal.SIGINT:
+        assert told == "thunder: stopped; the same command goes on from where it was\n"
+        assert running.returncode == 130
     deadline = time.monotonic() + 10
     while lab["mac4"].processes() and time.monotonic() < deadline:
         time.sleep(0.05)

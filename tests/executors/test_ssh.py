@@ -260,6 +260,29 @@ def test_a_run_that_another_command_watches_is_stopped_and_both_say_so(
     assert quiet(lab["mac4"]) == []
 
 
+def test_a_stop_that_is_stopped_while_it_waits_for_another_command_ends_with_130(
+    lab: Lab, away: Away
+) -> None:
+    process = begun(away)
+    process.send_signal(signal.SIGSTOP)  # which watches the run, and cannot bring it home
+    words = ["stop", away.run().folder.name, "--outputs", str(away.outputs)]
+    code = "import sys; from thunder.commands import tasks; sys.exit(tasks.main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=running.environment(),
+    ) as waiting:  # fmt: skip
+        assert waiting.stdout is not None
+        for line in waiting.stdout:
+            if "waiting for 1 run that another runner has" in line:
+                break
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.communicate(timeout=60)[1] == "thunder: stopped\n"
+    assert waiting.returncode == runner.EXIT_STOPPED
+    process.send_signal(signal.SIGCONT)
+    assert running.ended(process)[0] == runner.EXIT_STOPPED
+    assert quiet(lab["mac4"]) == []
+
+
 def test_a_stop_begins_nothing_where_the_owner_of_a_run_is_gone(lab: Lab, away: Away) -> None:
     running.kill(begun(away))
     lab["mac4"].run("pkill", "-9", "-f", "executors.away")

@@ -236,6 +236,13 @@ def test_a_python_without_what_thunder_needs_is_named(lab: Lab, check: Check) ->
     assert checks.causes == ["environment"]
 
 
+def test_advice_to_prepare_a_host_has_the_folder_of_the_command(check: Check) -> None:
+    again = "python -m thunder --config-dir '/a b/conf' +profile=mine site=lab"
+    ((_, name), reason), *_ = failures(check(mac5={"environment": None}, reproduce=again)).items()
+    assert name == host_checks.RUNS_THERE
+    assert reason.endswith("thunder hosts prepare mac5 site=lab --config-dir '/a b/conf'")
+
+
 def test_code_that_was_changed_there_is_named(lab: Lab, check: Check) -> None:
     check()
     (module,) = (lab["mac4"].home / "thunder/code").glob("*/thunder/screen/__init__.py")

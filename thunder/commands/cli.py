@@ -11,7 +11,7 @@ from typing import Any
 
 from thunder.commands.task import Task, argument_of
 from thunder.commands.task import task as task
-from thunder.ground.errors import ThunderError, of_os_error
+from thunder.ground.errors import EXIT_FAILED, EXIT_STOPPED, ThunderError, exit_code, of_os_error
 from thunder.ground.places import check_working_folder
 from thunder.ground.wording import nearest
 from thunder.screen import streams
@@ -32,14 +32,16 @@ def run(tasks: Sequence[Task], words: Sequence[str]) -> int:
         return code
     except ThunderError as error:
         print(f"thunder: {error}", file=sys.stderr)
+        return exit_code(error)
     except KeyboardInterrupt:
-        pass
+        print("thunder: stopped", file=sys.stderr)
+        return EXIT_STOPPED
     except BrokenPipeError:  # `thunder status | head`: the reader has what it wanted
         streams.forget_output()
         return _EXIT_PIPE
     except OSError as error:
         print(f"thunder: {of_os_error(error)}", file=sys.stderr)
-    return 1
+        return EXIT_FAILED
 
 
 def _run(tasks: Mapping[str, Task], words: Sequence[str]) -> int:

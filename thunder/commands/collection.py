@@ -13,7 +13,7 @@ from invoke.tasks import task as invoke_task
 
 from thunder import __version__
 from thunder.commands.task import Task
-from thunder.ground.errors import ThunderError, of_os_error
+from thunder.ground.errors import EXIT_STOPPED, ThunderError, exit_code, of_os_error
 from thunder.screen import streams
 
 
@@ -40,7 +40,9 @@ def _of_task(task: Task) -> "InvokeTask[Any]":
         try:
             code = task.function(**given)
         except ThunderError as error:
-            raise Exit(f"thunder: {error}", code=1) from error
+            raise Exit(f"thunder: {error}", code=exit_code(error)) from error
+        except KeyboardInterrupt as error:
+            raise Exit("thunder: stopped", code=EXIT_STOPPED) from error
         except BrokenPipeError:
             raise
         except OSError as error:

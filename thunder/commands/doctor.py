@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 from thunder.commands import hosts as views
 from thunder.config import compose as configs
 from thunder.config import sources
-from thunder.ground import wording
+from thunder.ground import command, wording
 from thunder.ground.errors import ThunderError
-from thunder.hosts import survey
+from thunder.hosts.host import Host
 from thunder.jobs import inputs
 from thunder.jobs.kinds import KINDS
 from thunder.runs import provenance
@@ -32,9 +33,11 @@ def examine(config_dir: Path | None, outputs: Path, *, asks_hosts: bool = False)
     """Return what was found, as plain data.
 
     Args:
-        asks_hosts: whether the hosts of the sites are asked if they can be reached.
+        asks_hosts: whether the hosts of the sites are asked what they are and have.
     """
     places = sources.sources(config_dir)
+    hosts = _hosts(places)
+    asked, named = (hosts, {}) if asks_hosts else ({}, hosts)
     return {
         "python": sys.version.split()[0],
         "host": provenance.host(),
@@ -42,7 +45,8 @@ def examine(config_dir: Path | None, outputs: Path, *, asks_hosts: bool = False)
         "backend": _backends(),
         "outputs": _outputs(outputs),
         "sites": {name: _site(name, places) for name in places.groups.get("site", [])},
-        "hosts": _hosts(places, is_asked=asks_hosts),
+        "hosts": {name: _described(name, own, places) for name, (_, own) in named.items()},
+        "surveys": {name: views.examine(site, own) for name, (site, own) in asked.items()},
     }
 
 
@@ -64,7 +68,8 @@ def render(report: dict[str, Any]) -> str:
         rows += [[f"site {name}", fault] for fault in faults] or [[f"site {name}", "ready"]]
     for name, hosts in report["hosts"].items():
         rows += [[f"site {name} host {host}", state] for host, state in hosts.items()]
-    return wording.columns(["what", "found"], rows) + "\n"
+    surveys = [f"\nsite {name}\n{views.render(of)}" for name, of in report["surveys"].items()]
+    return wording.columns(["what", "found"], rows) + "\n" + "".join(surveys)
 
 
 def _absent(name: str) -> str:
@@ -86,9 +91,9 @@ def _backends() -> dict[str, Any]:
 
 def _backend(module: str) -> dict[str, Any]:
     """Ask a process of its own: a BLAS that is loaded stays loaded."""
-    command = [sys.executable, "-m", module]
+    words = [sys.executable, "-m", module]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_BACKEND_SECONDS, check=False)
+        done = subprocess.run(words, capture_output=True, timeout=_BACKEND_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return {"fault": f"no answer within {_BACKEND_SECONDS} s"}
     last_words = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
@@ -124,15 +129,19 @@ def _site(name: str, places: sources.Sources) -> list[str]:
     return list(dict.fromkeys(faults))  # what the site itself lacks, each of them says
 
 
-def _hosts(places: sources.Sources, *, is_asked: bool) -> dict[str, dict[str, str]]:
-    """Return what is known of the hosts of each site that has any: by default, their names."""
-    states = {}
+def _hosts(places: sources.Sources) -> dict[str, tuple[dict[str, Any], dict[str, Host]]]:
+    """Return each site that describes hosts, with them."""
+    found = {}
     for name in places.groups.get("site", []):
         with suppress(ThunderError):  # told as the site's fault
-            if hosts := views.chosen(views.site(name, [], places), ""):
-                offline = dict.fromkeys(hosts, f"described; thunder hosts --site {name} asks it")
-                states[name] = survey.brief(hosts) if is_asked else offline
-    return states
+            site = views.site(name, [], places)
+            found[name] = (site, views.chosen(site, "", places.flags))
+    return found
+
+
+def _described(name: str, hosts: Mapping[str, Host], places: sources.Sources) -> dict[str, str]:
+    ask = command.line("thunder", "hosts", "--site", name, *places.flags)
+    return dict.fromkeys(hosts, f"described; {ask} asks it")
 
 
 def _faults(config: dict[str, Any]) -> list[str]:

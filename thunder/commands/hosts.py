@@ -1,16 +1,18 @@
 """The hosts of a site: which are meant, what they have, what was prepared; for people."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import overrides
 from thunder.config.sources import Sources
-from thunder.ground import schema, schema_faults, wording
+from thunder.ground import command, schema, schema_faults, wording
 from thunder.ground.errors import Faults, ThunderError
 from thunder.hosts import host as described
+from thunder.hosts import survey
 from thunder.hosts.host import Host
-from thunder.jobs import inputs
+from thunder.jobs import cell_origins, inputs
 
 _SITE = {"$ref": "common.json#/$defs/runtime/properties/site"}
 _KEYS = "runtime.site."
@@ -26,24 +28,30 @@ def site(name: str, words: Sequence[str], places: Sources) -> dict[str, Any]:
     parsed = overrides.parse(words, places)
     if strange := [w for k, w in parsed.spelt.items() if k != "site" and not k.startswith(_KEYS)]:
         raise ThunderError(f"{strange[0]!r} says nothing of hosts; site=NAME does, or {_KEYS}KEY=…")
-    choices = {**parsed.choices, **({"site": name} if name else {})}
-    runtime: dict[str, Any] = configs.compose(choices, places).fill(parsed.values)["runtime"]
-    chosen: dict[str, Any] = runtime["site"]
+    if name:
+        spelt = {**parsed.spelt, "site": command.line("--site", name)}
+        parsed = replace(parsed, choices={**parsed.choices, "site": name}, spelt=spelt)
+    config = configs.compose(parsed.choices, places).fill(parsed.values)
+    chosen: dict[str, Any] = config["runtime"]["site"]
     common = schema.load("common", places.schemas)
     if faults := schema_faults.explain(chosen, _SITE, common):
-        lines = [f"{fault.key}: {fault.message}" for fault in faults]
+        inner = [replace(fault, path=("runtime", "site", *fault.path)) for fault in faults]
+        lines = cell_origins.told(inner, config, parsed, places)
         raise Faults(f"site {chosen.get('name', name)}: not a site:", lines)
     return chosen
 
 
-def chosen(site: Mapping[str, Any], name: str) -> dict[str, Host]:
+def chosen(site: Mapping[str, Any], name: str, flags: Sequence[str]) -> dict[str, Host]:
     """Return the hosts of a site, or the one that is named.
+
+    Args:
+        flags: of the command line, for advice.
 
     Raises:
         ThunderError: the site has no hosts, or none of that name, or puts something on a host
             that it does not describe.
     """
-    hosts = described.of_site(site)
+    hosts = described.of_site(site, command.line(*flags))
     if not hosts:
         raise ThunderError(
             f"site {site['name']!r} describes no hosts behind ssh; name one that does: "
@@ -57,6 +65,13 @@ def chosen(site: Mapping[str, Any], name: str) -> dict[str, Host]:
             f"site {site['name']!r} has no host {name!r}{hint}; hosts: {', '.join(hosts)}"
         )
     return {name: hosts[name]} if name else hosts
+
+
+def examine(
+    site: Mapping[str, Any], hosts: Mapping[str, Host], *, speed: bool = False
+) -> dict[str, Any]:
+    """Return what hosts of a site say of themselves, as plain data: see `survey.of_hosts`."""
+    return {"site": site["name"]} | survey.of_hosts(hosts, site["ranks_on"], speed=speed)
 
 
 def render(report: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from thunder.ground.errors import ThunderError, of_os_error
+from thunder.ground.errors import EXIT_STOPPED, ThunderError, exit_code, of_os_error
 from thunder.ground.places import check_working_folder
 from thunder.ground.wording import nearest
 from thunder.screen import streams
@@ -48,10 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     except ThunderError as error:
         print(f"thunder: {error}", file=sys.stderr)
-        return 1
+        return exit_code(error)
     except KeyboardInterrupt:
         print("thunder: stopped", file=sys.stderr)
-        return 130
+        return EXIT_STOPPED
     except BrokenPipeError:
         streams.forget_output()
         return 1

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from thunder.commands import requests
+from thunder.config import sources
 from thunder.ground import command, wording
-from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.errors import Faults, Stopped, ThunderError
 from thunder.hosts import connection, host, inputs, sync, sync_home
 from thunder.hosts.host import Host
 from thunder.hosts.inputs import Input
@@ -48,9 +49,7 @@ def run(asked: Asked, say: Say) -> int:
                 failed.append(one.name)
                 say(f"FAILED  {one.name}: {error}")
     except KeyboardInterrupt:
-        raise ThunderError(
-            "stopped; the same command goes on from where it was", "stopped"
-        ) from None
+        raise Stopped("stopped; the same command goes on from where it was") from None
     say(_ending([one.name for one in hosts if one.name not in failed], failed, brought))
     return 1 if failed else 0
 
@@ -95,7 +94,7 @@ def _items(asked: Asked, configs: Sequence[Mapping[str, Any]]) -> list[Input]:
 
 def _hosts(asked: Asked, site: Mapping[str, Any]) -> list[Host]:
     """Return the host that is named, else those that the site puts runs or ranks on."""
-    every = host.of_site(site)
+    every = host.of_site(site, _command(asked))
     if asked.to:
         if asked.to not in every:
             hint = wording.nearest(asked.to, list(every))
@@ -111,6 +110,10 @@ def _hosts(asked: Asked, site: Mapping[str, Any]) -> list[Host]:
         known = f"name one of {', '.join(every)} by --to" if every else "choose another, site=NAME"
         raise ThunderError(f"site {site['name']!r} runs nothing on a host behind ssh: {known}")
     return [every[name] for name in used]
+
+
+def _command(asked: Asked) -> str:
+    return command.line(*sources.sources(asked.config_dir).flags)
 
 
 def _serve(one: Host, site: Mapping[str, Any], items: Sequence[Input], say: Say) -> int:
@@ -166,7 +169,7 @@ def _bring_one_home(asked: Asked, config: Mapping[str, Any], name: str, why: str
     """Bring one input home, or say of every machine what it lacks."""
     label, site = config[name].get("name", name), config["runtime"]["site"]
     faults = [f"{host.HERE}: {why}"]
-    for one in host.of_site(site).values():
+    for one in host.of_site(site, _command(asked)).values():
         try:
             with connection.opened(one) as way:
                 lacks = sync_home.lacks(way, config, name)

@@ -73,7 +73,7 @@ def unfit(jobs: Sequence[Job], begun: Collection[str]) -> dict[str, dict[str, st
     ]
     hosts: dict[str, Host] = {}
     for job, taken in zip(jobs, rooms, strict=True):
-        every = host.of_site(job.runtime["site"])
+        every = host.of_site(job.runtime["site"], job.runtime["reproduce"])
         hosts |= {name: every[name] for name, one in taken.items() if _says(one)}
     facts = _facts(hosts)
     found: dict[str, dict[str, str]] = {}

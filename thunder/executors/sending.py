@@ -58,6 +58,8 @@ def claimed(
             paths = supplies.paths(way, document, runtime, workspace, stop, say)
             _bring_run(way, folder, record, far, workspace, stop, say)
             claim = _claim(way, folder, record, far)
+            if read := _inputs(document, paths):
+                mirror.note_inputs(folder, way.host.name, read)
             _write_far(way, record, claim, paths, workspace)
             claims.write(folder, claim)  # from here on no other host may have it
         except ThunderError as error:
@@ -118,6 +120,20 @@ def _bring_run(
     show = moving.lines(f"host {way.host.name}: run {folder.parent.name}/{folder.name}", say)
     delivery.bring(way, folder, names, far, stop, show)
     mirror.note(folder, way.host.name, far, [manifest.artifact(folder, name) for name in names])
+
+
+def _inputs(document: Mapping[str, Any], paths: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what a run reads on a host, but for what is built there or is a run of its own."""
+    sources = {name: document[name]["source"] for name in paths if name in document}
+    return [
+        {
+            "input": name,
+            "path": paths[name],
+            "sha256": source.get("digest"),
+            "commit": source.get("commit"),
+        }
+        for name, source in sources.items()
+    ]
 
 
 def _went_on_there(way: Connection, record: Mapping[str, Any], far: str) -> bool:

@@ -160,7 +160,7 @@ def _elsewhere(run: Away, error: owner.NotBegun) -> Iterator[Event]:
 def _begin(run: Away, stopping: Stop) -> Iterator[Event]:
     """Have the first host that can begin a run."""
     site = run.runtime["site"]
-    hosts = of_site(site)
+    hosts = of_site(site, run.runtime["reproduce"])
     for name, lacks in run.order.unfit.items():
         if name not in run.besides:
             run.besides[name] = fitting.Unfit(f"host {name}: {lacks}")

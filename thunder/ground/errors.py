@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 else:
     Cause = str  # what imports the name needs something under it
 
+EXIT_FAILED, EXIT_STOPPED = 1, 130  # the second as of a process that SIGINT ended
+
 _CAUSES: Mapping[Cause, tuple[int, ...]] = {
     "write": (
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
@@ -64,6 +66,11 @@ def cause_of(error: BaseException) -> Cause:
     if isinstance(error, OSError):
         return _CAUSE_BY_NUMBER.get(error.errno or 0, "crash")
     return "crash"
+
+
+def exit_code(error: ThunderError) -> int:
+    """Return the exit code of a command that an error ended."""
+    return EXIT_STOPPED if error.cause == "stopped" else EXIT_FAILED
 
 
 def message_of(error: BaseException) -> str:

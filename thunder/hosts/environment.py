@@ -66,7 +66,8 @@ def prepare_command(host: Host, extras: Sequence[str] = ()) -> str:
     """Return the command that makes an environment on a host."""
     of_site = [f"site={spelt(host.site)}"] if host.site else []
     with_extras = ["--extra", ",".join(extras)] if extras else []
-    return line("thunder", "hosts", "prepare", host.name, *of_site, *with_extras)
+    flags = ["--config-dir", host.config_dir] if host.config_dir else []
+    return line("thunder", "hosts", "prepare", host.name, *of_site, *with_extras, *flags)
 
 
 def prepared(way: Connection, parts: Mapping[str, Part]) -> str | None:

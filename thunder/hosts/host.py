@@ -1,11 +1,13 @@
 """A machine behind ssh, as a site describes it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
+_CONFIG_DIR = "--config-dir"
 HERE = "localhost"  # the name of this machine among the hosts of a site
 
 
@@ -23,6 +25,7 @@ class Host:
         data: where data sets lie there, by their logical names; elsewhere as on this machine.
         models: where models lie there, likewise.
         site: the name of the site that describes it.
+        config_dir: the conf/ folder that has the site, where a command named one.
     """
 
     name: str
@@ -34,13 +37,21 @@ class Host:
     data: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     site: str = ""
+    config_dir: str = ""
 
 
-def of_site(site: Mapping[str, Any]) -> dict[str, Host]:
-    """Return the hosts of a site by name, each with what is said of every host and of it alone."""
+def of_site(site: Mapping[str, Any], command: str | None = None) -> dict[str, Host]:
+    """Return the hosts of a site by name, each with what is said of every host and of it alone.
+
+    Args:
+        command: that chose the site; advice has its `--config-dir`.
+    """
     every = site.get("every_host", {})
+    words = shlex.split(command or "")
+    folder = words[words.index(_CONFIG_DIR) + 1] if _CONFIG_DIR in words else ""
+    of_all = {"site": site.get("name", ""), "config_dir": folder}
     return {
-        name: Host(name, **{"ssh": name, **every, **own, "site": site.get("name", "")})
+        name: Host(name, **{"ssh": name, **every, **own, **of_all})
         for name, own in site.get("hosts", {}).items()
     }
 

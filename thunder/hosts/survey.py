@@ -47,12 +47,6 @@ def of_hosts(
     }
 
 
-def brief(hosts: Mapping[str, Host]) -> dict[str, str]:
-    """Return of each host that it answers, or why not."""
-    with _opened(hosts) as (_, rows):
-        return {name: "; ".join(row["faults"]) or "reachable" for name, row in rows.items()}
-
-
 @contextlib.contextmanager
 def _opened(
     hosts: Mapping[str, Host],

@@ -1,11 +1,13 @@
 """Where the values of a cell were set: files of conf/, the matrix, words of the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from thunder.config import compose as configs
 from thunder.config import origin, overrides, settable
 from thunder.config.sources import Sources
 from thunder.ground import digest
+from thunder.ground.schema_faults import Fault
 from thunder.jobs import axes
 from thunder.jobs.axes import Coordinates
 from thunder.jobs.matrix_file import Matrix
@@ -16,6 +18,14 @@ def of_words(words: overrides.Words, places: Sources) -> origin.Origins:
     origins = origin.of_files(configs.origins_list(words.choices, places))
     _put_words(origins, words)
     return origins
+
+
+def told(
+    faults: Iterable[Fault], config: Mapping[str, Any], words: overrides.Words, places: Sources
+) -> list[str]:
+    """Return faults of the config that words make, each with the place that set the value."""
+    origins = of_words(words, places)
+    return [origin.told(f.path, f.message, origins, config, f.wants) for f in faults]
 
 
 class Layers:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thunder.executors.place import Stop
-from thunder.ground import wording
+from thunder.ground import errors, wording
 from thunder.runner.execute import GiveTurn, Outcome, Screen, run_one
 from thunder.runner.queue import Queue
 from thunder.runs import provenance
 from thunder.runs.cells import Planned
 
-EXIT_FAILED, EXIT_ELSEWHERE, EXIT_STOPPED = 1, 3, 130
+EXIT_FAILED, EXIT_ELSEWHERE, EXIT_STOPPED = errors.EXIT_FAILED, 3, errors.EXIT_STOPPED
 _WAIT_SECONDS = 0.2
 _BUSY_SECONDS = 1.0
 _MOST_LOST = 10  # how often a run is begun again after a machine that had it is gone

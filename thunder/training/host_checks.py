@@ -73,7 +73,7 @@ def run(
         brings: whether what thunder would bring for a run is brought.
     """
     site = config["runtime"]["site"]
-    hosts = host.of_site(site)
+    hosts = host.of_site(site, config["runtime"].get("reproduce"))
     said: list[str] = []
     work = _Work(config, inputs.of_job(config, here), said.append, threading.Event(), brings)
     # What is stopped closes the ways first: then who works in the pool comes to its end.

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from thunder.ground import digest, files, run_files
 from thunder.ground.errors import ThunderError
@@ -172,6 +173,11 @@ class Mirror:
 
     def _folder(self, step: int) -> str:
         return str(checkpoints.folder_of(Path(self.there), step))
+
+
+def note_inputs(here: Path, host: str, items: Sequence[Mapping[str, Any]]) -> None:
+    """Write down here what a host has of what its ranks read: see `runs.mirror`."""
+    notes.note_inputs(here, host, items)
 
 
 def of(slot: Slot, folder: Path, kind: str, layout: Layout) -> Mirror | None:

@@ -58,13 +58,16 @@ class LinkDown(ThunderError):
 
 
 @contextmanager
-def opened(site: Mapping[str, Any], ranks: int) -> Iterator[list[Slot]]:
+def opened(site: Mapping[str, Any], ranks: int, command: str | None = None) -> Iterator[list[Slot]]:
     """Yield the slot of each rank, in blocks over the hosts of a site, with ways to them open.
+
+    Args:
+        command: that chose the site, for advice.
 
     Raises:
         ThunderError: a host cannot be reached, or cannot run this code.
     """
-    named, known = site["ranks_on"], host.of_site(site)
+    named, known = site["ranks_on"], host.of_site(site, command)
     with ExitStack() as stack:
         order = host.in_blocks(range(len(named)), ranks)
         slots = {n: _slot(named[n], known, len(named) > 1, stack) for n in dict.fromkeys(order)}

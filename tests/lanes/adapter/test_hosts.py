@@ -142,6 +142,28 @@ def test_the_mirror_is_noted_file_by_file_and_is_proven_home(lab: Lab, walk: Wal
     assert kept[f"adapter/{walk.desk.run.name}"] == ""
 
 
+def test_what_the_ranks_read_is_noted_for_each_host_as_the_report_has_it(
+    lab: Lab, walk: Walk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted = runs_mirror.inputs(walk.desk.run)  # the hosts were cleaned after the first window
+    report = files.read_json(walk.desk.run / "report.json")
+    assert noted == {
+        row["host"]: [
+            {"input": name, **{key: item[key] for key in ("path", "sha256", "commit")}}
+            for name, item in zip(("data", "model"), row["items"], strict=False)
+        ]
+        for row in report["hosts"][1:]
+    }
+    assert noted.keys() == {"mac4", "mac5"}
+    for one in (one for items in noted.values() for one in items):
+        assert Path(one["path"]).exists()
+        assert re.fullmatch("[0-9a-f]{64}", one["sha256"])
+    assert tasks.main(["report", walk.desk.run.name, "--outputs", str(walk.desk.outputs)]) == 0
+    shown = capsys.readouterr().out
+    for name, (data, _) in noted.items():
+        assert f"- {name}: data, {data['path']}, sha256 {data['sha256']}\n" in shown
+
+
 def test_nothing_of_a_run_stays_on_hosts_but_its_mirror(lab: Lab, walk: Walk) -> None:
     assert {path.name for path in lab["mac5"].home.glob("thunder/outputs/*")} <= {"cache"}
     for name in ("mac4", "mac5"):

@@ -235,6 +235,33 @@ def test_an_import_names_the_letters_that_the_script_has_not(
     assert [row["text"] for row in rows_of(tmp_path / "all" / "pairs.jsonl")] == [*texts.values()]
 
 
+@pytest.mark.parametrize(
+    ("option", "faults"),
+    [
+        ("script: x\nalphabet: {ALL}\n", ["conf/script/x.yaml:3: alphabet.language: missing"]),
+        ("script: x\n", ["alphabet: missing"]),
+        (
+            "alphabet: {ALL, language: 7}\n",
+            ["conf/script/x.yaml:2: alphabet.language: 7 is an integer", "script: missing"],
+        ),
+    ],
+)
+def test_an_option_that_describes_no_script_is_told_by_file_before_an_import(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    option: str, faults: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    every = "name: x, source: {letters: from_data}, normaliser: plain, title: X, font: F"
+    text = option.replace("ALL", f"{every}, direction: ltr")
+    project = Project(tmp_path)
+    project.write("conf/script/x.yaml", f"# @package _global_\n{text}")
+    call = ["corpus", "import-speech", "recordings", "x.tsv", "data", "--script", "x"]
+    assert tasks.main([*call, "--config-dir", str(project.conf)]) == 1
+    title, *told = capsys.readouterr().err.splitlines()
+    assert title == "thunder: script=x: conf/script/x.yaml describes no script:"
+    assert [fault in line for fault, line in zip(faults, told, strict=True)] == [True] * len(told)
+
+
 def test_strangers_are_named_before_features_are_made(french: Path, tmp_path: Path) -> None:
     words = words_of(french, "script=latin", "data.columns={latin:french}")
     words = tuple(word for word in words if word != "data.columns={french:french}")

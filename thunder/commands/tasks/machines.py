@@ -36,16 +36,16 @@ def hosts(
         named = ", ".join(actions)
         order = f" (thunder hosts {host} {action}?)" if host in actions else ""
         raise ThunderError(f"hosts {action!r}: not an action{order}; actions: {named}; or one host")
-    chosen = views.site(site, set or (), sources.sources(places_dir(config_dir)))
-    wanted = views.chosen(chosen, host or (action if action not in actions else ""))
+    places = sources.sources(places_dir(config_dir))
+    chosen = views.site(site, set or (), places)
+    name = host or (action if action not in actions else "")
+    wanted = views.chosen(chosen, name, places.flags)
     if action == _PREPARE:
         return _prepared(wanted, extra, lends_network=lend_network, is_json=json)
     if action == _CLEAN:
         _clean(wanted, folder, remove=yes)
         return None
-    from thunder.hosts import survey
-
-    report = {"site": chosen["name"]} | survey.of_hosts(wanted, chosen["ranks_on"], speed=speed)
+    report = views.examine(chosen, wanted, speed=speed)
     print(files.render_json(report) if json else views.render(report), end="")
     return None if report["ready"] else 1
 

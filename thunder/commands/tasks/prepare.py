@@ -11,11 +11,16 @@ from thunder.commands.selection import outputs_dir, places_dir
 from thunder.config import sources
 from thunder.config.plain import missing_values
 from thunder.ground import command, files, wording
-from thunder.ground.errors import ThunderError
+from thunder.ground.errors import Faults, ThunderError
+from thunder.ground.places import shown
+from thunder.ground.schema_faults import Fault
 from thunder.jobs import kinds
 
+_OF_SCRIPT = ("script", "alphabet")  # the sections that an option of conf/script/ sets
+_PATHS = [(section,) for section in _OF_SCRIPT]
 
-@cli.task(hosts="ask the hosts of all sites whether they can be reached")
+
+@cli.task(hosts="ask the hosts of all sites, as `thunder hosts` does")
 def doctor(
     hosts: bool = False, outputs: str | None = None, config_dir: str = "", json: bool = False
 ) -> int | None:
@@ -73,7 +78,8 @@ def corpus(
     imports = kinds.imports()
     if action in imports:
         make = kinds.loaded(imports[action])
-        options = _options((script or "latin").split(","), column, set or (), config_dir)
+        kind = next(name for name, kind in kinds.KINDS.items() if action in kind.imports)
+        options = _options(kind, (script or "latin").split(","), column, set or (), config_dir)
         said = {"license": license, "format": format, "channel": channel,
                 "most_left_out": most_left_out}  # fmt: skip
         composed = partial(_composed, config_dir=config_dir)
@@ -111,7 +117,7 @@ def _print_counts(folder: Path, counts: Mapping[str, Any]) -> None:
 
 
 def _options(
-    names: Sequence[str], column: str, words: Sequence[str], config_dir: str
+    kind: str, names: Sequence[str], column: str, words: Sequence[str], config_dir: str
 ) -> list[dict[str, Any]]:
     """Return options of conf/script/, composed, each with the words that choose it again."""
     columns = column.split(",") if column else [""] * len(names)
@@ -122,6 +128,7 @@ def _options(
         )
     return [
         _option(
+            kind,
             [f"script={name}", *([f"alphabet.name={command.spelt(to)}"] if to else []), *words],
             config_dir,
         )
@@ -129,15 +136,33 @@ def _options(
     ]
 
 
-def _option(words: Sequence[str], config_dir: str) -> dict[str, Any]:
-
+def _option(kind: str, words: Sequence[str], config_dir: str) -> dict[str, Any]:
     config = _composed(words, config_dir)
-    if absent := list(missing_values({"alphabet": config["alphabet"]})):
+    option = {key: config[key] for key in _OF_SCRIPT if key in config}
+    if absent := list(missing_values(option)):
         raise ThunderError(f"{words[0]}: {absent[0]} needs a value: --set {absent[0]}=VALUE")
+    _check_option(kind, config, words, config_dir)
     flags = sources.sources(places_dir(config_dir)).flags
-    return {
-        "script": config["script"], "alphabet": config["alphabet"], "words": words, "flags": flags,
-    }  # fmt: skip
+    return {**option, "words": words, "flags": flags}
+
+
+def _check_option(
+    kind: str, config: Mapping[str, Any], words: Sequence[str], config_dir: str
+) -> None:
+    """Raise Faults where an option of conf/script/ does not say what a job of the kind needs."""
+    from thunder.config import overrides
+    from thunder.ground import schema
+    from thunder.jobs import cell_origins
+
+    places = sources.sources(places_dir(config_dir))
+    faults = [f for f in schema.faults(kind, config, places.schemas) if f.path[:1] in _PATHS]
+    told = [fault.path for fault in faults]
+    faults += [Fault(p, "missing") for p in _PATHS if p[0] not in config and p not in told]
+    if faults:
+        parsed = overrides.parse(words, places)
+        path = shown(places.find(f"script/{parsed.choices['script']}"))
+        lines = cell_origins.told(faults, config, parsed, places)
+        raise Faults(f"{words[0]}: {path} describes no script:", lines)
 
 
 def _composed(words: Sequence[str], config_dir: str) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import Any
 from thunder.ground import digest
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.training import state
-from thunder.training import checkpoints
+from thunder.training import checkpoints, mirror
 
+_READ = ("data", "model")  # the sections, in the order of their rows
+_NOTED = ("path", "sha256", "commit")
 Copies = Mapping[str, Mapping[str, str]]
 
 
@@ -29,12 +31,19 @@ def of(context: Context, step: int, copies: Copies) -> list[dict[str, Any]]:
     ]
 
 
+def note_inputs(context: Context) -> None:
+    """Write into mirror.json what each host behind ssh that has ranks has of what they read."""
+    for host in context.hosts:
+        if host["host"] != context.host:
+            rows = zip(_READ, _inputs(context, host), strict=True)
+            noted = [{"input": name, **{k: row[k] for k in _NOTED}} for name, row in rows]
+            mirror.note_inputs(context.folder, host["host"], noted)
+
+
 def _inputs(context: Context, host: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Return what the ranks read; the preflight held each host to these digests."""
-    for name, item, path in (
-        ("data", "data set", host["data_set"]),
-        ("model", "model", host["model"]),
-    ):
+    paths = {"data set": host["data_set"], "model": host["model"]}
+    for name, (item, path) in zip(_READ, paths.items(), strict=True):
         commit = context.config[name]["source"].get("commit")
         yield _item(item, path, context.digests.get(name), commit)
 

@@ -9,7 +9,7 @@ from typing import Any
 from thunder.backends.mlx import blas, lean
 from thunder.ground import digest, folders, steps
 from thunder.ground.errors import ThunderError
-from thunder.lanes.adapter import preflight, report, verify
+from thunder.lanes.adapter import host_items, preflight, report, verify
 from thunder.lanes.adapter.context import Context
 from thunder.lanes.adapter.inputs import locate
 from thunder.lanes.adapter.training import crew as crews
@@ -42,6 +42,7 @@ def run(config: dict[str, Any], folder: Path, emit: Emit) -> dict[str, Any]:
             slots, mirror = _checked(context, checks, library, ways, emit)
             with beating(emit):
                 crew = ways.enter_context(crews.supplied(context, slots, mirror))
+                host_items.note_inputs(context)
             return _walk(context, crew, checks.rows, emit)
     except ThunderError as error:
         with suppress(OSError):  # a full disk has no room for a report of it
@@ -68,7 +69,7 @@ def _checked(
     Args:
         ways: keeps the ways to them open.
     """
-    site, ranks = context.config["runtime"]["site"], context.config["train"]["ranks"]
+    runtime, ranks = context.config["runtime"], context.config["train"]["ranks"]
     slots: list[Slot] = []
     mirror = None
     try:
@@ -76,7 +77,8 @@ def _checked(
         # A host that cannot be worked with is a row of the table, which has the others as well.
         if not (checks.causes and host_checks.far_ranks(context.config)):
             with beating(emit):
-                slots = ways.enter_context(placement.opened(site, ranks))
+                opened = placement.opened(runtime["site"], ranks, runtime["reproduce"])
+                slots = ways.enter_context(opened)
                 mirror = _settled(context, slots[0], emit)
             preflight.meet(context, checks, slots)
     finally:
