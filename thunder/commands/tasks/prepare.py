@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from thunder.jobs import kinds
 
 _OF_SCRIPT = ("script", "alphabet")  # the sections that an option of conf/script/ sets
 _PATHS = [(section,) for section in _OF_SCRIPT]
+_NAMES = [("script",), ("alphabet", "name")]
 
 
 @cli.task(hosts="ask the hosts of all sites, as `thunder hosts` does")
@@ -156,6 +158,8 @@ def _check_option(
 
     places = sources.sources(places_dir(config_dir))
     faults = [f for f in schema.faults(kind, config, places.schemas) if f.path[:1] in _PATHS]
+    # Which texts can name a column is for the import to say.
+    faults = [f for f in faults if not (f.path in _NAMES and _is_text(config, f.path))]
     told = [fault.path for fault in faults]
     faults += [Fault(p, "missing") for p in _PATHS if p[0] not in config and p not in told]
     if faults:
@@ -163,6 +167,12 @@ def _check_option(
         path = shown(places.find(f"script/{parsed.choices['script']}"))
         lines = cell_origins.told(faults, config, parsed, places)
         raise Faults(f"{words[0]}: {path} describes no script:", lines)
+
+
+def _is_text(config: Mapping[str, Any], path: tuple[str | int, ...]) -> bool:
+    with suppress(KeyError):  # it is missing
+        return isinstance(wording.at(config, path), str)
+    return False
 
 
 def _composed(words: Sequence[str], config_dir: str) -> dict[str, Any]:
