@@ -1,6 +1,7 @@
 """What several test modules need: a user's own folders, and a command line in this process."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos", choices=["short", "long"], default="short",
         help="how many kills, full disks, tamperings and mutated inputs there are",
     )  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """Have what tests start heed Ctrl-C and a closed terminal where pytest was told to ignore them.
+
+    A shell's `&` has SIGINT ignored, and nohup SIGHUP, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_xdist_auto_num_workers() -> int:

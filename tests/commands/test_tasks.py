@@ -436,12 +436,13 @@ def test_report_prints_the_report_or_says_there_is_none(
 @pytest.mark.slow
 def test_doctor_says_what_is_installed_and_what_each_site_has(outputs: Outputs) -> None:
     found = outputs.json("doctor")
-    assert set(found) == {"python", "host", "packages", "backend", "outputs", "sites", "hosts"}
+    keys = {"python", "host", "packages", "backend", "outputs", "sites", "hosts", "surveys"}
+    assert set(found) == keys
     assert found["packages"]["mlx"]
     assert found["sites"]["local"] == []
     assert found["sites"]["mac_pair"]
     told = "described; thunder hosts --site mac_pair asks it"
-    assert found["hosts"] == {"mac_pair": {"mac4": told, "mac5": told}}
+    assert (found["hosts"], found["surveys"]) == ({"mac_pair": {"mac4": told, "mac5": told}}, {})
     assert "site local" in outputs.ask("doctor")
 
 

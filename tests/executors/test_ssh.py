@@ -447,7 +447,7 @@ def test_a_host_with_other_versions_than_here_gets_no_run(lab: Lab, away: Away) 
     error = running.error_of(away.run())
     assert error["cause"] == "environment"
     here = requirements.version("numpy")
-    mend = "thunder hosts prepare mac4 site=lab"
+    mend = f"thunder hosts prepare mac4 site=lab --config-dir {away.conf}"
     told = f"host mac4: numpy is 1.0 there, {here} here: make them alike, {mend}"
     assert error["message"] == told
     assert not away.there(lab["mac4"]).exists()
