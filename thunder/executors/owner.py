@@ -108,8 +108,8 @@ def end(way: Connection, claim: Claim) -> None:
     Raises:
         ThunderError: it does not end.
     """
+    give_up(way, claim)  # first: who begins it late looks for that when it has the lock
     _end(way, claim.folder, claim.owner)
-    give_up(way, claim)
     occupancy.leave(way, claim.folder, claim.owner)
 
 
