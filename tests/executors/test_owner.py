@@ -1,27 +1,15 @@
 """A run is begun on a host with the Python there that has what its kind needs."""
 
-import json
 from pathlib import Path
 
 import pytest
+from far_runs import prepare
 from lab import Lab
 
 from thunder.executors import away, occupancy, owner, watching, ways
 from thunder.executors.place import Gone, Order, Stop
-from thunder.hosts import connection, environment, host, requirements
-from thunder.hosts.far.environments import WHOLE
+from thunder.hosts import connection, environment, host
 from thunder.runs.claim import Claim
-
-
-def prepare(folder: Path, *extras: str) -> str:
-    """Write what an environment with some extras looks like; returns its Python."""
-    parts = {name: part.digest for name, part in requirements.parts(extras).items()}
-    python = folder / "bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text("#!/bin/sh\n")
-    python.chmod(0o755)
-    (folder / WHOLE).write_text(json.dumps({"parts": parts}))
-    return str(python)
 
 
 def test_of_two_environments_the_one_with_the_extra_of_a_kind_is_used(lab: Lab) -> None:

@@ -146,6 +146,12 @@ def _end(way: Connection, far: str, owner: str) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
+def command_anew(way: Connection, kind: str) -> list[str]:
+    """Return the same as `command`, of a host that may have been prepared since it was asked."""
+    _commands.get(way, {}).pop(kind, None)
+    return command(way, kind)
+
+
 def command(way: Connection, kind: str) -> list[str]:
     """Return what runs of a kind are run with: an environment with its extra comes first."""
     known = _commands.setdefault(way, {})

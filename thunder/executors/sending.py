@@ -74,7 +74,7 @@ def _check(
 ) -> None:
     able = _able.setdefault(way, set())
     if kind not in able:
-        words = owner.command(way, kind)
+        words = owner.command_anew(way, kind)
         _check_packages(way, words, kind)
         _check_versions(way, words, kind)
         able.add(kind)
