@@ -10,6 +10,7 @@ import running
 
 from thunder.executors import away
 from thunder.ground import files
+from thunder.ground.errors import ThunderError
 from thunder.runs.run import Run
 
 
@@ -46,6 +47,19 @@ def test_a_run_that_nobody_asks_for_ends_though_its_own_folder_is_gone(folder: P
     shutil.rmtree(work.own)
     assert work.stopping.wait(10)
     assert work.expired
+
+
+def test_what_was_given_up_before_it_began_is_not_begun(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(away.signal, "signal", lambda *_: None)
+    own, words = folder / away.FOLDER / "a", [str(folder), "a", "nowhere:run"]
+    own.mkdir(parents=True)
+    assert away.main(words) == 0
+    assert [*own.iterdir()] == []
+    files.write_text(own / away.RENEWED, "60")
+    with pytest.raises(ThunderError, match=r"run\.json: missing"):  # it would begin
+        away.main(words)
 
 
 def test_what_cannot_be_listed_is_told_in_place_of_the_event_that_speaks_of_it(

@@ -1,5 +1,6 @@
 """Runs on the hosts of a lab: commands whose site is the lab, and what they leave."""
 
+import json
 import os
 import pty
 import select
@@ -15,6 +16,8 @@ from lab import Lab, Machine
 
 from thunder.ground import files
 from thunder.ground.places import SHIPPED
+from thunder.hosts import requirements
+from thunder.hosts.far.environments import WHOLE
 from thunder.runs.run import Run
 
 _QUIET_SECONDS = 20.0
@@ -79,6 +82,17 @@ class Away:
     def there(self, machine: Machine) -> Path:
         run = self.run()
         return machine.home / "thunder/outputs" / run.kind / run.folder.name
+
+
+def prepare(folder: Path, *extras: str) -> str:
+    """Write what an environment with some extras looks like; returns its Python."""
+    parts = {name: part.digest for name, part in requirements.parts(extras).items()}
+    python = folder / "bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    (folder / WHOLE).write_text(json.dumps({"parts": parts}))
+    return str(python)
 
 
 def quiet(machine: Machine) -> list[str]:

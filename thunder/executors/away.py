@@ -98,7 +98,7 @@ def _log(error: Exception) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the attempt of a claim, unless it was begun before.
+    """Run the attempt of a claim, unless it was begun before, or given up.
 
     Args:
         arguments: the run folder, the owner that the claim names, and the lane function as
@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with lock.owned(folder) as held:
-            if not (own / EVENTS).exists():
+            if (own / RENEWED).exists() and not (own / EVENTS).exists():
                 _work(Run(folder), own, function, held)
     except lock.Busy as error:  # somebody began it at the same time
         print(error, file=sys.stderr)

@@ -108,8 +108,8 @@ def end(way: Connection, claim: Claim) -> None:
     Raises:
         ThunderError: it does not end.
     """
+    give_up(way, claim)  # first: who begins it late looks for that when it has the lock
     _end(way, claim.folder, claim.owner)
-    give_up(way, claim)
     occupancy.leave(way, claim.folder, claim.owner)
 
 
@@ -144,6 +144,12 @@ def _end(way: Connection, far: str, owner: str) -> None:
         if time.monotonic() > latest:
             raise ThunderError(f"host {way.host.name}: {far}: it does not end", "environment")
         time.sleep(_LOOK_SECONDS)
+
+
+def command_anew(way: Connection, kind: str) -> list[str]:
+    """Return the same as `command`, of a host that may have been prepared since it was asked."""
+    _commands.get(way, {}).pop(kind, None)
+    return command(way, kind)
 
 
 def command(way: Connection, kind: str) -> list[str]:

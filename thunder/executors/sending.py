@@ -62,7 +62,7 @@ def claimed(
                 mirror.note_inputs(folder, way.host.name, read)
             _write_far(way, record, claim, paths, workspace)
             claims.write(folder, claim)  # from here on no other host may have it
-        except ThunderError as error:
+        except Exception as error:  # whatever it is, the way and its slots may stay open
             if not isinstance(error, Lost):  # else the slot goes with the way
                 occupancy.leave(way, far, ours)
             raise
@@ -74,7 +74,7 @@ def _check(
 ) -> None:
     able = _able.setdefault(way, set())
     if kind not in able:
-        words = owner.command(way, kind)
+        words = owner.command_anew(way, kind)
         _check_packages(way, words, kind)
         _check_versions(way, words, kind)
         able.add(kind)

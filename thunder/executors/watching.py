@@ -99,7 +99,7 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
         try:
             _end(run, way, stopping)
         except occupancy.Full as error:
-            yield from _no_slot(run, stopping, error)
+            yield from _no_slot(run, way, stopping, error)
 
 
 def _asked(run: Living, way: Connection) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     ended = json.loads(way.call("read", path=path) or "null")
     if ended is None and not owner.has_begun(way, run.claim):
         if stopping.only_ends:
-            owner.give_up(way, run.claim)
+            owner.end(way, run.claim)
             raise _gone(run, "the run had not begun there")
         return owner.spawn(way, run.claim, run.order.function, run.most)
     if ended is None:
@@ -188,7 +188,9 @@ def _end(run: Living, way: Connection, stopping: Stop) -> None:
     return None
 
 
-def _no_slot(run: Living, stopping: Stop, error: occupancy.Full) -> Iterator[Event]:
+def _no_slot(
+    run: Living, way: Connection, stopping: Stop, error: occupancy.Full
+) -> Iterator[Event]:
     """Wait for a slot of a host that has a run already, and was not told to begin it before.
 
     Raises:
@@ -198,6 +200,7 @@ def _no_slot(run: Living, stopping: Stop, error: occupancy.Full) -> Iterator[Eve
         yield {"event": "warning", "text": f"{error}; waited for"}
     run.is_waiting = True
     if stopping.wait(_POLL_SECONDS) and stopping.reaches_hosts:
+        owner.end(way, run.claim)
         raise _gone(run, "the run had not begun there")
 
 
