@@ -12,8 +12,10 @@ from lab import Lab
 
 from thunder.executors import fitting
 from thunder.executors.occupancy import Full
+from thunder.ground.errors import Faults
 from thunder.ground.kind import Room
 from thunder.hosts import connection, host
+from thunder.jobs.job import Job
 from thunder.runs import store
 
 pytestmark = pytest.mark.slow
@@ -80,6 +82,16 @@ def test_memory_that_other_runs_have_is_waited_for(
             monkeypatch.setattr(fitting, "_room", lambda *_, taken=taken, **__: taken)
             with pytest.raises(refusal, match=r"host mac5: about .* of memory needed"):
                 fitting.check(way, {}, others, is_new=True)
+
+
+def test_windows_of_one_job_are_refused_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = {"runs_on": ["mac4"], "hosts": {"mac4": {}}}
+    job = Job("0" * 12, {"kind": "dry", "runtime": {"site": site, "reproduce": ""}})
+    monkeypatch.setattr(fitting, "_room", lambda *_, **__: Room(9 * 10**9, None, {}))
+    monkeypatch.setattr(fitting, "_facts", lambda _: {"mac4": FACTS})
+    with pytest.raises(Faults) as told:
+        fitting.unfit([job, job], ())
+    assert len(told.value.faults) == 1
 
 
 def test_each_host_takes_the_next_cell_that_fits_it(away: Away) -> None:

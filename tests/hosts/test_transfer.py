@@ -52,6 +52,21 @@ def test_a_transfer_that_is_stopped_goes_on_from_where_it_was(lab: Lab, tmp_path
     assert (row["path"], row["bytes"]) == ("big", 8 << 20)
 
 
+def test_a_stop_is_heard_while_nothing_goes_through_the_link(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(os.urandom(8 << 20))
+    cutting = threading.Timer(1.0, lab["mac4"].cut)
+    with connection.opened(host.of_site(lab.site())["mac4"]) as opened, lab["mac4"].slow(16):
+        far, begun = opened.call("folder", path="~/w/cut"), time.monotonic()
+        cutting.start()
+        try:
+            with pytest.raises(ThunderError, match="stopped while files went"):
+                transfer.push(opened, tmp_path, ["big"], far, lambda: time.monotonic() - begun > 2)
+            assert time.monotonic() - begun < 20  # ssh itself gives a link up after 30
+        finally:
+            cutting.join()
+            lab["mac4"].heal()
+
+
 def test_what_is_not_there_to_be_brought_is_named(lab: Lab, tmp_path: Path) -> None:
     mac4 = host.of_site(lab.site())["mac4"]
     with (

@@ -67,6 +67,7 @@ def unfit(jobs: Sequence[Job], begun: Collection[str]) -> dict[str, dict[str, st
     Raises:
         Faults: jobs that fit no host, with what each takes and what each host has.
     """
+    jobs = [*{job.id: job for job in jobs}.values()]  # of several windows of one
     rooms = [
         {name: _room(job.config, name, is_new=job.id not in begun) for name in _runs_on(job)}
         for job in jobs

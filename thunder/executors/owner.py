@@ -108,8 +108,9 @@ def end(way: Connection, claim: Claim) -> None:
     Raises:
         ThunderError: it does not end.
     """
-    give_up(way, claim)  # first: who begins it late looks for that when it has the lock
     _end(way, claim.folder, claim.owner)
+    give_up(way, claim)  # who has the lock from now on looks for that, and begins nothing
+    _end(way, claim.folder, claim.owner)  # unless it had looked before
     occupancy.leave(way, claim.folder, claim.owner)
 
 

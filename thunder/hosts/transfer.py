@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from thunder.ground.errors import ThunderError
 from thunder.hosts import process, ssh
@@ -19,6 +20,7 @@ from thunder.hosts.host import Host
 STALL_SECONDS = 60  # without a byte
 PARTIAL = ".part"  # the folder that keeps what a cut transfer had brought
 _LOOK_SECONDS = 0.2
+_END_SECONDS = 8.0  # until the other end has kept what came; over a link that is cut it never tells
 _LOST = (10, 12, 20, 30, 35, ssh.REFUSED)
 
 
@@ -67,7 +69,8 @@ def _rsync(
         ]  # fmt: skip
         running = process.start(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         said: list[bytes] = []
-        reader = threading.Thread(target=lambda: said.extend(running.stderr or ()), daemon=True)
+        # Who reads it closes it: ssh may hold the other end for as long as a link that is cut.
+        reader = threading.Thread(target=_hear, args=(running.stderr, said), daemon=True)
         reader.start()
         try:
             while (code := process.wait(running, _LOOK_SECONDS)) is None:
@@ -75,10 +78,14 @@ def _rsync(
                     raise ThunderError(f"stopped while files went {source} → {target}", "stopped")
         finally:
             process.end([running], 1.0)
-            reader.join(1.0)
-            running.stderr.close()  # type: ignore[union-attr]
+            reader.join(_END_SECONDS)
     if code:
         raise _refusal(way.host, b"".join(said).decode(errors="replace"), code)
+
+
+def _hear(stream: IO[bytes], said: list[bytes]) -> None:
+    with stream:
+        said.extend(stream)
 
 
 def _refusal(host: Host, said: str, code: int) -> ThunderError:
