@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 
 PACKAGES = ("jsonschema-rs", "rfc8785", "psutil", "PyYAML", "numpy")
 IMPORTS = ("jsonschema_rs", "rfc8785", "psutil", "yaml", "numpy")
+NOWHERE = "192.0.2.1"  # an address of documentation, which no machine has (RFC 5737)
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +145,9 @@ def test_what_no_index_has_is_named_and_nothing_half_made_is_taken_for_an_enviro
 
 
 def test_a_host_without_a_way_to_the_index_is_told_as_that(lab: Lab, way: Connection) -> None:
+    lines = ["[global]", f"index-url = https://{NOWHERE}", "extra-index-url =", "retries = 1"]
     config = lab["mac4"].home / ".config/pip/pip.conf"
-    config.write_text(
-        "[global]\nindex-url = https://192.0.2.1/index\nextra-index-url =\nretries = 1\n"
-    )
+    config.write_text("\n".join([*lines, ""]))
     with pytest.raises(ThunderError, match="no way from there to the package index"):
         preparing.prepare(way, _small("thing==7"), print)
 

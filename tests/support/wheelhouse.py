@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from shared import once
 
+SUFFIX = ".whl"
 PYTHON = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
 
 
@@ -26,7 +27,7 @@ def of_nothing(folder: Path, name: str, version: str) -> str:
     """Write a wheel with one module of this name, which has the version in it."""
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+    with _wheel(folder, name, version, "py3-none-any") as wheel:
         wheel.writestr(f"{name}.py", f"version = {version!r}\n")
         wheel.writestr(
             f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -62,8 +63,13 @@ def _write(folder: Path, distribution: importlib.metadata.Distribution) -> None:
     about = distribution.read_text("WHEEL") or ""
     tags = [line.partition(": ")[2] for line in about.splitlines() if line.startswith("Tag: ")]
     name = distribution.metadata["Name"].replace("-", "_")
-    with zipfile.ZipFile(folder / f"{name}-{distribution.version}-{tags[0]}.whl", "w") as wheel:
+    with _wheel(folder, name, distribution.version, tags[0]) as wheel:
         for file in distribution.files or ():
             inner = str(file)
             if not inner.startswith("..") and not inner.endswith(".pyc"):
                 wheel.write(str(distribution.locate_file(file)), inner)
+
+
+def _wheel(folder: Path, *parts: str) -> zipfile.ZipFile:
+    """Begin a wheel; its name is of its package, version and tag."""
+    return zipfile.ZipFile(folder / ("-".join(parts) + SUFFIX), "w")
