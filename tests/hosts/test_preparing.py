@@ -2,6 +2,9 @@
 
 import contextlib
 import dataclasses
+import os
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -331,6 +334,22 @@ def test_what_is_stopped_is_ended_there_too(
     assert not _working(lab, folder)
     assert environment.prepared(way, parts) is None
     assert not [*folder.glob("[!.]*")]
+
+
+def test_a_stop_between_two_steps_begins_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builder, "_now", {"step": None, "is_stopped": False})
+    popen = subprocess.Popen
+
+    def stopped_first(*words: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        os.kill(os.getpid(), signal.SIGTERM)
+        return popen(*words, **options)
+
+    monkeypatch.setattr(builder.subprocess, "Popen", stopped_first)
+    before = signal.signal(signal.SIGTERM, builder._stop)
+    try:
+        assert builder._code(["sleep", "30"], 30.0) == -signal.SIGKILL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _working(lab: Lab, folder: Path) -> list[str]:

@@ -23,11 +23,13 @@ PLAN = "plan.json"
 OUTCOME = "outcome.json"
 _LATE = "not ended in time"
 _LOCK_SECONDS = 5.0  # who asks whether it is held has it for a moment
+_now: dict[str, Any] = {"step": None, "is_stopped": False}
 
 
 def main(folder: str) -> None:
     """Follow the plan of a folder, unless somebody does already."""
     os.chdir(folder)
+    signal.signal(signal.SIGTERM, _stop)
     with open(LOCK, "w") as lock:
         if _locked(lock):
             with open(PLAN, encoding="utf-8") as stream:
@@ -66,13 +68,21 @@ def _code(words: list[str], seconds: float) -> int | str:
         step = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
     except OSError as error:
         return f"{words[0]}: {error.strerror}"
-    signal.signal(signal.SIGTERM, lambda *_: _kill(step))
+    _now["step"] = step
+    if _now["is_stopped"]:  # between two steps, when there was none to kill
+        _kill(step)
     try:
         return step.wait(max(0.0, seconds))
     except subprocess.TimeoutExpired:
         _kill(step)
         step.wait()
         return _LATE
+
+
+def _stop(*_: object) -> None:
+    _now["is_stopped"] = True
+    if _now["step"] and _now["step"].returncode is None:
+        _kill(_now["step"])
 
 
 def _kill(step: subprocess.Popen[bytes]) -> None:
