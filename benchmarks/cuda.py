@@ -98,7 +98,7 @@ def _document(is_tiny: bool, device: dict[str, Any]) -> dict[str, Any]:
         "benchmark": "cuda",
         "tiny": is_tiny,
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - began, 3),
         "deadline_seconds": DEADLINE_SECONDS,
         "device": device,
         "parts": parts,
@@ -122,7 +122,7 @@ def _part(
         lines = log.read().decode(errors="replace").split("\n")
     seconds = time.monotonic() - began
     if code == 0:
-        return {**json.loads(said), "seconds": round(seconds, 1), "bound_seconds": round(bound, 1)}
+        return {**json.loads(said), "seconds": round(seconds, 3), "bound_seconds": round(bound, 1)}
     last = next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
     reason = f"killed at its bound of {bound:.0f} s" if code is None else f"exit {code}: {last}"
     return _ended("failed", reason, bound, seconds)
@@ -145,7 +145,7 @@ def _run(command: list[str], log: Any, bound: float) -> tuple[int | None, str]:
 
 
 def _ended(status: str, reason: str, bound: float, seconds: float = 0.0) -> dict[str, Any]:
-    times = {"seconds": round(seconds, 1), "bound_seconds": round(max(bound, 0.0), 1)}
+    times = {"seconds": round(seconds, 3), "bound_seconds": round(max(bound, 0.0), 1)}
     return {"status": status, "reason": reason, **times, "figures": None}
 
 
