@@ -105,9 +105,8 @@ def _next(run: Living, stopping: Stop) -> Iterator[Event]:
 def _asked(run: Living, way: Connection) -> dict[str, Any]:
     """Ask for the next events, which renews the claim."""
     own = owner.own_folder(run.claim)
-    if run.claim.deadline < claims.earliest_deadline(
-        run.unattended
-    ):  # before the host counts from now
+    # Before the host counts from now.
+    if run.claim.deadline < claims.earliest_deadline(run.unattended):
         run.claim = replace(run.claim, deadline=claims.deadline(run.unattended))
         claims.write(run.folder, run.claim)
     seconds = min(_POLL_SECONDS, run.unattended / 4)
